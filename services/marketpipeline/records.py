@@ -1,0 +1,363 @@
+"""Every record that crosses a topic, defined once.
+
+On the wire a record is one JSON object: `type` tells which struct it is, `v` the version of its form (a
+reader refuses a version it does not know). Common to all:
+
+- `symbol`: the instrument as `exchange:SYMBOL`; it is also the Kafka key, so one symbol stays in order.
+- `event_time`: the exchange's time, `receive_time`: when this project read the frame, `process_time`: when
+  the stream job made the record. Integers, microseconds since the epoch, UTC. Where the exchange gives no
+  time `event_time` is null.
+- prices in quote units, quantities in base units, both float64: exact for up to 15 significant digits.
+- levels are `[price, quantity]` arrays, best price first.
+
+Definitions of the metrics are in the docstrings below; N is `depth.calculate` of the spec.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+__all__ = [
+    "AggTrade",
+    "Alert",
+    "AlertRule",
+    "AlertStatus",
+    "Book",
+    "BookMetrics",
+    "Candle",
+    "DeadLetter",
+    "ExchangeCandle",
+    "FeedEvent",
+    "FeedEventKind",
+    "Heartbeat",
+    "LateTrade",
+    "Level",
+    "Quote",
+    "Record",
+    "Rules",
+    "Side",
+    "Ticker",
+    "Trade",
+    "decode",
+    "encode",
+]
+
+
+Side = Literal["buy", "sell"]
+Level = tuple[float, float]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", gc=False):
+    """Base of all records: the version of the JSON form and the instrument."""
+
+    v: int = 1
+    symbol: str
+
+
+class Trade(Record, tag="trade", frozen=True, kw_only=True, gc=False):
+    """One match on the exchange.
+
+    `trade_time` is the time of the match, `event_time` when the exchange sent it. `taker_side` is the
+    aggressor's side. `filled` marks a trade that was missed on the stream and fetched over REST.
+    """
+
+    event_time: int | None
+    trade_time: int
+    receive_time: int
+    trade_id: int
+    price: float
+    quantity: float
+    taker_side: Side
+    filled: bool = False
+
+
+class AggTrade(Record, tag="agg_trade", frozen=True, kw_only=True, gc=False):
+    """Trades of one taker order at one price, as the exchange aggregates them; ids are inclusive."""
+
+    event_time: int | None
+    trade_time: int
+    receive_time: int
+    agg_trade_id: int
+    first_trade_id: int
+    last_trade_id: int
+    price: float
+    quantity: float
+    taker_side: Side
+    filled: bool = False
+
+
+class Book(Record, tag="book", frozen=True, kw_only=True, gc=False):
+    """The top `depth.levels` levels of the book after one update of the exchange.
+
+    `update_id` is the exchange's id of the last update in it. Levels are sorted, positive and not crossed.
+    """
+
+    event_time: int | None
+    receive_time: int
+    update_id: int
+    bids: list[Level]
+    asks: list[Level]
+
+
+class Quote(Record, tag="quote", frozen=True, kw_only=True, gc=False):
+    """The best bid and ask after one update."""
+
+    event_time: int | None
+    receive_time: int
+    update_id: int
+    bid_price: float
+    bid_quantity: float
+    ask_price: float
+    ask_quantity: float
+
+
+class Ticker(Record, tag="ticker", frozen=True, kw_only=True, gc=False):
+    """Statistics of the exchange over its rolling 24 hours; `price_change` is a ratio (last / open − 1)."""
+
+    event_time: int | None
+    receive_time: int
+    last_price: float
+    last_quantity: float
+    bid_price: float
+    bid_quantity: float
+    ask_price: float
+    ask_quantity: float
+    open: float
+    high: float
+    low: float
+    volume: float
+    quote_volume: float
+    price_change: float
+    vwap: float | None = None
+    trades: int | None = None
+
+
+class ExchangeCandle(
+    Record, tag="exchange_candle", frozen=True, kw_only=True, gc=False
+):
+    """A candle as the exchange computes it, to compare ours with."""
+
+    event_time: int | None
+    receive_time: int
+    interval: str
+    open_time: int
+    closed: bool
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    quote_volume: float
+    trades: int | None
+    taker_buy_volume: float | None
+
+
+class Heartbeat(Record, tag="heartbeat", frozen=True, kw_only=True, gc=False):
+    """A promise of ingestion: this symbol's feed is complete up to `event_time`.
+
+    It travels in the same topic and partition as the records it speaks of, so that what comes behind it is
+    later. It moves the symbol's clock on in a market that is quiet.
+    """
+
+    event_time: int
+    receive_time: int
+
+
+FeedEventKind = Literal[
+    "gap",
+    "resync",
+    "fill",
+    "disconnect",
+    "reconnect",
+    "stale",
+    "recovered",
+    "rejected",
+    "synced",
+]
+
+
+class FeedEvent(Record, tag="feed_event", frozen=True, kw_only=True, gc=False):
+    """What the project has and what it lacks, per symbol and feed.
+
+    `first_id` and `last_id` are inclusive: the missing ids of a gap, the filled ids of a fill, for a resync
+    the id that the book starts from. `id` follows from the content, so a repetition is the same event.
+    """
+
+    id: str
+    kind: FeedEventKind
+    feed: str
+    event_time: int | None
+    receive_time: int
+    first_id: int | None = None
+    last_id: int | None = None
+    detail: str = ""
+
+
+class DeadLetter(Record, tag="dead_letter", frozen=True, kw_only=True, gc=False):
+    """Input that could not be used, whole, and why.
+
+    `payload` is the raw input as text, or base64 where `encoding` says so. `symbol` is empty when it could
+    not be told. `source` is the connection, topic or file that it came from.
+    """
+
+    payload: str
+    encoding: Literal["utf-8", "base64"]
+    error: str
+    source: str
+    ingestion_time: int
+
+
+class Rules(Record, tag="rules", frozen=True, kw_only=True, gc=False):
+    """The thresholds in force for a symbol from `effective_from` on; the newest record of a symbol wins."""
+
+    effective_from: int
+    imbalance_medium: float
+    imbalance_high: float
+    spread_widening: float
+    price_spike: float
+    whale_trade: float
+    volume_spike: float
+
+
+class BookMetrics(Record, tag="book_metrics", frozen=True, kw_only=True, gc=False):
+    """Measures of one book update, over its levels 1…N of each side (Q quantity, P price, b bid, a ask).
+
+    mid = (P_b1 + P_a1) / 2; spread = P_a1 − P_b1, `spread_bps` = spread / mid · 10⁴;
+    imbalance = (ΣQ_b − ΣQ_a) / (ΣQ_b + ΣQ_a), in −1…1; `weighted_imbalance` the same with Q / level;
+    vtob_ratio = (Q_b1 + Q_a1) / (ΣQ_b + ΣQ_a), in 0…1; weighted_mid = (P_b1·Q_a1 + P_a1·Q_b1) / (Q_b1 + Q_a1);
+    bid_quantity, ask_quantity = ΣQ (base); bid_depth, ask_depth = ΣP·Q (quote) of the levels within
+    `depth.withinBps` of the mid, null when the known book does not reach that far.
+    `event_time` is the receive time, and `event_time_estimated` true, where the exchange gives none.
+    """
+
+    event_time: int
+    event_time_estimated: bool
+    receive_time: int
+    process_time: int
+    update_id: int
+    best_bid: float
+    best_bid_quantity: float
+    best_ask: float
+    best_ask_quantity: float
+    mid: float
+    spread: float
+    spread_bps: float
+    imbalance: float
+    weighted_imbalance: float
+    vtob_ratio: float
+    weighted_mid: float
+    bid_quantity: float
+    ask_quantity: float
+    bid_depth: float | None
+    ask_depth: float | None
+
+
+class Candle(Record, tag="candle", frozen=True, kw_only=True, gc=False):
+    """OHLCV of one window, replaced as it forms; final once `closed`.
+
+    Open and close are the prices of the first and last trade by (trade time, trade id). `volume` and
+    `taker_buy_volume` in base, `quote_volume` = ΣP·Q, vwap = ΣP·Q / ΣQ, buy_sell_ratio = taker-buy volume /
+    taker-sell volume (null without a sell), price_change = close / open − 1. `receive_time` is that of the
+    newest trade in it.
+    """
+
+    interval: str
+    open_time: int
+    close_time: int
+    closed: bool
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    quote_volume: float
+    trades: int
+    taker_buy_volume: float
+    vwap: float
+    buy_sell_ratio: float | None
+    price_change: float
+    first_trade_id: int
+    last_trade_id: int
+    receive_time: int
+    process_time: int
+
+
+AlertRule = Literal["extreme_imbalance", "whale_trade"]
+AlertStatus = Literal["open", "escalated", "closed"]
+
+
+class Alert(Record, tag="alert", frozen=True, kw_only=True, gc=False):
+    """A transition of an alert: it opens once, may escalate, and closes once.
+
+    `id` is `rule:exchange:SYMBOL:started_at` (a whale trade adds its trade id), so a replay makes the same
+    alerts. `side` is the heavy side of the book or the taker's. `value` is the measure at this record,
+    `extreme` the furthest it reached since the start, `threshold` the limit of the severity.
+    """
+
+    id: str
+    rule: AlertRule
+    severity: Literal["MEDIUM", "HIGH"]
+    status: AlertStatus
+    side: Side
+    started_at: int
+    ended_at: int | None
+    event_time: int
+    value: float
+    extreme: float
+    threshold: float
+    trade_id: int | None
+    receive_time: int
+    process_time: int
+
+
+class LateTrade(Record, tag="late_trade", frozen=True, kw_only=True, gc=False):
+    """A trade that came after its candle had closed; `clock` is the symbol's clock at that moment."""
+
+    trade_time: int
+    receive_time: int
+    process_time: int
+    trade_id: int
+    price: float
+    quantity: float
+    taker_side: Side
+    clock: int
+
+
+AnyRecord = (
+    Trade
+    | AggTrade
+    | Book
+    | Quote
+    | Ticker
+    | ExchangeCandle
+    | Heartbeat
+    | FeedEvent
+    | DeadLetter
+    | Rules
+    | BookMetrics
+    | Candle
+    | Alert
+    | LateTrade
+)
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
+
+
+def encode(record: Record) -> bytes:
+    """The record's JSON form, one line."""
+    return _encoder.encode(record)
+
+
+def decode(data: bytes) -> AnyRecord:
+    """Read a record of any type.
+
+    Raises `msgspec.ValidationError` or `msgspec.DecodeError`, whose message names the field and its path,
+    also for a version that this release does not know.
+    """
+    record = _decoder.decode(data)
+    if record.v != 1:
+        raise msgspec.ValidationError(f"Expected `v` 1, got {record.v} - at `$.v`")
+    return record

@@ -1,0 +1,125 @@
+"""Settings of a process: one tree, loaded once in `main`, extras forbidden.
+
+A component's settings are a subclass of `Settings`. They come from a JSON file (the plan renders it), and an
+environment variable overrides a field: `MARKETPIPELINE_` and the path with `__` between the names, e.g.
+`MARKETPIPELINE_STORE__PASSWORD`. That is how a Secret reaches a process. Nothing else reads the environment.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from marketpipeline.errors import InvalidInput, Problem
+
+__all__ = [
+    "ENV_PREFIX",
+    "HttpSettings",
+    "KafkaSettings",
+    "Settings",
+    "SettingsModel",
+    "TelemetrySettings",
+]
+
+ENV_PREFIX = "MARKETPIPELINE_"
+
+
+class SettingsModel(BaseModel):
+    """A branch of a settings tree."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HttpSettings(SettingsModel):
+    """Where the process serves `/health`, `/health/live` and `/metrics`."""
+
+    host: str = Field(default="0.0.0.0", description="Address to listen on.")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        default=9100, description="TCP port; 0 takes a free one."
+    )
+
+
+class TelemetrySettings(SettingsModel):
+    """Logs, metrics and traces."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least level logged."
+    )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="Base URL of an OTLP/HTTP collector for traces; none are exported without it.",
+    )
+    trace_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.001,
+        description="Share of records (0 to 1) that carry a trace through the whole pipeline.",
+    )
+
+
+class KafkaSettings(SettingsModel):
+    """How to reach the broker."""
+
+    bootstrap_servers: str = Field(description="Comma-separated host:port.")
+    username: str | None = Field(
+        default=None, description="SASL user; none means no authentication."
+    )
+    password: SecretStr | None = Field(default=None, description="SASL password.")
+    tls: bool = Field(default=False, description="Whether to connect with TLS.")
+
+
+class Settings(BaseSettings):
+    """Base of every component's settings."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    pipeline: str = Field(
+        description="Name of the pipeline, for logs, metrics and consumer groups."
+    )
+    http: HttpSettings = HttpSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the settings file, then the environment. Raises InvalidInput that names each wrong field."""
+        try:
+            data: Any = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InvalidInput(
+                str(path),
+                [Problem("settings", str(path), f"must be readable JSON: {error}")],
+            ) from error
+        try:
+            return cls(**data)
+        except ValidationError as error:
+            problems = [
+                Problem(
+                    ".".join(map(str, details["loc"])), details["input"], details["msg"]
+                )
+                for details in error.errors(include_url=False)
+            ]
+            raise InvalidInput(str(path), problems) from error
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment before the file, nothing else."""
+        return env_settings, init_settings

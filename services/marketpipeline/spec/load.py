@@ -1,0 +1,245 @@
+"""From YAML text or a plain object to a `MarketPipeline`, or to errors that say where and what."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from marketpipeline.errors import InvalidSpec, Problem
+from marketpipeline.spec.pipeline import MarketPipeline
+
+__all__ = ["load_file", "load_object", "load_text"]
+
+Location = tuple[int | str, ...]
+
+
+def load_file(path: Path) -> MarketPipeline:
+    """Read a MarketPipeline from a YAML file. Raises InvalidSpec, also for a file that cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidSpec(
+            str(path),
+            [Problem("file", str(path), f"must be readable: {error.strerror}")],
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InvalidSpec(
+            str(path),
+            [Problem("file", str(path), f"must be UTF-8 text: {error.reason}")],
+        ) from error
+    return load_text(text, str(path))
+
+
+def load_text(text: str, source: str = "YAML") -> MarketPipeline:
+    """Read a MarketPipeline from YAML text; `source` is named in errors. Raises InvalidSpec."""
+    try:
+        documents = [
+            node
+            for node in yaml.compose_all(text, Loader=yaml.SafeLoader)
+            if not _is_empty(node)
+        ]
+        if len(documents) == 1:
+            _refuse_duplicate_keys(documents[0], source)
+        data = [
+            document for document in yaml.safe_load_all(text) if document is not None
+        ]
+    except yaml.YAMLError as error:
+        raise InvalidSpec(source, [_syntax_problem(error)]) from error
+    if len(documents) != 1 or len(data) != 1:
+        found = "no document" if not documents else f"{len(documents)} documents"
+        expected = "must hold one MarketPipeline" + (
+            ", in one file each" if documents else "; it is empty"
+        )
+        raise InvalidSpec(source, [Problem("file", found, expected)])
+    return load_object(data[0], source, documents[0])
+
+
+def load_object(
+    data: Any, source: str = "object", node: yaml.Node | None = None
+) -> MarketPipeline:
+    """Check a plain object, e.g. from the Kubernetes API. Raises InvalidSpec with every problem in it."""
+    if not isinstance(data, dict):
+        raise InvalidSpec(
+            source,
+            [
+                Problem(
+                    "file",
+                    data,
+                    "must be a mapping with apiVersion, kind, metadata and spec",
+                )
+            ],
+        )
+    try:
+        return MarketPipeline.model_validate(data)
+    except ValidationError as error:
+        problems = [
+            _problem(details, data, node) for details in error.errors(include_url=False)
+        ]
+        raise InvalidSpec(source, problems) from error
+
+
+def _is_empty(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+
+
+def _refuse_duplicate_keys(node: yaml.Node, source: str) -> None:
+    """YAML's own reader keeps the last of two equal keys and says nothing; a user loses a line that way."""
+    problems = []
+    for path, key, previous in _duplicate_keys(node, ()):
+        mark = key.start_mark
+        expected = (
+            f"stands twice (first in line {previous.start_mark.line + 1}); keep one"
+        )
+        problems.append(
+            Problem(
+                _dotted((*path, key.value)),
+                key.value,
+                expected,
+                mark.line + 1,
+                mark.column + 1,
+            )
+        )
+    if problems:
+        raise InvalidSpec(source, problems)
+
+
+def _duplicate_keys(
+    node: yaml.Node, path: Location
+) -> Iterator[tuple[Location, yaml.Node, yaml.Node]]:
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[Any, yaml.Node] = {}
+        for key, value in node.value:
+            name = str(key.value)
+            if name in seen:
+                yield path, key, seen[name]
+            seen[name] = key
+            yield from _duplicate_keys(value, (*path, name))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _duplicate_keys(value, (*path, index))
+
+
+def _syntax_problem(error: yaml.YAMLError) -> Problem:
+    mark = getattr(error, "problem_mark", None)
+    what = getattr(error, "problem", None) or str(error)
+    if mark is None:
+        return Problem("file", "YAML", f"does not parse: {what}")
+    return Problem(
+        "file", "YAML", f"does not parse: {what}", mark.line + 1, mark.column + 1
+    )
+
+
+def _problem(details: ErrorDetails, data: object, node: yaml.Node | None) -> Problem:
+    location = tuple(
+        part for part in details["loc"] if not str(part).startswith("function-")
+    )
+    line, column = _position(node, location)
+    value = details["input"] if details["type"] != "missing" else "(absent)"
+    return Problem(
+        _dotted(location) or "file", value, _expected(details, location), line, column
+    )
+
+
+def _expected(details: ErrorDetails, location: Location) -> str:
+    kind, message = details["type"], details["msg"]
+    if kind == "extra_forbidden":
+        known = _known_fields(location[:-1])
+        nearest = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+        return f"unknown field; {hint}known here: {', '.join(known)}"
+    if kind == "missing":
+        return "is required"
+    if kind == "string_pattern_mismatch" and (hint := _description(location)):
+        return f"has the wrong form; {hint}"
+    return message.removeprefix("Value error, ").replace("Input should be", "must be")
+
+
+def _description(location: Location) -> str | None:
+    model = _model_at(location[:-1])
+    name = (
+        location[-1]
+        if isinstance(location[-1], str)
+        else location[-2]
+        if len(location) > 1
+        else ""
+    )
+    if isinstance(location[-1], int):
+        model = _model_at(location[:-2])
+    if model is None:
+        return None
+    for field_name, info in model.model_fields.items():
+        if (info.alias or field_name) == name:
+            return info.description
+    return None
+
+
+def _model_at(location: Location) -> type[BaseModel] | None:
+    model: type[BaseModel] | None = MarketPipeline
+    for part in location:
+        if model is None or isinstance(part, int):
+            return None
+        info = next(
+            (f for n, f in model.model_fields.items() if (f.alias or n) == part), None
+        )
+        model = _model_of(info) if info else None
+    return model
+
+
+def _model_of(info: FieldInfo) -> type[BaseModel] | None:
+    candidates: Sequence[Any] = (info.annotation, *get_args(info.annotation))
+    return next(
+        (c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)),
+        None,
+    )
+
+
+def _known_fields(location: Location) -> list[str]:
+    model = _model_at(location)
+    if model is None:
+        return []
+    return sorted(
+        (info.alias or name)
+        for name, info in model.model_fields.items()
+        if name != "status"
+    )
+
+
+def _position(
+    node: yaml.Node | None, location: Location
+) -> tuple[int | None, int | None]:
+    """Line and column of the innermost node on the way to `location` that the document has."""
+    if node is None:
+        return None, None
+    mark = node.start_mark
+    for part in location:
+        found = None
+        if isinstance(node, yaml.MappingNode):
+            found = next(
+                ((key, value) for key, value in node.value if key.value == part), None
+            )
+        elif (
+            isinstance(node, yaml.SequenceNode)
+            and isinstance(part, int)
+            and part < len(node.value)
+        ):
+            found = (node.value[part], node.value[part])
+        if found is None:
+            break
+        mark, node = found[0].start_mark, found[1]
+    return mark.line + 1, mark.column + 1
+
+
+def _dotted(location: Location) -> str:
+    text = ""
+    for part in location:
+        text += (
+            f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+        )
+    return text

@@ -1,0 +1,182 @@
+"""The `MarketPipeline` resource, v1alpha1: what a user writes, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from marketpipeline.spec.base import SpecModel
+from marketpipeline.spec.market import BookSource, Depth, Thresholds, Window
+from marketpipeline.spec.platform import (
+    Api,
+    Broker,
+    DeletionPolicy,
+    Ingestion,
+    Processing,
+    Retention,
+    Sinks,
+)
+from marketpipeline.spec.units import microseconds
+from marketpipeline.topics import Feed
+from marketpipeline.venues import split_symbol, venues
+
+__all__ = ["API_VERSION", "KIND", "MarketPipeline", "Metadata", "PipelineSpec"]
+
+API_VERSION = "marketpipeline.dev/v1alpha1"
+KIND = "MarketPipeline"
+
+
+def _check_symbol(symbol: str) -> str:
+    exchange, name = split_symbol(symbol)
+    known = venues()
+    if exchange not in known:
+        raise ValueError(
+            f"unknown exchange {exchange!r}; known: {', '.join(sorted(known))}"
+        )
+    venue = known[exchange]
+    if not venue.accepts(name):
+        raise ValueError(
+            f"{name!r} is no symbol of {exchange}; write it like {exchange}:{venue.symbol_example}"
+        )
+    return symbol
+
+
+Symbol = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9]+:[A-Za-z0-9._-]+$", max_length=64),
+    AfterValidator(_check_symbol),
+]
+
+
+class PipelineSpec(SpecModel):
+    """The desired pipeline. Only `symbols` is required."""
+
+    symbols: Annotated[list[Symbol], Field(min_length=1, max_length=1000)] = Field(
+        description="Instruments to follow, each as exchange:SYMBOL, e.g. binance:BTCUSDT.",
+        examples=[["binance:BTCUSDT", "binance:ETHUSDT"]],
+    )
+    depth: Depth = Field(
+        default_factory=Depth,
+        description="How much of the order book is kept and measured.",
+    )
+    thresholds: Thresholds = Field(
+        default_factory=Thresholds, description="When an alert fires."
+    )
+    feeds: Annotated[list[Feed], Field(min_length=1)] = Field(
+        default=[Feed.BOOK, Feed.TRADES, Feed.QUOTES],
+        description="Market data to ask the exchanges for. Candles and trade alerts need `trades`, ratios need `book`.",
+    )
+    windows: list[Window] = Field(
+        default=["1m", "5m", "15m", "1h"],
+        description="Intervals of the candles that are computed from trades.",
+    )
+    ingestion: Ingestion = Field(
+        default_factory=Ingestion, description="The processes that read the exchanges."
+    )
+    broker: Broker = Field(
+        default_factory=Broker, description="The Kafka-compatible broker."
+    )
+    processing: Processing = Field(
+        default_factory=Processing, description="The stream job."
+    )
+    sinks: Sinks = Field(
+        default_factory=Sinks, description="Where the results are stored."
+    )
+    api: Api = Field(default_factory=Api, description="The query API.")
+    retention: Retention = Field(
+        default_factory=Retention, description="How long data is kept."
+    )
+    suspend: bool = Field(
+        default=False,
+        description="Stop everything and keep the data; the job stops with a savepoint and resumes from it.",
+    )
+    deletion_policy: DeletionPolicy = Field(
+        default=DeletionPolicy.RETAIN,
+        description="What becomes of the topics when the pipeline is deleted: `Retain` keeps them, `Delete` removes them.",
+    )
+
+    @field_validator("symbols", "feeds", "windows")
+    @classmethod
+    def _no_duplicates(cls, values: list[str]) -> list[str]:
+        twice = sorted({value for value in values if values.count(value) > 1})
+        if twice:
+            raise ValueError(
+                f"{', '.join(twice)} stands more than once; name each once"
+            )
+        return values
+
+    @model_validator(mode="after")
+    def _fields_agree(self) -> PipelineSpec:
+        partial = self.depth.source is BookSource.PARTIAL and Feed.BOOK in self.feeds
+        for exchange in self.exchanges:
+            venue = venues()[exchange]
+            missing = sorted(set(self.feeds) - venue.feeds)
+            if missing:
+                raise ValueError(
+                    f"feeds: {exchange} does not offer {', '.join(missing)}; it has {', '.join(sorted(venue.feeds))}"
+                )
+            offered = venue.book_levels
+            if partial and self.depth.levels not in offered:
+                raise ValueError(
+                    f"depth.levels ({self.depth.levels}) must be one of {', '.join(map(str, offered))} "
+                    f"with depth.source partial on {exchange}"
+                )
+        if self.windows and microseconds(self.processing.allowed_lateness) >= min(
+            map(microseconds, self.windows)
+        ):
+            raise ValueError(
+                f"processing.allowedLateness ({self.processing.allowed_lateness}) must be below the smallest window"
+            )
+        if self.broker.password_secret and not self.broker.username:
+            raise ValueError("broker.username is needed with broker.passwordSecret")
+        return self
+
+    @property
+    def exchanges(self) -> list[str]:
+        """The exchanges that the symbols name, sorted."""
+        return sorted({split_symbol(symbol)[0] for symbol in self.symbols})
+
+
+class Metadata(SpecModel):
+    """What of Kubernetes' object metadata this project uses; the rest is accepted and left alone."""
+
+    model_config = SpecModel.model_config | {"extra": "ignore"}
+
+    name: Annotated[
+        str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)
+    ] = Field(
+        description="Name of the pipeline: a to z, 0 to 9 and -, at most 40 characters."
+    )
+    namespace: str | None = Field(default=None, description="Namespace on a cluster.")
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class MarketPipeline(SpecModel):
+    """The whole resource, as `kubectl apply` and `marketpipeline run` take it.
+
+    `status` is what the operator wrote, accepted so that `kubectl get -o yaml` can be fed back.
+    """
+
+    api_version: Literal["marketpipeline.dev/v1alpha1"]
+    kind: Literal["MarketPipeline"]
+    metadata: Metadata
+    spec: PipelineSpec
+    status: dict[str, object] | None = Field(default=None, exclude=True)
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name."""
+        return self.metadata.name
+
+    @property
+    def topic_prefix(self) -> str:
+        """First part of every topic's name."""
+        return self.spec.broker.topic_prefix or self.metadata.name

@@ -1,0 +1,67 @@
+"""The topics of a pipeline: what each carries, who writes it, which feed fills it.
+
+A topic's full name is `<prefix>.<kind>`. The prefix is the pipeline's name unless the spec says otherwise,
+so several pipelines share a broker. Names are made by `topic_name` and nowhere else.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from types import MappingProxyType
+
+__all__ = ["DERIVED", "FEED_TOPIC", "RAW", "Feed", "TopicKind", "topic_name"]
+
+
+class Feed(StrEnum):
+    """A kind of market data that can be asked of an exchange. The value is its name in the spec."""
+
+    BOOK = "book"
+    TRADES = "trades"
+    AGG_TRADES = "aggTrades"
+    QUOTES = "quotes"
+    TICKERS = "tickers"
+    CANDLES = "candles"
+
+
+class TopicKind(StrEnum):
+    """What a topic carries. The value is the second half of the topic's name."""
+
+    TRADES = "trades"
+    AGG_TRADES = "agg-trades"
+    BOOK = "book"
+    QUOTES = "quotes"
+    TICKERS = "tickers"
+    EXCHANGE_CANDLES = "exchange-candles"
+    EVENTS = "events"
+    DEAD_LETTERS = "dead-letters"
+    RULES = "rules"
+    BOOK_METRICS = "book-metrics"
+    CANDLES = "candles"
+    ALERTS = "alerts"
+    LATE = "late"
+
+
+FEED_TOPIC = MappingProxyType(
+    {
+        Feed.BOOK: TopicKind.BOOK,
+        Feed.TRADES: TopicKind.TRADES,
+        Feed.AGG_TRADES: TopicKind.AGG_TRADES,
+        Feed.QUOTES: TopicKind.QUOTES,
+        Feed.TICKERS: TopicKind.TICKERS,
+        Feed.CANDLES: TopicKind.EXCHANGE_CANDLES,
+    }
+)
+"""Where the records of a feed go."""
+
+RAW = frozenset({*FEED_TOPIC.values(), TopicKind.EVENTS, TopicKind.DEAD_LETTERS})
+"""Written by ingestion (dead letters by every service)."""
+
+DERIVED = frozenset(
+    {TopicKind.BOOK_METRICS, TopicKind.CANDLES, TopicKind.ALERTS, TopicKind.LATE}
+)
+"""Written by the stream job."""
+
+
+def topic_name(prefix: str, kind: TopicKind) -> str:
+    """The full name of a topic, e.g. `crypto.book-metrics`."""
+    return f"{prefix}.{kind.value}"
