@@ -42,17 +42,13 @@ class HttpSettings(SettingsModel):
     """Where the process serves `/health`, `/health/live` and `/metrics`."""
 
     host: str = Field(default="0.0.0.0", description="Address to listen on.")
-    port: Annotated[int, Field(ge=0, le=65535)] = Field(
-        default=9100, description="TCP port; 0 takes a free one."
-    )
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(default=9100, description="TCP port; 0 takes a free one.")
 
 
 class TelemetrySettings(SettingsModel):
     """Logs, metrics and traces."""
 
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="Least level logged."
-    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
     otlp_endpoint: str | None = Field(
         default=None,
         description="Base URL of an OTLP/HTTP collector for traces; none are exported without it.",
@@ -67,9 +63,7 @@ class KafkaSettings(SettingsModel):
     """How to reach the broker."""
 
     bootstrap_servers: str = Field(description="Comma-separated host:port.")
-    username: str | None = Field(
-        default=None, description="SASL user; none means no authentication."
-    )
+    username: str | None = Field(default=None, description="SASL user; none means no authentication.")
     password: SecretStr | None = Field(default=None, description="SASL password.")
     tls: bool = Field(default=False, description="Whether to connect with TLS.")
 
@@ -85,9 +79,7 @@ class Settings(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
-    pipeline: str = Field(
-        description="Name of the pipeline, for logs, metrics and consumer groups."
-    )
+    pipeline: str = Field(description="Name of the pipeline, for logs, metrics and consumer groups.")
     http: HttpSettings = HttpSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 
@@ -105,9 +97,7 @@ class Settings(BaseSettings):
             return cls(**data)
         except ValidationError as error:
             problems = [
-                Problem(
-                    ".".join(map(str, details["loc"])), details["input"], details["msg"]
-                )
+                Problem(".".join(map(str, details["loc"])), details["input"], details["msg"])
                 for details in error.errors(include_url=False)
             ]
             raise InvalidInput(str(path), problems) from error

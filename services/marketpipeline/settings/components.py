@@ -30,24 +30,16 @@ class IngestionSettings(Settings):
     kafka: KafkaSettings
     topic_prefix: str = Field(description="First part of every topic's name.")
     exchange: str = Field(description="Name of the exchange.")
-    symbols: list[str] = Field(
-        description="Symbols of that exchange, without its prefix, that the pipeline follows."
-    )
-    replica: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="Number of this process, from 0."
-    )
-    replicas: Annotated[int, Field(ge=1)] = Field(
-        default=1, description="Processes that share the symbols."
-    )
+    symbols: list[str] = Field(description="Symbols of that exchange, without its prefix, that the pipeline follows.")
+    replica: Annotated[int, Field(ge=0)] = Field(default=0, description="Number of this process, from 0.")
+    replicas: Annotated[int, Field(ge=1)] = Field(default=1, description="Processes that share the symbols.")
     feeds: list[Feed] = Field(description="What to subscribe to.")
     levels: int = Field(description="Price levels of each side in a book record.")
     partial_depth: bool = Field(
         default=False,
         description="Follow the exchange's own top levels, not every change.",
     )
-    websocket_url: str = Field(
-        description="WebSocket endpoint of the exchange, without a path."
-    )
+    websocket_url: str = Field(description="WebSocket endpoint of the exchange, without a path.")
     rest_url: str = Field(description="REST endpoint of the exchange, without a path.")
     stale_after_ms: Milliseconds = Field(
         default=30_000,
@@ -61,19 +53,13 @@ class IngestionSettings(Settings):
         default=50_000,
         description="Live records of a symbol held back while it is filled or synchronised.",
     )
-    backoff_initial_ms: Milliseconds = Field(
-        default=500, description="First wait before a new connection."
-    )
-    backoff_max_ms: Milliseconds = Field(
-        default=60_000, description="Longest wait before a new connection."
-    )
+    backoff_initial_ms: Milliseconds = Field(default=500, description="First wait before a new connection.")
+    backoff_max_ms: Milliseconds = Field(default=60_000, description="Longest wait before a new connection.")
     stable_after_ms: Milliseconds = Field(
         default=60_000,
         description="Age of a connection at which the wait starts from the beginning again.",
     )
-    drain_timeout_ms: Milliseconds = Field(
-        default=20_000, description="Longest time to flush when told to stop."
-    )
+    drain_timeout_ms: Milliseconds = Field(default=20_000, description="Longest time to flush when told to stop.")
 
 
 class RuleSettings(SettingsModel):
@@ -93,23 +79,13 @@ class JobSettings(Settings):
 
     kafka: KafkaSettings
     topic_prefix: str = Field(description="First part of every topic's name.")
-    consumer_group: str = Field(
-        description="Group whose committed offsets tell what is processed."
-    )
-    feeds: list[Feed] = Field(
-        description="Feeds that exist; ratios need the book, candles the trades."
-    )
+    consumer_group: str = Field(description="Group whose committed offsets tell what is processed.")
+    feeds: list[Feed] = Field(description="Feeds that exist; ratios need the book, candles the trades.")
     levels: int = Field(description="Price levels of each side in a book record.")
-    calculate: int = Field(
-        description="Price levels of each side that ratios are computed over."
-    )
-    within_bps: float = Field(
-        description="Distance from the mid, in basis points, of the depth sums."
-    )
+    calculate: int = Field(description="Price levels of each side that ratios are computed over.")
+    within_bps: float = Field(description="Distance from the mid, in basis points, of the depth sums.")
     windows: list[str] = Field(description="Candle intervals, e.g. 1m.")
-    allowed_lateness_ms: Milliseconds = Field(
-        description="How long a candle stays open behind its end, in event time."
-    )
+    allowed_lateness_ms: Milliseconds = Field(description="How long a candle stays open behind its end, in event time.")
     rules: RuleSettings
     parallelism: Annotated[int, Field(ge=1)] = 1
     checkpoint_interval_ms: Milliseconds = 10_000
@@ -126,25 +102,17 @@ class TimescaleStoreSettings(SettingsModel):
         default_factory=dict,
         description="Days that rows are kept, by table group: trades, book, candles, alerts, events.",
     )
-    compress_after_days: float = Field(
-        default=2, description="Age in days at which a chunk is compressed."
-    )
+    compress_after_days: float = Field(default=2, description="Age in days at which a chunk is compressed.")
 
 
 class RedisStoreSettings(SettingsModel):
     """Address of the cache and how long it keeps values."""
 
     url: str = Field(description="redis:// URL without a password.")
-    password: SecretStr | None = Field(
-        default=None, description="The server's password."
-    )
+    password: SecretStr | None = Field(default=None, description="The server's password.")
     prefix: str = Field(description="First part of every key.")
-    expiry_ms: Milliseconds = Field(
-        default=3_600_000, description="Life of a value that is not renewed."
-    )
-    alerts: Annotated[int, Field(ge=1)] = Field(
-        default=1_000, description="Length of the list of recent alerts."
-    )
+    expiry_ms: Milliseconds = Field(default=3_600_000, description="Life of a value that is not renewed.")
+    alerts: Annotated[int, Field(ge=1)] = Field(default=1_000, description="Length of the list of recent alerts.")
 
 
 class SinkSettings(Settings):
@@ -152,18 +120,10 @@ class SinkSettings(Settings):
 
     kafka: KafkaSettings
     topic_prefix: str = Field(description="First part of every topic's name.")
-    consumer_group: str = Field(
-        description="Consumer group; its committed offsets are what the store has."
-    )
-    batch_rows: Annotated[int, Field(ge=1)] = Field(
-        description="Rows after which a batch is written."
-    )
-    flush_interval_ms: Milliseconds = Field(
-        description="Time after which a smaller batch is written."
-    )
-    drain_timeout_ms: Milliseconds = Field(
-        default=20_000, description="Longest time to finish when told to stop."
-    )
+    consumer_group: str = Field(description="Consumer group; its committed offsets are what the store has.")
+    batch_rows: Annotated[int, Field(ge=1)] = Field(description="Rows after which a batch is written.")
+    flush_interval_ms: Milliseconds = Field(description="Time after which a smaller batch is written.")
+    drain_timeout_ms: Milliseconds = Field(default=20_000, description="Longest time to finish when told to stop.")
 
 
 class TimescaleSinkSettings(SinkSettings):
@@ -181,12 +141,8 @@ class RedisSinkSettings(SinkSettings):
 class ApiSettings(Settings):
     """The query API; a store that is absent is not asked."""
 
-    symbols: list[str] = Field(
-        description="The pipeline's symbols, as exchange:SYMBOL."
-    )
+    symbols: list[str] = Field(description="The pipeline's symbols, as exchange:SYMBOL.")
     windows: list[str] = Field(description="Candle intervals that exist.")
     timescale: TimescaleStoreSettings | None = None
     redis: RedisStoreSettings | None = None
-    max_rows: Annotated[int, Field(ge=1)] = Field(
-        default=5_000, description="Largest `limit` of a query."
-    )
+    max_rows: Annotated[int, Field(ge=1)] = Field(default=5_000, description="Largest `limit` of a query.")

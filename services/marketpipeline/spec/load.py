@@ -40,30 +40,20 @@ def load_file(path: Path) -> MarketPipeline:
 def load_text(text: str, source: str = "YAML") -> MarketPipeline:
     """Read a MarketPipeline from YAML text; `source` is named in errors. Raises InvalidSpec."""
     try:
-        documents = [
-            node
-            for node in yaml.compose_all(text, Loader=yaml.SafeLoader)
-            if not _is_empty(node)
-        ]
+        documents = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if not _is_empty(node)]
         if len(documents) == 1:
             _refuse_duplicate_keys(documents[0], source)
-        data = [
-            document for document in yaml.safe_load_all(text) if document is not None
-        ]
+        data = [document for document in yaml.safe_load_all(text) if document is not None]
     except yaml.YAMLError as error:
         raise InvalidSpec(source, [_syntax_problem(error)]) from error
     if len(documents) != 1 or len(data) != 1:
         found = "no document" if not documents else f"{len(documents)} documents"
-        expected = "must hold one MarketPipeline" + (
-            ", in one file each" if documents else "; it is empty"
-        )
+        expected = "must hold one MarketPipeline" + (", in one file each" if documents else "; it is empty")
         raise InvalidSpec(source, [Problem("file", found, expected)])
     return load_object(data[0], source, documents[0])
 
 
-def load_object(
-    data: Any, source: str = "object", node: yaml.Node | None = None
-) -> MarketPipeline:
+def load_object(data: Any, source: str = "object", node: yaml.Node | None = None) -> MarketPipeline:
     """Check a plain object, e.g. from the Kubernetes API. Raises InvalidSpec with every problem in it."""
     if not isinstance(data, dict):
         raise InvalidSpec(
@@ -79,9 +69,7 @@ def load_object(
     try:
         return MarketPipeline.model_validate(data)
     except ValidationError as error:
-        problems = [
-            _problem(details, data, node) for details in error.errors(include_url=False)
-        ]
+        problems = [_problem(details, data, node) for details in error.errors(include_url=False)]
         raise InvalidSpec(source, problems) from error
 
 
@@ -94,9 +82,7 @@ def _refuse_duplicate_keys(node: yaml.Node, source: str) -> None:
     problems = []
     for path, key, previous in _duplicate_keys(node, ()):
         mark = key.start_mark
-        expected = (
-            f"stands twice (first in line {previous.start_mark.line + 1}); keep one"
-        )
+        expected = f"stands twice (first in line {previous.start_mark.line + 1}); keep one"
         problems.append(
             Problem(
                 _dotted((*path, key.value)),
@@ -110,9 +96,7 @@ def _refuse_duplicate_keys(node: yaml.Node, source: str) -> None:
         raise InvalidSpec(source, problems)
 
 
-def _duplicate_keys(
-    node: yaml.Node, path: Location
-) -> Iterator[tuple[Location, yaml.Node, yaml.Node]]:
+def _duplicate_keys(node: yaml.Node, path: Location) -> Iterator[tuple[Location, yaml.Node, yaml.Node]]:
     if isinstance(node, yaml.MappingNode):
         seen: dict[Any, yaml.Node] = {}
         for key, value in node.value:
@@ -131,20 +115,14 @@ def _syntax_problem(error: yaml.YAMLError) -> Problem:
     what = getattr(error, "problem", None) or str(error)
     if mark is None:
         return Problem("file", "YAML", f"does not parse: {what}")
-    return Problem(
-        "file", "YAML", f"does not parse: {what}", mark.line + 1, mark.column + 1
-    )
+    return Problem("file", "YAML", f"does not parse: {what}", mark.line + 1, mark.column + 1)
 
 
 def _problem(details: ErrorDetails, data: object, node: yaml.Node | None) -> Problem:
-    location = tuple(
-        part for part in details["loc"] if not str(part).startswith("function-")
-    )
+    location = tuple(part for part in details["loc"] if not str(part).startswith("function-"))
     line, column = _position(node, location)
     value = details["input"] if details["type"] != "missing" else "(absent)"
-    return Problem(
-        _dotted(location) or "file", value, _expected(details, location), line, column
-    )
+    return Problem(_dotted(location) or "file", value, _expected(details, location), line, column)
 
 
 def _expected(details: ErrorDetails, location: Location) -> str:
@@ -162,22 +140,11 @@ def _expected(details: ErrorDetails, location: Location) -> str:
 
 
 def _description(location: Location) -> str | None:
-    model = _model_at(location[:-1])
-    name = (
-        location[-1]
-        if isinstance(location[-1], str)
-        else location[-2]
-        if len(location) > 1
-        else ""
-    )
-    if isinstance(location[-1], int):
-        model = _model_at(location[:-2])
+    names = [part for part in location if isinstance(part, str)]
+    model = _model_at(tuple(names[:-1]))
     if model is None:
         return None
-    for field_name, info in model.model_fields.items():
-        if (info.alias or field_name) == name:
-            return info.description
-    return None
+    return next((f.description for n, f in model.model_fields.items() if (f.alias or n) == names[-1]), None)
 
 
 def _model_at(location: Location) -> type[BaseModel] | None:
@@ -185,9 +152,7 @@ def _model_at(location: Location) -> type[BaseModel] | None:
     for part in location:
         if model is None or isinstance(part, int):
             return None
-        info = next(
-            (f for n, f in model.model_fields.items() if (f.alias or n) == part), None
-        )
+        info = next((f for n, f in model.model_fields.items() if (f.alias or n) == part), None)
         model = _model_of(info) if info else None
     return model
 
@@ -204,16 +169,10 @@ def _known_fields(location: Location) -> list[str]:
     model = _model_at(location)
     if model is None:
         return []
-    return sorted(
-        (info.alias or name)
-        for name, info in model.model_fields.items()
-        if name != "status"
-    )
+    return sorted((info.alias or name) for name, info in model.model_fields.items() if name != "status")
 
 
-def _position(
-    node: yaml.Node | None, location: Location
-) -> tuple[int | None, int | None]:
+def _position(node: yaml.Node | None, location: Location) -> tuple[int | None, int | None]:
     """Line and column of the innermost node on the way to `location` that the document has."""
     if node is None:
         return None, None
@@ -221,14 +180,8 @@ def _position(
     for part in location:
         found = None
         if isinstance(node, yaml.MappingNode):
-            found = next(
-                ((key, value) for key, value in node.value if key.value == part), None
-            )
-        elif (
-            isinstance(node, yaml.SequenceNode)
-            and isinstance(part, int)
-            and part < len(node.value)
-        ):
+            found = next(((key, value) for key, value in node.value if key.value == part), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             found = (node.value[part], node.value[part])
         if found is None:
             break
@@ -239,7 +192,5 @@ def _position(
 def _dotted(location: Location) -> str:
     text = ""
     for part in location:
-        text += (
-            f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-        )
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
     return text

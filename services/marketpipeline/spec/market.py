@@ -46,9 +46,7 @@ class Depth(SpecModel):
     @model_validator(mode="after")
     def _calculate_within_levels(self) -> Depth:
         if self.calculate > self.levels:
-            raise ValueError(
-                f"depth.calculate ({self.calculate}) must be at most depth.levels ({self.levels})"
-            )
+            raise ValueError(f"depth.calculate ({self.calculate}) must be at most depth.levels ({self.levels})")
         return self
 
 

@@ -37,14 +37,10 @@ def _check_symbol(symbol: str) -> str:
     exchange, name = split_symbol(symbol)
     known = venues()
     if exchange not in known:
-        raise ValueError(
-            f"unknown exchange {exchange!r}; known: {', '.join(sorted(known))}"
-        )
+        raise ValueError(f"unknown exchange {exchange!r}; known: {', '.join(sorted(known))}")
     venue = known[exchange]
     if not venue.accepts(name):
-        raise ValueError(
-            f"{name!r} is no symbol of {exchange}; write it like {exchange}:{venue.symbol_example}"
-        )
+        raise ValueError(f"{name!r} is no symbol of {exchange}; write it like {exchange}:{venue.symbol_example}")
     return symbol
 
 
@@ -66,9 +62,7 @@ class PipelineSpec(SpecModel):
         default_factory=Depth,
         description="How much of the order book is kept and measured.",
     )
-    thresholds: Thresholds = Field(
-        default_factory=Thresholds, description="When an alert fires."
-    )
+    thresholds: Thresholds = Field(default_factory=Thresholds, description="When an alert fires.")
     feeds: Annotated[list[Feed], Field(min_length=1)] = Field(
         default=[Feed.BOOK, Feed.TRADES, Feed.QUOTES],
         description="Market data to ask the exchanges for. Candles and trade alerts need `trades`, ratios need `book`.",
@@ -77,29 +71,19 @@ class PipelineSpec(SpecModel):
         default=["1m", "5m", "15m", "1h"],
         description="Intervals of the candles that are computed from trades.",
     )
-    ingestion: Ingestion = Field(
-        default_factory=Ingestion, description="The processes that read the exchanges."
-    )
-    broker: Broker = Field(
-        default_factory=Broker, description="The Kafka-compatible broker."
-    )
-    processing: Processing = Field(
-        default_factory=Processing, description="The stream job."
-    )
-    sinks: Sinks = Field(
-        default_factory=Sinks, description="Where the results are stored."
-    )
+    ingestion: Ingestion = Field(default_factory=Ingestion, description="The processes that read the exchanges.")
+    broker: Broker = Field(default_factory=Broker, description="The Kafka-compatible broker.")
+    processing: Processing = Field(default_factory=Processing, description="The stream job.")
+    sinks: Sinks = Field(default_factory=Sinks, description="Where the results are stored.")
     api: Api = Field(default_factory=Api, description="The query API.")
-    retention: Retention = Field(
-        default_factory=Retention, description="How long data is kept."
-    )
+    retention: Retention = Field(default_factory=Retention, description="How long data is kept.")
     suspend: bool = Field(
         default=False,
         description="Stop everything and keep the data; the job stops with a savepoint and resumes from it.",
     )
     deletion_policy: DeletionPolicy = Field(
         default=DeletionPolicy.RETAIN,
-        description="What becomes of the topics when the pipeline is deleted: `Retain` keeps them, `Delete` removes them.",
+        description="What becomes of the topics when the pipeline is deleted: `Retain` keeps, `Delete` removes them.",
     )
 
     @field_validator("symbols", "feeds", "windows")
@@ -107,9 +91,7 @@ class PipelineSpec(SpecModel):
     def _no_duplicates(cls, values: list[str]) -> list[str]:
         twice = sorted({value for value in values if values.count(value) > 1})
         if twice:
-            raise ValueError(
-                f"{', '.join(twice)} stands more than once; name each once"
-            )
+            raise ValueError(f"{', '.join(twice)} stands more than once; name each once")
         return values
 
     @model_validator(mode="after")
@@ -128,9 +110,7 @@ class PipelineSpec(SpecModel):
                     f"depth.levels ({self.depth.levels}) must be one of {', '.join(map(str, offered))} "
                     f"with depth.source partial on {exchange}"
                 )
-        if self.windows and microseconds(self.processing.allowed_lateness) >= min(
-            map(microseconds, self.windows)
-        ):
+        if self.windows and microseconds(self.processing.allowed_lateness) >= min(map(microseconds, self.windows)):
             raise ValueError(
                 f"processing.allowedLateness ({self.processing.allowed_lateness}) must be below the smallest window"
             )
@@ -149,9 +129,7 @@ class Metadata(SpecModel):
 
     model_config = SpecModel.model_config | {"extra": "ignore"}
 
-    name: Annotated[
-        str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)
-    ] = Field(
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)] = Field(
         description="Name of the pipeline: a to z, 0 to 9 and -, at most 40 characters."
     )
     namespace: str | None = Field(default=None, description="Namespace on a cluster.")

@@ -30,28 +30,20 @@ __all__ = [
     "TopicRetention",
 ]
 
-Quantity = Annotated[
-    str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti)?$")
-]
-Name = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)
-]
+Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti)?$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 
 
 def _without_password(url: str) -> str:
     if urlsplit(url).password:
-        raise ValueError(
-            "must not contain a password; put it in a Secret and name that in passwordSecret"
-        )
+        raise ValueError("must not contain a password; put it in a Secret and name that in passwordSecret")
     return url
 
 
 def _url(schemes: str) -> AfterValidator:
     def check(url: str) -> str:
         if urlsplit(url).scheme not in schemes.split("|"):
-            raise ValueError(
-                f"must be a URL that starts with {schemes.replace('|', ':// or ')}://"
-            )
+            raise ValueError(f"must be a URL that starts with {schemes.replace('|', ':// or ')}://")
         return _without_password(url)
 
     return AfterValidator(check)
@@ -68,20 +60,16 @@ class SecretKey(SpecModel):
     """A key of a Secret in the pipeline's namespace; only the reference is ever in a spec."""
 
     name: Name = Field(description="Name of the Secret.")
-    key: Annotated[
-        str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)
-    ] = Field(default="password", description="Key within the Secret.")
+    key: Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)] = Field(
+        default="password", description="Key within the Secret."
+    )
 
 
 class Resources(SpecModel):
     """Compute of one container: requested, and with twice the CPU and the same memory as the limit."""
 
-    cpu: Quantity = Field(
-        default="250m", description="CPU in cores, or in thousandths with `m`."
-    )
-    memory: Quantity = Field(
-        default="256Mi", description="Memory in bytes, or with Ki, Mi, Gi."
-    )
+    cpu: Quantity = Field(default="250m", description="CPU in cores, or in thousandths with `m`.")
+    memory: Quantity = Field(default="256Mi", description="Memory in bytes, or with Ki, Mi, Gi.")
 
 
 class TopicProvider(StrEnum):
@@ -96,26 +84,22 @@ class TopicProvider(StrEnum):
 class Broker(SpecModel):
     """The Kafka-compatible broker. On one machine without Docker an embedded broker takes its place."""
 
-    bootstrap_servers: Annotated[
-        str, StringConstraints(pattern=r"^[^\s,]+:[0-9]+(,[^\s,]+:[0-9]+)*$")
-    ] = Field(
+    bootstrap_servers: Annotated[str, StringConstraints(pattern=r"^[^\s,]+:[0-9]+(,[^\s,]+:[0-9]+)*$")] = Field(
         default="redpanda:9092",
         description="Comma-separated host:port of the brokers to connect to first.",
     )
     provider: TopicProvider = Field(
         default=TopicProvider.AUTO,
         description=(
-            "Who creates the topics: `redpanda` (Topic resources), `strimzi` (KafkaTopic resources), `admin` (the broker "
-            "itself), `auto` (the first of these that the cluster has)."
+            "Who creates the topics: `redpanda` (Topic resources), `strimzi` (KafkaTopic resources), `admin` (the "
+            "broker itself), `auto` (the first of these that the cluster has)."
         ),
     )
     cluster: Name | None = Field(
         default=None,
         description="Name of the Redpanda or Kafka resource that the topics belong to.",
     )
-    topic_prefix: (
-        Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9._-]{1,100}$")] | None
-    ) = Field(
+    topic_prefix: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9._-]{1,100}$")] | None = Field(
         default=None,
         description="First part of every topic's name; the pipeline's name by default.",
     )
@@ -126,12 +110,8 @@ class Broker(SpecModel):
         default=1,
         description="Copies of each partition; 3 on a cluster of three or more brokers.",
     )
-    username: str | None = Field(
-        default=None, description="SASL user; no authentication when absent."
-    )
-    password_secret: SecretKey | None = Field(
-        default=None, description="Where the SASL user's password is."
-    )
+    username: str | None = Field(default=None, description="SASL user; no authentication when absent.")
+    password_secret: SecretKey | None = Field(default=None, description="Where the SASL user's password is.")
     tls: bool = Field(default=False, description="Whether to connect with TLS.")
 
 
@@ -168,9 +148,7 @@ class Processing(SpecModel):
         default="2s",
         description="How long, in event time, a candle stays open behind its end for trades that come late.",
     )
-    checkpoint_interval: Duration = Field(
-        default="10s", description="Time between two checkpoints."
-    )
+    checkpoint_interval: Duration = Field(default="10s", description="Time between two checkpoints.")
     checkpoint_directory: str = Field(
         default="file:///var/lib/marketpipeline/checkpoints",
         description="Where checkpoints and savepoints go: a URI that every Pod of the job reaches, e.g. s3://bucket/path.",
@@ -193,18 +171,12 @@ class TimescaleSink(SpecModel):
         default="postgresql://marketpipeline@timescaledb:5432/marketpipeline",
         description="Address of the database, without the password.",
     )
-    password_secret: SecretKey | None = Field(
-        default=None, description="Where the user's password is."
-    )
+    password_secret: SecretKey | None = Field(default=None, description="Where the user's password is.")
     batch_rows: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=5_000, description="Rows after which a batch is written."
     )
-    flush_interval: Duration = Field(
-        default="200ms", description="Time after which a smaller batch is written."
-    )
-    replicas: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=1, description="Processes of this sink."
-    )
+    flush_interval: Duration = Field(default="200ms", description="Time after which a smaller batch is written.")
+    replicas: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="Processes of this sink.")
 
 
 class RedisSink(SpecModel):
@@ -215,9 +187,7 @@ class RedisSink(SpecModel):
         default="redis://redis:6379/0",
         description="Address of the server, without the password.",
     )
-    password_secret: SecretKey | None = Field(
-        default=None, description="Where the server's password is."
-    )
+    password_secret: SecretKey | None = Field(default=None, description="Where the server's password is.")
     expiry: Duration = Field(
         default="1h",
         description="Time after which a value that was not renewed is gone.",
@@ -228,20 +198,14 @@ class RedisSink(SpecModel):
     batch_rows: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=1_000, description="Rows after which a batch is written."
     )
-    flush_interval: Duration = Field(
-        default="20ms", description="Time after which a smaller batch is written."
-    )
-    replicas: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=1, description="Processes of this sink."
-    )
+    flush_interval: Duration = Field(default="20ms", description="Time after which a smaller batch is written.")
+    replicas: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="Processes of this sink.")
 
 
 class Sinks(SpecModel):
     """Where the results are stored."""
 
-    timescale: TimescaleSink = Field(
-        default_factory=TimescaleSink, description="TimescaleDB or PostgreSQL."
-    )
+    timescale: TimescaleSink = Field(default_factory=TimescaleSink, description="TimescaleDB or PostgreSQL.")
     redis: RedisSink = Field(default_factory=RedisSink, description="Redis or Valkey.")
 
 
@@ -269,18 +233,10 @@ class Ingestion(SpecModel):
 class Api(SpecModel):
     """The query API."""
 
-    enabled: bool = Field(
-        default=True, description="Whether the API runs. It needs at least one sink."
-    )
-    port: Annotated[int, Field(ge=1, le=65535)] = Field(
-        default=8000, description="TCP port that it serves on."
-    )
-    replicas: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=1, description="Processes of the API."
-    )
-    resources: Resources = Field(
-        default_factory=Resources, description="Compute of each process."
-    )
+    enabled: bool = Field(default=True, description="Whether the API runs. It needs at least one sink.")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(default=8000, description="TCP port that it serves on.")
+    replicas: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="Processes of the API.")
+    resources: Resources = Field(default_factory=Resources, description="Compute of each process.")
 
 
 class TopicRetention(SpecModel):
@@ -288,34 +244,22 @@ class TopicRetention(SpecModel):
 
     raw: Duration = Field(default="7d", description="What ingestion writes.")
     derived: Duration = Field(default="7d", description="What the stream job writes.")
-    dead_letters: Duration = Field(
-        default="30d", description="Input that could not be used."
-    )
+    dead_letters: Duration = Field(default="30d", description="Input that could not be used.")
 
 
 class TableRetention(SpecModel):
     """How long the database keeps rows; TimescaleDB drops whole chunks."""
 
     trades: Duration = Field(default="90d", description="Single trades.")
-    book: Duration = Field(
-        default="30d", description="Book metrics and quotes, a row an update."
-    )
+    book: Duration = Field(default="30d", description="Book metrics and quotes, a row an update.")
     candles: Duration = Field(default="1825d", description="Candles of every interval.")
     alerts: Duration = Field(default="365d", description="Alerts.")
-    events: Duration = Field(
-        default="365d", description="Gaps, fills and other events of the feeds."
-    )
-    compress_after: Duration = Field(
-        default="2d", description="Age at which TimescaleDB compresses a chunk."
-    )
+    events: Duration = Field(default="365d", description="Gaps, fills and other events of the feeds.")
+    compress_after: Duration = Field(default="2d", description="Age at which TimescaleDB compresses a chunk.")
 
 
 class Retention(SpecModel):
     """How long data is kept."""
 
-    topics: TopicRetention = Field(
-        default_factory=TopicRetention, description="In the broker."
-    )
-    tables: TableRetention = Field(
-        default_factory=TableRetention, description="In the database."
-    )
+    topics: TopicRetention = Field(default_factory=TopicRetention, description="In the broker.")
+    tables: TableRetention = Field(default_factory=TableRetention, description="In the database.")

@@ -1,0 +1,32 @@
+"""`plan(pipeline)`: from what a user wants to everything it takes, as data that can be printed and compared."""
+
+from __future__ import annotations
+
+from marketpipeline.plan.build import plan
+from marketpipeline.plan.model import (
+    Component,
+    Plan,
+    Port,
+    Probe,
+    ScheduledJob,
+    SecretEnv,
+    StreamJob,
+    Topic,
+    Workload,
+)
+from marketpipeline.plan.show import plan_as_json, plan_as_text
+
+__all__ = [
+    "Component",
+    "Plan",
+    "Port",
+    "Probe",
+    "ScheduledJob",
+    "SecretEnv",
+    "StreamJob",
+    "Topic",
+    "Workload",
+    "plan",
+    "plan_as_json",
+    "plan_as_text",
+]

@@ -1,0 +1,154 @@
+"""What it takes to run a pipeline, as data: printed, compared, and turned into objects or processes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from marketpipeline.records import Rules
+from marketpipeline.topics import TopicKind
+
+__all__ = [
+    "Component",
+    "Plan",
+    "PlanModel",
+    "Port",
+    "Probe",
+    "ScheduledJob",
+    "SecretEnv",
+    "StreamJob",
+    "Topic",
+    "Workload",
+]
+
+
+class PlanModel(BaseModel):
+    """A part of a plan."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Component(StrEnum):
+    """A program of this project. The value is its command, and its image's name."""
+
+    INGESTION = "ingestion"
+    SINK_TIMESCALE = "sink-timescale"
+    SINK_REDIS = "sink-redis"
+    API = "api"
+    MAINTENANCE = "maintenance"
+    FEED_WATCH = "feed-watch"
+    STREAM_JOB = "stream-job"
+
+
+class Topic(PlanModel):
+    """A topic and its settings, in Kafka's terms."""
+
+    name: str
+    kind: TopicKind
+    partitions: int
+    replication_factor: int
+    config: dict[str, str]
+
+
+class Port(PlanModel):
+    """A TCP port that a process serves."""
+
+    name: str
+    number: int
+
+
+class Probe(PlanModel):
+    """An HTTP GET that must answer 200; times in seconds."""
+
+    path: str
+    port: str
+    period: int
+    failures: int
+
+
+class SecretEnv(PlanModel):
+    """An environment variable that takes its value from a Secret; the value itself is in no plan."""
+
+    variable: str
+    secret: str
+    key: str
+
+
+class Workload(PlanModel):
+    """A process that runs until it is told to stop.
+
+    `name` is unique within the plan; `settings` is the JSON of the component's settings model. `after` names what has
+    to be ready before it is of use (a hint for starting and stopping in order, not a condition). `cpu` and `memory`
+    are Kubernetes quantities. `drain_seconds` is how long a stop may take.
+    """
+
+    name: str
+    component: Component
+    settings: dict[str, Any]
+    replicas: int
+    ports: tuple[Port, ...]
+    startup: Probe
+    readiness: Probe
+    liveness: Probe
+    secrets: tuple[SecretEnv, ...] = ()
+    after: tuple[str, ...] = ()
+    cpu: str
+    memory: str
+    drain_seconds: int
+
+
+class StreamJob(PlanModel):
+    """The Flink job. `settings` is the JSON of `JobSettings`; thresholds in it are only what holds until a rule comes."""
+
+    name: str
+    settings: dict[str, Any]
+    mode: str
+    parallelism: int
+    state_backend: str
+    checkpoint_interval_ms: int
+    checkpoint_directory: str
+    secrets: tuple[SecretEnv, ...] = ()
+    cpu: str
+    memory: str
+
+
+class ScheduledJob(PlanModel):
+    """A command that runs at set times. `schedule` is in cron's form, UTC."""
+
+    name: str
+    component: Component
+    settings: dict[str, Any]
+    schedule: str
+    secrets: tuple[SecretEnv, ...] = ()
+    timeout_seconds: int
+
+
+class Plan(PlanModel):
+    """Everything that a pipeline consists of.
+
+    `rules` are the thresholds in force per symbol, to be written to the rules topic: the job reads them there,
+    so that a change needs no restart.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    pipeline: str
+    suspended: bool
+    topics: tuple[Topic, ...]
+    workloads: tuple[Workload, ...]
+    stream_job: StreamJob | None
+    scheduled_jobs: tuple[ScheduledJob, ...]
+    rules: tuple[Rules, ...]
+
+    def topic(self, kind: TopicKind) -> Topic | None:
+        """The topic of a kind, or None where the pipeline has none."""
+        return next((topic for topic in self.topics if topic.kind is kind), None)
+
+    def workload(self, name: str) -> Workload:
+        """A workload by its name. Raises KeyError."""
+        for workload in self.workloads:
+            if workload.name == name:
+                return workload
+        raise KeyError(name)

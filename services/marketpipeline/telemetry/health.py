@@ -1,0 +1,99 @@
+"""The port of a process: `/health` (ready?), `/health/live` (alive?), `/metrics` (Prometheus' text format).
+
+It is served from a thread of its own, so that a busy event loop is seen by what `health` reports, not by a
+probe that hangs.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
+
+from marketpipeline.errors import InvalidInput, Problem
+
+__all__ = ["Health", "HealthServer", "Status"]
+
+_log = logging.getLogger(__name__)
+
+Status = Literal["ok", "starting", "degraded", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a process is. `ok` and `degraded` (works, but a person should look) are ready; the others are not."""
+
+    status: Status
+    details: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the process does its work."""
+        return self.status in ("ok", "degraded")
+
+
+class HealthServer:
+    """Serves `health()` and `metrics()`; both are called on each request and must be quick and thread-safe.
+
+    `alive()` tells whether the process should be kept: it turns False when its work has stalled for good.
+    Raises InvalidInput when the port is in use. `port` is the one that was bound.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        health: Callable[[], Health],
+        metrics: Callable[[], bytes],
+        alive: Callable[[], bool] = lambda: True,
+    ) -> None:
+        def answer(path: str) -> tuple[int, str, bytes]:
+            if path == "/metrics":
+                return 200, "text/plain; version=0.0.4; charset=utf-8", metrics()
+            if path == "/health/live":
+                living = alive()
+                return (200 if living else 503), "application/json", json.dumps({"alive": living}).encode()
+            if path == "/health":
+                now = health()
+                body = json.dumps({"status": now.status, **now.details}, default=str).encode()
+                return (200 if now.ready else 503), "application/json", body
+            return 404, "application/json", b'{"error": "not here; try /health, /health/live, /metrics"}'
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                try:
+                    status, content_type, body = answer(self.path.partition("?")[0])
+                except Exception:  # noqa: BLE001 - whatever fails, the probe must get an answer
+                    _log.exception("health check failed")
+                    status, content_type, body = 500, "application/json", b'{"status": "failed"}'
+                self.send_response(status)
+                self.send_header("Content-Type", content_type)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Probes come every second; they are no news."""
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+        try:
+            self._server = Server((host, port), Handler)
+        except OSError as error:
+            raise InvalidInput(
+                "settings", [Problem("http.port", port, f"must be free on {host}: {error.strerror}; choose another")]
+            ) from error
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="health", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving and free the port."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=5)
