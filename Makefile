@@ -1,0 +1,41 @@
+# Two commands matter: `make run` and `make test`. Each first sets up what is absent or stale, and says what and how long.
+# Needed beforehand: Python 3.11 or 3.12, and Java 17 or newer with Maven (on Debian as root these two are installed
+# for you). What is made is below this folder: .venv, flink-jobs/.venv and .cache; `make clean` removes it.
+
+PYTHON ?= $(firstword $(foreach name,python3.12 python3.11 python3,$(shell command -v $(name) 2>/dev/null)) python3)
+PIPELINE ?= manifests/quickstart.yaml
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test setup setup-test lint format types lock clean
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: setup ## start the pipeline of manifests/quickstart.yaml here (PIPELINE=FILE, ARGS="--for 2m")
+	@exec $(BIN)/marketpipeline run $(PIPELINE) $(ARGS)
+
+test: setup-test ## every check and every test (SUITES="lint services" for some)
+	@$(BIN)/python scripts/run_suites.py $(SUITES)
+
+setup: ## what a run needs
+	@$(PYTHON) scripts/set_up.py
+
+setup-test: ## what the tests need too
+	@$(PYTHON) scripts/set_up.py --test
+
+lint: setup ## ruff and the import contracts
+	@$(BIN)/python scripts/run_suites.py lint imports
+
+format: setup ## let ruff put right what it can
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+types: setup ## mypy --strict
+	@$(BIN)/python scripts/run_suites.py types
+
+lock: setup ## write the locks anew from the pyproject and pom files (UPGRADE=1 for the newest versions)
+	@$(BIN)/python scripts/lock.py $(if $(UPGRADE),--upgrade)
+
+clean: ## remove environments, jars and caches, not the state of runs
+	@rm -rf .venv flink-jobs/.venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@find tests -name node_modules -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The Kubernetes operator: watches MarketPipelines and applies what their plan asks for."""

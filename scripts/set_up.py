@@ -1,0 +1,159 @@
+"""Set up everything that a run or a test needs, once: `make setup`, and first thing in `make run` and `make test`.
+
+A step is done again only when something that it was made from has changed: a stamp in .cache/stamps holds the hash of
+those files. Standard library only, since nothing is installed yet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from installers import (
+    BUILD_LOCK,
+    CACHE,
+    FLINK,
+    ROOT,
+    SERVICES,
+    copy_jars,
+    install_flink,
+    install_node_packages,
+    install_services,
+)
+from toolchain import SetupError, require_python
+
+__all__ = ["Step", "carry_out", "main", "steps"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to install.
+
+    `costs` is what the first time takes, `inputs` are the files whose change makes it stale, `gives` must be there
+    when it is done; one that is `optional` may fail with a word and the rest goes on.
+    """
+
+    name: str
+    what: str
+    costs: str
+    inputs: Sequence[Path]
+    gives: Path
+    run: Callable[[], None]
+    optional: bool = False
+
+    @property
+    def stamp(self) -> Path:
+        return CACHE / "stamps" / self.name
+
+    def key(self) -> str:
+        """Hash of all that the result depends on (environments hold absolute paths, so the place too)."""
+        digest = hashlib.sha256(f"{sys.version_info[:3]} {ROOT}".encode())
+        for path in self.inputs:
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+    def is_done(self) -> bool:
+        return self.gives.exists() and self.stamp.exists() and self.stamp.read_text() == self.key()
+
+
+def steps(*, for_tests: bool) -> list[Step]:
+    """What is to be there, in order; what each costs was measured from empty caches (docs/decisions/0010)."""
+    kafka, jobs, jars = ROOT / "third-party" / "kafka", ROOT / "flink-jobs", CACHE / "jars"
+    ours, theirs = ROOT / "pyproject.toml", ROOT / "flink-jobs" / "pyproject.toml"
+    wanted = [
+        Step(
+            name="services",
+            what="services, operator, PostgreSQL, Valkey and the test tools into .venv",
+            costs="SIZE1",
+            inputs=[BUILD_LOCK, ROOT / "locks" / "services.txt", ours],
+            gives=SERVICES / "bin" / "marketpipeline",
+            run=install_services,
+        ),
+        Step(
+            name="flink",
+            what="Flink and the stream job into flink-jobs/.venv",
+            costs="SIZE2",
+            inputs=[BUILD_LOCK, jobs / "lock.txt", ours, theirs],
+            gives=FLINK / "bin" / "python",
+            run=install_flink,
+        ),
+        Step(
+            name="kafka-jars",
+            what="Kafka's broker into .cache/jars/kafka",
+            costs="SIZE3",
+            inputs=[kafka / "pom.xml", kafka / "jars.sha256"],
+            gives=jars / "kafka",
+            run=partial(copy_jars, kafka, jars / "kafka"),
+        ),
+        Step(
+            name="flink-jars",
+            what="Flink's Kafka connector into .cache/jars/flink",
+            costs="SIZE4",
+            inputs=[jobs / "pom.xml", jobs / "jars.sha256"],
+            gives=jars / "flink",
+            run=partial(copy_jars, jobs, jars / "flink"),
+        ),
+    ]
+    return [*wanted, *_node_steps()] if for_tests else wanted
+
+
+def _node_steps() -> list[Step]:
+    """One step for each folder of tests/ that has a package-lock.json."""
+    locks = [lock for lock in sorted((ROOT / "tests").glob("**/package-lock.json")) if "node_modules" not in lock.parts]
+    places = [lock.parent.relative_to(ROOT) for lock in locks]
+    return [
+        Step(
+            name="-".join(place.parts),
+            what=f"Node packages into {place}/node_modules",
+            costs="SIZE5",
+            inputs=[ROOT / place / "package.json", ROOT / place / "package-lock.json"],
+            gives=ROOT / place / "node_modules",
+            run=partial(install_node_packages, ROOT / place),
+            optional=True,
+        )
+        for place in places
+    ]
+
+
+def carry_out(wanted: list[Step]) -> None:
+    """Do the steps that are stale, one process at a time: a second one waits, then finds all done."""
+    (CACHE / "stamps").mkdir(parents=True, exist_ok=True)
+    with (CACHE / "setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stale = [step for step in wanted if not step.is_done()]
+        for number, step in enumerate(stale, 1):
+            print(f"[{number}/{len(stale)}] {step.what} (first time: {step.costs})", flush=True)
+            began, key = time.monotonic(), step.key()
+            try:
+                step.run()
+            except SetupError as error:
+                if not step.optional:
+                    raise
+                print(f"    left out: {error}", flush=True)
+                continue
+            step.stamp.write_text(key)
+            print(f"    done in {time.monotonic() - began:.0f} s", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--test", action="store_true", help="also what only tests need")
+    arguments = parser.parse_args()
+    try:
+        require_python()
+        carry_out(steps(for_tests=arguments.test))
+    except SetupError as error:
+        print(f"set-up stopped: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
