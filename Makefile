@@ -2,7 +2,7 @@
 # Needed beforehand: Python 3.11 or 3.12, and Java 17 or newer with Maven (on Debian as root these two are installed
 # for you). What is made is below this folder: .venv, flink-jobs/.venv and .cache; `make clean` removes it.
 
-PYTHON ?= $(firstword $(foreach name,python3.12 python3.11 python3,$(shell command -v $(name) 2>/dev/null)) python3)
+PYTHON ?= $(or $(shell for p in python3.11 python3.12 python3; do $$p -c '' 2>/dev/null && echo $$p && break; done),python3)
 PIPELINE ?= manifests/quickstart.yaml
 BIN := .venv/bin
 
