@@ -134,8 +134,8 @@ def _expected(details: ErrorDetails, location: Location) -> str:
         return f"unknown field; {hint}known here: {', '.join(known)}"
     if kind == "missing":
         return "is required"
-    if kind == "string_pattern_mismatch" and (hint := _description(location)):
-        return f"has the wrong form; {hint}"
+    if kind == "string_pattern_mismatch" and (description := _description(location)):
+        return f"has the wrong form; {description}"
     return message.removeprefix("Value error, ").replace("Input should be", "must be")
 
 
