@@ -1,0 +1,50 @@
+"""The images that the cluster runs: the project's own by their Dockerfiles, and the test's servers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.conftest import PROJECT
+
+__all__ = ["COMPONENTS", "EXCHANGE", "KAFKA", "OPERATOR", "REGISTRY", "STORES", "STREAM_JOB", "TAG", "Image"]
+
+REGISTRY = "marketpipeline"
+TAG = "test"
+_SERVICES = PROJECT / "images" / "services" / "Dockerfile"
+_TEST_IMAGES = PROJECT / "tests" / "cluster" / "images"
+
+
+@dataclass(frozen=True)
+class Image:
+    """What `docker build` has to be told. BASE is not among the arguments: each kind of cluster has its own."""
+
+    name: str
+    dockerfile: Path
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    context: Path = PROJECT
+
+    @property
+    def tag(self) -> str:
+        return f"{REGISTRY}/{self.name}:{TAG}"
+
+
+COMPONENTS = tuple(
+    Image(component, _SERVICES, {"COMPONENT": extra})
+    for component, extra in (
+        ("ingestion", "ingestion"),
+        ("sink-timescale", "timescale"),
+        ("sink-redis", "redis"),
+        ("api", "api"),
+        ("maintenance", "timescale"),
+        ("feed-watch", "api"),
+    )
+)
+"""An image for each component of a plan but the stream job, named after it, with the extra it needs."""
+
+EXCHANGE = Image("exchange", _SERVICES, {"COMPONENT": "exchange"})
+STREAM_JOB = Image("stream-job", PROJECT / "images" / "flink-job" / "Dockerfile")
+OPERATOR = Image("operator", PROJECT / "images" / "operator" / "Dockerfile")
+KAFKA = Image("test-kafka", _TEST_IMAGES / "kafka" / "Dockerfile")
+STORES = Image("test-stores", _TEST_IMAGES / "stores" / "Dockerfile")
