@@ -1,0 +1,110 @@
+"""Whether rows that a query gave are those of the oracle, with a message that names the first that is not."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from tests.e2e import oracle
+from tests.e2e.pipeline import Pipeline
+
+__all__ = ["check_alerts", "check_book", "check_candles", "check_trades", "microseconds"]
+
+Row = dict[str, Any]
+TOLERANCE = Decimal("1e-9")
+
+
+def microseconds(text: str) -> int:
+    """An ISO 8601 time as microseconds since the epoch."""
+    moment = datetime.fromisoformat(text)
+    assert moment.tzinfo is not None, f"{text} names no time zone"
+    return round(moment.timestamp() * 1_000_000)
+
+
+def exactly(value: Any) -> Decimal | None:
+    """A JSON number as the decimal that it is written as."""
+    return None if value is None else Decimal(repr(value))
+
+
+def near(value: Any, wanted: Decimal | None, what: str) -> None:
+    """Equal to 1e-9, relative to the wanted value where that is above one."""
+    if wanted is None or value is None:
+        assert value is wanted, f"{what}: {value}, not {wanted}"
+        return
+    assert abs(Decimal(repr(value)) - wanted) <= TOLERANCE * max(Decimal(1), abs(wanted)), (
+        f"{what}: {value}, not {wanted}"
+    )
+
+
+def check_trades(pipeline: Pipeline, symbol: str, capture: Path) -> None:
+    """Every trade once, and no other."""
+    wanted = oracle.trades(capture)
+    rows = sorted(pipeline.query("trades", symbol, "--limit", "1000000"), key=lambda row: row["trade_id"])
+    assert [row["trade_id"] for row in rows] == [trade.id for trade in wanted]
+    for row, trade in zip(rows, wanted, strict=True):
+        found = (exactly(row["price"]), exactly(row["quantity"]), microseconds(row["trade_time"]), row["taker_side"])
+        assert found == (trade.price, trade.quantity, trade.time, "buy" if trade.buyer_is_taker else "sell"), row
+
+
+def check_candles(pipeline: Pipeline, symbol: str, capture: Path, minutes: int) -> list[Row]:
+    """Every candle, also the one that still forms: prices exactly, the rest to 1e-9. Returns the rows."""
+    wanted = oracle.candles(oracle.trades(capture), minutes)
+    rows = pipeline.query("candles", symbol, "--interval", f"{minutes}m", "--limit", "100000")
+    rows.sort(key=lambda row: row["open_time"])
+    assert [microseconds(row["open_time"]) for row in rows] == [candle.open_time for candle in wanted]
+    for row, candle in zip(rows, wanted, strict=True):
+        for name in ("open", "high", "low", "close"):
+            assert exactly(row[name]) == getattr(candle, name), f"{name} of {row}"
+        for name in ("trades", "first_trade_id", "last_trade_id"):
+            assert row[name] == getattr(candle, name), f"{name} of {row}"
+        for name in ("volume", "quote_volume", "taker_buy_volume", "vwap", "buy_sell_ratio", "price_change"):
+            near(row[name], getattr(candle, name), f"{name} of {row}")
+    return rows
+
+
+def check_book(pipeline: Pipeline, symbol: str, capture: Path, missing: range = range(0)) -> int:
+    """A row for every diff event from the first one stored on, but for those with a `missing` update id.
+
+    Returns how many events of the capture came before the first row.
+    """
+    all_wanted = oracle.book_rows(capture, 20, 10, 10)
+    quotes = oracle.quotes(capture)
+    rows = sorted(pipeline.query("book", symbol, "--limit", "1000000"), key=lambda row: row["update_id"])
+    wanted = [row for row in all_wanted if row.update_id >= rows[0]["update_id"] and row.update_id not in missing]
+    assert [row["update_id"] for row in rows] == [row.update_id for row in wanted]
+    compared = 0
+    for row, right in zip(rows, wanted, strict=True):
+        assert microseconds(row["event_time"]) == right.time, row
+        best = tuple(exactly(row[n]) for n in ("best_bid", "best_bid_quantity", "best_ask", "best_ask_quantity"))
+        if right.update_id in quotes:
+            compared += 1
+            assert best == quotes[right.update_id], row
+        assert best == (right.best_bid, right.best_bid_quantity, right.best_ask, right.best_ask_quantity), row
+        for name in ("mid", "spread", "spread_bps", "imbalance", "weighted_imbalance", "vtob_ratio", "weighted_mid"):
+            near(row[name], getattr(right, name), f"{name} of {row}")
+        for name in ("bid_quantity", "ask_quantity", "bid_depth", "ask_depth"):
+            near(row[name], getattr(right, name), f"{name} of {row}")
+    assert compared > 400, f"only {compared} rows could be compared with the exchange's own quotes"
+    return len(all_wanted) - len(wanted) - sum(row.update_id in missing for row in all_wanted)
+
+
+def check_alerts(pipeline: Pipeline, symbol: str, capture: Path, whale: Decimal) -> None:
+    """Every episode of extreme imbalance and every whale trade, once, with start, end, severity and extreme."""
+    first = min(row["update_id"] for row in pipeline.query("book", symbol, "--limit", "1000000"))
+    rows = [row for row in oracle.book_rows(capture, 20, 10, 10) if row.update_id >= first]
+    found = pipeline.query("alerts", symbol, "--limit", "1000000")
+    assert len({row["id"] for row in found}) == len(found)
+    imbalances = sorted((r for r in found if r["rule"] == "extreme_imbalance"), key=lambda row: row["started_at"])
+    wanted = oracle.alerts(rows, Decimal("0.5"), Decimal("0.7"))
+    assert len(imbalances) == len(wanted)
+    for row, episode in zip(imbalances, wanted, strict=True):
+        assert microseconds(row["started_at"]) == episode.started_at, row
+        assert (row["ended_at"] and microseconds(row["ended_at"])) == episode.ended_at, row
+        assert row["side"] == ("buy" if episode.buy_side else "sell"), row
+        assert row["severity"] == ("HIGH" if episode.high else "MEDIUM"), row
+        if episode.ended_at is not None:
+            near(row["extreme"], episode.extreme, f"extreme of {row}")
+    whales = sorted(row["trade_id"] for row in found if row["rule"] == "whale_trade")
+    assert whales == [trade.id for trade in oracle.whales(oracle.trades(capture), whale)]

@@ -1,0 +1,255 @@
+"""What the tables must hold after a replay, computed from the capture alone.
+
+It shares no code with the pipeline: frames are read with the standard library, prices and quantities are
+decimals, the book is a plain dictionary sorted anew for every event. Slow, and meant to be obviously right.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "BookRow",
+    "CandleRow",
+    "Episode",
+    "TradeRow",
+    "alerts",
+    "book_rows",
+    "candles",
+    "quotes",
+    "trades",
+    "whales",
+]
+
+
+@dataclass(frozen=True)
+class TradeRow:
+    """A trade; `time` in microseconds."""
+
+    id: int
+    time: int
+    price: Decimal
+    quantity: Decimal
+    buyer_is_taker: bool
+
+
+@dataclass(frozen=True)
+class CandleRow:
+    """A candle; `open_time` in microseconds."""
+
+    open_time: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    quote_volume: Decimal
+    trades: int
+    taker_buy_volume: Decimal
+    vwap: Decimal
+    buy_sell_ratio: Decimal | None
+    price_change: Decimal
+    first_trade_id: int
+    last_trade_id: int
+
+
+@dataclass(frozen=True)
+class BookRow:
+    """Measures of the book after one diff event; `time` in microseconds."""
+
+    update_id: int
+    time: int
+    best_bid: Decimal
+    best_bid_quantity: Decimal
+    best_ask: Decimal
+    best_ask_quantity: Decimal
+    mid: Decimal
+    spread: Decimal
+    spread_bps: Decimal
+    imbalance: Decimal
+    weighted_imbalance: Decimal
+    vtob_ratio: Decimal
+    weighted_mid: Decimal
+    bid_quantity: Decimal
+    ask_quantity: Decimal
+    bid_depth: Decimal | None
+    ask_depth: Decimal | None
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A stretch of book events on one side with an extreme imbalance; `ended_at` is None while it lasts."""
+
+    started_at: int
+    ended_at: int | None
+    buy_side: bool
+    high: bool
+    extreme: Decimal
+
+
+def frames(capture: Path) -> Iterator[dict[str, Any]]:
+    """The JSON of every line."""
+    with gzip.open(capture, "rt") as lines:
+        for line in lines:
+            yield json.loads(line.partition(" ")[2], parse_float=Decimal)
+
+
+def events(capture: Path, kind: str) -> Iterator[dict[str, Any]]:
+    """The payloads of the streams whose name ends with `kind`."""
+    for frame in frames(capture):
+        if frame.get("stream", "").endswith(kind):
+            yield frame["data"]
+
+
+def trades(capture: Path) -> list[TradeRow]:
+    """Every trade once, by id."""
+    found = {
+        t["t"]: TradeRow(t["t"], t["T"] * 1000, Decimal(t["p"]), Decimal(t["q"]), not t["m"])
+        for t in events(capture, "@trade")
+    }
+    return [found[key] for key in sorted(found)]
+
+
+def candles(rows: list[TradeRow], minutes: int) -> list[CandleRow]:
+    """The candles of a window of `minutes`, those without a trade left out."""
+    width = minutes * 60_000_000
+    groups: dict[int, list[TradeRow]] = {}
+    for row in sorted(rows, key=lambda row: (row.time, row.id)):
+        groups.setdefault(row.time // width * width, []).append(row)
+    return [_candle(open_time, group) for open_time, group in sorted(groups.items())]
+
+
+def _candle(open_time: int, group: list[TradeRow]) -> CandleRow:
+    prices = [row.price for row in group]
+    volume = sum((row.quantity for row in group), Decimal(0))
+    quote = sum((row.quantity * row.price for row in group), Decimal(0))
+    bought = sum((row.quantity for row in group if row.buyer_is_taker), Decimal(0))
+    sold = volume - bought
+    return CandleRow(
+        open_time=open_time,
+        open=prices[0],
+        high=max(prices),
+        low=min(prices),
+        close=prices[-1],
+        volume=volume,
+        quote_volume=quote,
+        trades=len(group),
+        taker_buy_volume=bought,
+        vwap=quote / volume,
+        buy_sell_ratio=bought / sold if sold else None,
+        price_change=prices[-1] / prices[0] - 1,
+        first_trade_id=group[0].id,
+        last_trade_id=group[-1].id,
+    )
+
+
+def quotes(capture: Path) -> dict[int, tuple[Decimal, Decimal, Decimal, Decimal]]:
+    """Best bid, its quantity, best ask, its quantity, by update id, as the exchange itself sent them."""
+    return {
+        q["u"]: (Decimal(q["b"]), Decimal(q["B"]), Decimal(q["a"]), Decimal(q["A"]))
+        for q in events(capture, "@bookTicker")
+    }
+
+
+def book_rows(capture: Path, levels: int, calculate: int, within_bps: int) -> list[BookRow]:
+    """A row for every diff event behind the capture's own snapshot.
+
+    `levels` of each side are known to whoever measures, `calculate` of them count in the ratios.
+    """
+    snapshot = next(frame for frame in frames(capture) if "lastUpdateId" in frame and "stream" not in frame)
+    last = snapshot["lastUpdateId"]
+    bids = {Decimal(price): Decimal(quantity) for price, quantity in snapshot["bids"]}
+    asks = {Decimal(price): Decimal(quantity) for price, quantity in snapshot["asks"]}
+    rows = []
+    for event in events(capture, "@depth@100ms"):
+        if event["u"] <= last:
+            continue
+        assert event["U"] <= last + 1, f"the capture has a gap before {event['U']}"
+        last = event["u"]
+        for side, changes in ((bids, event["b"]), (asks, event["a"])):
+            for price, quantity in changes:
+                side[Decimal(price)] = Decimal(quantity)
+                if not side[Decimal(price)]:
+                    del side[Decimal(price)]
+        rows.append(_book_row(event, bids, asks, levels, calculate, within_bps))
+    return rows
+
+
+def _book_row(
+    event: dict[str, Any],
+    bids: dict[Decimal, Decimal],
+    asks: dict[Decimal, Decimal],
+    levels: int,
+    calculate: int,
+    within_bps: int,
+) -> BookRow:
+    known_bids = sorted(bids.items(), reverse=True)[:levels]
+    known_asks = sorted(asks.items())[:levels]
+    top_bids, top_asks = known_bids[:calculate], known_asks[:calculate]
+    (bid, bid_quantity), (ask, ask_quantity) = top_bids[0], top_asks[0]
+    mid = (bid + ask) / 2
+    sum_bids = sum((quantity for _, quantity in top_bids), Decimal(0))
+    sum_asks = sum((quantity for _, quantity in top_asks), Decimal(0))
+    weighted_bids = sum((q / n for n, (_, q) in enumerate(top_bids, 1)), Decimal(0))
+    weighted_asks = sum((q / n for n, (_, q) in enumerate(top_asks, 1)), Decimal(0))
+    reach = mid * within_bps / 10_000
+    return BookRow(
+        update_id=event["u"],
+        time=event["E"] * 1000,
+        best_bid=bid,
+        best_bid_quantity=bid_quantity,
+        best_ask=ask,
+        best_ask_quantity=ask_quantity,
+        mid=mid,
+        spread=ask - bid,
+        spread_bps=(ask - bid) / mid * 10_000,
+        imbalance=(sum_bids - sum_asks) / (sum_bids + sum_asks),
+        weighted_imbalance=(weighted_bids - weighted_asks) / (weighted_bids + weighted_asks),
+        vtob_ratio=(bid_quantity + ask_quantity) / (sum_bids + sum_asks),
+        weighted_mid=(bid * ask_quantity + ask * bid_quantity) / (bid_quantity + ask_quantity),
+        bid_quantity=sum_bids,
+        ask_quantity=sum_asks,
+        bid_depth=_depth(known_bids, mid, reach),
+        ask_depth=_depth(known_asks, mid, reach),
+    )
+
+
+def _depth(known: list[tuple[Decimal, Decimal]], mid: Decimal, reach: Decimal) -> Decimal | None:
+    """Value of the levels within `reach` of the mid; unknown unless a level beyond it is known."""
+    if abs(known[-1][0] - mid) < reach:
+        return None
+    return sum((price * quantity for price, quantity in known if abs(price - mid) <= reach), Decimal(0))
+
+
+def alerts(rows: list[BookRow], medium: Decimal, high: Decimal) -> list[Episode]:
+    """The episodes of extreme imbalance in consecutive book rows."""
+    found: list[Episode] = []
+    current: list[BookRow] = []
+
+    def close(ended_at: int | None) -> None:
+        if current:
+            extreme = max((row.imbalance for row in current), key=abs)
+            found.append(Episode(current[0].time, ended_at, extreme > 0, abs(extreme) >= high, extreme))
+            current.clear()
+
+    for row in rows:
+        extreme = abs(row.imbalance) >= medium
+        if current and (not extreme or (row.imbalance > 0) != (current[0].imbalance > 0)):
+            close(row.time)
+        if extreme:
+            current.append(row)
+    close(None)
+    return found
+
+
+def whales(rows: list[TradeRow], threshold: Decimal) -> list[TradeRow]:
+    """The trades whose value is above `threshold`."""
+    with localcontext() as context:
+        context.prec = 50
+        return [row for row in rows if row.price * row.quantity > threshold]

@@ -1,0 +1,63 @@
+"""kill -9 in the middle of a replay at 20 times its speed: in the end the tables are as if nothing had happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import wait_for
+from tests.e2e import compare
+from tests.e2e.pipeline import SYMBOLS, Pipeline
+
+Capture = Callable[[str], Path]
+
+BEFORE = 1723161255_000000
+MIDDLE = BEFORE + 170_000_000
+"""Exchange time of the captures' begin, and of the moment of the kill, in microseconds."""
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
+    """Not started yet."""
+    pipeline = Pipeline(tmp_path)
+    yield pipeline
+    pipeline.stop()
+
+
+def replay_and_kill(pipeline: Pipeline, capture: Capture, component: str) -> None:
+    """Replay both captures, kill `component` half way, wait for the run to end drained."""
+    captures = [str(capture(name)) for name in SYMBOLS.values()]
+    pipeline.start("--replay", *captures, "--speed", "20", "--until-drained")
+    wait_for(lambda: pipeline.exchange_clock() > MIDDLE, "the replay is half way", seconds=120)
+    pipeline.kill(component)
+    assert pipeline.wait(240) == 0, pipeline.tail()
+
+
+@pytest.mark.parametrize("component", ["stream-job", "sink-timescale", "broker"])
+def test_nothing_is_lost_or_doubled(pipeline: Pipeline, capture: Capture, component: str) -> None:
+    replay_and_kill(pipeline, capture, component)
+    for symbol, name in SYMBOLS.items():
+        compare.check_trades(pipeline, symbol, capture(name))
+        compare.check_candles(pipeline, symbol, capture(name), 1)
+        compare.check_candles(pipeline, symbol, capture(name), 5)
+        compare.check_book(pipeline, symbol, capture(name))
+        compare.check_alerts(pipeline, symbol, capture(name), Decimal(50_000))
+        assert pipeline.query("gaps", symbol) == []
+
+
+def test_ingestion_fills_the_trades_and_names_the_book_events_that_it_missed(
+    pipeline: Pipeline, capture: Capture
+) -> None:
+    replay_and_kill(pipeline, capture, "ingestion-binance")
+    for symbol, name in SYMBOLS.items():
+        compare.check_trades(pipeline, symbol, capture(name))
+        compare.check_candles(pipeline, symbol, capture(name), 1)
+        compare.check_candles(pipeline, symbol, capture(name), 5)
+        gaps = pipeline.query("gaps", symbol)
+        assert [gap["feed"] for gap in gaps] == ["book"], gaps
+        compare.check_book(pipeline, symbol, capture(name), range(gaps[0]["first_id"], gaps[0]["last_id"] + 1))
+        filled = [trade for trade in pipeline.query("trades", symbol, "--limit", "1000000") if trade["filled"]]
+        assert filled, "no trade is marked as filled"
