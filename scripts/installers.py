@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from toolchain import SetupError, require_java
+from toolchain import SetupError
 
 __all__ = [
     "BUILD_LOCK",
@@ -112,7 +112,6 @@ def _sync(python: Path, lock: Path, *, ours: Sequence[Path]) -> None:
 
 def resolve_jars(project: Path, target: Path) -> dict[str, str]:
     """Copy what the pom in `project` asks for at run time into `target`; gives each file's name and SHA-256."""
-    require_java()
     goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={target}"]
     call(["mvn", "-q", "-B", "-ntp", "-f", project / "pom.xml", *goal])
     return {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in sorted(target.iterdir())}

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from installers import CACHE, ROOT, SERVICES, call, index_environment, resolve_jars
-from toolchain import SetupError
+from toolchain import SetupError, require_toolchain
 
 __all__ = ["LOCKS", "POMS", "compile_lock", "pin_jars"]
 
@@ -64,6 +64,7 @@ def main() -> int:
     parser.add_argument("--upgrade", action="store_true", help="move every pin to the newest version that satisfies")
     arguments = parser.parse_args()
     try:
+        require_toolchain()
         for lock in LOCKS:
             compile_lock(lock, upgrade=arguments.upgrade)
             print(f"wrote {lock.relative_to(ROOT)}")

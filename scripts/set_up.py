@@ -27,7 +27,7 @@ from installers import (
     install_node_packages,
     install_services,
 )
-from toolchain import SetupError, require_python
+from toolchain import SetupError, require_python, require_toolchain
 
 __all__ = ["Step", "carry_out", "main", "steps"]
 
@@ -71,7 +71,7 @@ def steps(*, for_tests: bool) -> list[Step]:
         Step(
             name="services",
             what="services, operator, PostgreSQL, Valkey and the test tools into .venv",
-            costs="SIZE1",
+            costs="150 MB to fetch, 380 MB on disk; 10 s, at 100 Mbit/s 20 s",
             inputs=[BUILD_LOCK, ROOT / "locks" / "services.txt", ours],
             gives=SERVICES / "bin" / "marketpipeline",
             run=install_services,
@@ -79,7 +79,7 @@ def steps(*, for_tests: bool) -> list[Step]:
         Step(
             name="flink",
             what="Flink and the stream job into flink-jobs/.venv",
-            costs="SIZE2",
+            costs="490 MB to fetch, 770 MB on disk; 10 s, at 100 Mbit/s 50 s",
             inputs=[BUILD_LOCK, jobs / "lock.txt", ours, theirs],
             gives=FLINK / "bin" / "python",
             run=install_flink,
@@ -87,7 +87,7 @@ def steps(*, for_tests: bool) -> list[Step]:
         Step(
             name="kafka-jars",
             what="Kafka's broker into .cache/jars/kafka",
-            costs="SIZE3",
+            costs="55 MB to fetch, 44 MB on disk; 5 s, at 100 Mbit/s 10 s",
             inputs=[kafka / "pom.xml", kafka / "jars.sha256"],
             gives=jars / "kafka",
             run=partial(copy_jars, kafka, jars / "kafka"),
@@ -95,7 +95,7 @@ def steps(*, for_tests: bool) -> list[Step]:
         Step(
             name="flink-jars",
             what="Flink's Kafka connector into .cache/jars/flink",
-            costs="SIZE4",
+            costs="15 MB to fetch, 11 MB on disk; 3 s",
             inputs=[jobs / "pom.xml", jobs / "jars.sha256"],
             gives=jars / "flink",
             run=partial(copy_jars, jobs, jars / "flink"),
@@ -112,7 +112,7 @@ def _node_steps() -> list[Step]:
         Step(
             name="-".join(place.parts),
             what=f"Node packages into {place}/node_modules",
-            costs="SIZE5",
+            costs="9 MB to fetch, 23 MB on disk; 1 s",
             inputs=[ROOT / place / "package.json", ROOT / place / "package-lock.json"],
             gives=ROOT / place / "node_modules",
             run=partial(install_node_packages, ROOT / place),
@@ -128,6 +128,8 @@ def carry_out(wanted: list[Step]) -> None:
     with (CACHE / "setup.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         stale = [step for step in wanted if not step.is_done()]
+        if stale:
+            require_toolchain()
         for number, step in enumerate(stale, 1):
             print(f"[{number}/{len(stale)}] {step.what} (first time: {step.costs})", flush=True)
             began, key = time.monotonic(), step.key()

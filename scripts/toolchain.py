@@ -1,6 +1,6 @@
-"""What the set-up needs of the machine itself: a Python, a Java, Maven, and for one test suite Node.
+"""What the set-up needs of the machine itself: a Python that can make environments, a Java, Maven.
 
-Runs on a bare Python, before anything is installed: standard library only.
+Standard library only, since it runs before anything is installed. On Debian as root it installs what is absent.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["SetupError", "java_version", "require_java", "require_python"]
+__all__ = ["SetupError", "java_version", "missing_packages", "require_python", "require_toolchain"]
 
 OLDEST_JAVA = 17
 NEWEST_TRIED_JAVA = 21
@@ -23,17 +24,37 @@ class SetupError(Exception):
 
 
 def require_python() -> None:
-    """Raise SetupError unless this interpreter can run the project (3.11 or 3.12, with venv)."""
-    found = f"{sys.version_info.major}.{sys.version_info.minor} ({sys.executable})"
+    """Raise SetupError unless this interpreter is one that the project runs on."""
     if not (3, 11) <= sys.version_info[:2] < (3, 13):
+        found = f"{sys.version_info.major}.{sys.version_info.minor} ({sys.executable})"
         raise SetupError(
             f"Python 3.11 or 3.12 is needed (PyFlink has no wheels for others), found {found}; "
             "name one: make PYTHON=/path/to/python3.12"
         )
-    try:
-        import ensurepip  # noqa: F401  Debian leaves it out of python3; its absence is what is looked for
-    except ImportError:
-        raise SetupError(f"Python {found} cannot make environments; on Debian: apt-get install python3-venv") from None
+
+
+def require_toolchain() -> None:
+    """Raise SetupError unless venv, Java 17 or newer and Maven are here; on Debian as root, install what is absent."""
+    missing = missing_packages()
+    if missing and _may_use_apt():
+        costs = "65 MB to fetch, 260 MB on disk, half a minute"
+        print(
+            f"apt-get installs what is absent here: {' '.join(missing)} ({costs}; SETUP_APT=no forbids it)", flush=True
+        )
+        _apt_install(missing)
+        missing = missing_packages()
+    if missing:
+        raise SetupError(
+            f"Python's venv, Java {OLDEST_JAVA} or newer (Kafka and Flink run on it) and Maven are needed; "
+            f"java is {java_version() or 'absent'}, mvn is {shutil.which('mvn') or 'absent'}, "
+            f"venv is {'absent' if 'python3-venv' in missing else 'here'}. Install what is absent:\n"
+            f"    Debian, Ubuntu:  sudo apt-get install {' '.join(missing)}\n"
+            "    Fedora:          sudo dnf install java-21-openjdk-headless maven\n"
+            "    macOS:           brew install openjdk@21 maven   (and set JAVA_HOME)"
+        )
+    version = java_version()
+    if version is not None and version > NEWEST_TRIED_JAVA:
+        print(f"note: Java {version} is newer than the newest tried here, {NEWEST_TRIED_JAVA}", flush=True)
 
 
 def java_version() -> int | None:
@@ -48,30 +69,15 @@ def java_version() -> int | None:
     return int(found.group(1)) if found else None
 
 
-def require_java() -> None:
-    """Raise SetupError unless Java 17 or newer and Maven are here; on Debian as root, install what is absent first."""
-    missing = _missing_packages()
-    if missing and _may_use_apt():
-        print(f"    no {' and no '.join(missing)}: apt-get installs it (SIZE6; SETUP_APT=no forbids that)", flush=True)
-        _apt_install(missing)
-        missing = _missing_packages()
-    if missing:
-        raise SetupError(
-            f"Java {OLDEST_JAVA} or newer and Maven are needed (Kafka and Flink run on Java); "
-            f"java is {java_version() or 'absent'}, mvn is {shutil.which('mvn') or 'absent'}. Install them:\n"
-            f"    Debian, Ubuntu:  sudo apt-get install {' '.join(missing)}\n"
-            "    Fedora:          sudo dnf install java-21-openjdk-headless maven\n"
-            "    macOS:           brew install openjdk@21 maven   (and set JAVA_HOME)"
-        )
+def missing_packages() -> list[str]:
+    """What has to be installed first, by Debian's names; an older Java counts as absent."""
     version = java_version()
-    if version is not None and version > NEWEST_TRIED_JAVA:
-        print(f"    note: Java {version} is newer than the newest tried here, {NEWEST_TRIED_JAVA}")
-
-
-def _missing_packages() -> list[str]:
-    version = java_version()
-    missing = [] if version is not None and version >= OLDEST_JAVA else ["default-jre-headless"]
-    return missing if shutil.which("mvn") else [*missing, "maven"]
+    present = {
+        "python3-venv": find_spec("ensurepip") is not None,  # Debian leaves it out of python3
+        "default-jre-headless": version is not None and version >= OLDEST_JAVA,
+        "maven": shutil.which("mvn") is not None,
+    }
+    return [package for package, here in present.items() if not here]
 
 
 def _may_use_apt() -> bool:

@@ -84,7 +84,7 @@ def test_an_old_java_is_named_with_the_command_that_helps(tmp_path: Path, monkey
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     monkeypatch.setenv("SETUP_APT", "no")
     with pytest.raises(toolchain.SetupError) as caught:
-        toolchain.require_java()
+        toolchain.require_toolchain()
     assert "java is 11" in str(caught.value)
     assert "apt-get install default-jre-headless" in str(caught.value)
 
@@ -94,7 +94,7 @@ def test_no_java_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("SETUP_APT", "no")
     with pytest.raises(toolchain.SetupError, match="java is absent, mvn is absent"):
-        toolchain.require_java()
+        toolchain.require_toolchain()
 
 
 def test_a_jar_that_is_not_the_pinned_one_is_named_and_nothing_is_replaced(
