@@ -1,0 +1,122 @@
+"""The group of all commands, and what becomes of their errors.
+
+Status: 0 done, 1 failed, 2 what was given is wrong, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import NamedTuple
+
+import click
+
+from marketpipeline import __version__
+from marketpipeline.errors import InvalidInput, MarketPipelineError
+
+__all__ = ["COMMANDS", "Entry", "cli", "main"]
+
+
+class Entry(NamedTuple):
+    """Where a command is (`module:attribute`), what it does in one line, the extra it needs, and its section."""
+
+    target: str
+    summary: str
+    extra: str | None = None
+    section: str = "Commands"
+
+
+_COMPONENTS = "Components of a pipeline (started by a platform)"
+
+COMMANDS: Mapping[str, Entry] = MappingProxyType(
+    {
+        "validate": Entry("marketpipeline.cli.pipeline:validate", "Check a MarketPipeline."),
+        "plan": Entry("marketpipeline.cli.pipeline:plan", "Show everything that a MarketPipeline consists of."),
+        "run": Entry("marketpipeline.cli.run:run", "Run a MarketPipeline on this machine.", "local"),
+        "query": Entry("marketpipeline.cli.query:query", "Read what a run has stored.", "local"),
+        "exchange": Entry(
+            "marketpipeline.cli.exchange:exchange", "Serve an exchange, simulated or replayed.", "exchange"
+        ),
+        "record": Entry("marketpipeline.cli.record:record", "Write what an exchange sends to a capture.", "exchange"),
+        "ingestion": Entry("marketpipeline.cli.components:ingestion", "Read one exchange.", "ingestion", _COMPONENTS),
+        "sink-timescale": Entry(
+            "marketpipeline.cli.components:sink_timescale", "Write to TimescaleDB.", "timescale", _COMPONENTS
+        ),
+        "sink-redis": Entry("marketpipeline.cli.components:sink_redis", "Write to Redis.", "redis", _COMPONENTS),
+        "api": Entry("marketpipeline.cli.components:api", "Serve queries.", "api", _COMPONENTS),
+        "maintenance": Entry("marketpipeline.cli.components:maintenance", "Daily clean-up.", "timescale", _COMPONENTS),
+        "feed-watch": Entry(
+            "marketpipeline.cli.components:feed_watch", "Report symbols that went quiet.", "api", _COMPONENTS
+        ),
+    }
+)
+
+
+class MissingExtra(MarketPipelineError):
+    """A library that a command needs is not installed."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is called, and lists them by section."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now. Raises MissingExtra where a library of it is absent."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, attribute = entry.target.partition(":")
+        try:
+            command = getattr(import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            raise _missing(cmd_name, error) from error
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in `--help`, without importing anything."""
+        for section in dict.fromkeys(entry.section for entry in COMMANDS.values()):
+            with formatter.section(section):
+                formatter.write_dl(
+                    [(name, entry.summary) for name, entry in COMMANDS.items() if entry.section == section]
+                )
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Market data pipelines as one resource: from an exchange's wire to a query."""
+
+
+def _missing(command: str, error: ModuleNotFoundError) -> MissingExtra:
+    extra = COMMANDS[command].extra if command in COMMANDS else None
+    if extra is None or (error.name or "").partition(".")[0] == "marketpipeline":
+        raise error
+    return MissingExtra(
+        f"`marketpipeline {command}` needs {error.name}, which is not installed: pip install 'marketpipeline[{extra}]'"
+    )
+
+
+def main() -> None:
+    """Run the command line and end the process."""
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        status = 130
+    except ModuleNotFoundError as error:
+        command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+        click.echo(f"error: {_missing(command, error)}", err=True)
+        status = 1
+    except MarketPipelineError as error:
+        click.echo(f"error: {error}", err=True)
+        status = 2 if isinstance(error, InvalidInput) else 1
+    sys.exit(status if isinstance(status, int) else 0)

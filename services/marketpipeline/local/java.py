@@ -1,0 +1,52 @@
+"""The Java that Kafka and Flink run on: found, and new enough, before anything is started."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from marketpipeline.errors import InvalidInput, Problem
+
+__all__ = ["OLDEST_JAVA", "Java", "find_java"]
+
+OLDEST_JAVA = 17
+"""Kafka 4 and Flink 2 are compiled for it."""
+
+_INSTALL = (
+    f"Java {OLDEST_JAVA} or newer is needed by Kafka and Flink; install it (Debian: apt-get install "
+    "openjdk-17-jre-headless; macOS: brew install openjdk@17) or set JAVA_HOME to one"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Java:
+    """A Java to run: the program, its JAVA_HOME and its major version."""
+
+    program: str
+    home: str
+    version: int
+
+
+def find_java(java_home: str | None) -> Java:
+    """The Java of `java_home`, else the one on the path. Raises InvalidInput for none, or one that is too old."""
+    field = "JAVA_HOME" if java_home else "java"
+    found = str(Path(java_home) / "bin" / "java") if java_home else shutil.which("java")
+    if found is None:
+        raise InvalidInput("this machine", [Problem(field, "(absent)", _INSTALL)])
+    try:
+        done = subprocess.run([found, "-version"], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InvalidInput("this machine", [Problem(field, found, f"does not run ({error}); {_INSTALL}")]) from error
+    text = done.stderr + done.stdout
+    match = re.search(r'version "(?:1\.)?(\d+)', text)
+    if done.returncode != 0 or match is None:
+        shown = text.strip().splitlines()[0] if text.strip() else f"status {done.returncode}"
+        raise InvalidInput("this machine", [Problem(field, found, f"is no Java that runs ({shown}); {_INSTALL}")])
+    version = int(match.group(1))
+    if version < OLDEST_JAVA:
+        raise InvalidInput("this machine", [Problem(field, found, f"is Java {version}; {_INSTALL}")])
+    home = java_home or str(Path(found).resolve().parent.parent)
+    return Java(program=found, home=home, version=version)
