@@ -7,7 +7,7 @@ PIPELINE ?= manifests/quickstart.yaml
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test setup setup-test lint format types lock clean
+.PHONY: help run test setup setup-test lint format types lock generate bench clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,12 @@ types: setup ## mypy --strict
 
 lock: setup ## write the locks anew from the pyproject and pom files (UPGRADE=1 for the newest versions)
 	@$(BIN)/python scripts/lock.py $(if $(UPGRADE),--upgrade)
+
+generate: setup ## write every generated file anew
+	@$(BIN)/python scripts/generate.py
+
+bench: setup ## measure what is claimed about speed (ARGS for one of them)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove environments, jars and caches, not the state of runs
 	@rm -rf .venv flink-jobs/.venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -55,6 +55,7 @@ SUITES = (
     Suite("lint", (tool("ruff", "check", "."), tool("ruff", "format", "--check", ".")), 120),
     Suite("types", (tool("mypy"),), 600),
     Suite("imports", (("env", "PYTHONPATH=flink-jobs", *tool("lint-imports", "--no-cache", "--no-logo")),), 120),
+    Suite("generated", (tool("python", "scripts/generate.py", "--check"),), 120),
     pytest(SERVICES, "repository", 300, "tests/repository", "tests/scripts"),
     pytest(SERVICES, "services", 900, "tests/services"),
     pytest(SERVICES, "operator", 600, "tests/operator"),

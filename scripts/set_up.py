@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
+import json
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -56,11 +58,20 @@ class Step:
         """Hash of all that the result depends on (environments hold absolute paths, so the place too)."""
         digest = hashlib.sha256(f"{sys.version_info[:3]} {ROOT}".encode())
         for path in self.inputs:
-            digest.update(path.read_bytes())
+            digest.update(_what_counts(path))
         return digest.hexdigest()
 
     def is_done(self) -> bool:
         return self.gives.exists() and self.stamp.exists() and self.stamp.read_text() == self.key()
+
+
+def _what_counts(path: Path) -> bytes:
+    """A file's bytes; of a pyproject only what an installation is made from, since a lint's setting changes none."""
+    if path.name != "pyproject.toml":
+        return path.read_bytes()
+    whole = tomllib.loads(path.read_text())
+    parts = [whole["build-system"], whole["project"], whole["tool"]["hatch"]]
+    return json.dumps(parts, sort_keys=True).encode()
 
 
 def steps(*, for_tests: bool) -> list[Step]:

@@ -60,6 +60,18 @@ def test_a_step_that_fails_stops_the_set_up_unless_it_is_optional(
     assert not optional.is_done()
 
 
+def test_a_lints_setting_makes_no_environment_stale_a_requirement_does(tmp_path: Path) -> None:
+    pyproject = tmp_path / "pyproject.toml"
+    text = '[build-system]\nrequires=[]\n[project]\ndependencies=["a"]\n[tool.hatch]\n[tool.ruff]\nline-length=1\n'
+    one = set_up.Step("it", "it", "nothing", [pyproject], tmp_path, lambda: None)
+    pyproject.write_text(text)
+    before = one.key()
+    pyproject.write_text(text.replace("line-length=1", "line-length=2"))
+    assert one.key() == before
+    pyproject.write_text(text.replace('"a"', '"b"'))
+    assert one.key() != before
+
+
 def java(folder: Path, text: str) -> Path:
     """A `java` that prints what a release of that version prints."""
     folder.mkdir(exist_ok=True)

@@ -1,0 +1,128 @@
+"""Each extra alone, in an environment of its own, holds what its component imports; and nothing it does not import.
+
+One environment for all hides what a service forgot to declare; each image installs the core and one extra only.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PROJECT
+
+SOURCES = [PROJECT / "services", PROJECT / "operator"]
+STORES = {"redis", "timescale"}
+CORE = [
+    "marketpipeline.errors",
+    "marketpipeline.plan",
+    "marketpipeline.records",
+    "marketpipeline.settings",
+    "marketpipeline.spec",
+    "marketpipeline.telemetry",
+    "marketpipeline.topics",
+    "marketpipeline.venues",
+]
+# extra ← what its image imports: a package with all that is in it; `sinks` without the stores of the other extras.
+# The command line is every image's entry point, so it must load with any of them.
+COMPONENTS = {
+    "": [*CORE, "marketpipeline.cli"],
+    "api": ["marketpipeline.api", "marketpipeline.cli"],
+    "exchange": ["marketpipeline.exchange", "marketpipeline.cli"],
+    "ingestion": ["marketpipeline.ingestion", "marketpipeline.venues", "marketpipeline.cli"],
+    "kafka": ["marketpipeline.kafka", "marketpipeline.cli"],
+    "local": ["marketpipeline.local", "marketpipeline.cli"],
+    "operator": ["marketpipeline_operator"],
+    "redis": ["marketpipeline.sinks", "marketpipeline.cli"],
+    "timescale": ["marketpipeline.sinks", "marketpipeline.cli"],
+}
+# Declared, and never imported by name: what it is for.
+UNNAMED: dict[str, str] = {}
+
+
+def extras() -> dict[str, list[str]]:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    return {"": project["dependencies"], **project["optional-dependencies"]}
+
+
+def modules(package: str, extra: str) -> Iterator[tuple[str, Path]]:
+    """The modules of a component with their files, in the order of their names."""
+    others = STORES - {extra} if package == "marketpipeline.sinks" else set()
+    for source in SOURCES:
+        place = source.joinpath(*package.split("."))
+        files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+        for file in files:
+            parts = file.relative_to(source).with_suffix("").parts
+            if file.exists() and file.stem != "__main__" and not others & set(parts):
+                yield ".".join(parts).removesuffix(".__init__"), file
+
+
+def requirements_of(extra: str) -> str:
+    """The lock's lines for the core and this extra, as the images install them."""
+    spec = spec_from_file_location("requirements", PROJECT / "images" / "requirements.py")
+    assert spec is not None
+    assert spec.loader is not None
+    tool = module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    lock = tool.read_lock((PROJECT / "locks" / "services.txt").read_text())
+    return str(tool.requirements(lock, tool.roots(project, [extra] if extra else [])))
+
+
+def test_every_extra_is_checked() -> None:
+    assert set(COMPONENTS) == set(extras()) - {"dev"}
+
+
+@pytest.mark.parametrize("extra", COMPONENTS, ids=lambda extra: extra or "core")
+def test_an_extra_alone_is_enough(extra: str, tmp_path: Path) -> None:
+    wanted = [name for package in COMPONENTS[extra] for name, _ in modules(package, extra)]
+    missing = [package for package in COMPONENTS[extra] if not list(modules(package, extra))]
+    assert not missing, "a component without modules"
+    (tmp_path / "requirements.txt").write_text(requirements_of(extra))
+    uv, alone = PROJECT / ".venv" / "bin" / "uv", tmp_path / "alone"
+    base = PROJECT / ".venv" / "bin" / "python"
+    installing = ["pip", "install", "-q", "--python", alone, "--no-deps", "--require-hashes"]
+    for command in (["venv", "-q", "-p", base, alone], [*installing, "-r", tmp_path / "requirements.txt"]):
+        done = subprocess.run([uv, *command], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    code = f"import importlib, sys\nsys.path[:0] = {[str(source) for source in SOURCES]}\n" + (
+        f"for name in {wanted}: importlib.import_module(name)\n"
+    )
+    done = subprocess.run([alone / "bin" / "python", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def imported(files: Iterator[Path]) -> set[str]:
+    """Every module that the files import, with its parents, wherever the import stands."""
+    found: set[str] = set()
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.Import(names=names):
+                    found.update(alias.name for alias in names)
+                case ast.ImportFrom(module=str(module), names=names):
+                    found.update([module, *(f"{module}.{alias.name}" for alias in names)])
+    return {".".join(name.split(".")[: depth + 1]) for name in found for depth in range(name.count(".") + 1)}
+
+
+@pytest.mark.parametrize("extra", COMPONENTS, ids=lambda extra: extra or "core")
+def test_what_an_extra_declares_is_imported(extra: str) -> None:
+    provided = packages_distributions()
+    files = (file for package in COMPONENTS[extra] for _, file in modules(package, extra))
+    used = imported(files)
+    for requirement in extras()[extra]:
+        name = re.split(r"[\[<>=]", requirement)[0].lower()
+        if name == "marketpipeline" or name in UNNAMED:
+            continue
+        if name.startswith("opentelemetry-"):  # one namespace, many distributions: its module follows its name
+            assert any(module.replace(".", "-").startswith(name.split("-proto")[0]) for module in used), requirement
+            continue
+        tops = [top for top, owners in provided.items() if name in (owner.lower() for owner in owners)]
+        assert used & set(tops), f"{requirement} is declared by {extra or 'the core'}, which imports none of {tops}"
