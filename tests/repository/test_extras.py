@@ -88,9 +88,12 @@ def test_an_extra_alone_is_enough(extra: str, tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text(requirements_of(extra))
     uv, alone = PROJECT / ".venv" / "bin" / "uv", tmp_path / "alone"
     base = PROJECT / ".venv" / "bin" / "python"
-    installing = ["pip", "install", "-q", "--python", alone, "--no-deps", "--require-hashes"]
-    for command in (["venv", "-q", "-p", base, alone], [*installing, "-r", tmp_path / "requirements.txt"]):
-        done = subprocess.run([uv, *command], capture_output=True, text=True, check=False)
+    installing = ["pip", "install", "-q", "--python", str(alone), "--no-deps", "--require-hashes"]
+    for command in (
+        ["venv", "-q", "-p", str(base), str(alone)],
+        [*installing, "-r", str(tmp_path / "requirements.txt")],
+    ):
+        done = subprocess.run([str(uv), *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     code = f"import importlib, sys\nsys.path[:0] = {[str(source) for source in SOURCES]}\n" + (
         f"for name in {wanted}: importlib.import_module(name)\n"

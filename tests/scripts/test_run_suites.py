@@ -59,7 +59,7 @@ def test_a_tool_that_is_absent_is_a_failure(tmp_path: Path) -> None:
 
 
 def test_an_unknown_suite_is_named(tmp_path: Path) -> None:
-    command = [sys.executable, PROJECT / "scripts" / "run_suites.py", "lnit"]
+    command = [sys.executable, str(PROJECT / "scripts" / "run_suites.py"), "lnit"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "no suite lnit" in done.stderr
