@@ -109,6 +109,7 @@ class StreamJob(PlanModel):
     state_backend: str
     checkpoint_interval_ms: int
     checkpoint_directory: str
+    checkpoint_claim: str | None = None
     secrets: tuple[SecretEnv, ...] = ()
     cpu: str
     memory: str

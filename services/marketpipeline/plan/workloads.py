@@ -73,6 +73,7 @@ def plan_stream_job(pipeline: MarketPipeline) -> StreamJob | None:
         state_backend=processing.state_backend.value,
         checkpoint_interval_ms=settings.checkpoint_interval_ms,
         checkpoint_directory=processing.checkpoint_directory,
+        checkpoint_claim=processing.checkpoint_claim,
         secrets=_broker_secrets(pipeline),
         cpu=processing.resources.cpu,
         memory=processing.resources.memory,

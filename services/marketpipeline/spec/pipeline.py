@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +22,7 @@ from marketpipeline.spec.platform import (
     Processing,
     Retention,
     Sinks,
+    TopicProvider,
 )
 from marketpipeline.spec.units import microseconds
 from marketpipeline.topics import Feed
@@ -63,11 +64,11 @@ class PipelineSpec(SpecModel):
         description="How much of the order book is kept and measured.",
     )
     thresholds: Thresholds = Field(default_factory=Thresholds, description="When an alert fires.")
-    feeds: Annotated[list[Feed], Field(min_length=1)] = Field(
+    feeds: Annotated[list[Feed], Field(min_length=1, max_length=len(Feed))] = Field(
         default=[Feed.BOOK, Feed.TRADES, Feed.QUOTES],
         description="Market data to ask the exchanges for. Candles and trade alerts need `trades`, ratios need `book`.",
     )
-    windows: list[Window] = Field(
+    windows: Annotated[list[Window], Field(max_length=len(get_args(Window)))] = Field(
         default=["1m", "5m", "15m", "1h"],
         description="Intervals of the candles that are computed from trades.",
     )
@@ -116,6 +117,8 @@ class PipelineSpec(SpecModel):
             )
         if self.broker.password_secret and not self.broker.username:
             raise ValueError("broker.username is needed with broker.passwordSecret")
+        if self.broker.provider in (TopicProvider.REDPANDA, TopicProvider.STRIMZI) and not self.broker.cluster:
+            raise ValueError(f"broker.cluster is needed with broker.provider {self.broker.provider.value}")
         return self
 
     @property

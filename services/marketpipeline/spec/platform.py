@@ -30,7 +30,8 @@ __all__ = [
     "TopicRetention",
 ]
 
-Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti)?$")]
+Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti)?$", max_length=20)]
+ExchangeName = Annotated[str, StringConstraints(max_length=32)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 
 
@@ -84,7 +85,9 @@ class TopicProvider(StrEnum):
 class Broker(SpecModel):
     """The Kafka-compatible broker. On one machine without Docker an embedded broker takes its place."""
 
-    bootstrap_servers: Annotated[str, StringConstraints(pattern=r"^[^\s,]+:[0-9]+(,[^\s,]+:[0-9]+)*$")] = Field(
+    bootstrap_servers: Annotated[
+        str, StringConstraints(pattern=r"^[^\s,]+:[0-9]+(,[^\s,]+:[0-9]+)*$", max_length=2048)
+    ] = Field(
         default="redpanda:9092",
         description="Comma-separated host:port of the brokers to connect to first.",
     )
@@ -110,7 +113,9 @@ class Broker(SpecModel):
         default=1,
         description="Copies of each partition; 3 on a cluster of three or more brokers.",
     )
-    username: str | None = Field(default=None, description="SASL user; no authentication when absent.")
+    username: Annotated[str, StringConstraints(min_length=1, max_length=253)] | None = Field(
+        default=None, description="SASL user; no authentication when absent."
+    )
     password_secret: SecretKey | None = Field(default=None, description="Where the SASL user's password is.")
     tls: bool = Field(default=False, description="Whether to connect with TLS.")
 
@@ -149,9 +154,16 @@ class Processing(SpecModel):
         description="How long, in event time, a candle stays open behind its end for trades that come late.",
     )
     checkpoint_interval: Duration = Field(default="10s", description="Time between two checkpoints.")
-    checkpoint_directory: str = Field(
+    checkpoint_directory: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = Field(
         default="file:///var/lib/marketpipeline/checkpoints",
         description="Where checkpoints and savepoints go: a URI that every Pod of the job reaches, e.g. s3://bucket/path.",
+    )
+    checkpoint_claim: Name | None = Field(
+        default=None,
+        description=(
+            "Name of a PersistentVolumeClaim that the Pods of the job mount where a `file:` checkpoint directory is. "
+            "Without it such a directory ends with its Pod, and the job starts anew from the topics."
+        ),
     )
     state_backend: StateBackend = Field(
         default=StateBackend.ROCKSDB,
@@ -167,7 +179,7 @@ class TimescaleSink(SpecModel):
     """History in TimescaleDB, or in plain PostgreSQL, where hypertables and their policies are left out."""
 
     enabled: bool = Field(default=True, description="Whether this sink runs.")
-    url: Annotated[str, _url("postgresql")] = Field(
+    url: Annotated[str, StringConstraints(max_length=2048), _url("postgresql")] = Field(
         default="postgresql://marketpipeline@timescaledb:5432/marketpipeline",
         description="Address of the database, without the password.",
     )
@@ -183,7 +195,7 @@ class RedisSink(SpecModel):
     """The latest value of each kind per symbol, and the recent alerts, in Redis or Valkey."""
 
     enabled: bool = Field(default=True, description="Whether this sink runs.")
-    url: Annotated[str, _url("redis|rediss")] = Field(
+    url: Annotated[str, StringConstraints(max_length=2048), _url("redis|rediss")] = Field(
         default="redis://redis:6379/0",
         description="Address of the server, without the password.",
     )
@@ -220,11 +232,15 @@ class Ingestion(SpecModel):
         default_factory=lambda: Resources(cpu="500m"),
         description="Compute of each process.",
     )
-    websocket_urls: dict[str, Annotated[str, _url("ws|wss")]] = Field(
+    websocket_urls: Annotated[
+        dict[ExchangeName, Annotated[str, StringConstraints(max_length=2048), _url("ws|wss")]], Field(max_length=16)
+    ] = Field(
         default_factory=dict,
         description="WebSocket address by exchange, in place of the exchange's public one.",
     )
-    rest_urls: dict[str, Annotated[str, _url("http|https")]] = Field(
+    rest_urls: Annotated[
+        dict[ExchangeName, Annotated[str, StringConstraints(max_length=2048), _url("http|https")]], Field(max_length=16)
+    ] = Field(
         default_factory=dict,
         description="REST address by exchange, in place of the exchange's public one.",
     )

@@ -10,7 +10,7 @@ from pydantic import StringConstraints
 __all__ = ["DURATION_PATTERN", "Duration", "microseconds", "milliseconds", "seconds"]
 
 DURATION_PATTERN = r"^[1-9][0-9]{0,8}(ms|s|m|h|d)$"
-Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN)]
+Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, max_length=11)]
 """A length of time: a whole number and one of ms, s, m, h, d (`250ms`, `1m`, `7d`)."""
 
 _UNIT_MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}

@@ -1,0 +1,14 @@
+"""The CustomResourceDefinition, generated from the spec's models: `python -m marketpipeline_operator.crd`."""
+
+from __future__ import annotations
+
+from marketpipeline_operator.crd.definition import (
+    GROUP,
+    NAME,
+    PLURAL,
+    VERSION,
+    custom_resource_definition,
+    custom_resource_definition_yaml,
+)
+
+__all__ = ["GROUP", "NAME", "PLURAL", "VERSION", "custom_resource_definition", "custom_resource_definition_yaml"]

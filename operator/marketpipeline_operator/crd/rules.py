@@ -1,0 +1,165 @@
+"""What crosses fields or time, as CEL rules, in the words that `marketpipeline validate` has for it.
+
+A rule is attached by the path of the schema node that it reads. The API server bounds what a rule may cost; the
+spec's maximal lengths (`maxItems`, `maxLength`) are what keeps these below it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from marketpipeline.spec import BookSource, milliseconds
+from marketpipeline.spec.market import Window
+from marketpipeline.topics import Feed
+from marketpipeline.venues import Venue, venues
+
+__all__ = ["RULES", "Rule", "attach", "rules"]
+
+Rule = dict[str, str]
+
+_NUMBER = "int(d.replace('ms', '').replace('s', '').replace('m', '').replace('h', '').replace('d', ''))"
+_UNITS = (("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000))
+_PASSWORD = {
+    "rule": "!self.matches('^[a-z]+://[^/@]*:[^/@]+@')",
+    "message": "must not contain a password; put it in a Secret and name that in passwordSecret",
+}
+
+
+def _quoted(values: Any) -> str:
+    return ", ".join(f"'{value}'" for value in sorted(values))
+
+
+def _url(*schemes: str) -> list[Rule]:
+    starts = " || ".join(f"self.startsWith('{scheme}://')" for scheme in schemes)
+    return [{"rule": starts, "message": f"must be a URL that starts with {':// or '.join(schemes)}://"}, _PASSWORD]
+
+
+def _fixed(field: str, why: str) -> Rule:
+    """A field that keeps the value, or the absence, that it was created with."""
+    both = f"has(self.{field}) == has(oldSelf.{field})"
+    return {"rule": f"{both} && (!has(self.{field}) || self.{field} == oldSelf.{field})", "message": why}
+
+
+def _symbols() -> list[Rule]:
+    known = venues()
+    names = ", ".join(sorted(known))
+    return [
+        {
+            "rule": f"self.split(':')[0] in [{_quoted(known)}]",
+            "messageExpression": f"'unknown exchange \"' + self.split(':')[0] + '\"; known: {names}'",
+        },
+        *(_symbol_of(venue) for venue in known.values()),
+    ]
+
+
+def _symbol_of(venue: Venue) -> Rule:
+    pattern = venue.symbol_pattern.replace("\\", "\\\\")
+    return {
+        "rule": f"!self.startsWith('{venue.name}:') || self.matches('^{venue.name}:({pattern})$')",
+        "message": f"is no symbol of {venue.name}; write it like {venue.name}:{venue.symbol_example}",
+    }
+
+
+def _of_exchange(venue: Venue) -> list[Rule]:
+    """What only some exchanges offer; nothing for one that has it all."""
+    follows = f"self.symbols.exists(s, s.startsWith('{venue.name}:'))"
+    found = []
+    if missing := set(Feed) - venue.feeds:
+        offered = ", ".join(sorted(venue.feeds))
+        found.append(
+            {
+                "rule": f"!{follows} || !self.feeds.exists(f, f in [{_quoted(missing)}])",
+                "message": f"feeds: {venue.name} offers only {offered}",
+            }
+        )
+    levels = ", ".join(map(str, venue.book_levels))
+    partial = f"self.depth.source == '{BookSource.PARTIAL.value}' && '{Feed.BOOK.value}' in self.feeds"
+    found.append(
+        {
+            "rule": f"!({partial} && {follows}) || self.depth.levels in [{levels}]",
+            "message": f"depth.levels must be one of {levels} with depth.source partial on {venue.name}",
+        }
+    )
+    return found
+
+
+def _lateness_below_windows() -> str:
+    """A window is compared in milliseconds, by a table: CEL's durations know no days, and cost more."""
+    units = "".join(f"d.endsWith('{unit}') ? {factor} : " for unit, factor in _UNITS) + "86400000"
+    windows = ", ".join(f"'{window}': {milliseconds(window)}" for window in get_args(Window))
+    lateness = f"[self.processing.allowedLateness].map(d, {_NUMBER} * ({units}))[0]"
+    return f"self.windows.all(w, {lateness} < {{{windows}}}[w])"
+
+
+def rules() -> dict[str, list[Rule]]:
+    """All rules by path: names from the root of the object, `[]` for a list's items, `{}` for a map's values."""
+    return {
+        "": [
+            {
+                "rule": "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 40",
+                "message": "metadata.name: must be a to z, 0 to 9 and -, start with a letter and have at most 40 "
+                "characters, since the names of all its parts are made from it",
+            }
+        ],
+        "spec": [
+            {
+                "rule": _lateness_below_windows(),
+                "message": "processing.allowedLateness must be below the smallest window",
+            },
+            *(rule for venue in venues().values() for rule in _of_exchange(venue)),
+        ],
+        "spec.symbols[]": _symbols(),
+        "spec.depth": [
+            {
+                "rule": "self.calculate <= self.levels",
+                "message": "depth.calculate must be at most depth.levels",
+            }
+        ],
+        "spec.thresholds.imbalance": [
+            {
+                "rule": "self.medium <= self.high",
+                "message": "thresholds.imbalance.medium must be at most thresholds.imbalance.high",
+            }
+        ],
+        "spec.ingestion.websocketUrls{}": _url("ws", "wss"),
+        "spec.ingestion.restUrls{}": _url("http", "https"),
+        "spec.sinks.timescale.url": _url("postgresql"),
+        "spec.sinks.redis.url": _url("redis", "rediss"),
+        "spec.broker": [
+            {
+                "rule": "!has(self.passwordSecret) || has(self.username)",
+                "message": "broker.username is needed with broker.passwordSecret",
+            },
+            {
+                "rule": "!(self.provider in ['redpanda', 'strimzi']) || has(self.cluster)",
+                "messageExpression": "'broker.cluster is needed with broker.provider ' + self.provider",
+            },
+            _fixed("topicPrefix", "broker.topicPrefix may not change: the data would stay in topics of the old name"),
+            {
+                "rule": "self.partitions >= oldSelf.partitions",
+                "message": "broker.partitions may grow, never shrink",
+            },
+        ],
+        "spec.processing": [
+            {
+                "rule": "self.mode == oldSelf.mode",
+                "message": "processing.mode may not change: the state of the job would be lost",
+            }
+        ],
+    }
+
+
+RULES = rules()
+
+
+def attach(schema: dict[str, Any]) -> None:
+    """Add each rule to the node of `schema` that its path names. Raises KeyError for a path that is not there."""
+    for path, found in RULES.items():
+        node = schema
+        for part in filter(None, path.split(".")):
+            node = node["properties"][part.rstrip("[]{}")]
+            if part.endswith("[]"):
+                node = node["items"]
+            elif part.endswith("{}"):
+                node = node["additionalProperties"]
+        node["x-kubernetes-validations"] = found

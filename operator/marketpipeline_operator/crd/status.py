@@ -1,0 +1,96 @@
+"""The schema of the status, which only the operator writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["STATUS"]
+
+
+def _text(description: str, **more: Any) -> dict[str, Any]:
+    return {"type": "string", "description": description} | more
+
+
+def _count(description: str) -> dict[str, Any]:
+    return {"type": "integer", "format": "int32", "description": description}
+
+
+def _object(description: str, **properties: Any) -> dict[str, Any]:
+    return {"type": "object", "description": description, "properties": properties}
+
+
+_CONDITION = _object(
+    "One aspect of the pipeline, in the form that `kubectl wait --for=condition=…` reads.",
+    type=_text("Name of the aspect, e.g. Ready.", maxLength=64),
+    status=_text("Whether it holds: True, False or Unknown.", enum=["True", "False", "Unknown"]),
+    reason=_text("One word for programs.", maxLength=128),
+    message=_text("A sentence for people, with the error of the part that is at fault.", maxLength=4096),
+    lastTransitionTime=_text("When the status last changed.", format="date-time"),
+    observedGeneration={
+        "type": "integer",
+        "format": "int64",
+        "description": "Generation of the spec that this was said of.",
+    },
+) | {"required": ["type", "status", "reason", "lastTransitionTime"]}
+
+STATUS: dict[str, Any] = _object(
+    "What the operator found and did. Nothing here is to be edited.",
+    observedGeneration={
+        "type": "integer",
+        "format": "int64",
+        "description": "Generation of the spec that the operator acted on last.",
+    },
+    phase=_text(
+        "The whole in one word, for people: Pending, Progressing, Running, Degraded, Suspending, Suspended, Paused, "
+        "Invalid or Deleting."
+    ),
+    symbols=_count("Symbols that the pipeline follows."),
+    conditions={
+        "type": "array",
+        "description": "Ready, TopicsReady, IngestionReady, ProcessingReady, SinksReady, Degraded, Paused.",
+        "items": _CONDITION,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+    },
+    components={
+        "type": "array",
+        "description": "Processes of each component.",
+        "items": _object(
+            "Processes of one component.",
+            name=_text("The component, e.g. sink-timescale."),
+            desired=_count("Processes that should run."),
+            ready=_count("Processes that do their work."),
+        )
+        | {"required": ["name"]},
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["name"],
+    },
+    topics=_object(
+        "The topics of the pipeline.",
+        provider=_text("Who creates them: redpanda, strimzi or admin (the broker itself)."),
+        desired=_count("Topics that the pipeline needs."),
+        ready=_count("Topics that exist as they should."),
+        applied=_text("Hash of the topics last made, so that a restart of the operator makes none again."),
+        rules=_text("Hash of the thresholds last written to the rules topic."),
+    ),
+    job=_object(
+        "The stream job.",
+        mode=_text("operator (a FlinkDeployment) or standalone (the operator's own JobManager and TaskManagers)."),
+        state=_text("State of the job in Flink's words, e.g. RUNNING."),
+        savepoint=_text("Savepoint that the job resumes from, or was last started from."),
+        stopping=_text("Savepoint that is being taken: the job and the id of Flink's trigger."),
+        plan=_text("Hash of what decides whether a savepoint fits, of the job that runs."),
+        message=_text("What became of the state in the last upgrade."),
+    ),
+    ingestion=_object(
+        "For `kubectl scale` and autoscalers.",
+        replicas=_count("Processes of ingestion that exist."),
+        selector=_text("Label selector of these processes' Pods."),
+    ),
+    addresses=_object("Where to reach the pipeline.", api=_text("URL of the query API inside of the cluster.")),
+    lastError=_object(
+        "The last thing that went wrong; it stays after it is mended.",
+        time=_text("When.", format="date-time"),
+        message=_text("What, in the words of the part where it happened.", maxLength=4096),
+    ),
+)
