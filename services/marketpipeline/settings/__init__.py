@@ -12,6 +12,7 @@ from marketpipeline.settings.base import (
 )
 from marketpipeline.settings.components import (
     ApiSettings,
+    ExchangeSettings,
     IngestionSettings,
     JobSettings,
     RedisSinkSettings,
@@ -25,6 +26,7 @@ from marketpipeline.settings.components import (
 __all__ = [
     "ENV_PREFIX",
     "ApiSettings",
+    "ExchangeSettings",
     "HttpSettings",
     "IngestionSettings",
     "JobSettings",

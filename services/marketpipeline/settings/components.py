@@ -6,11 +6,12 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from marketpipeline.settings.base import KafkaSettings, Settings, SettingsModel
+from marketpipeline.settings.base import HttpSettings, KafkaSettings, Settings, SettingsModel
 from marketpipeline.topics import Feed
 
 __all__ = [
     "ApiSettings",
+    "ExchangeSettings",
     "IngestionSettings",
     "JobSettings",
     "RedisSinkSettings",
@@ -146,3 +147,53 @@ class ApiSettings(Settings):
     timescale: TimescaleStoreSettings | None = None
     redis: RedisStoreSettings | None = None
     max_rows: Annotated[int, Field(ge=1)] = Field(default=5_000, description="Largest `limit` of a query.")
+
+
+class ExchangeSettings(Settings):
+    """The exchange that is always there: a simulated market, or a replay of captures."""
+
+    pipeline: str = Field(default="exchange", description="Name for logs and metrics.")
+    http: HttpSettings = HttpSettings(host="127.0.0.1", port=9443)
+    exchange: str | None = Field(
+        default=None, description="Name of the exchange whose protocols are served; the first one without it."
+    )
+    captures: list[str] = Field(
+        default_factory=list, description="Capture files to replay; a market is simulated without any."
+    )
+    speed: float | None = Field(
+        default=1.0, gt=0, description="How many times as fast as it was; null is as fast as the readers take it."
+    )
+    settle_ms: Milliseconds = Field(
+        default=1_000,
+        description="Time without a new subscription after which a replay starts, unless all its streams have a reader.",
+    )
+    symbols: list[str] = Field(default_factory=list, description="Symbols of the simulated market.")
+    seed: int = Field(default=1, description="Seed of the simulated market; the same seed is the same market.")
+    start_time: int | None = Field(
+        default=None, description="Exchange time at which the simulated market begins, in microseconds; now without it."
+    )
+    scenarios: list[str] = Field(
+        default_factory=list, description="What happens in the simulated market, each NAME[:KEY=VALUE,…][@TIME]."
+    )
+    faults: list[str] = Field(
+        default_factory=list, description="What goes wrong on the wire, each NAME[:KEY=VALUE,…]@TIME."
+    )
+    connection_lifetime_ms: Milliseconds | None = Field(
+        default=None, description="Age at which a connection is closed; the real exchange's own without it."
+    )
+    ping_interval_ms: Milliseconds | None = Field(
+        default=None, description="Time between pings to a client; the real exchange's own without it."
+    )
+    pong_timeout_ms: Milliseconds | None = Field(
+        default=None, description="Time a client has to answer a ping; the real exchange's own without it."
+    )
+    weight_per_minute: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="REST weight that an address may use; the real exchange's own without it."
+    )
+    trade_history: Annotated[int, Field(ge=1_000)] = Field(
+        default=200_000, description="Trades of a symbol that REST can still be asked for."
+    )
+    memory_bytes: Annotated[int, Field(ge=0)] = Field(
+        default=256 << 20,
+        description="Captures that unpack to more are read twice, once to check them and once as they are replayed.",
+    )

@@ -1,0 +1,185 @@
+"""The connections of clients: what each one wants, what it was sent, and who gets a frame.
+
+Everything that a connection is sent (market data, replies, pings and pongs) goes through its one outgoing
+list and is written in order, many messages a `write`. So a pong tells that all that was due before it has
+been read. What is not yet written is bounded: the timeline waits while a connection's socket is full.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+
+from marketpipeline.exchange.frames import PING, PONG, Frame, Kind, header
+from marketpipeline.exchange.protocols import ConnectionOptions, Session, WireProtocol
+
+__all__ = ["Connection", "Hub", "Sink"]
+
+MAX_HELD = 1 << 20
+"""Bytes that a slowed connection may hold back before the timeline waits for it."""
+
+
+class Sink:
+    """Where a connection's bytes go; the server gives the socket's own."""
+
+    def __init__(self, write: Callable[[bytes], None], drain: Callable[[], Awaitable[None]]) -> None:
+        self.write = write
+        self.drain = drain
+
+
+class Connection:
+    """One client."""
+
+    def __init__(self, number: int, options: ConnectionOptions, session: Session, protocol: WireProtocol) -> None:
+        self.number = number
+        self.session = session
+        self.microseconds = options.microseconds
+        self.opened = time.monotonic()
+        self.streams: dict[str, None] = {}
+        self.frames_sent = 0
+        self.bytes_sent = 0
+        self.pings: deque[tuple[bytes, float]] = deque(maxlen=64)
+        """Payload and time of the pings that are not answered."""
+        self.closing = False
+        self._protocol = protocol
+        self._out: list[bytes] = []
+        self._arrivals: deque[float] = deque()
+        self._held_until = 0.0
+
+    def put(self, frame: Frame) -> None:
+        """Add a message of a stream to what is sent next."""
+        message = frame.message if self.session.combined else frame.payload
+        if self.microseconds:
+            message = self._protocol.in_microseconds(message)
+        out = self._out
+        out.append(header(len(message)))
+        out.append(message)
+        self.frames_sent += 1
+
+    def put_control(self, opcode: int, payload: bytes) -> None:
+        """Add a reply, a ping or a pong."""
+        self._out.append(header(len(payload), opcode))
+        self._out.append(payload)
+
+    def ping(self, now: float) -> None:
+        """Ask for a pong."""
+        payload = str(int(time.time() * 1000)).encode()
+        self.pings.append((payload, now))
+        self.put_control(PING, payload)
+
+    def pong(self, payload: bytes) -> None:
+        """Note a pong; one that answers no ping keeps nothing alive."""
+        if any(asked == payload for asked, _ in self.pings):
+            while self.pings.popleft()[0] != payload:
+                pass
+
+    def owes_pong_since(self) -> float | None:
+        """When the oldest unanswered ping was sent."""
+        return self.pings[0][1] if self.pings else None
+
+    def answer_ping(self, payload: bytes) -> None:
+        """Answer a ping of the client, behind all that was put before."""
+        self.put_control(PONG, payload)
+
+    def admits(self, now: float, per_second: int) -> bool:
+        """Whether one more incoming message at `now` is within the limit."""
+        arrivals = self._arrivals
+        while arrivals and arrivals[0] <= now - 1.0:
+            arrivals.popleft()
+        arrivals.append(now)
+        return len(arrivals) <= per_second
+
+    def take(self) -> bytes:
+        """All that was put since the last call, in order."""
+        data = b"".join(self._out)
+        self._out.clear()
+        self.bytes_sent += len(data)
+        return data
+
+
+class Hub:
+    """Who is connected and who gets a frame of which stream."""
+
+    def __init__(self, diff_symbol: Callable[[str], str]) -> None:
+        self.connections: dict[int, Connection] = {}
+        self.sinks: dict[int, Sink] = {}
+        self.routes: dict[str, list[Connection]] = {}
+        self.unsynced: set[str] = set()
+        """Symbols with a new reader of book changes who has not yet asked for the snapshot that it needs."""
+        self.changed = asyncio.Event()
+        """Set when a subscription or a snapshot came; who waits for one clears it first."""
+        self.last_subscription = 0.0
+        self.frames_sent = 0
+        self._diff_symbol = diff_symbol
+
+    def add(self, connection: Connection, sink: Sink, streams: Iterable[str]) -> None:
+        """Take a new connection in, with the streams that its address asked for."""
+        self.connections[connection.number] = connection
+        self.sinks[connection.number] = sink
+        self.subscribe(connection, streams)
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection; called for each one once it is gone, and before."""
+        if self.connections.pop(connection.number, None) is None:
+            return
+        del self.sinks[connection.number]
+        self.frames_sent += connection.frames_sent
+        self.unsubscribe(connection, list(connection.streams))
+        self.changed.set()
+
+    def subscribe(self, connection: Connection, streams: Iterable[str]) -> None:
+        """Send the streams' frames to the connection from now on."""
+        for stream in streams:
+            if stream in connection.streams:
+                continue
+            connection.streams[stream] = None
+            self.routes.setdefault(stream, []).append(connection)
+            self.last_subscription = time.monotonic()
+            if symbol := self._diff_symbol(stream):
+                self.unsynced.add(symbol)
+        self.changed.set()
+
+    def unsubscribe(self, connection: Connection, streams: Iterable[str]) -> None:
+        """Send them no more."""
+        for stream in streams:
+            if stream not in connection.streams:
+                continue
+            del connection.streams[stream]
+            readers = self.routes[stream]
+            readers.remove(connection)
+            if not readers:
+                del self.routes[stream]
+
+    def synced(self, symbol: str) -> None:
+        """A snapshot of the symbol's book was given out."""
+        self.unsynced.discard(symbol)
+        self.changed.set()
+
+    def dispatch(self, frames: Iterable[Frame]) -> None:
+        """Put each frame to its readers."""
+        routes = self.routes
+        for frame in frames:
+            for connection in routes.get(frame.stream, ()):
+                connection.put(frame)
+
+    def awaits_snapshot(self, frame: Frame) -> bool:
+        """Whether a reader of this book change will now ask for the snapshot to start from."""
+        return frame.kind is Kind.DIFF and frame.symbol in self.unsynced and frame.stream in self.routes
+
+    def write(self) -> None:
+        """Hand what was put to the sockets."""
+        for connection in self.connections.values():
+            self.write_one(connection)
+
+    def write_one(self, connection: Connection) -> None:
+        """Hand one connection's bytes to its socket."""
+        if data := connection.take():
+            self.sinks[connection.number].write(data)
+
+    async def drain(self) -> None:
+        """Wait until every socket has room again."""
+        for number in list(self.sinks):
+            if (sink := self.sinks.get(number)) is not None:
+                await sink.drain()

@@ -1,0 +1,236 @@
+"""Binance spot's market-data messages: reading captured ones and telling what they say."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from marketpipeline.exchange.events import AggTrade, BookDiff, BookSnapshot, Event, Quote, Trade
+from marketpipeline.exchange.frames import Frame, Kind
+
+__all__ = ["decode", "diff_symbol", "in_microseconds", "read", "read_rest"]
+
+Texts = list[tuple[str, str]]
+
+
+class TradeMessage(msgspec.Struct, gc=False):
+    """`<symbol>@trade`. Times are in milliseconds in all of these."""
+
+    E: int
+    s: str
+    t: int
+    p: str
+    q: str
+    T: int
+    m: bool
+
+
+class AggTradeMessage(msgspec.Struct, gc=False, kw_only=True):
+    """`<symbol>@aggTrade`."""
+
+    E: int
+    s: str
+    a: int
+    p: str
+    q: str
+    f: int
+    last: int = msgspec.field(name="l")
+    T: int
+    m: bool
+
+
+class DiffMessage(msgspec.Struct, gc=False):
+    """`<symbol>@depth` and `<symbol>@depth@100ms`."""
+
+    E: int
+    s: str
+    U: int
+    u: int
+    b: Texts
+    a: Texts
+
+
+class QuoteMessage(msgspec.Struct, gc=False):
+    """`<symbol>@bookTicker`."""
+
+    u: int
+    s: str
+    b: str
+    B: str
+    a: str
+    A: str
+
+
+class SnapshotMessage(msgspec.Struct, gc=False):
+    """The REST answer of `/api/v3/depth`, and `<symbol>@depth20` and its like."""
+
+    lastUpdateId: int
+    bids: Texts
+    asks: Texts
+
+
+class OtherMessage(msgspec.Struct, gc=False):
+    """Any other event: only its time and symbol matter here."""
+
+    e: str
+    E: int = 0
+    s: str = ""
+
+
+class Peek(msgspec.Struct, gc=False):
+    """What tells one message from another when no wrapper names the stream."""
+
+    e: str = ""
+    E: int = 0
+    s: str = ""
+    u: int = 0
+    B: Any = None
+    k: Any = None
+    lastUpdateId: int = 0
+    stream: Any = None
+    result: Any = msgspec.UNSET
+    id: Any = msgspec.UNSET
+    error: Any = None
+    code: Any = None
+
+
+_trade = msgspec.json.Decoder(TradeMessage)
+_agg_trade = msgspec.json.Decoder(AggTradeMessage)
+_diff = msgspec.json.Decoder(DiffMessage)
+_quote = msgspec.json.Decoder(QuoteMessage)
+_snapshot = msgspec.json.Decoder(SnapshotMessage)
+_other = msgspec.json.Decoder(OtherMessage)
+_peek = msgspec.json.Decoder(Peek)
+
+_WRAPPER = b'{"stream":"'
+_DATA = b'","data":'
+_DIFF_STREAM = re.compile(r"([^@]+)@depth(@\d+ms)?")
+_PARTIAL_STREAM = re.compile(r"([^@]+)@depth\d+(@\d+ms)?")
+_EXPECTED = 'must be a combined stream\'s {"stream":…,"data":…}, a bare event, or a REST depth snapshot'
+
+
+def read(due: int, message: bytes) -> Frame | None:
+    """See `WireProtocol.read`."""
+    try:
+        if not message.startswith(_WRAPPER):
+            return _read_bare(due, message)
+        end_of_name = message.index(_DATA, len(_WRAPPER))
+        stream = message[len(_WRAPPER) : end_of_name].decode()
+        start = end_of_name + len(_DATA)
+        end = message.rindex(b"}")
+        return _frame(due, stream, message, start, end)
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise ValueError(f"{_EXPECTED}: {error}") from error
+
+
+def _frame(due: int, stream: str, message: bytes, start: int, end: int) -> Frame | None:
+    payload = message[start:end]
+    _, _, feed = stream.partition("@")
+    if feed == "trade":
+        trade = _trade.decode(payload)
+        return Frame(due, stream, trade.s, Kind.TRADE, trade.E * 1000, message, start, end)
+    if feed == "bookTicker":
+        quote = _quote.decode(payload)
+        return Frame(due, stream, quote.s, Kind.QUOTE, 0, message, start, end)
+    if _DIFF_STREAM.fullmatch(stream):
+        diff = _diff.decode(payload)
+        return Frame(due, stream, diff.s, Kind.DIFF, diff.E * 1000, message, start, end)
+    if feed == "aggTrade":
+        agg = _agg_trade.decode(payload)
+        return Frame(due, stream, agg.s, Kind.AGG_TRADE, agg.E * 1000, message, start, end)
+    if _PARTIAL_STREAM.fullmatch(stream):
+        _snapshot.decode(payload)
+        symbol = stream.partition("@")[0].upper()
+        return Frame(due, stream, symbol, Kind.OTHER, 0, message, start, end)
+    if stream.startswith("!"):
+        msgspec.json.decode(payload)
+        return None
+    other = _other.decode(payload)
+    return Frame(due, stream, other.s, Kind.OTHER, other.E * 1000, message, start, end)
+
+
+def _read_bare(due: int, message: bytes) -> Frame | None:
+    peek = _peek.decode(message)
+    if peek.lastUpdateId:
+        _snapshot.decode(message)
+        return Frame(due, "", "", Kind.SNAPSHOT, 0, message, 0, len(message))
+    stream = _stream_of(peek)
+    if stream:
+        wrapped = b"".join((_WRAPPER, stream.encode(), _DATA, message.strip(), b"}"))
+        return _frame(due, stream, wrapped, len(_WRAPPER) + len(stream) + len(_DATA), len(wrapped) - 1)
+    control = peek.result is not msgspec.UNSET or peek.error is not None or peek.code is not None
+    if control or peek.e == "serverShutdown":
+        return None
+    raise ValueError("the message is neither market data nor an answer to a request")
+
+
+def _stream_of(peek: Peek) -> str:
+    symbol = peek.s.lower()
+    match peek.e:
+        case "trade" | "aggTrade":
+            return f"{symbol}@{peek.e}"
+        case "depthUpdate":
+            return f"{symbol}@depth@100ms"
+        case "24hrTicker":
+            return f"{symbol}@ticker"
+        case "24hrMiniTicker":
+            return f"{symbol}@miniTicker"
+        case "kline" if isinstance(peek.k, dict):
+            return f"{symbol}@kline_{peek.k.get('i')}"
+        case "" if symbol and peek.u and peek.B is not None:
+            return f"{symbol}@bookTicker"
+        case _:
+            return ""
+
+
+def read_rest(due: int, url: str, body: bytes) -> Frame | None:
+    """See `WireProtocol.read_rest`. Only the depth matters."""
+    parts = urlsplit(url)
+    if not parts.path.endswith("/depth"):
+        return None
+    symbol = parse_qs(parts.query).get("symbol", [""])[0]
+    if not symbol:
+        raise ValueError("a depth request's URL must have symbol=…")
+    try:
+        _snapshot.decode(body)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"must be the depth answer of {symbol}, with lastUpdateId, bids and asks: {error}") from error
+    return Frame(due, "", symbol.upper(), Kind.SNAPSHOT, 0, body, 0, len(body))
+
+
+def decode(frame: Frame) -> Event:
+    """See `WireProtocol.decode`."""
+    payload = frame.payload
+    if frame.kind is Kind.TRADE:
+        trade = _trade.decode(payload)
+        return Trade(trade.t, trade.p, trade.q, trade.T * 1000, trade.E * 1000, trade.m)
+    if frame.kind is Kind.DIFF:
+        diff = _diff.decode(payload)
+        return BookDiff(diff.U, diff.u, diff.E * 1000, diff.b, diff.a)
+    if frame.kind is Kind.QUOTE:
+        quote = _quote.decode(payload)
+        return Quote(quote.u, quote.b, quote.B, quote.a, quote.A)
+    if frame.kind is Kind.AGG_TRADE:
+        agg = _agg_trade.decode(payload)
+        return AggTrade(agg.a, agg.p, agg.q, agg.f, agg.last, agg.T * 1000, agg.E * 1000, agg.m)
+    if frame.kind is Kind.SNAPSHOT:
+        snapshot = _snapshot.decode(payload)
+        return BookSnapshot(snapshot.lastUpdateId, snapshot.bids, snapshot.asks)
+    raise ValueError(f"a frame of kind {frame.kind.name} says nothing of the market")
+
+
+def diff_symbol(stream: str) -> str:
+    """See `WireProtocol.diff_symbol`."""
+    match = _DIFF_STREAM.fullmatch(stream)
+    return match[1].upper() if match and match[1].islower() else ""
+
+
+_TIME = re.compile(rb'("(?:E|T|t|O|C)":)(\d{13})(?=[,}])')
+
+
+def in_microseconds(message: bytes) -> bytes:
+    """See `WireProtocol.in_microseconds`. A time is a 13-digit number under one of the names that hold times."""
+    return _TIME.sub(rb"\g<1>\g<2>000", message)
