@@ -6,7 +6,6 @@ One environment for all hides what a service forgot to declare; each image insta
 from __future__ import annotations
 
 import ast
-import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.conftest import PROJECT
 
@@ -22,6 +23,7 @@ SOURCES = [PROJECT / "services", PROJECT / "operator"]
 STORES = {"redis", "timescale"}
 CORE = [
     "marketpipeline.errors",
+    "marketpipeline.kafka",
     "marketpipeline.plan",
     "marketpipeline.records",
     "marketpipeline.settings",
@@ -30,19 +32,21 @@ CORE = [
     "marketpipeline.topics",
     "marketpipeline.venues",
 ]
+COMMANDS = ["marketpipeline.cli.main", "marketpipeline.cli.components"]
 # extra ← what its image imports: a package with all that is in it; `sinks` without the stores of the other extras.
 # The command line is every image's entry point, so it must load with any of them.
 COMPONENTS = {
-    "": [*CORE, "marketpipeline.cli"],
-    "api": ["marketpipeline.api", "marketpipeline.cli"],
-    "exchange": ["marketpipeline.exchange", "marketpipeline.cli"],
-    "ingestion": ["marketpipeline.ingestion", "marketpipeline.venues", "marketpipeline.cli"],
-    "kafka": ["marketpipeline.kafka", "marketpipeline.cli"],
-    "local": ["marketpipeline.local", "marketpipeline.cli"],
+    "": [*CORE, *COMMANDS, "marketpipeline.cli.pipeline"],
+    "api": ["marketpipeline.api", *COMMANDS],
+    "exchange": ["marketpipeline.exchange", *COMMANDS, "marketpipeline.cli.exchange"],
+    "ingestion": ["marketpipeline.ingestion", "marketpipeline.venues", *COMMANDS],
+    "local": ["marketpipeline.local", *COMMANDS],
     "operator": ["marketpipeline_operator"],
-    "redis": ["marketpipeline.sinks", "marketpipeline.cli"],
-    "timescale": ["marketpipeline.sinks", "marketpipeline.cli"],
+    "redis": ["marketpipeline.sinks", *COMMANDS],
+    "timescale": ["marketpipeline.sinks", *COMMANDS],
 }
+# Extras that no image installs by themselves: the extras that name them are checked with them.
+PARTS = {"kafka"}
 # Declared, and never imported by name: what it is for.
 UNNAMED: dict[str, str] = {}
 
@@ -50,6 +54,16 @@ UNNAMED: dict[str, str] = {}
 def extras() -> dict[str, list[str]]:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     return {"": project["dependencies"], **project["optional-dependencies"]}
+
+
+def declared(extra: str) -> list[str]:
+    """Names of the distributions that an extra asks for, those of its parts with them."""
+    requirements = [Requirement(line) for line in extras()[extra]]
+    ours = [part for requirement in requirements if requirement.name == "marketpipeline" for part in requirement.extras]
+    others = [
+        canonicalize_name(requirement.name) for requirement in requirements if requirement.name != "marketpipeline"
+    ]
+    return [*others, *(name for part in ours if part in PARTS for name in declared(part))]
 
 
 def modules(package: str, extra: str) -> Iterator[tuple[str, Path]]:
@@ -77,7 +91,7 @@ def requirements_of(extra: str) -> str:
 
 
 def test_every_extra_is_checked() -> None:
-    assert set(COMPONENTS) == set(extras()) - {"dev"}
+    assert set(COMPONENTS) == set(extras()) - PARTS - {"dev"}
 
 
 @pytest.mark.parametrize("extra", COMPONENTS, ids=lambda extra: extra or "core")
@@ -120,12 +134,11 @@ def test_what_an_extra_declares_is_imported(extra: str) -> None:
     provided = packages_distributions()
     files = (file for package in COMPONENTS[extra] for _, file in modules(package, extra))
     used = imported(files)
-    for requirement in extras()[extra]:
-        name = re.split(r"[\[<>=]", requirement)[0].lower()
-        if name == "marketpipeline" or name in UNNAMED:
+    for name in declared(extra):
+        if name in UNNAMED:
             continue
         if name.startswith("opentelemetry-"):  # one namespace, many distributions: its module follows its name
-            assert any(module.replace(".", "-").startswith(name.split("-proto")[0]) for module in used), requirement
+            assert any(module.replace(".", "-").startswith(name.split("-proto")[0]) for module in used), name
             continue
-        tops = [top for top, owners in provided.items() if name in (owner.lower() for owner in owners)]
-        assert used & set(tops), f"{requirement} is declared by {extra or 'the core'}, which imports none of {tops}"
+        tops = [top for top, owners in provided.items() if name in {str(canonicalize_name(owner)) for owner in owners}]
+        assert used & set(tops), f"{name} is declared by {extra or 'the core'}, which imports none of {tops}"
