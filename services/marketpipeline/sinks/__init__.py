@@ -1,0 +1,1 @@
+"""Sinks: from the topics into the stores. One runner, one small interface, one contract that each sink keeps."""

@@ -1,0 +1,68 @@
+"""What a sink is, and how it says that it cannot take a batch now, or never.
+
+A write is all or nothing and idempotent: the runner repeats it after a failure whose outcome is unknown, and
+after a restart it begins again behind the last committed offset. So each store ends the same whatever was killed.
+
+    RetryableError
+    └── Backpressure      the store is away or asks for time; the same batch is offered again
+    PermanentError
+    └── RowsRejected      the store takes no batch with one of these rows; the runner finds out which
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from marketpipeline.errors import PermanentError, RetryableError
+from marketpipeline.records import Record
+from marketpipeline.topics import TopicKind
+
+__all__ = ["Backpressure", "Delivery", "RowsRejected", "Sink"]
+
+
+class Delivery(msgspec.Struct, frozen=True, gc=False):
+    """A record on its way into a store: decoded, as it was on the wire, and where it came from."""
+
+    record: Record
+    payload: bytes
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Backpressure(RetryableError):
+    """The store cannot take the batch now. `retry_after` in seconds, or None for the runner's own backoff."""
+
+
+class RowsRejected(PermanentError):
+    """The store refused what is in the rows; nothing of the batch was written."""
+
+
+class Sink(Protocol):
+    """A store, seen from the runner; called from one thread."""
+
+    @property
+    def name(self) -> str:
+        """Short name for logs, metrics and dead letters."""
+
+    @property
+    def topics(self) -> frozenset[TopicKind]:
+        """What it stores; other topics are not read."""
+
+    def open(self) -> None:
+        """Connect and make the store ready; does nothing while connected. Raises Backpressure, PermanentError."""
+
+    def write(self, deliveries: Sequence[Delivery]) -> None:
+        """Store the batch whole, newer rows over older ones of the same key. Never called with an empty batch.
+
+        Records of its topics that it has no place for (heartbeats) are passed over. Raises Backpressure,
+        RowsRejected, or PermanentError when no batch will ever succeed.
+        """
+
+    def close(self) -> None:
+        """Let go of the connection. May be called twice."""

@@ -1,0 +1,166 @@
+"""The sink into Redis or Valkey: the latest record of each kind per symbol, and the recent alerts.
+
+The layout of the keys is in `marketpipeline.store.latest`. Within a batch only the newest record of each key is
+sent; the server compares its order with the stored one in a script, so that older never goes over newer,
+whoever writes. A batch is one pipeline: one round trip.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from marketpipeline.errors import PermanentError
+from marketpipeline.records import Alert
+from marketpipeline.settings import RedisStoreSettings
+from marketpipeline.sinks.base import Backpressure, Delivery, RowsRejected
+from marketpipeline.store import REDIS_TOPICS, LatestKeys
+from marketpipeline.store.latest import alert_order, latest_entries
+from marketpipeline.topics import TopicKind
+
+__all__ = ["RedisSink"]
+
+_log = logging.getLogger(__name__)
+
+_LATEST = """
+local held = redis.call('HGET', KEYS[1], 'order')
+if held and held > ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'order', ARGV[1], 'record', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
+"""
+"""KEYS: the hash. ARGV: order, record, life in milliseconds."""
+
+_ALERT = """
+local held = redis.call('HGET', KEYS[2], ARGV[1])
+if held and held > ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[3], ARGV[4], ARGV[1])
+local excess = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[5])
+if excess > 0 then
+  for _, id in ipairs(redis.call('ZRANGE', KEYS[3], 0, excess - 1)) do
+    redis.call('ZREM', KEYS[3], id)
+    redis.call('HDEL', KEYS[1], id)
+    redis.call('HDEL', KEYS[2], id)
+  end
+end
+return 1
+"""
+"""KEYS: records, order, index. ARGV: id, order, record, started_at, the most alerts to hold."""
+
+_LATER = ("OOM", "LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF")
+"""First words of answers by which a server says that it cannot write now."""
+
+
+class RedisSink:
+    """Keeps what is newest. Every value expires unless it is renewed; the list of alerts is bounded."""
+
+    def __init__(self, store: RedisStoreSettings) -> None:
+        self._store = store
+        self._keys = LatestKeys(store.prefix)
+        self._client: redis.Redis | None = None
+        self._latest: Any = None
+        self._alert: Any = None
+
+    @property
+    def name(self) -> str:
+        """Short name for logs, metrics and dead letters."""
+        return "redis"
+
+    @property
+    def topics(self) -> frozenset[TopicKind]:
+        """Everything that has a latest value, and the alerts."""
+        return REDIS_TOPICS
+
+    def open(self) -> None:
+        """Connect. Raises Backpressure while the server is away, PermanentError when it refuses the user."""
+        if self._client is not None:
+            return
+        password = self._store.password.get_secret_value() if self._store.password else None
+        with _translated():
+            client = redis.Redis.from_url(
+                self._store.url,
+                password=password,
+                socket_timeout=10,
+                socket_connect_timeout=5,
+                health_check_interval=15,
+                retry=Retry(NoBackoff(), 0),
+            )
+            client.ping()
+        self._latest = client.register_script(_LATEST)
+        self._alert = client.register_script(_ALERT)
+        self._client = client
+        _log.info("cache is ready")
+
+    def write(self, deliveries: Sequence[Delivery]) -> None:
+        """Send the newest record of each key. Raises Backpressure, RowsRejected, PermanentError."""
+        if self._client is None:
+            raise Backpressure("the cache is not connected", retry_after=0)
+        latest, alerts = _newest(deliveries)
+        if not latest and not alerts:
+            return
+        with _translated(), self._client.pipeline(transaction=False) as pipeline:
+            for (kind, symbol), (order, payload) in latest.items():
+                key = self._keys.latest(kind, symbol)
+                self._latest([key], [order, payload, self._store.expiry_ms], client=pipeline)
+            for alert, order, payload in alerts.values():
+                values = [alert.id, order, payload, alert.started_at, self._store.alerts]
+                self._alert(list(self._keys.alerts), values, client=pipeline)
+            pipeline.execute()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+
+_Latest = dict[tuple[str, str], tuple[str, bytes]]
+_Alerts = dict[str, tuple[Alert, str, bytes]]
+
+
+def _newest(deliveries: Sequence[Delivery]) -> tuple[_Latest, _Alerts]:
+    """Of a batch the newest record of each (kind, symbol), and of each alert."""
+    latest: _Latest = {}
+    alerts: _Alerts = {}
+    for delivery in deliveries:
+        record = delivery.record
+        if isinstance(record, Alert):
+            order = alert_order(record)
+            held = alerts.get(record.id)
+            if held is None or order >= held[1]:
+                alerts[record.id] = (record, order, delivery.payload)
+            continue
+        for kind, order in latest_entries(record):
+            key = (kind, record.symbol)
+            if key not in latest or order >= latest[key][0]:
+                latest[key] = (order, delivery.payload)
+    return latest, alerts
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn what the client raises into this project's errors."""
+    try:
+        yield
+    except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+        raise PermanentError(f"the cache refuses this user: {error}") from error
+    except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError) as error:
+        raise Backpressure(f"the cache is away: {error}") from error
+    except redis.ResponseError as error:
+        if any(word in str(error) for word in _LATER):
+            raise Backpressure(f"the cache cannot write now: {error}") from error
+        raise PermanentError(f"the cache does not do what it is asked: {error}") from error
+    except (redis.DataError, OverflowError) as error:
+        raise RowsRejected(str(error)) from error
+    except ValueError as error:
+        raise PermanentError(f"store.url is no address of a cache: {error}") from error
+    except redis.RedisError as error:
+        raise Backpressure(f"the cache fails: {error}") from error

@@ -1,0 +1,7 @@
+"""The sink into TimescaleDB, or plain PostgreSQL: the history of everything."""
+
+from __future__ import annotations
+
+from marketpipeline.sinks.timescale.sink import TimescaleSink
+
+__all__ = ["TimescaleSink"]

@@ -1,0 +1,96 @@
+"""The sink into TimescaleDB or PostgreSQL: a batch is one transaction over all tables that it has rows for."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+
+from marketpipeline.records import Record
+from marketpipeline.settings import TimescaleStoreSettings
+from marketpipeline.sinks.base import Backpressure, Delivery
+from marketpipeline.sinks.timescale.connection import Connection, connect, translated
+from marketpipeline.sinks.timescale.extension import apply_policies
+from marketpipeline.sinks.timescale.migrate import migrate
+from marketpipeline.sinks.timescale.writer import TableWriter
+from marketpipeline.store import TABLES, TIMESCALE_TOPICS
+from marketpipeline.topics import TopicKind
+
+__all__ = ["TimescaleSink"]
+
+_log = logging.getLogger(__name__)
+
+
+class TimescaleSink:
+    """Upserts by natural key; see `writer` for how. `hypertables` tells whether TimescaleDB was found."""
+
+    def __init__(self, store: TimescaleStoreSettings, application: str = "marketpipeline-sink") -> None:
+        self._store = store
+        self._application = application
+        self._connection: Connection | None = None
+        self._writers = {table.record: TableWriter(table) for table in TABLES}
+        self._symbols: set[str] = set()
+        self.hypertables = False
+
+    @property
+    def name(self) -> str:
+        """Short name for logs, metrics and dead letters."""
+        return "timescale"
+
+    @property
+    def topics(self) -> frozenset[TopicKind]:
+        """Everything that has a table."""
+        return TIMESCALE_TOPICS
+
+    def open(self) -> None:
+        """Connect, bring the schema up to date, apply policies. Raises Backpressure, PermanentError."""
+        if self._connection is not None:
+            return
+        connection = connect(self._store, self._application)
+        try:
+            with translated():
+                connection.execute("SET statement_timeout = 0")
+                version = migrate(connection)
+                self.hypertables = apply_policies(connection, self._store)
+                connection.execute("SET statement_timeout = '60s'")
+                for writer in self._writers.values():
+                    writer.prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        self._symbols.clear()
+        _log.info("database is ready", extra={"schema_version": version, "hypertables": self.hypertables})
+
+    def write(self, deliveries: Sequence[Delivery]) -> None:
+        """Store the batch in one transaction. Raises Backpressure, RowsRejected, PermanentError."""
+        if self._connection is None:
+            raise Backpressure("the database is not connected", retry_after=0)
+        groups: dict[type[Record], list[Record]] = defaultdict(list)
+        for delivery in deliveries:
+            groups[type(delivery.record)].append(delivery.record)
+        try:
+            with translated(), self._connection.transaction():
+                new = self._add_symbols(self._connection, groups)
+                for kind, records in groups.items():
+                    if kind in self._writers:
+                        self._writers[kind].write(self._connection, records)
+        except BaseException:
+            if self._connection.closed or self._connection.broken:
+                self.close()
+            raise
+        self._symbols |= new
+
+    def _add_symbols(self, connection: Connection, groups: dict[type[Record], list[Record]]) -> set[str]:
+        """Note symbols that this connection has not written before; they count once the transaction is through."""
+        seen = {record.symbol for kind, records in groups.items() if kind in self._writers for record in records}
+        new = seen - self._symbols
+        for symbol in sorted(new):
+            connection.execute("INSERT INTO symbols (symbol) VALUES (%s) ON CONFLICT DO NOTHING", (symbol,))
+        return new
+
+    def close(self) -> None:
+        """Let go of the connection; what was not committed is undone by the server."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,18 @@
+"""What the stores hold, defined once for those that write (sinks) and those that read (API, command line)."""
+
+from __future__ import annotations
+
+from marketpipeline.store.latest import REDIS_TOPICS, LatestKeys
+from marketpipeline.store.tables import TABLES, TIMESCALE_TOPICS, Column, Rank, RetentionGroup, Table, table_of
+
+__all__ = [
+    "REDIS_TOPICS",
+    "TABLES",
+    "TIMESCALE_TOPICS",
+    "Column",
+    "LatestKeys",
+    "Rank",
+    "RetentionGroup",
+    "Table",
+    "table_of",
+]

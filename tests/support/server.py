@@ -1,0 +1,88 @@
+"""A server of a test session, started from the local platform's description of it; may be killed and started again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from marketpipeline.local.component import Command, Component, NotReady
+from marketpipeline.local.identity import privileges
+
+from tests.conftest import wait_for
+
+__all__ = ["RunningServer"]
+
+
+class RunningServer:
+    """One process. Its port and its data stay the same over `kill` and `start`."""
+
+    def __init__(self, component: Component, log: Path) -> None:
+        self._component = component
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it serves."""
+        for command in self._component.prepare():
+            assert self._spawn(command).wait(timeout=60) == 0, self._log.read_text()[-2000:]
+        self._process = self._spawn(self._component.command())
+        wait_for(self._is_ready, f"{self._component.name} to start, see {self._log}", seconds=60)
+
+    def kill(self) -> None:
+        """End it as `kill -9` does."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it as its platform does."""
+        self._end(self._component.stop_signal)
+
+    def pause(self) -> None:
+        """Let it hang: it keeps its connections and answers nothing."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGCONT)
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(how)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(timeout=10)
+
+    def _is_ready(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            pytest.fail(f"{self._component.name} ended with {self._process.returncode}: {self._log.read_text()[-2000:]}")
+        try:
+            self._component.check()
+        except NotReady:
+            return False
+        return True
+
+    def _spawn(self, command: Command) -> subprocess.Popen[bytes]:
+        arguments = list(command.arguments)
+        options = privileges(command.user, command.folders)
+        if options or shutil.which("setpriv"):
+            arguments = ["setpriv", *options, "--pdeathsig", command.death_signal.name[3:], "--", *arguments]
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                arguments,
+                cwd=command.directory,
+                env=os.environ | dict(command.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
