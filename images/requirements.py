@@ -64,9 +64,12 @@ def roots(project: dict[str, object], extras: Iterable[str]) -> Iterator[str]:
 
 
 def requirements(lock: Lock, wanted: Iterable[str]) -> str:
-    """The lock's lines for the wanted distributions and for all that these want, in the lock's order."""
+    """The lock's lines for the wanted distributions and for all that these want, in the lock's order.
+
+    A distribution of our own is wanted like any other and has no lines: it is not in a lock, only in its notes.
+    """
     found, frontier = set[str](), set(wanted)
-    if missing := frontier - lock.keys():
+    if missing := frontier - lock.keys() - {name for _, via in lock.values() for name in via}:
         raise SystemExit(f"requirements: not in the lock: {', '.join(sorted(missing))}; make the lock again")
     while frontier:
         found |= frontier

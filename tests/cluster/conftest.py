@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,12 +21,15 @@ from tests.conftest import require
 
 NAME = "marketpipeline-tests"
 KEEP = "MARKETPIPELINE_TEST_CLUSTER_KEEP"
+_HERE = Path(__file__).parent
+_NAMESPACE = pytest.StashKey[Kubectl]()
+_FAILED = pytest.StashKey[bool]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One cluster, so one worker where tests are spread over several; the first test may have to compile Kubernetes."""
     for item in items:
-        if item.path.is_relative_to(os.path.dirname(__file__)):
+        if item.path.is_relative_to(_HERE):
             item.add_marker(pytest.mark.xdist_group("cluster"))
             item.add_marker(pytest.mark.timeout(1200), append=False)
 
@@ -63,20 +67,23 @@ def built(cluster: Cluster) -> Callable[..., None]:
 
 
 @pytest.fixture(scope="module")
-def kubectl(kubectl_default: Kubectl) -> Iterator[Kubectl]:
+def kubectl(request: pytest.FixtureRequest, kubectl_default: Kubectl) -> Iterator[Kubectl]:
     """kubectl in a new namespace of this module, removed at the end."""
     namespace = f"test-{uuid.uuid4().hex[:8]}"
     kubectl_default("create", "namespace", namespace)
-    yield kubectl_default.within(namespace)
+    found = kubectl_default.within(namespace)
+    request.config.stash[_NAMESPACE] = found
+    yield found
     if not os.environ.get(KEEP):
         kubectl_default("delete", "namespace", namespace, "--wait=false")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """A failure on the cluster is told with the Pods, events and logs of its namespace."""
+    """A failure on the cluster is told with the Pods, events and logs of the namespace it happened in."""
     report = yield
-    found = getattr(item, "funcargs", {}).get("kubectl")
-    if report.failed and isinstance(found, Kubectl):
-        report.sections.append(("cluster", found.report()))
+    found = item.config.stash.get(_NAMESPACE, None)
+    if report.failed and found is not None and item.path.is_relative_to(_HERE) and _FAILED not in item.config.stash:
+        item.config.stash[_FAILED] = True  # the first failure tells it; those that follow from it need not
+        report.sections.append((f"namespace {found.namespace}", found.report()))
     return report

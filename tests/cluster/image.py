@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from marketpipeline.cli.main import COMMANDS
+from marketpipeline.plan import Component
+
 from tests.conftest import PROJECT
 
 __all__ = ["COMPONENTS", "EXCHANGE", "KAFKA", "OPERATOR", "REGISTRY", "STORES", "STREAM_JOB", "TAG", "Image"]
@@ -31,17 +34,11 @@ class Image:
 
 
 COMPONENTS = tuple(
-    Image(component, _SERVICES, {"COMPONENT": extra})
-    for component, extra in (
-        ("ingestion", "ingestion"),
-        ("sink-timescale", "timescale"),
-        ("sink-redis", "redis"),
-        ("api", "api"),
-        ("maintenance", "timescale"),
-        ("feed-watch", "api"),
-    )
+    Image(component, _SERVICES, {"COMPONENT": COMMANDS[component].extra or ""})
+    for component in Component
+    if component in COMMANDS
 )
-"""An image for each component of a plan but the stream job, named after it, with the extra it needs."""
+"""An image for each component of a plan but the stream job, named after it, with the extra that its command needs."""
 
 EXCHANGE = Image("exchange", _SERVICES, {"COMPONENT": "exchange"})
 STREAM_JOB = Image("stream-job", PROJECT / "images" / "flink-job" / "Dockerfile")

@@ -37,6 +37,7 @@ class Kubectl:
 
     def __call__(self, *arguments: str, stdin: str | None = None, seconds: float = 60.0) -> str:
         """What kubectl printed. Raises KubectlError."""
+        __tracebackhide__ = True
         try:
             done = subprocess.run(
                 self.command(*arguments), input=stdin, capture_output=True, text=True, timeout=seconds, check=False
@@ -61,12 +62,10 @@ class Kubectl:
         self("apply", "--filename=-", stdin=text if values is None else Template(text).substitute(values))
 
     def await_rollout(self, *workloads: str, seconds: float = 120.0) -> None:
-        """Wait until each of these (`deployment/api`) has all its Pods Ready; else fail with what its Pods say."""
+        """Wait until each of these (`deployment/api`) has all its Pods Ready. Raises KubectlError."""
+        __tracebackhide__ = True
         for workload in workloads:
-            try:
-                self("rollout", "status", workload, f"--timeout={seconds:g}s", seconds=seconds + 10)
-            except KubectlError as error:
-                raise KubectlError(f"{error}\n{self.report()}") from error
+            self("rollout", "status", workload, f"--timeout={seconds:g}s", seconds=seconds + 10)
 
     def execute(self, workload: str, *command: str, stdin: str | None = None, seconds: float = 60.0) -> str:
         """Run a command in a workload's container (`deployment/postgresql`) and give what it printed."""

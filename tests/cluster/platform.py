@@ -71,7 +71,7 @@ class Cluster(Protocol):
 
 
 class OneNode:
-    """tests/cluster/kube: Kubernetes in Linux namespaces of its own, no Docker; `node=False`: the control plane only."""
+    """tests/cluster/kube: Kubernetes in Linux namespaces of its own; `node=False` is the control plane only."""
 
     def __init__(self, name: str, *, node: bool = True) -> None:
         self._env = {"NAME": name, "NODE": str(int(node))}

@@ -1,15 +1,13 @@
-"""The cluster itself: a Ready node, names that resolve, and a Pod from an image of ours with no right it does not need."""
+"""The cluster itself: a Ready node, names that resolve, and a Pod of our image with no right that it does not need."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from tests.cluster.image import COMPONENTS, Image
 from tests.cluster.kubectl import Kubectl
-from tests.conftest import wait_for
+from tests.cluster.stack import MANIFESTS, await_service_account
 
-MANIFEST = Path(__file__).parent / "manifests" / "smoke.yaml"
 IMAGE = next(image for image in COMPONENTS if image.name == "ingestion")
 
 
@@ -26,8 +24,8 @@ def test_a_pod_of_our_image_runs_restricted_and_resolves_names(
     """The namespace enforces the `restricted` Pod standard, so that a Pod that wants more is refused."""
     built(IMAGE)
     kubectl("label", "namespace", kubectl.namespace, "pod-security.kubernetes.io/enforce=restricted")
-    wait_for(lambda: kubectl("get", "serviceaccounts", "--output=name"), "the default service account")
-    kubectl.apply(MANIFEST, {"image": IMAGE.tag, "namespace": kubectl.namespace})
+    await_service_account(kubectl)
+    kubectl.apply(MANIFESTS / "smoke.yaml", {"image": IMAGE.tag, "namespace": kubectl.namespace})
 
     kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/smoke", "--timeout=60s", seconds=70)
 
