@@ -1,0 +1,152 @@
+"""When a REST request may be sent, and what its answer means: weights, bans, retries. It sends nothing itself.
+
+Each caller has at most one request under way, so the queue is bounded by the number of lanes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, TypeVar
+
+from marketpipeline.errors import PermanentError, RetryableError
+from marketpipeline.ingestion.desk import Get
+from marketpipeline.ingestion.pacing import Backoff, Window
+from marketpipeline.venues.dialect import Dialect, FrameError, RestRequest, Throttled
+
+__all__ = ["RestGate"]
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+CONCURRENT = 4
+TRIES = 20
+WAIT_INITIAL, WAIT_MAXIMUM = 0.25, 15.0  # 20 tries take some 3 minutes
+THROTTLED_WAIT = 10.0
+SHARE = 0.9
+"""Of the exchange's budget: the rest is for others on the same address."""
+
+
+@dataclass(slots=True)
+class _Call:
+    request: RestRequest[Any]
+    done: Callable[[Any], None]
+    refused: Callable[[str], None]
+    backoff: Backoff
+    not_before: float = 0.0
+    number: int = field(default=0)
+
+
+class RestGate:
+    """Sends requests by `emit` as the limits allow. `dead_letter` keeps a body that could not be read."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        emit: Callable[[Get], None],
+        dead_letter: Callable[[bytes, FrameError, str], None],
+        random: Random,
+    ) -> None:
+        self._dialect = dialect
+        self._emit = emit
+        self._dead_letter = dead_letter
+        self._random = random
+        self._waiting: deque[_Call] = deque()
+        self._under_way: dict[int, _Call] = {}
+        self._weights = Window(int(dialect.limits.rest_weight * SHARE), 60.0)
+        self._blocked_until = 0.0
+        self._number = 0
+        self._now = 0.0
+        self.paused = False
+        self.requests = 0
+        self.throttled = 0
+        self.failures = 0
+
+    @property
+    def weight_used(self) -> int:
+        """Weight spent in the last minute."""
+        return self._weights.used
+
+    def ask(self, request: RestRequest[T], done: Callable[[T], None], refused: Callable[[str], None]) -> None:
+        """Queue a request; it goes out at once when nothing stands against it."""
+        self._waiting.append(_Call(request, done, refused, Backoff(WAIT_INITIAL, WAIT_MAXIMUM, self._random)))
+        self._send()
+
+    def tick(self, now: float) -> None:
+        """Time has passed: send what may go."""
+        self._now = now
+        self._send()
+
+    def answered(
+        self, number: int, status: int, headers: Mapping[str, str], body: bytes, now: float, receive_time: int
+    ) -> None:
+        """An answer came: hand its value on, or wait and try again, or give up."""
+        self._now = now
+        call = self._under_way.pop(number, None)
+        if call is None:
+            return
+        used = self._dialect.used_weight(headers)
+        if used is not None:
+            self._weights.correct(now, used)
+        try:
+            self._dialect.judge(status, headers, body)
+            value = call.request.read(body, receive_time)
+        except Throttled as error:
+            self._block(call, error)
+        except RetryableError as error:
+            self._retry(call, str(error), error.retry_after)
+        except FrameError as error:
+            self._dead_letter(body, error, call.request.path)
+            self._retry(call, str(error), None)
+        except PermanentError as error:
+            self._refuse(call, str(error))
+        else:
+            call.done(value)
+        self._send()
+
+    def failed(self, number: int, reason: str, now: float) -> None:
+        """No answer came."""
+        self._now = now
+        call = self._under_way.pop(number, None)
+        if call is not None:
+            self._retry(call, reason, None)
+
+    def _send(self) -> None:
+        if self.paused or self._now < self._blocked_until:
+            return
+        for _ in range(len(self._waiting)):
+            if len(self._under_way) >= CONCURRENT:
+                return
+            call = self._waiting.popleft()
+            if call.not_before > self._now or not self._weights.take(self._now, call.request.weight):
+                self._waiting.append(call)
+                continue
+            self._number += 1
+            self.requests += 1
+            self._under_way[self._number] = call
+            self._emit(Get(self._number, call.request))
+
+    def _block(self, call: _Call, error: Throttled) -> None:
+        wait = error.retry_after if error.retry_after is not None else THROTTLED_WAIT
+        self.throttled += 1
+        self._blocked_until = max(self._blocked_until, self._now + wait)
+        self._waiting.appendleft(call)
+        _log.warning("the exchange wants fewer requests: %s", error, extra={"wait_seconds": wait})
+
+    def _retry(self, call: _Call, reason: str, wait: float | None) -> None:
+        self.failures += 1
+        if call.backoff.attempt + 1 >= TRIES:
+            self._refuse(call, f"{reason} (tried {TRIES} times)")
+            return
+        delay = call.backoff.next()
+        call.not_before = self._now + max(delay, wait or 0.0)
+        self._waiting.append(call)
+        _log.warning("request of %s failed: %s", call.request.path, reason, extra={"wait_seconds": delay})
+
+    def _refuse(self, call: _Call, reason: str) -> None:
+        _log.error("request of %s refused: %s", call.request.path, reason, extra=dict(call.request.params))
+        call.refused(reason)

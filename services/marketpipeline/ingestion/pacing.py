@@ -1,0 +1,61 @@
+"""How often something may be done: a growing wait between tries, and a sliding window. Times in seconds."""
+
+from __future__ import annotations
+
+from collections import deque
+from random import Random
+
+__all__ = ["Backoff", "Window"]
+
+
+class Backoff:
+    """Waits that double from `initial` up to `maximum`, each shortened by up to half at random.
+
+    Without the random part all clients of an exchange that went down come back at the same moment.
+    """
+
+    def __init__(self, initial: float, maximum: float, random: Random) -> None:
+        self._initial = initial
+        self._maximum = maximum
+        self._random = random
+        self.attempt = 0
+
+    def next(self) -> float:
+        """The wait before the next try."""
+        wait = min(self._maximum, self._initial * 2.0 ** min(self.attempt, 64))
+        self.attempt += 1
+        return wait * self._random.uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        """Begin again from the first wait."""
+        self.attempt = 0
+
+
+class Window:
+    """A budget of `limit` in any `seconds`."""
+
+    def __init__(self, limit: int, seconds: float) -> None:
+        self._limit = limit
+        self._seconds = seconds
+        self._spent: deque[tuple[float, int]] = deque()
+        self.used = 0
+
+    def take(self, now: float, amount: int = 1) -> bool:
+        """Spend `amount` if the budget allows it; what alone is over the budget may pass when nothing else is spent."""
+        self._forget(now)
+        if self.used and self.used + amount > self._limit:
+            return False
+        self._spent.append((now, amount))
+        self.used += amount
+        return True
+
+    def correct(self, now: float, used: int) -> None:
+        """The other side counted `used`: what it counted beyond ours was spent by others on this address."""
+        self._forget(now)
+        if used > self.used:
+            self._spent.append((now, used - self.used))
+            self.used = used
+
+    def _forget(self, now: float) -> None:
+        while self._spent and self._spent[0][0] <= now - self._seconds:
+            self.used -= self._spent.popleft()[1]

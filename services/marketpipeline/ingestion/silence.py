@@ -1,0 +1,54 @@
+"""Notices a stream that went silent, judged by how often it used to speak. Times in monotonic seconds."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+__all__ = ["Silence"]
+
+TIMES = 4.0
+"""Silence of so many times the usual gap is unusual."""
+FORGET = 0.9
+"""What is left of the longest gap after one more look at a stream that spoke."""
+
+
+class Silence:
+    """One stream. It is looked at now and then, so that watching costs nothing per message.
+
+    The usual gap is the longest of late. A stream that never spoke has none: `at_least` seconds decide alone.
+    """
+
+    __slots__ = ("_at_least", "_seen", "_since", "silent", "spoke", "usual")
+
+    def __init__(self, at_least: float, seen: int, now: float) -> None:
+        self._at_least = at_least
+        self._seen = seen
+        self._since = now
+        self.usual = 0.0
+        self.spoke = False
+        self.silent = False
+
+    @property
+    def limit(self) -> float:
+        """Seconds of silence that are unusual."""
+        return max(self._at_least, TIMES * self.usual)
+
+    def look(self, seen: int, now: float) -> Literal["stale", "recovered"] | None:
+        """What to report, given how many messages came in all."""
+        if seen == self._seen:
+            if self.silent or now - self._since < self.limit:
+                return None
+            self.silent = True
+            return "stale"
+        gap = now - self._since
+        if self.silent:
+            gap = min(gap, 2 * max(self.usual, self._at_least))
+        if self.spoke:
+            self.usual = max(gap, FORGET * self.usual)
+        self._seen, self._since, self.spoke = seen, now, True
+        recovered, self.silent = self.silent, False
+        return "recovered" if recovered else None
+
+    def excuse(self, seen: int, now: float) -> None:
+        """Begin to count anew: the time since was not the stream's silence."""
+        self._seen, self._since = seen, now

@@ -1,0 +1,181 @@
+"""The lane of trades: in order, each once, with what was missed fetched by id and put before what followed.
+
+Ids of a symbol's trades have no holes. So one rule serves for a reconnect, a restart, two connections at a time
+and an exchange that lost messages: what continues is handed on, what is older was had, and what lies further
+on is held until the trades between were fetched (`fill`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from marketpipeline.ingestion.desk import Desk, Put
+from marketpipeline.ingestion.fill import Fill
+from marketpipeline.ingestion.lane import Lane
+from marketpipeline.records import AggTrade, Trade
+from marketpipeline.topics import Feed
+from marketpipeline.venues.dialect import RestRequest
+
+__all__ = ["TradeLane", "agg_trade_id", "trade_id"]
+
+_log = logging.getLogger(__name__)
+
+R = TypeVar("R", Trade, AggTrade)
+
+
+def trade_id(trade: Trade) -> int:
+    """What numbers trades."""
+    return trade.trade_id
+
+
+def agg_trade_id(trade: AggTrade) -> int:
+    """What numbers aggregate trades."""
+    return trade.agg_trade_id
+
+
+class TradeLane(Lane, Generic[R]):
+    """Trades, or aggregate trades, of one symbol.
+
+    `request(first_id, limit)` asks for a page of past ones, `first_id` None for the newest. At most `max_fill`
+    are fetched after an interruption. At most `max_held` live ones are held back; one beyond that is dropped here
+    and fetched like any other that was missed. `last` is the newest record that the topic holds.
+    """
+
+    def __init__(
+        self,
+        symbol: str,
+        feed: Feed,
+        put: Put,
+        desk: Desk,
+        id_of: Callable[[R], int],
+        request: Callable[[int | None, int], RestRequest[list[R]]],
+        *,
+        page: int,
+        max_fill: int,
+        max_held: int,
+        last: R | None = None,
+    ) -> None:
+        super().__init__(symbol, feed, put)
+        self.beats = feed is Feed.TRADES
+        self.desk = desk
+        self.id_of: Callable[[R], int] = id_of
+        self.request: Callable[[int | None, int], RestRequest[list[R]]] = request
+        self.page = page
+        self.max_fill = max_fill
+        self.last: R | None = last
+        self.next: int | None = None if last is None else id_of(last) + 1
+        self.subscription = 0
+        self.held: dict[int, R] = {}
+        self.dropped = False
+        self.filled = 0
+        self.lost = 0
+        self._max_held = max_held
+        self._fill: Fill[R] | None = None
+        self._refused = ""
+
+    @property
+    def pending(self) -> bool:
+        return self._fill is not None
+
+    @property
+    def last_id(self) -> int | None:
+        return None if self.next is None else self.next - 1
+
+    def accept(self, record: R) -> None:
+        """Hand on what continues; else see what it is."""
+        self.seen += 1
+        number = self.id_of(record)
+        if number == self.next:
+            self.next = number + 1
+            self.last = record
+            self.put(record)
+            if self._fill is not None:
+                self._fill.linked()
+        else:
+            self._accept_other(number, record)
+
+    def resume(self) -> None:
+        """Fetch what was missed, if anything was had before."""
+        super().resume()
+        self.subscription += 1
+        if self.next is not None:
+            self._begin()
+
+    def tick(self, now: float) -> None:
+        if self._fill is not None:
+            self._fill.tick(now)
+
+    def hand_on(self, record: R) -> None:
+        """Write a record and count on from it."""
+        self.next = self.id_of(record) + 1
+        self.last = record
+        self.put(record)
+
+    def drain(self) -> None:
+        """Hand on the held ones that now continue."""
+        while self.next is not None:
+            record = self.held.pop(self.next, None)
+            if record is None:
+                return
+            self.hand_on(record)
+
+    def lose_until(self, number: int, reason: str) -> None:
+        """Go on at `number`; what lies before it and is not held is a gap."""
+        self.drain()
+        while self.next is not None and self.next < number:
+            end = min([number, *self.held])
+            self._write_gap(self.next, end - 1, reason)
+            self.next = end
+            self.drain()
+
+    def end_fill(self, first: int | None, last: int | None, refused: str = "") -> None:
+        """The fill is over, `first` to `last` were fetched; after a refusal the next live record tells what is lost."""
+        self._fill = None
+        self._refused = refused
+        if first is not None:
+            time = None if self.last is None else self.last.trade_time
+            self.desk.event("fill", self.symbol, self.feed, event_time=time, first_id=first, last_id=last)
+
+    def _accept_other(self, number: int, record: R) -> None:
+        if self.next is None:
+            self.hand_on(record)
+        elif number < self.next:
+            if self.last is not None and record.trade_time > self.last.trade_time:
+                self._start_again(number, record)
+            else:
+                self.duplicates += 1
+        elif self._refused:
+            self.lose_until(number, self._refused)
+            self._refused = ""
+            self.hand_on(record)
+        else:
+            if len(self.held) < self._max_held:
+                self.held[number] = record
+            else:
+                self.dropped = True
+            self._begin()
+
+    def _begin(self) -> None:
+        if self._fill is None:
+            self._refused = ""
+            self._fill = Fill(self)
+            self._fill.step()
+
+    def _start_again(self, number: int, record: R) -> None:
+        """An older id at a later time: the exchange numbers its trades anew."""
+        _log.warning("%s begin again at id %d", self.feed, number, extra={"symbol": self.symbol})
+        detail = f"ids begin again after {self.last_id}"
+        self.desk.event("resync", self.symbol, self.feed, event_time=record.trade_time, first_id=number, detail=detail)
+        self.held.clear()
+        if self._fill is not None:
+            self._fill.cancel()
+            self._fill = None
+        self.hand_on(record)
+
+    def _write_gap(self, first: int, last: int, reason: str) -> None:
+        self.lost += last - first + 1
+        time = None if self.last is None else self.last.trade_time
+        _log.warning("%s %d to %d are missing: %s", self.feed, first, last, reason, extra={"symbol": self.symbol})
+        self.desk.event("gap", self.symbol, self.feed, event_time=time, first_id=first, last_id=last, detail=reason)

@@ -1,0 +1,202 @@
+"""Binance's REST interface: requests with their weights, and how answers are read. No I/O here.
+
+Weights as its documentation states them for spot; a minute's budget is `Limits.rest_weight`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from marketpipeline.errors import PermanentError, RetryableError
+from marketpipeline.records import AggTrade, Trade
+from marketpipeline.venues.binance.convert import check_book, microseconds
+from marketpipeline.venues.binance.wire import Count, ErrorBody, PartialMessage, Price, Size, Time
+from marketpipeline.venues.dialect import BookSnapshot, FrameError, RestRequest, Throttled
+
+__all__ = ["agg_trades", "judge", "listed", "listing", "server_time", "snapshot", "trades", "used_weight"]
+
+T = TypeVar("T")
+
+_MICROSECONDS = (("X-MBX-TIME-UNIT", "MICROSECOND"),)
+_SNAPSHOT_LEVELS = 1000
+_SNAPSHOT_WEIGHTS = {100: 5, 500: 25, 1000: 50, 5000: 250}
+_TRADES_WEIGHT = 25
+_AGG_TRADES_WEIGHT = 4
+_LISTING_WEIGHT = 20
+_TIME_WEIGHT = 1
+_TOO_MANY, _BANNED, _FIREWALL = 429, 418, 403
+_DEFAULT_WAIT = {_TOO_MANY: 10.0, _BANNED: 120.0}
+
+
+class _TimeBody(msgspec.Struct):
+    server_time: Time = msgspec.field(name="serverTime")
+
+
+class _SymbolBody(msgspec.Struct):
+    symbol: str
+
+
+class _ListingBody(msgspec.Struct):
+    symbols: list[_SymbolBody]
+
+
+class _TradeBody(msgspec.Struct, gc=False):
+    id: Count
+    price: Price
+    qty: Size
+    time: Time
+    is_buyer_maker: bool = msgspec.field(name="isBuyerMaker")
+
+
+class _AggTradeBody(msgspec.Struct, gc=False):
+    a: Count
+    p: Price
+    q: Size
+    f: Count
+    l: Count  # noqa: E741 - the wire's name
+    T: Time
+    m: bool
+
+
+def server_time() -> RestRequest[int]:
+    """The exchange's clock, µs."""
+    read = _reader(_TimeBody, lambda body, _: microseconds(body.server_time))
+    return RestRequest("/api/v3/time", (), _TIME_WEIGHT, read, _MICROSECONDS)
+
+
+def listed(symbols: Sequence[str]) -> RestRequest[frozenset[str]]:
+    """Which of these exist; refused as a whole (-1121) when one of them does not."""
+    names = json.dumps([_name(symbol) for symbol in symbols], separators=(",", ":"))
+    return _listing((("symbols", names),))
+
+
+def listing() -> RestRequest[frozenset[str]]:
+    """Every symbol; some megabytes."""
+    return _listing(())
+
+
+def _listing(params: tuple[tuple[str, str], ...]) -> RestRequest[frozenset[str]]:
+    read = _reader(_ListingBody, lambda body, _: frozenset(entry.symbol for entry in body.symbols))
+    return RestRequest("/api/v3/exchangeInfo", (*params, ("showPermissionSets", "false")), _LISTING_WEIGHT, read)
+
+
+def snapshot(symbol: str) -> RestRequest[BookSnapshot]:
+    """The best 1,000 levels of each side."""
+
+    def convert(body: PartialMessage, _: int) -> BookSnapshot:
+        bids, asks = check_book(body.bids, body.asks, symbol)
+        whole = [len(side) < _SNAPSHOT_LEVELS for side in (body.bids, body.asks)]
+        return BookSnapshot(body.last_update_id, bids, asks, whole[0], whole[1])
+
+    params = (("symbol", _name(symbol)), ("limit", str(_SNAPSHOT_LEVELS)))
+    weight = _SNAPSHOT_WEIGHTS[_SNAPSHOT_LEVELS]
+    return RestRequest("/api/v3/depth", params, weight, _reader(PartialMessage, convert, symbol))
+
+
+def trades(symbol: str, first_id: int | None, limit: int) -> RestRequest[list[Trade]]:
+    """Trades from an id on; without one the newest."""
+
+    def convert(body: list[_TradeBody], receive_time: int) -> list[Trade]:
+        return [
+            Trade(
+                symbol=symbol,
+                event_time=None,
+                trade_time=microseconds(entry.time),
+                receive_time=receive_time,
+                trade_id=entry.id,
+                price=entry.price,
+                quantity=entry.qty,
+                taker_side="sell" if entry.is_buyer_maker else "buy",
+                filled=True,
+            )
+            for entry in body
+        ]
+
+    read = _reader(list[_TradeBody], convert, symbol)
+    return RestRequest("/api/v3/historicalTrades", _page(symbol, first_id, limit), _TRADES_WEIGHT, read, _MICROSECONDS)
+
+
+def agg_trades(symbol: str, first_id: int | None, limit: int) -> RestRequest[list[AggTrade]]:
+    """Aggregate trades from an id on; without one the newest."""
+
+    def convert(body: list[_AggTradeBody], receive_time: int) -> list[AggTrade]:
+        return [
+            AggTrade(
+                symbol=symbol,
+                event_time=None,
+                trade_time=microseconds(entry.T),
+                receive_time=receive_time,
+                agg_trade_id=entry.a,
+                first_trade_id=entry.f,
+                last_trade_id=entry.l,
+                price=entry.p,
+                quantity=entry.q,
+                taker_side="sell" if entry.m else "buy",
+                filled=True,
+            )
+            for entry in body
+        ]
+
+    read = _reader(list[_AggTradeBody], convert, symbol)
+    return RestRequest("/api/v3/aggTrades", _page(symbol, first_id, limit), _AGG_TRADES_WEIGHT, read, _MICROSECONDS)
+
+
+def judge(status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """Return for 200; raise Throttled for 429 and 418, RetryableError for 403 and 5xx, PermanentError for others.
+
+    403 is its firewall, which lets go again. Header names are lower case.
+    """
+    if status == 200:
+        return
+    said = _said(status, body)
+    if status in _DEFAULT_WAIT:
+        raise Throttled(said, _seconds(headers.get("retry-after"), _DEFAULT_WAIT[status]))
+    if status >= 500 or status in (_FIREWALL, 408):
+        raise RetryableError(said, _seconds(headers.get("retry-after"), None))
+    raise PermanentError(said)
+
+
+def used_weight(headers: Mapping[str, str]) -> int | None:
+    """What this address has used in the current minute."""
+    value = headers.get("x-mbx-used-weight-1m", "")
+    return int(value) if value.isdigit() else None
+
+
+def _said(status: int, body: bytes) -> str:
+    try:
+        error = msgspec.json.decode(body, type=ErrorBody)
+    except (msgspec.MsgspecError, ValueError):
+        return f"HTTP {status}: {body[:200].decode('utf-8', 'replace')}"
+    return f"HTTP {status}: {error.code}: {error.msg}"
+
+
+def _seconds(value: str | None, default: float | None) -> float | None:
+    return float(value) if value is not None and value.strip().isdigit() else default
+
+
+def _name(symbol: str) -> str:
+    return symbol.partition(":")[2] or symbol
+
+
+def _page(symbol: str, first_id: int | None, limit: int) -> tuple[tuple[str, str], ...]:
+    params = (("symbol", _name(symbol)), ("limit", str(limit)))
+    return params if first_id is None else (*params, ("fromId", str(first_id)))
+
+
+def _reader(body_type: Any, convert: Callable[[Any, int], T], symbol: str = "") -> Callable[[bytes, int], T]:
+    """What reads a body of `body_type`; FrameError for any other."""
+    decoder = msgspec.json.Decoder(body_type, strict=False)
+
+    def read(body: bytes, receive_time: int) -> T:
+        try:
+            return convert(decoder.decode(body), receive_time)
+        except msgspec.ValidationError as error:
+            raise FrameError(f"not as documented: {error}", symbol) from error
+        except (msgspec.DecodeError, ValueError) as error:
+            raise FrameError(f"no JSON: {error}", symbol) from error
+
+    return read
