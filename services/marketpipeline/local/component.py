@@ -21,12 +21,18 @@ class NotReady(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program to run. `environment` is added to that of this process; `user` is an OS user to run as."""
+    """A program to run.
+
+    `environment` is added to that of this process. `user` is an OS user to run as, which must reach `folders`.
+    `death_signal` is what it gets when the supervisor is gone.
+    """
 
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: Path | None = None
     user: str | None = None
+    folders: Sequence[Path] = ()
+    death_signal: signal.Signals = signal.SIGTERM
 
 
 class Component(Protocol):
@@ -43,6 +49,10 @@ class Component(Protocol):
     @property
     def after(self) -> Sequence[str]:
         """Components that must be ready before this one starts."""
+
+    @property
+    def address(self) -> str:
+        """Where it is reached: a URL without a password, or host:port."""
 
     @property
     def stop_signal(self) -> signal.Signals:
@@ -65,5 +75,5 @@ class Component(Protocol):
     def check(self) -> Mapping[str, object]:
         """What the component says of itself once it is ready; raises NotReady until then. At most 2 s."""
 
-    def stopped(self) -> None:
-        """Tidy up after the process has ended, however it ended."""
+    def alive(self) -> bool:
+        """Asked while `check` raises: False when the process itself hangs and has to be ended. At most 2 s."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import signal
 import uuid
 from collections.abc import Mapping, Sequence
@@ -53,15 +54,17 @@ class Broker:
         return f"127.0.0.1:{self.port}"
 
     def prepare(self) -> Sequence[Command]:
-        """Write the configuration; format the data folder when it is new."""
+        """Write the configuration; format the data folder when it is new, or when that was cut short."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "server.properties").write_text(self._properties(), encoding="utf-8")
         (self.folder / "log4j2.properties").write_text(_LOG4J, encoding="utf-8")
-        if (self.folder / "data" / "meta.properties").exists():
+        formatted = self.folder / "formatted"
+        if formatted.exists():
             return ()
+        shutil.rmtree(self.folder / "data", ignore_errors=True)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = ("kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", self._config)
-        return (self._java(128, *tool),)
+        return self._java(128, *tool), Command(("touch", str(formatted)))
 
     def command(self) -> Command:
         """The broker."""
@@ -81,8 +84,9 @@ class Broker:
             raise NotReady("it has not registered itself yet")
         return {"topics": len(metadata.topics)}
 
-    def stopped(self) -> None:
-        """Nothing to tidy up."""
+    def alive(self) -> bool:
+        """Its process tells: a server that is busy recovering is not to be ended."""
+        return True
 
     @property
     def _config(self) -> str:

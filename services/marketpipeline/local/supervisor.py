@@ -1,0 +1,166 @@
+"""The supervisor: starts components in order, waits until each is ready, restarts what dies, stops all in order.
+
+A component that ends is started again after a wait that doubles from half a second to ten seconds, and begins anew
+once it has been ready for a minute. One that says that its input is wrong (status 2), or that ended five times in a
+row without having become ready, has failed for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from marketpipeline.errors import MarketPipelineError, PermanentError
+from marketpipeline.local.component import Component
+from marketpipeline.local.guard import Guard
+from marketpipeline.local.unit import Failure, Life, State, Unit, last_words
+
+__all__ = ["Step", "Supervisor"]
+
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 10.0
+STABLE_SECONDS = 60.0
+MOST_FAILURES = 5
+
+
+@dataclass(slots=True)
+class Step:
+    """Something that is done once on the way up, e.g. making the topics. `run` blocks; it may be repeated."""
+
+    name: str
+    after: Sequence[str]
+    run: Callable[[], None]
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Supervisor:
+    """Runs components on the running event loop, which must be the main thread's.
+
+    `log_of` gives the log of a component; `on_change` is told of each change of a unit's state and must be quick.
+    `failed` is set to the first component's failure for good.
+    """
+
+    def __init__(
+        self,
+        components: Sequence[Component],
+        steps: Sequence[Step],
+        guard: Guard,
+        log_of: Callable[[str], Path],
+        on_change: Callable[[Unit], None] = lambda unit: None,
+    ) -> None:
+        self.units = {component.name: Unit(component, on_change) for component in components}
+        self._steps = {step.name: step for step in steps}
+        self._guard = guard
+        self._log_of = log_of
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.failed: asyncio.Future[Failure] = asyncio.get_running_loop().create_future()
+
+    def start(self) -> None:
+        """Begin to start everything."""
+        for unit in self.units.values():
+            self._tasks[unit.name] = asyncio.create_task(self._watched(unit.name, self._run(unit)))
+        for step in self._steps.values():
+            self._tasks[step.name] = asyncio.create_task(self._watched(step.name, self._take(step)))
+
+    async def ready(self) -> None:
+        """Wait until all have been ready. Raises Failure when a component fails for good meanwhile."""
+        waiting = asyncio.create_task(self._all_of([*self._steps, *self.units]))
+        both: set[asyncio.Future[Any]] = {waiting, self.failed}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if self.failed.done():
+            waiting.cancel()
+            raise self.failed.result()
+
+    async def stop(self, stages: Sequence[Sequence[str]], before: Callable[[Sequence[str]], Awaitable[None]]) -> None:
+        """Stop all, stage by stage; `before` is awaited before each stage with the names in it."""
+        for name in self._steps:
+            await self._cancel(name)
+        named = {name for stage in stages for name in stage}
+        rest = [name for name in self.units if name not in named]
+        for stage in (rest, *stages):
+            if stage:
+                await before(stage)
+                await asyncio.gather(*(self._stop(self.units[name]) for name in stage))
+
+    async def kill(self) -> None:
+        """End all at once."""
+        for unit in self.units.values():
+            unit.stopping = True
+            if unit.process is not None:
+                unit.process.kill()
+        for name in self._tasks:
+            await self._cancel(name)
+
+    async def _all_of(self, names: Sequence[str]) -> None:
+        for name in names:
+            await (self._steps[name].done if name in self._steps else self.units[name].ready).wait()
+
+    async def _watched(self, name: str, work: Awaitable[None]) -> None:
+        """Whatever ends a task but its cancellation is a failure that everyone hears of."""
+        try:
+            await work
+        except Failure as failure:
+            self._fail(failure)
+        except Exception as error:  # noqa: BLE001 - a task that ends unheard would leave the run waiting for ever
+            self._fail(Failure(f"{name}: {type(error).__name__}: {error}"))
+
+    def _fail(self, failure: Failure) -> None:
+        if not self.failed.done():
+            self.failed.set_result(failure)
+
+    async def _take(self, step: Step) -> None:
+        await self._all_of(step.after)
+        for attempt in range(MOST_FAILURES):
+            try:
+                await asyncio.to_thread(step.run)
+            except MarketPipelineError as error:
+                if isinstance(error, PermanentError) or attempt == MOST_FAILURES - 1:
+                    raise Failure(f"{step.name}: {error}") from error
+                await asyncio.sleep(FIRST_WAIT * 2**attempt)
+            else:
+                step.done.set()
+                return
+
+    async def _run(self, unit: Unit) -> None:
+        await self._all_of(unit.component.after)
+        while not unit.stopping:
+            unit.turn(State.STARTING)
+            try:
+                reason = await Life(unit, self._guard, self._log_of(unit.name)).run()
+            except PermanentError as error:
+                reason = str(error)
+            if not unit.stopping:
+                await self._pause(unit, reason)
+
+    async def _pause(self, unit: Unit, reason: str) -> None:
+        """Wait before the next start. Raises Failure instead when it has failed too often."""
+        was_ready, unit.ready_at = unit.ready_at, None
+        stable = was_ready is not None and time.monotonic() - was_ready > STABLE_SECONDS
+        unit.failures = 1 if stable else unit.failures + 1
+        if was_ready is None and unit.failures >= MOST_FAILURES:
+            unit.turn(State.FAILED, reason)
+            words = last_words(self._log_of(unit.name))
+            raise Failure(f"{unit.name} failed {unit.failures} times in a row, at last it {reason}\n{words}")
+        unit.restarts += 1
+        unit.turn(State.RESTARTING, reason)
+        await asyncio.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (unit.failures - 1)))
+
+    async def _stop(self, unit: Unit) -> None:
+        unit.stopping = True
+        process = unit.process
+        if process is not None:
+            unit.turn(State.STOPPING)
+            await process.stop(unit.component.stop_signal, unit.component.stop_seconds)
+        await self._cancel(unit.name)
+        if unit.state is not State.FAILED:
+            unit.turn(State.STOPPED)
+
+    async def _cancel(self, name: str) -> None:
+        task = self._tasks.get(name)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,47 @@
+"""What the runner tells a view, and what both views start from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from marketpipeline.errors import MarketPipelineError
+from marketpipeline.local.unit import Unit
+
+__all__ = ["Heading", "View"]
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What stays the same over a run. `api` is the base URL of the query API, None where there is none."""
+
+    pipeline: str
+    symbols: tuple[str, ...]
+    source: str
+    state: Path
+    api: str | None
+
+
+class View(Protocol):
+    """Told of everything on the event loop; must be quick."""
+
+    def shown(self, units: Mapping[str, Unit]) -> AbstractAsyncContextManager[None]:
+        """Show until the block ends."""
+
+    def changed(self, unit: Unit) -> None:
+        """A component has gone to another state."""
+
+    def say(self, text: str) -> None:
+        """Something happened in the run as a whole."""
+
+    def waits_for(self, text: str) -> None:
+        """What is waited for, while a replay is drained; comes often."""
+
+    async def settled(self) -> None:
+        """The run is about to stop its components: look once more."""
+
+    def ended(self, failure: MarketPipelineError | None) -> None:
+        """Everything has stopped."""

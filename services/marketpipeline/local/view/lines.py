@@ -1,0 +1,125 @@
+"""A run as lines of text: what happens, when it happens. For logs, pipes and terminals that can do no more."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+
+from marketpipeline.errors import MarketPipelineError
+from marketpipeline.local.unit import State, Unit
+from marketpipeline.local.view.base import Heading
+from marketpipeline.local.view.observe import Observation, Observer
+from marketpipeline.local.view.picture import save_picture
+from marketpipeline.local.view.words import alert_words, candle_words, event_words
+from marketpipeline.records import Alert, FeedEvent
+
+__all__ = ["Lines"]
+
+LOOK_EVERY_SECONDS = 1.0
+WAIT_LINE_EVERY_SECONDS = 5.0
+MOST_NEWS_A_LOOK = 5
+"""Lines of alerts and feed events from one look; of more the number is given."""
+
+
+class Lines:
+    """Prints to standard output, a line at a time."""
+
+    def __init__(self, heading: Heading, observer: Observer, screenshot: Path | None) -> None:
+        self._heading = heading
+        self._observer = observer
+        self._screenshot = screenshot
+        self._units: Mapping[str, Unit] = {}
+        self._began = time.monotonic()
+        self._started: dict[str, float] = {}
+        self._first_candle: str | None = None
+        self._waited = 0.0
+        self._seen = Observation()
+
+    @asynccontextmanager
+    async def shown(self, units: Mapping[str, Unit]) -> AsyncIterator[None]:
+        """Look every second and print what is new."""
+        self._units = units
+        self._began = time.monotonic()
+        self.say(f"pipeline {self._heading.pipeline}: {self._heading.source}; state in {self._heading.state}")
+        looking = asyncio.create_task(self._look_on())
+        try:
+            yield
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+            await asyncio.to_thread(self._observer.close)
+
+    def changed(self, unit: Unit) -> None:
+        """A line for each change that says something."""
+        now = time.monotonic()
+        if unit.state is State.STARTING:
+            self._started[unit.name] = now
+        elif unit.state is State.READY:
+            took = now - self._started.get(unit.name, now)
+            self.say(f"{unit.name} is ready ({took:.1f} s) {unit.component.address}")
+        elif unit.state in (State.RESTARTING, State.UNREADY, State.FAILED):
+            self.say(f"{unit.name}: {unit.state.value}: {unit.note}")
+        elif unit.state is State.STOPPED:
+            self.say(f"{unit.name} is stopped")
+
+    def say(self, text: str) -> None:
+        """One line with the time of day."""
+        sys.stdout.write(f"{datetime.now():%H:%M:%S} {text}\n")
+        sys.stdout.flush()
+
+    def waits_for(self, text: str) -> None:
+        """A line every few seconds."""
+        if time.monotonic() - self._waited >= WAIT_LINE_EVERY_SECONDS:
+            self._waited = time.monotonic()
+            self.say(f"waiting for {text}")
+
+    async def settled(self) -> None:
+        """Look once more, and save the picture of the screen that was asked for."""
+        await self._look()
+        if self._screenshot is not None:
+            save_picture(self._screenshot, self._heading, self._units, self._observer, self._seen)
+
+    def ended(self, failure: MarketPipelineError | None) -> None:
+        """A summary of the run."""
+        observer = self._observer
+        for symbol in self._seen.symbols:
+            candle = symbol.closed.get("1m") or next(iter(symbol.closed.values()), None)
+            if candle is not None:
+                self.say(f"last closed: {candle_words(candle)}")
+        restarts = sum(unit.restarts for unit in self._units.values())
+        self.say(
+            f"ended after {time.monotonic() - self._began:.0f} s: {observer.alert_count:,} alerts, "
+            f"{observer.gap_count:,} gaps, {observer.dead_letters:,} dead letters, {restarts:,} restarts"
+            + (" (a component failed)" if failure else "")
+        )
+        self.say(f"read what is stored: marketpipeline query candles SYMBOL --state {self._heading.state}")
+
+    async def _look_on(self) -> None:
+        while True:
+            await self._look()
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+    async def _look(self) -> None:
+        self._seen = await asyncio.to_thread(self._observer.look, self._heading.symbols, self._units)
+        self._tell_first_candle()
+        news = [record for record in self._seen.news if isinstance(record, (Alert, FeedEvent))]
+        for record in news[:MOST_NEWS_A_LOOK]:
+            words = alert_words(record) if isinstance(record, Alert) else event_words(record)
+            self.say(("alert: " if isinstance(record, Alert) else "feed: ") + words)
+        if len(news) > MOST_NEWS_A_LOOK:
+            self.say(f"… and {len(news) - MOST_NEWS_A_LOOK:,} more alerts and feed events")
+
+    def _tell_first_candle(self) -> None:
+        if self._first_candle is not None:
+            return
+        candles = [candle for symbol in self._seen.symbols for candle in symbol.forming.values()]
+        if candles:
+            self._first_candle = candles[0].symbol
+            self.say(f"first candle after {time.monotonic() - self._began:.1f} s: {candle_words(candles[0])}")
+            if self._heading.api:
+                self.say(f"API: {self._heading.api}/docs")

@@ -1,0 +1,193 @@
+"""Looks at a running pipeline from outside, the way a user could: its cache, its topics, its processes' health."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import redis
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from marketpipeline.errors import RetryableError
+from marketpipeline.kafka import consumer_config
+from marketpipeline.local.drain import Reader, reader_of_job, readers_of_sinks
+from marketpipeline.local.offsets import Offsets
+from marketpipeline.local.unit import State, Unit
+from marketpipeline.local.view.meter import Rates
+from marketpipeline.plan import Plan
+from marketpipeline.records import Alert, BookMetrics, Candle, DeadLetter, FeedEvent, Quote, Record, Trade, decode
+from marketpipeline.settings import KafkaSettings, RedisStoreSettings
+from marketpipeline.store import LatestKeys
+from marketpipeline.topics import TopicKind
+
+__all__ = ["Observation", "Observer", "SymbolView"]
+
+TAILED = (TopicKind.ALERTS, TopicKind.EVENTS, TopicKind.DEAD_LETTERS)
+MOST_KEPT = 200
+MOST_AT_ONCE = 5_000
+LAG_EVERY_SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class SymbolView:
+    """The newest of each kind of one symbol; candles by interval."""
+
+    symbol: str
+    trade: Trade | None = None
+    quote: Quote | None = None
+    book: BookMetrics | None = None
+    forming: dict[str, Candle] = field(default_factory=dict)
+    closed: dict[str, Candle] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Observation:
+    """What one look has seen. `news` are the records of the tailed topics since the look before, oldest first."""
+
+    symbols: Sequence[SymbolView] = ()
+    news: Sequence[Record] = ()
+    lag: Mapping[str, int] = field(default_factory=dict)
+
+
+class Observer:
+    """Blocking; one thread at a time. Whatever does not answer is left out of the observation."""
+
+    def __init__(
+        self, plan: Plan, kafka: KafkaSettings, store: RedisStoreSettings, password: str, windows: Sequence[str]
+    ) -> None:
+        self._plan = plan
+        self._kafka = kafka
+        self._keys = LatestKeys(store.prefix)
+        self._redis = redis.Redis.from_url(store.url, password=password, socket_timeout=2)
+        self._windows = windows
+        self._consumer: Consumer | None = None
+        self._offsets: Offsets | None = None
+        self._lag: dict[str, int] = {}
+        self._lag_at = 0.0
+        self.alerts: deque[Alert] = deque(maxlen=MOST_KEPT)
+        self.events: deque[FeedEvent] = deque(maxlen=MOST_KEPT)
+        self.alert_count = 0
+        self.gap_count = 0
+        self.dead_letters = 0
+        self.rates = Rates()
+
+    def look(self, symbols: Sequence[str], units: Mapping[str, Unit]) -> Observation:
+        """One look at everything."""
+        for unit in units.values():
+            self.rates.note(unit.name, unit.details, time.monotonic())
+        seen = Observation(symbols=self._latest(symbols))
+        if "broker" in units and units["broker"].state is State.READY:
+            seen.news = self._news()
+            seen.lag = self._lags()
+        for record in seen.news:
+            self._count(record)
+        return seen
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._redis.close()
+        if self._consumer is not None:
+            self._consumer.close()
+
+    def _count(self, record: Record) -> None:
+        if isinstance(record, Alert):
+            self.alerts.append(record)
+            self.alert_count += record.status == "open" or record.rule == "whale_trade"
+        elif isinstance(record, FeedEvent):
+            self.events.append(record)
+            self.gap_count += record.kind == "gap"
+        elif isinstance(record, DeadLetter):
+            self.dead_letters += 1
+
+    def _latest(self, symbols: Sequence[str]) -> list[SymbolView]:
+        kinds = ["trade", "quote", "book"]
+        kinds += [f"{kind}:{window}" for window in self._windows for kind in ("candle", "closed-candle")]
+        try:
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for symbol in symbols:
+                    for kind in kinds:
+                        pipeline.hget(self._keys.latest(kind, symbol), "record")
+                found = iter(pipeline.execute())
+        except redis.RedisError:
+            return [SymbolView(symbol) for symbol in symbols]
+        return [_symbol_view(symbol, [(kind, next(found)) for kind in kinds]) for symbol in symbols]
+
+    def _news(self) -> list[Record]:
+        """Records of the tailed topics that came since the last call; from the end of each on at the first."""
+        try:
+            if self._consumer is None:
+                self._consumer = self._tail()
+            messages = self._consumer.consume(MOST_AT_ONCE, timeout=0.01)
+        except (KafkaException, RetryableError):
+            return []
+        news: list[Record] = []
+        for message in messages:
+            value = message.value()
+            if message.error() is None and value is not None:
+                try:
+                    news.append(decode(value))
+                except msgspec.MsgspecError:
+                    continue
+        return news
+
+    def _tail(self) -> Consumer:
+        topics = [topic for topic in self._plan.topics if topic.kind in TAILED]
+        ends = Offsets(self._kafka).ends(topics)
+        config = consumer_config(self._kafka, "local-view", f"{self._plan.pipeline}.local-view")
+        consumer = Consumer(config | {"log_level": 0, "allow.auto.create.topics": False})
+        consumer.assign(
+            [
+                TopicPartition(topic.name, number, ends.get((topic.name, number), 0))
+                for topic in topics
+                for number in range(topic.partitions)
+            ]
+        )
+        return consumer
+
+    def _lags(self) -> Mapping[str, int]:
+        """Records that each reader is behind, by workload; asked for every few seconds only."""
+        if time.monotonic() - self._lag_at < LAG_EVERY_SECONDS:
+            return self._lag
+        self._lag_at = time.monotonic()
+        self._offsets = self._offsets or Offsets(self._kafka)
+        job = reader_of_job(self._plan)
+        readers = {"stream-job": job} if job else {}
+        readers |= {reader.name: reader for reader in readers_of_sinks(self._plan)}
+        for name, reader in readers.items():
+            behind = self._behind(reader)
+            if behind is not None:
+                self._lag[name] = behind
+        return self._lag
+
+    def _behind(self, reader: Reader) -> int | None:
+        assert self._offsets is not None
+        try:
+            return self._offsets.behind(reader.group, self._offsets.ends(reader.topics))
+        except RetryableError:
+            return None
+
+
+def _symbol_view(symbol: str, found: Sequence[tuple[str, bytes | None]]) -> SymbolView:
+    view = SymbolView(symbol)
+    for kind, value in found:
+        if value is None:
+            continue
+        try:
+            record = decode(value)
+        except msgspec.MsgspecError:
+            continue
+        match record:
+            case Trade():
+                view.trade = record
+            case Quote():
+                view.quote = record
+            case BookMetrics():
+                view.book = record
+            case Candle() if kind.startswith("closed-"):
+                view.closed[record.interval] = record
+            case Candle():
+                view.forming[record.interval] = record
+    return view

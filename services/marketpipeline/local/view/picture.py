@@ -1,0 +1,32 @@
+"""The screen as an SVG file, for documentation."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from marketpipeline.errors import InvalidInput, Problem
+from marketpipeline.local.unit import Unit
+from marketpipeline.local.view.base import Heading
+from marketpipeline.local.view.observe import Observation, Observer
+from marketpipeline.local.view.render import Frame, render
+
+__all__ = ["save_picture"]
+
+WIDTH = 128
+
+
+def save_picture(
+    path: Path, heading: Heading, units: Mapping[str, Unit], observer: Observer, seen: Observation
+) -> None:
+    """Write the screen to `path`. Raises InvalidInput when that cannot be written."""
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    console.print(render(Frame(heading, list(units.values()), observer, seen, message="", width=WIDTH, height=None)))
+    try:
+        path.write_text(console.export_svg(title=f"marketpipeline run ({heading.pipeline})"), encoding="utf-8")
+    except OSError as error:
+        problem = Problem("--screenshot", str(path), f"must be a file that can be written: {error.strerror}")
+        raise InvalidInput("run", [problem]) from error

@@ -1,0 +1,185 @@
+"""From what was seen to what is drawn; no clock but for ages, no input or output."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from marketpipeline.local.unit import State, Unit
+from marketpipeline.local.view.base import Heading
+from marketpipeline.local.view.meter import activity
+from marketpipeline.local.view.observe import Observation, Observer, SymbolView
+from marketpipeline.local.view.words import alert_words, clock, count, event_words, price
+from marketpipeline.records import Alert, Candle
+
+__all__ = ["Frame", "imbalance_bar", "render"]
+
+BAR = 10
+UP, DOWN, DIM = "green", "red", "bright_black"
+COLOURS = {
+    State.READY: "green",
+    State.STARTING: "yellow",
+    State.WAITING: DIM,
+    State.UNREADY: "yellow",
+    State.RESTARTING: "bold red",
+    State.STOPPING: "yellow",
+    State.STOPPED: DIM,
+    State.FAILED: "bold red",
+}
+FIXED_LINES = 14
+"""Lines of borders, titles and headings that do not depend on how much there is to show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What one drawing is made of. With `height` (lines) the lists of news are cut so that all of it fits."""
+
+    heading: Heading
+    units: Sequence[Unit]
+    observer: Observer
+    seen: Observation
+    message: str
+    width: int
+    height: int | None
+
+
+def render(frame: Frame) -> RenderableType:
+    """The whole screen."""
+    candles = _candles(frame.seen.symbols)
+    used = FIXED_LINES + len(frame.units) + len(frame.heading.symbols) + candles.row_count
+    left = 12 if frame.height is None else max(3, frame.height - used)
+    return Group(
+        _title(frame),
+        Panel(_components(frame), title="components", title_align="left", border_style=DIM),
+        Panel(_markets(frame.seen.symbols), title="markets", title_align="left", border_style=DIM),
+        Panel(candles, title="candles", title_align="left", border_style=DIM),
+        Panel(_news(frame.observer, left), title=_news_title(frame.observer), title_align="left", border_style=DIM),
+        Text(frame.message, style="bold", overflow="ellipsis", no_wrap=True),
+    )
+
+
+def imbalance_bar(ratio: float) -> Text:
+    """A bar from the middle to the heavy side: bids to the right, asks to the left."""
+    filled = min(BAR, round(abs(ratio) * BAR))
+    left = " " * (BAR - filled) + "█" * filled if ratio < 0 else " " * BAR
+    right = "█" * filled + " " * (BAR - filled) if ratio > 0 else " " * BAR
+    return Text.assemble((left, DOWN), ("│", DIM), (right, UP), f" {ratio:+.2f}")
+
+
+def _title(frame: Frame) -> Text:
+    heading = frame.heading
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append(f" {heading.pipeline} ", style="bold reverse")
+    text.append(f"  {heading.source}")
+    if heading.api:
+        text.append("   API ", style=DIM)
+        text.append(f"{heading.api}/docs", style="cyan underline")
+    text.append("   Ctrl-C stops", style=DIM)
+    return text
+
+
+def _table(*columns: str, right: Iterable[str] = ()) -> Table:
+    table = Table(box=None, expand=True, header_style=DIM, padding=(0, 1))
+    wanted = set(right)
+    for column in columns:
+        table.add_column(column, justify="right" if column in wanted else "left", no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _components(frame: Frame) -> Table:
+    table = _table("name", "state", "up", "restarts", "", "where", right=("up", "restarts"))
+    for unit in frame.units:
+        up = "" if unit.ready_at is None else _age(time.monotonic() - unit.ready_at)
+        at_work = unit.state is State.READY
+        table.add_row(
+            unit.name,
+            Text(unit.state.value, style=COLOURS[unit.state]),
+            up,
+            str(unit.restarts) if unit.restarts else "",
+            activity(unit, frame.observer.rates, frame.seen.lag) if at_work else Text(unit.note, style="yellow"),
+            Text(unit.component.address, style=DIM),
+        )
+    return table
+
+
+def _markets(symbols: Sequence[SymbolView]) -> Table:
+    numbers = ("price", "best bid", "best ask", "spread", "bps")
+    table = _table("symbol", *numbers, "imbalance (asks │ bids)", "book", right=numbers)
+    for view in symbols:
+        book, trade = view.book, view.trade
+        if trade is None and book is None:
+            table.add_row(view.symbol, Text("waiting for the first record", style=DIM))
+            continue
+        table.add_row(
+            view.symbol,
+            "" if trade is None else Text(price(trade.price), style=UP if trade.taker_side == "buy" else DOWN),
+            "" if book is None else price(book.best_bid),
+            "" if book is None else price(book.best_ask),
+            "" if book is None else price(round(book.spread, 8)),
+            "" if book is None else f"{book.spread_bps:.2f}",
+            "" if book is None else imbalance_bar(book.imbalance),
+            "" if book is None else Text(clock(book.event_time), style=DIM),
+        )
+    return table
+
+
+def _candles(symbols: Sequence[SymbolView]) -> Table:
+    numbers = ("open", "high", "low", "close", "change", "volume", "VWAP", "trades")
+    table = _table("symbol", "candle", "from", "", *numbers, right=numbers)
+    for view in symbols:
+        for interval, candle in view.forming.items():
+            _add_candle(table, candle, "closed" if candle.closed else "forming")
+            last = view.closed.get(interval)
+            if interval == next(iter(view.forming)) and last is not None and last.open_time != candle.open_time:
+                _add_candle(table, last, "closed")
+    if not table.row_count:
+        table.add_row(Text("no trade yet", style=DIM))
+    return table
+
+
+def _add_candle(table: Table, candle: Candle, state: str) -> None:
+    style = UP if candle.price_change >= 0 else DOWN
+    table.add_row(
+        candle.symbol,
+        candle.interval,
+        clock(candle.open_time),
+        Text(state, style="yellow" if state == "forming" else DIM),
+        price(candle.open),
+        price(candle.high),
+        price(candle.low),
+        Text(price(candle.close), style=style),
+        Text(f"{candle.price_change:+.3%}", style=style),
+        count(candle.volume),
+        price(round(candle.vwap, 2)),
+        f"{candle.trades:,}",
+    )
+
+
+def _news_title(observer: Observer) -> str:
+    return f"alerts {observer.alert_count:,}  gaps {observer.gap_count:,}  dead letters {observer.dead_letters:,}"
+
+
+def _news(observer: Observer, lines: int) -> RenderableType:
+    """The newest alerts, then the newest feed events, in the lines that there are."""
+    events = list(observer.events)[-max(1, lines // 4) :]
+    alerts = list(observer.alerts)[-(lines - len(events)) :]
+    shown = [_alert(alert) for alert in reversed(alerts)]
+    shown += [Text(f"feed {event_words(event)}", style=DIM) for event in reversed(events)]
+    return Group(*(shown or [Text("none so far", style=DIM)]))
+
+
+def _alert(alert: Alert) -> Text:
+    style = {"HIGH": "bold red", "MEDIUM": "yellow"}[alert.severity] if alert.status != "closed" else DIM
+    return Text(f"{clock(alert.event_time)} {alert_words(alert)}", style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _age(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s" if minutes else f"{rest}s"

@@ -1,0 +1,102 @@
+"""A run as a live screen: components, markets, candles as they form, alerts as they fire."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+
+from marketpipeline.errors import MarketPipelineError
+from marketpipeline.local.unit import Unit
+from marketpipeline.local.view.base import Heading
+from marketpipeline.local.view.observe import Observation, Observer
+from marketpipeline.local.view.picture import save_picture
+from marketpipeline.local.view.render import Frame, render
+
+__all__ = ["Screen"]
+
+LOOK_EVERY_SECONDS = 0.5
+
+
+class Screen:
+    """Takes the terminal over while the run lasts, and leaves its last picture and a summary behind."""
+
+    def __init__(self, heading: Heading, observer: Observer, screenshot: Path | None) -> None:
+        self._heading = heading
+        self._observer = observer
+        self._screenshot = screenshot
+        self._console = Console()
+        self._units: Mapping[str, Unit] = {}
+        self._seen = Observation()
+        self._message = "starting"
+        self._began = time.monotonic()
+        self._first_candle: float | None = None
+        self._live: Live | None = None
+
+    @asynccontextmanager
+    async def shown(self, units: Mapping[str, Unit]) -> AsyncIterator[None]:
+        """Draw twice a second, on the event loop: no other thread touches the terminal."""
+        self._units = units
+        self._began = time.monotonic()
+        with Live(console=self._console, screen=True, auto_refresh=False, redirect_stdout=False) as self._live:
+            drawing = asyncio.create_task(self._draw_on())
+            try:
+                yield
+            finally:
+                drawing.cancel()
+                await asyncio.gather(drawing, return_exceptions=True)
+                await asyncio.to_thread(self._observer.close)
+                self._draw()
+        self._console.print(render(self._frame(height=None)))
+
+    def changed(self, unit: Unit) -> None:
+        """Nothing: the next drawing shows it."""
+
+    def say(self, text: str) -> None:
+        """Show it in the last line until something else is said."""
+        self._message = text
+
+    def waits_for(self, text: str) -> None:
+        """Show it in the last line."""
+        self._message = f"waiting for {text}"
+
+    async def settled(self) -> None:
+        """Look once more, and save the picture that was asked for."""
+        await self._look()
+        if self._screenshot is not None:
+            save_picture(self._screenshot, self._heading, self._units, self._observer, self._seen)
+
+    def ended(self, failure: MarketPipelineError | None) -> None:
+        """The summary goes to the last line of what stays on the terminal."""
+        first = "" if self._first_candle is None else f", first candle after {self._first_candle:.1f} s"
+        self._message = (
+            f"{'failed' if failure else 'ended'} after {time.monotonic() - self._began:.0f} s{first}. Read what is "
+            f"stored: marketpipeline query candles SYMBOL --state {self._heading.state}"
+        )
+
+    async def _draw_on(self) -> None:
+        while True:
+            looking = asyncio.create_task(self._look())
+            while not looking.done():
+                self._draw()
+                await asyncio.wait({looking}, timeout=LOOK_EVERY_SECONDS)
+            self._draw()
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+    async def _look(self) -> None:
+        self._seen = await asyncio.to_thread(self._observer.look, self._heading.symbols, self._units)
+        if self._first_candle is None and any(symbol.forming for symbol in self._seen.symbols):
+            self._first_candle = time.monotonic() - self._began
+
+    def _draw(self) -> None:
+        if self._live is not None:
+            self._live.update(render(self._frame(height=self._console.height)), refresh=True)
+
+    def _frame(self, height: int | None) -> Frame:
+        units = list(self._units.values())
+        return Frame(self._heading, units, self._observer, self._seen, self._message, self._console.width, height)

@@ -1,0 +1,54 @@
+"""Records and components in a few words, the same on the screen and in the lines."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from marketpipeline.records import Alert, Candle, FeedEvent
+
+__all__ = ["alert_words", "candle_words", "clock", "count", "event_words", "price"]
+
+
+def clock(microseconds: int) -> str:
+    """A time of day, UTC."""
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime("%H:%M:%S")
+
+
+def price(value: float) -> str:
+    """A price with as many digits as it has, grouped."""
+    digits = max(2, len(f"{value!r}".partition(".")[2])) if abs(value) < 1e15 else 2
+    return f"{value:,.{min(digits, 8)}f}"
+
+
+def count(value: float) -> str:
+    """A count or sum of any size in at most seven signs."""
+    for limit, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= limit:
+            return f"{value / limit * (10 if unit == 'k' else 1):,.1f}{unit}"
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+
+
+def alert_words(alert: Alert) -> str:
+    """An alert's transition."""
+    name = alert.rule.replace("_", " ")
+    if alert.rule == "whale_trade":
+        return f"{alert.severity} {name} {alert.symbol}: {alert.side} of {count(alert.value)}"
+    sign = f"{alert.value:+.2f}" if alert.status != "closed" else f"furthest {alert.extreme:+.2f}"
+    return f"{alert.severity} {name} {alert.symbol} {alert.status}: {alert.side} side, {sign}"
+
+
+def event_words(event: FeedEvent) -> str:
+    """An event of a feed."""
+    ids = "" if event.first_id is None else f" {event.first_id}…{event.last_id}"
+    detail = f" ({event.detail})" if event.detail else ""
+    return f"{event.kind} {event.symbol or 'connection'} {event.feed}{ids}{detail}"
+
+
+def candle_words(candle: Candle) -> str:
+    """A candle in one line."""
+    ohlc = " ".join(f"{name} {price(getattr(candle, name))}" for name in ("open", "high", "low", "close"))
+    state = "closed" if candle.closed else "forming"
+    return (
+        f"{candle.symbol} {candle.interval} {clock(candle.open_time)} {state}: {ohlc}, "
+        f"volume {count(candle.volume)}, {candle.trades:,} trades"
+    )
