@@ -62,9 +62,7 @@ class Candle:
         """The window that the trade falls in, with that trade as its first."""
         start = trade.time - trade.time % interval
         price, none = trade.price, Decimal(0)
-        candle = cls(
-            start, start + interval, price, price, price, price, none, none, 0, none, none, trade.trade_id, 0
-        )
+        candle = cls(start, start + interval, price, price, price, price, none, none, 0, none, none, trade.trade_id, 0)
         candle.add(trade)
         return candle
 

@@ -46,7 +46,26 @@ class Connection:
         self._protocol = protocol
         self._out: list[bytes] = []
         self._arrivals: deque[float] = deque()
+        self._slow_until = 0.0
+        self._delay = 0.0
         self._held_until = 0.0
+
+    def slow_down(self, delay: float, seconds: float, now: float) -> None:
+        """Write only once in `delay` seconds, for `seconds`."""
+        self._delay, self._slow_until, self._held_until = delay, now + seconds, now + delay
+
+    def held(self, now: float) -> bool:
+        """Whether nothing may be written now; asked before each write."""
+        if now < self._held_until:
+            return True
+        if now < self._slow_until:
+            self._held_until = now + self._delay
+        return False
+
+    @property
+    def waiting(self) -> int:
+        """Bytes put and not taken."""
+        return sum(map(len, self._out)) if self._held_until else 0
 
     def put(self, frame: Frame) -> None:
         """Add a message of a stream to what is sent next."""
@@ -111,6 +130,8 @@ class Hub:
         self.changed = asyncio.Event()
         """Set when a subscription or a snapshot came; who waits for one clears it first."""
         self.last_subscription = 0.0
+        self.version = 0
+        """Changes whenever the streams with readers do."""
         self.frames_sent = 0
         self._diff_symbol = diff_symbol
 
@@ -134,6 +155,7 @@ class Hub:
         for stream in streams:
             if stream in connection.streams:
                 continue
+            self.version += 1
             connection.streams[stream] = None
             self.routes.setdefault(stream, []).append(connection)
             self.last_subscription = time.monotonic()
@@ -146,6 +168,7 @@ class Hub:
         for stream in streams:
             if stream not in connection.streams:
                 continue
+            self.version += 1
             del connection.streams[stream]
             readers = self.routes[stream]
             readers.remove(connection)
@@ -170,16 +193,27 @@ class Hub:
 
     def write(self) -> None:
         """Hand what was put to the sockets."""
-        for connection in self.connections.values():
+        for connection in list(self.connections.values()):
             self.write_one(connection)
 
     def write_one(self, connection: Connection) -> None:
         """Hand one connection's bytes to its socket."""
+        if connection.held(time.monotonic()):
+            return
         if data := connection.take():
             self.sinks[connection.number].write(data)
 
     async def drain(self) -> None:
-        """Wait until every socket has room again."""
+        """Wait until every socket has room again, and no slowed connection holds back too much."""
         for number in list(self.sinks):
+            while (connection := self.connections.get(number)) is not None and connection.waiting > MAX_HELD:
+                await asyncio.sleep(0.01)
+                self.write_one(connection)
             if (sink := self.sinks.get(number)) is not None:
                 await sink.drain()
+
+    async def flush(self) -> None:
+        """Write what slowed connections still hold back."""
+        while any(connection.waiting for connection in self.connections.values()):
+            self.write()
+            await asyncio.sleep(0.01)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from aiohttp import web
 
+from marketpipeline.errors import InvalidInput
+from marketpipeline.exchange.faults import FAULTS, Faults
+from marketpipeline.exchange.schedule import unknown
 from marketpipeline.exchange.server import Server
+from marketpipeline.exchange.simulation.scenarios import SCENARIOS
+from marketpipeline.exchange.simulation.source import TOUR, SimulatedMarket
 from marketpipeline.exchange.timeline import Timeline
 from marketpipeline.telemetry import Telemetry
 
@@ -17,15 +23,20 @@ __all__ = ["Control"]
 class Control:
     """The paths that no real exchange has."""
 
-    def __init__(self, server: Server, timeline: Timeline, mode: str) -> None:
+    def __init__(self, server: Server, timeline: Timeline, faults: Faults) -> None:
         self._server = server
         self._timeline = timeline
-        self._mode = mode
+        self._faults = faults
+        self._simulated = timeline.source if isinstance(timeline.source, SimulatedMarket) else None
         self.failure = ""
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes; they go before the exchange's own."""
         app.router.add_get("/control/status", self._status)
+        app.router.add_get("/control/faults", self._list_faults)
+        app.router.add_post("/control/faults/{name}", self._fire)
+        app.router.add_get("/control/scenarios", self._list_scenarios)
+        app.router.add_post("/control/scenarios/{name}", self._play)
         app.router.add_get("/health", self._health)
         app.router.add_get("/health/live", self._live)
         app.router.add_get("/metrics", self._metrics)
@@ -45,7 +56,7 @@ class Control:
             for connection in hub.connections.values()
         ]
         return {
-            "mode": self._mode,
+            "mode": "replay" if self._simulated is None else "simulated",
             "symbols": list(timeline.source.symbols),
             "speed": timeline.speed,
             "clock": timeline.clock.now,
@@ -56,10 +67,30 @@ class Control:
             "frames_sent": hub.frames_sent + sum(c.frames_sent for c in hub.connections.values()),
             "connections_opened": self._server.opened,
             "connections": connections,
+            "faults": list(self._faults.fired),
+            "scenarios": [] if self._simulated is None else list(self._simulated.played),
         }
 
     async def _status(self, request: web.Request) -> web.Response:
         return web.json_response(self.status())
+
+    async def _list_faults(self, request: web.Request) -> web.Response:
+        return web.json_response({name: fault.about for name, fault in FAULTS.items()})
+
+    async def _list_scenarios(self, request: web.Request) -> web.Response:
+        about = {name: scenario.about for name, scenario in SCENARIOS.items()}
+        return web.json_response(about | {TOUR: "all of them in turn, again and again"})
+
+    async def _fire(self, request: web.Request) -> web.Response:
+        def fire(name: str, parameters: Mapping[str, str]) -> None:
+            self._faults.fire(name, parameters, self._timeline.elapsed)
+
+        return _act(request, FAULTS, fire)
+
+    async def _play(self, request: web.Request) -> web.Response:
+        if self._simulated is None:
+            return web.json_response({"error": "a replay has no scenarios: what happened is recorded"}, status=409)
+        return _act(request, [*SCENARIOS, TOUR], self._simulated.play)
 
     async def _health(self, request: web.Request) -> web.Response:
         if self.failure:
@@ -73,3 +104,14 @@ class Control:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=Telemetry.prometheus(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+
+def _act(request: web.Request, known: Iterable[str], act: Callable[[str, Mapping[str, str]], None]) -> web.Response:
+    name = request.match_info["name"]
+    if name not in known:
+        return web.json_response({"error": f"{name!r} is unknown; {unknown(name, known)}"}, status=404)
+    try:
+        act(name, dict(request.query))
+    except InvalidInput as error:
+        return web.json_response({"error": str(error)}, status=400)
+    return web.json_response({"fired": name})

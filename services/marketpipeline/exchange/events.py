@@ -6,9 +6,10 @@ capture to a client. Times are microseconds since the epoch.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import NamedTuple
 
-__all__ = ["AggTrade", "BookDiff", "BookSnapshot", "Event", "Levels", "Quote", "Trade"]
+__all__ = ["AggTrade", "BookDiff", "BookSnapshot", "DayStatistics", "Event", "Levels", "Quote", "Trade"]
 
 Levels = list[tuple[str, str]]
 """`(price, quantity)` of one side."""
@@ -64,6 +65,24 @@ class Quote(NamedTuple):
     bid_quantity: str
     ask_price: str
     ask_quantity: str
+
+
+class DayStatistics(NamedTuple):
+    """The rolling 24 hours up to `time`; volumes in base and in quote."""
+
+    time: int
+    open_time: int
+    open: str
+    high: str
+    low: str
+    last: str
+    last_quantity: str
+    volume: Decimal
+    quote_volume: Decimal
+    first_trade_id: int
+    last_trade_id: int
+    trades: int
+    quote: Quote | None
 
 
 Event = Trade | AggTrade | BookDiff | BookSnapshot | Quote

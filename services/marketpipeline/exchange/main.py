@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +17,18 @@ from marketpipeline.errors import InvalidInput, Problem
 from marketpipeline.exchange.captures import load
 from marketpipeline.exchange.connections import Hub
 from marketpipeline.exchange.control import Control
+from marketpipeline.exchange.derived import Derived
+from marketpipeline.exchange.faults import FAULTS, Faults, Scene
 from marketpipeline.exchange.gate import Gate
 from marketpipeline.exchange.market import Market
 from marketpipeline.exchange.protocols import Limits, WireProtocol, protocols
+from marketpipeline.exchange.schedule import parse
 from marketpipeline.exchange.server import Server
+from marketpipeline.exchange.simulation.instruments import DEFAULT_SYMBOLS
+from marketpipeline.exchange.simulation.scenarios import SCENARIOS
+from marketpipeline.exchange.simulation.source import TOUR, SimulatedMarket
 from marketpipeline.exchange.sources import Replay, Source
-from marketpipeline.exchange.timeline import Timeline
+from marketpipeline.exchange.timeline import Stage, Timeline
 from marketpipeline.settings import ExchangeSettings
 from marketpipeline.telemetry import Telemetry
 
@@ -62,10 +69,20 @@ class Exchange:
         self.limits = _limits(settings, self.protocol)
         self.hub = Hub(self.protocol.diff_symbol)
         self.market = Market(self.protocol.decode, self.source.symbols, settings.trade_history)
-        self.timeline = Timeline(self.source, self.hub, self.market, settings.speed, settings.settle_ms / 1000)
+        self.timeline = Timeline(
+            self.source,
+            self.hub,
+            self.market,
+            settings.speed,
+            settings.settle_ms / 1000,
+            wait=bool(settings.captures),
+        )
         self.gate = Gate(self.limits.weight_per_minute)
         self.server = Server(self.protocol, self.limits, self.hub, self.market, self.timeline, self.gate)
-        self.control = Control(self.server, self.timeline, "replay" if settings.captures else "simulated")
+        planned = [parse(text, "fault", FAULTS) for text in settings.faults]
+        self.faults = Faults(planned, Scene(self.server, self.source.symbols, self.protocol.malform))
+        self.timeline.stage = Stage(Derived(self.market, self.protocol.encoders), self.protocol.derive, self.faults)
+        self.control = Control(self.server, self.timeline, self.faults)
         self.port = settings.http.port
         self._runner: web.AppRunner | None = None
         self._pump: asyncio.Task[None] | None = None
@@ -122,8 +139,24 @@ def _protocol(name: str | None) -> WireProtocol:
 
 
 def _source(settings: ExchangeSettings, protocol: WireProtocol) -> Source:
-    reader = (protocol.read, protocol.read_rest)
-    return Replay([load(Path(path), reader, settings.memory_bytes) for path in settings.captures])
+    if settings.captures:
+        _refuse_both(settings)
+        reader = (protocol.read, protocol.read_rest)
+        return Replay([load(Path(path), reader, settings.memory_bytes) for path in settings.captures])
+    planned = [parse(text, "scenario", [*SCENARIOS, TOUR]) for text in settings.scenarios or [TOUR]]
+    start = settings.start_time or int(time.time() * 1e6)
+    symbols = settings.symbols or DEFAULT_SYMBOLS
+    return SimulatedMarket(symbols, settings.seed, start, planned, protocol.encode)
+
+
+def _refuse_both(settings: ExchangeSettings) -> None:
+    problems = [
+        Problem(field, value, "is for a simulated market; leave it out with captures")
+        for field, value in (("scenarios", settings.scenarios), ("symbols", settings.symbols))
+        if value
+    ]
+    if problems:
+        raise InvalidInput("exchange", problems)
 
 
 def _limits(settings: ExchangeSettings, protocol: WireProtocol) -> Limits:

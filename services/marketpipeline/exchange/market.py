@@ -90,6 +90,10 @@ class Market:
         elif kind is Kind.SNAPSHOT:
             self.seed(frame)
 
+    def read(self, frame: Frame) -> Event:
+        """What a frame says."""
+        return self._decode(frame)
+
     def seed(self, frame: Frame) -> None:
         """Start (or, where diffs were lost, go on with) a book from a snapshot frame."""
         snapshot = self._decode(frame)

@@ -8,7 +8,9 @@ import itertools
 import logging
 import socket
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -25,6 +27,8 @@ WRITE_BUFFER = 256 * 1024
 """Bytes that may wait in the process, and as many in the kernel, for one connection."""
 MAX_MESSAGE = 64 * 1024
 """Largest message that a client may send."""
+
+_CLOSING = "closing"
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +57,7 @@ class Server:
         self.clients: dict[int, Client] = {}
         self.opened = 0
         self._numbers = itertools.count(1)
-        self._closing: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Any request that is not for the exchange's own control."""
@@ -160,17 +164,58 @@ class Server:
         if client.connection.closing:
             return
         client.connection.closing = True
-        self.hub.write_one(client.connection)
+        if client.connection.number in self.hub.sinks:
+            self.hub.write_one(client.connection)
         self.hub.remove(client.connection)
         _log.info("closing a connection", extra={"connection": client.connection.number, "reason": reason})
-        task = asyncio.create_task(self._close(client, code, reason))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._spawn(self._close(client, code, reason), _CLOSING)
 
     async def _close(self, client: Client, code: int, reason: str) -> None:
         with contextlib.suppress(ConnectionError, asyncio.TimeoutError):
             await asyncio.wait_for(client.socket.close(code=code, message=reason.encode()), 5)
         client.transport.abort()
+
+    def break_connections(self, refuse_seconds: float) -> None:
+        """See `Doors`."""
+        self.gate.refuse_connections(refuse_seconds)
+        for client in list(self.clients.values()):
+            self.abort(client)
+
+    def slow_down(self, delay: float, seconds: float) -> None:
+        """See `Doors`."""
+        now = time.monotonic()
+        self.gate.delay_rest(delay, seconds)
+        for client in self.clients.values():
+            client.connection.slow_down(delay, seconds, now)
+        self._spawn(self._write_late(now + seconds + delay + 0.1))
+
+    async def _write_late(self, until: float) -> None:
+        while time.monotonic() < until:
+            await asyncio.sleep(0.02)
+            self.hub.write()
+
+    def limit(self, seconds: float, *, ban: bool) -> None:
+        """See `Doors`."""
+        self.gate.limit(seconds, ban=ban)
+
+    def shut_down(self, after: float) -> None:
+        """See `Doors`."""
+        told = list(self.clients.values())
+        notice = self.protocol.shutdown_notice(self.timeline.clock.now)
+        for client in told:
+            client.connection.put(notice)
+            self.hub.write_one(client.connection)
+        self._spawn(self._close_later(told, after))
+
+    async def _close_later(self, clients: list[Client], after: float) -> None:
+        await asyncio.sleep(after)
+        for client in clients:
+            self.close(client, WSCloseCode.GOING_AWAY, "Server is shutting down")
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str | None = None) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def abort(self, client: Client) -> None:
         """End a connection without a word, as a broken network does."""
@@ -182,5 +227,8 @@ class Server:
         """Close every connection and wait until they are gone, at most 5 seconds."""
         for client in list(self.clients.values()):
             self.close(client, WSCloseCode.GOING_AWAY, "Server is stopping")
-        if self._closing:
-            await asyncio.wait(self._closing, timeout=5)
+        closing = [task for task in self._tasks if task.get_name() == _CLOSING]
+        if closing:
+            await asyncio.wait(closing, timeout=5)
+        for task in self._tasks:
+            task.cancel()

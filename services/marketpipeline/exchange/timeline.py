@@ -12,44 +12,57 @@ from collections.abc import Callable
 
 from marketpipeline.exchange.clock import ExchangeClock, Pacer
 from marketpipeline.exchange.connections import Hub
+from marketpipeline.exchange.derived import Derivation, Derived
+from marketpipeline.exchange.faults import Faults
 from marketpipeline.exchange.frames import Frame
 from marketpipeline.exchange.market import Market
 from marketpipeline.exchange.sources import Source
 
-__all__ = ["Timeline"]
+__all__ = ["Stage", "Timeline"]
 
 CHUNK = 256
 """Frames handed out between two looks at the sockets."""
+MAX_LAG = 1.0
+"""Seconds that the pump may be behind; more (a stopped process, a slow machine) is not caught up with a burst."""
 
-Filter = Callable[[list[Frame]], list[Frame]]
+
+class Stage:
+    """What happens to frames between the source and their readers, and as time goes on.
+
+    `derive` tells what a stream that the source does not hold would carry.
+    """
+
+    def __init__(self, derived: Derived, derive: Callable[[str], Derivation | None], faults: Faults) -> None:
+        self.derived = derived
+        self.derive = derive
+        self.faults = faults
 
 
 class Timeline:
     """Runs one source to its end.
 
-    `speed` None is as fast as the readers take it. `settle` (seconds) is how long no new subscription may come
-    before the start, unless every stream of the source has its reader; and, at full speed, how long the first
-    book change of a new reader waits for that reader to ask for the snapshot.
+    `speed` None is as fast as the readers take it. With `wait` it begins only when there are readers: when
+    every stream of the source has one, or when for `settle` seconds no subscription was added. At full speed
+    the first book change for a new reader waits as long for that reader to ask for the snapshot.
     """
 
-    def __init__(self, source: Source, hub: Hub, market: Market, speed: float | None, settle: float) -> None:
+    def __init__(
+        self, source: Source, hub: Hub, market: Market, speed: float | None, settle: float, wait: bool
+    ) -> None:
         self.source = source
         self.hub = hub
         self.market = market
         self.speed = speed
         self.settle = settle
+        self.wait = wait or speed is None
         self.pacer = Pacer(speed or 1.0)
-        first = source.next_due() or 0
-        self.first_due = first
-        self.position = first
-        self.clock = ExchangeClock(source.next_event_time() or first // 1000)
+        self.first_due = self.position = source.next_due() or 0
+        self.clock = ExchangeClock(source.next_event_time() or self.first_due // 1000)
+        self.stage: Stage | None = None
         self.started = False
         self.finished = False
         self.dispatched = 0
-        self.filter: Filter | None = None
-        """Faults change what is sent here; the market notes what should have been."""
-        self.on_progress: Callable[[int], None] | None = None
-        """Told the source's time whenever it goes on, so that what is scheduled can happen."""
+        self._version = -1
         for frame in source.snapshots:
             market.seed(frame)
 
@@ -60,7 +73,8 @@ class Timeline:
 
     async def run(self) -> None:
         """Send everything; returns at the end of the source."""
-        await self._wait_for_readers()
+        if self.wait:
+            await self._wait_for_readers()
         self.started = True
         self.pacer.start(self.source.next_due() or 0)
         while (due := self.source.next_due()) is not None:
@@ -68,16 +82,20 @@ class Timeline:
                 await self._step_at_full_speed()
             else:
                 await self._step(due)
+        await self.hub.flush()
         self.clock.end()
         self.finished = True
 
     async def _step(self, due: int) -> None:
         now = self.pacer.now()
         if due > now:
-            self._progress(now)
-            self.clock.passed(now, self.source.next_event_time())
+            self._idle(now)
             await asyncio.sleep(min(self.pacer.seconds_until(due), 0.05))
             return
+        behind = -self.pacer.seconds_until(due)
+        if behind > MAX_LAG:
+            self.pacer.skip(behind - MAX_LAG)
+            now = self.pacer.now()
         self._send(self.source.take(now, CHUNK))
         waited = time.monotonic()
         await self.hub.drain()
@@ -102,37 +120,71 @@ class Timeline:
         await asyncio.sleep(0)
 
     def _send(self, frames: list[Frame]) -> None:
-        note, latest = self.market.note, None
-        sent = self.clock.sent
-        for frame in frames:
-            note(frame)
-            if frame.event_time:
-                sent(frame.event_time, frame.due)
-        if frames:
-            latest = frames[-1]
-            self._progress(latest.due)
+        stage = self.stage
+        if stage is not None:
+            self._choose(stage)
+        if stage is not None and stage.derived.active:
+            frames = self._note_and_derive(frames, stage.derived)
+        else:
+            note, sent = self.market.note, self.clock.sent
+            for frame in frames:
+                note(frame)
+                if frame.event_time:
+                    sent(frame.event_time, frame.due)
         self.dispatched += len(frames)
-        self.hub.dispatch(frames if self.filter is None else self.filter(frames))
+        if frames:
+            self.position = max(self.position, frames[-1].due)
+        if stage is not None:
+            stage.faults.progress(self.elapsed)
+            if stage.faults.acting:
+                frames = stage.faults.filter(frames)
+        self.hub.dispatch(frames)
         self.hub.write()
 
-    def _progress(self, position: int) -> None:
-        self.position = max(self.position, position)
-        if self.on_progress is not None:
-            self.on_progress(self.position)
+    def _note_and_derive(self, frames: list[Frame], derived: Derived) -> list[Frame]:
+        everything: list[Frame] = []
+        for frame in frames:
+            everything.extend(derived.before(frame))
+            self.market.note(frame)
+            derived.after(frame)
+            everything.append(frame)
+            if frame.event_time:
+                self.clock.sent(frame.event_time, frame.due)
+        return everything
+
+    def _idle(self, now: int) -> None:
+        """Nothing is due at `now`, but time goes on: for the clock, for derived streams, for what is planned."""
+        self.position = max(self.position, now)
+        self.clock.passed(now, self.source.next_event_time())
+        if self.stage is not None:
+            self._choose(self.stage)
+            made = self.stage.derived.passed(self.clock.now, now)
+            self.stage.faults.progress(self.elapsed)
+            self.hub.dispatch(self.stage.faults.filter(made) if self.stage.faults.acting else made)
+        self.hub.write()
+
+    def _choose(self, stage: Stage) -> None:
+        """Tell the derived streams which of them have readers, when that has changed."""
+        if self._version == self.hub.version:
+            return
+        self._version = self.hub.version
+        known, held = set(self.source.symbols), self.source.streams
+        wanted = ((stream, stage.derive(stream)) for stream in self.hub.routes if stream not in held)
+        stage.derived.choose(((s, d) for s, d in wanted if d is not None and d.symbol in known), self.clock.now)
 
     async def _wait_for_readers(self) -> None:
         hub = self.hub
         while True:
             hub.changed.clear()
-            if hub.routes:
-                if self.source.streams and self.source.streams <= hub.routes.keys():
-                    return
-                left = hub.last_subscription + self.settle - time.monotonic()
-                if left <= 0:
-                    return
-                await _wait(hub.changed, left)
-            else:
+            if not hub.routes:
                 await _wait(hub.changed, None)
+                continue
+            if self.source.streams and self.source.streams <= hub.routes.keys():
+                return
+            left = hub.last_subscription + self.settle - time.monotonic()
+            if left <= 0:
+                return
+            await _wait(hub.changed, left)
 
     async def _wait_for_snapshot(self, symbol: str) -> None:
         deadline = time.monotonic() + self.settle

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from marketpipeline.exchange.derived import Derivation, Encoders
 from marketpipeline.exchange.events import AggTrade, BookSnapshot, Event, Quote, Trade
 from marketpipeline.exchange.frames import Frame
 
@@ -86,6 +87,19 @@ class WireProtocol(Protocol):
 
     name: str
     limits: Limits
+    encoders: Encoders
+
+    def encode(self, due: int, symbol: str, event: Event) -> Frame:
+        """What happened as the message of the stream that reports it; a snapshot as a frame of its kind."""
+        ...
+
+    def derive(self, stream: str) -> Derivation | None:
+        """What a stream that follows from others carries; None for the others and for what does not exist."""
+        ...
+
+    def malform(self, frame: Frame) -> list[Frame]:
+        """Broken copies of a trade's frame."""
+        ...
 
     def read(self, due: int, message: bytes) -> Frame | None:
         """A captured line's message as a frame; None for what is no market data (acks, errors, notices).

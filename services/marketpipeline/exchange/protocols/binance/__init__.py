@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from marketpipeline.exchange.derived import Derivation, Encoders
 from marketpipeline.exchange.events import Event
 from marketpipeline.exchange.frames import Frame, Kind
 from marketpipeline.exchange.protocols.base import Answer, ConnectionOptions, Limits, MarketView, Session
-from marketpipeline.exchange.protocols.binance import rest, wire
+from marketpipeline.exchange.protocols.binance import encode, rest, wire
 from marketpipeline.exchange.protocols.binance.session import BinanceSession, open_path
 
 __all__ = ["PROTOCOL", "BinanceProtocol"]
@@ -19,6 +20,7 @@ class BinanceProtocol:
     """See `WireProtocol`; each method delegates to the module that knows."""
 
     name = "binance"
+    encoders = Encoders(encode.encode_partial, encode.encode_diff, encode.encode_candle, encode.encode_statistics)
     limits = Limits(
         ping_interval=20.0,
         pong_timeout=60.0,
@@ -43,6 +45,18 @@ class BinanceProtocol:
     def diff_symbol(self, stream: str) -> str:
         """See `WireProtocol.diff_symbol`."""
         return wire.diff_symbol(stream)
+
+    def encode(self, due: int, symbol: str, event: Event) -> Frame:
+        """See `WireProtocol.encode`."""
+        return encode.encode(due, symbol, event)
+
+    def derive(self, stream: str) -> Derivation | None:
+        """See `WireProtocol.derive`."""
+        return wire.derive(stream)
+
+    def malform(self, frame: Frame) -> list[Frame]:
+        """See `WireProtocol.malform`."""
+        return encode.malform(frame)
 
     def open(self, path: str, query: str) -> ConnectionOptions | None:
         """See `WireProtocol.open`."""

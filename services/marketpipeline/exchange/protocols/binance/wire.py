@@ -8,10 +8,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
+from marketpipeline.exchange.candles import INTERVALS
+from marketpipeline.exchange.derived import Derivation
 from marketpipeline.exchange.events import AggTrade, BookDiff, BookSnapshot, Event, Quote, Trade
 from marketpipeline.exchange.frames import Frame, Kind
 
-__all__ = ["decode", "diff_symbol", "in_microseconds", "read", "read_rest"]
+__all__ = ["decode", "derive", "diff_symbol", "in_microseconds", "read", "read_rest"]
 
 Texts = list[tuple[str, str]]
 
@@ -226,6 +228,23 @@ def diff_symbol(stream: str) -> str:
     """See `WireProtocol.diff_symbol`."""
     match = _DIFF_STREAM.fullmatch(stream)
     return match[1].upper() if match and match[1].islower() else ""
+
+
+def derive(stream: str) -> Derivation | None:
+    """See `WireProtocol.derive`: partial depth, depth each second, klines and tickers follow from other streams."""
+    name, _, feed = stream.partition("@")
+    if not name.islower() or not feed:
+        return None
+    symbol = name.upper()
+    if match := re.fullmatch(r"depth(5|10|20)?(@100ms|@1000ms)?", feed):
+        every = 100_000 if match[2] == "@100ms" else 1_000_000
+        if match[1]:
+            return Derivation("partial", symbol, every, levels=int(match[1]))
+        return None if match[2] == "@100ms" else Derivation("diff", symbol, every)
+    if feed.startswith("kline_") and (length := INTERVALS.get(feed[6:])):
+        every = 1_000_000 if feed == "kline_1s" else 2_000_000
+        return Derivation("candle", symbol, every, interval=(feed[6:], length))
+    return Derivation("statistics", symbol, 1_000_000) if feed == "ticker" else None
 
 
 _TIME = re.compile(rb'("(?:E|T|t|O|C)":)(\d{13})(?=[,}])')
