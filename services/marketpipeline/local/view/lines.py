@@ -97,7 +97,8 @@ class Lines:
             f"{observer.gap_count:,} gaps, {observer.dead_letters:,} dead letters, {restarts:,} restarts"
             + (" (a component failed)" if failure else "")
         )
-        self.say(f"read what is stored: marketpipeline query candles SYMBOL --state {self._heading.state}")
+        if self._first_candle is not None:
+            self.say(f"read what is stored: marketpipeline query candles SYMBOL --state {self._heading.state}")
 
     async def _look_on(self) -> None:
         while True:
