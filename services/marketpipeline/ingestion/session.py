@@ -174,6 +174,11 @@ class Session:
         return sum(shard.active is not None for shard in self.shards)
 
     @property
+    def started(self) -> bool:
+        """Whether every stream has been subscribed once."""
+        return all(shard.started for shard in self.shards)
+
+    @property
     def synced_through(self) -> int:
         """The exchange's time, µs, up to which everything it sent was received; 0 for not yet."""
         return min((shard.synced_through for shard in self.shards), default=0)

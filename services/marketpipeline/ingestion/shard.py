@@ -68,7 +68,7 @@ class Shard:
         self._coming: Link | None = None
         self._leaving: list[tuple[Link, float]] = []
         self._open_at: float | None = 0.0
-        self._was_connected = False
+        self.started = False
         self._clock = 0
         self._silences: dict[Stream, Silence] = {}
         self._now = 0.0
@@ -126,7 +126,6 @@ class Shard:
         elif link is self.active:
             self._clock = self._read_clock()
             self.active = None
-            self._was_connected = True
             for lane in self.lanes.values():
                 lane.interrupt()
             self._tell("disconnect", reason)
@@ -163,7 +162,7 @@ class Shard:
         if previous is not None:
             self._clock = max(self._clock, previous.clock)
             self._leaving.append((previous, self._now + LINGER))
-        elif self._was_connected:
+        elif self.started:
             self.reconnects += 1
             self._tell("reconnect", "")
         _log.info("connection %d carries %d streams", link.number, len(link.streams))
@@ -171,6 +170,7 @@ class Shard:
             lane = self.lanes[stream]
             self._silences[stream] = Silence(self._stale_after, lane.seen, self._now)
             lane.resume()
+        self.started = True
         link.promote()
 
     def _reject(self, stream: Stream, reason: str) -> None:

@@ -1,0 +1,198 @@
+"""Joins the session to sockets, REST, the producer and the clock. All I/O of a process meets here, and no rule does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from marketpipeline.errors import InvalidInput, MarketPipelineError, RetryableError
+from marketpipeline.ingestion.desk import CloseLink, Get, OpenLink, Ping, Send
+from marketpipeline.ingestion.listing import find_unlisted
+from marketpipeline.ingestion.pacing import Backoff
+from marketpipeline.ingestion.producer import KafkaOutlet
+from marketpipeline.ingestion.rest import RestClient
+from marketpipeline.ingestion.session import Session
+from marketpipeline.ingestion.socket import Socket
+from marketpipeline.venues.dialect import Dialect, RestRequest
+
+__all__ = ["Engine", "now_us", "persist"]
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+TICK = 0.05
+
+
+def now_us() -> int:
+    """µs since the epoch."""
+    return time.time_ns() // 1000
+
+
+async def persist(attempt: Callable[[], Awaitable[T]], backoff: Backoff, what: str) -> T:
+    """Try until it works, waiting between tries; any error but RetryableError is passed on."""
+    while True:
+        try:
+            return await attempt()
+        except RetryableError as error:
+            wait = max(backoff.next(), error.retry_after or 0.0)
+            _log.warning("%s: %s", what, error, extra={"wait_seconds": round(wait, 3)})
+            await asyncio.sleep(wait)
+
+
+class Engine:
+    """Drives one session until `stop`. Counts the time that reading was paused because the broker was behind."""
+
+    def __init__(self, session: Session, outlet: KafkaOutlet, rest: RestClient) -> None:
+        self._session = session
+        self._outlet = outlet
+        self._rest = rest
+        self._sockets: dict[int, Socket] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._paused_at: float | None = None
+        self._paused_before = 0.0
+        self.pauses = 0
+
+    @property
+    def paused_seconds(self) -> float:
+        """Seconds that nothing was read because the broker was behind."""
+        since = self._paused_at
+        return self._paused_before + (0.0 if since is None else time.monotonic() - since)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, or until a record was lost for good (then raises that PermanentError)."""
+        try:
+            while not stop.is_set():
+                self._outlet.poll()
+                self._breathe()
+                self._session.tick(time.monotonic(), now_us())
+                self._carry_out()
+                if self._outlet.failure is not None:
+                    raise self._outlet.failure
+                await asyncio.sleep(TICK)
+        finally:
+            await self._leave()
+
+    def _breathe(self) -> None:
+        """All that was read is taken: see to the broker's pressure and to what the session wants."""
+        paused = self._paused_at is not None
+        pressed = self._outlet.pressed(paused)
+        if pressed != paused:
+            self._pause(pressed)
+        if self._session.commands:
+            self._carry_out()
+
+    def _pause(self, paused: bool) -> None:
+        now = time.monotonic()
+        if paused:
+            self._paused_at = now
+            self.pauses += 1
+        elif self._paused_at is not None:
+            self._paused_before += now - self._paused_at
+            self._paused_at = None
+        for socket in self._sockets.values():
+            socket.pause(paused)
+        self._session.pressed(paused, now)
+
+    def _carry_out(self) -> None:
+        commands = self._session.commands
+        while commands:
+            batch = commands[:]
+            commands.clear()
+            for command in batch:
+                match command:
+                    case OpenLink(number, url):
+                        self._start(self._open(number, url))
+                    case CloseLink(number, reason):
+                        if (socket := self._sockets.get(number)) is not None:
+                            socket.close(reason)
+                    case Send(number, message):
+                        if (socket := self._sockets.get(number)) is not None:
+                            socket.send(message)
+                    case Ping(number, payload):
+                        if (socket := self._sockets.get(number)) is not None:
+                            socket.ping(payload)
+                    case Get(call, request):
+                        self._start(self._get(call, request))
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a task failed", exc_info=error)
+
+    async def _open(self, number: int, url: str) -> None:
+        session = self._session
+        link = session.link(number)
+        if link is None:
+            return
+        socket = Socket(
+            link.frame,
+            self._breathe,
+            lambda payload: link.pong(payload, time.monotonic()),
+            lambda reason: self._closed(number, reason),
+        )
+        try:
+            await socket.open(url)
+        except RetryableError as error:
+            session.closed(number, str(error))
+            return
+        self._sockets[number] = socket
+        socket.pause(self._paused_at is not None)
+        session.connected(number, time.monotonic())
+        self._carry_out()
+
+    def _closed(self, number: int, reason: str) -> None:
+        self._sockets.pop(number, None)
+        self._session.closed(number, reason)
+
+    async def _get(self, call: int, request: RestRequest[Any]) -> None:
+        gate = self._session.gate
+        try:
+            status, headers, body = await self._rest.get(request)
+        except RetryableError as error:
+            gate.failed(call, str(error), time.monotonic())
+        else:
+            gate.answered(call, status, headers, body, time.monotonic(), now_us())
+        self._breathe()
+
+    async def _leave(self) -> None:
+        """Close what is open; nothing is taken any more."""
+        for socket in list(self._sockets.values()):
+            socket.close("stopping")
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def choose_symbols(
+    symbols: list[str], dialect: Dialect, rest: RestClient, backoff: Backoff
+) -> tuple[list[str], dict[str, str]]:
+    """The symbols that the exchange lists, and what is wrong with each of the others.
+
+    Raises InvalidInput when none is listed. An exchange that does not answer the question is believed.
+    """
+
+    async def fetch(request: RestRequest[Any]) -> Any:
+        status, headers, body = await rest.get(request)
+        dialect.judge(status, headers, body)
+        return request.read(body, now_us())
+
+    try:
+        problems = await persist(
+            lambda: find_unlisted(symbols, dialect, fetch), backoff, "the exchange does not say which symbols it lists"
+        )
+    except MarketPipelineError as error:
+        _log.warning("the symbols were not checked: %s", error)
+        return symbols, {}
+    if len(problems) == len(symbols):
+        raise InvalidInput("settings", problems)
+    rejected = {str(problem.value): str(problem) for problem in problems}
+    return [symbol for symbol in symbols if symbol not in rejected], rejected

@@ -1,0 +1,165 @@
+"""Ingestion as an object: start it in the background, look at it, stop it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from random import Random
+
+import uvloop
+
+from marketpipeline import __version__
+from marketpipeline.errors import InvalidInput, MarketPipelineError, Problem
+from marketpipeline.ingestion.assignment import share_of
+from marketpipeline.ingestion.engine import Engine, choose_symbols, now_us, persist
+from marketpipeline.ingestion.lanes import Memory
+from marketpipeline.ingestion.pacing import Backoff
+from marketpipeline.ingestion.producer import KafkaOutlet
+from marketpipeline.ingestion.rest import RestClient
+from marketpipeline.ingestion.session import Session
+from marketpipeline.ingestion.status import health
+from marketpipeline.ingestion.tail import KINDS, read_memory
+from marketpipeline.settings import IngestionSettings
+from marketpipeline.telemetry import Health, Tracing
+from marketpipeline.topics import FEED_TOPIC, TopicKind
+from marketpipeline.venues import venues
+from marketpipeline.venues.dialect import load_dialect
+
+__all__ = ["Ingestion"]
+
+_log = logging.getLogger(__name__)
+
+
+class Ingestion:
+    """Reads one exchange into the broker, in a thread of its own.
+
+    `start` returns at once; `wait` blocks until it ends by itself, which it does only for an error; `stop` ends
+    it, flushes, and returns whether everything was acknowledged. `error` is why it ended by itself.
+    """
+
+    def __init__(self, settings: IngestionSettings, tracing: Tracing | None = None) -> None:
+        self._settings = settings
+        self._venue = venues().get(settings.exchange)
+        if self._venue is None:
+            known = ", ".join(sorted(venues()))
+            raise InvalidInput("settings", [Problem("exchange", settings.exchange, f"must be one of: {known}")])
+        self._tracing = tracing
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
+        self._doing = "starting"
+        self._unflushed = 0
+        self.error: MarketPipelineError | None = None
+        self.rejected: dict[str, str] = {}
+        self.outlet: KafkaOutlet | None = None
+        self.session: Session | None = None
+        self.engine: Engine | None = None
+
+    def start(self) -> None:
+        """Begin in the background."""
+        if self._thread is not None:
+            raise RuntimeError("an Ingestion is started once")
+        self._thread = threading.Thread(target=self._run, name="ingestion", daemon=True)
+        self._thread.start()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether it ended within `seconds`."""
+        return self._ended.wait(seconds)
+
+    def stop(self) -> bool:
+        """End it; returns whether the broker has everything. It may take the settings' drain timeout."""
+        if self._thread is None:
+            return True
+        if self._loop is not None and self._stop is not None and not self._ended.is_set():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        return self._unflushed == 0
+
+    def health(self) -> Health:
+        """How it is, for `/health`."""
+        return health(self)
+
+    def metrics(self) -> dict[str, object]:
+        """Counters and states, the same as `/health` shows."""
+        return dict(self.health().details)
+
+    @property
+    def doing(self) -> str:
+        """What it is at while it is not yet running."""
+        return self._doing
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._work())
+        except MarketPipelineError as error:
+            self.error = error
+            _log.error("ingestion ended: %s", error)
+        except Exception as error:  # noqa: BLE001  a defect must end the process with a status, not just this thread
+            self.error = MarketPipelineError(f"defect: {error!r}")
+            _log.exception("ingestion ended by a defect")
+        finally:
+            self._doing = "ended"
+            self._ended.set()
+
+    async def _work(self) -> None:
+        settings = self._settings
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        name = f"{settings.pipeline}-ingestion-{settings.exchange}-{settings.replica}"
+        rest = RestClient(settings.rest_url, f"marketpipeline/{__version__}")
+        outlet = self.outlet = KafkaOutlet(settings.kafka, settings.topic_prefix, name, self._tracing)
+        try:
+            preparation = asyncio.create_task(self._prepare(outlet, rest))
+            stopping = asyncio.create_task(self._stop.wait())
+            await asyncio.wait({preparation, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not preparation.done():
+                preparation.cancel()
+                return
+            self.session = preparation.result()
+            self.engine = Engine(self.session, outlet, rest)
+            self._doing = "running"
+            await self.engine.run(self._stop)
+        finally:
+            await rest.close()
+            self._unflushed = await asyncio.to_thread(outlet.flush, settings.drain_timeout_ms / 1000)
+            if self._unflushed:
+                _log.error("%d records were not acknowledged in time", self._unflushed)
+
+    async def _prepare(self, outlet: KafkaOutlet, rest: RestClient) -> Session:
+        """Wait for the broker, check the symbols, learn what the topics hold."""
+        settings = self._settings
+        assert self._venue is not None
+        random = Random()
+
+        def backoff() -> Backoff:
+            return Backoff(settings.backoff_initial_ms / 1000, settings.backoff_max_ms / 1000, random)
+
+        async def in_thread(call: Callable[[], Memory | None]) -> Memory | None:
+            return await asyncio.to_thread(call)
+
+        dialect = load_dialect(settings.exchange)
+        kinds = [*(FEED_TOPIC[feed] for feed in settings.feeds), TopicKind.EVENTS, TopicKind.DEAD_LETTERS]
+        self._doing = "waiting for the broker and its topics"
+        await persist(lambda: in_thread(lambda: outlet.connect(kinds)), backoff(), self._doing)
+        symbols = [f"{settings.exchange}:{symbol}" for symbol in settings.symbols]
+        mine = share_of(symbols, settings.replica, settings.replicas)
+        self._doing = "asking the exchange for its symbols"
+        if mine:
+            mine, self.rejected = await choose_symbols(mine, dialect, rest, backoff())
+        self._doing = "reading what the topics hold"
+        partitions = {kind: outlet.partitions(kind) for kind in kinds if kind in KINDS}
+        memory = await persist(
+            lambda: in_thread(lambda: read_memory(settings.kafka, settings.topic_prefix, mine, partitions)),
+            backoff(),
+            self._doing,
+        )
+        session = Session(
+            settings, mine, dialect, outlet, max_streams=self._venue.max_streams, memory=memory, random=random
+        )
+        session.wall = now_us()
+        for symbol, reason in self.rejected.items():
+            session.event("rejected", symbol, "connection", detail=reason)
+        return session

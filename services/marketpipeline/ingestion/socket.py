@@ -1,0 +1,112 @@
+"""A WebSocket connection: the only module here that opens one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import time_ns
+
+from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+from marketpipeline.errors import RetryableError
+
+__all__ = ["Socket"]
+
+HANDSHAKE_SECONDS = 10.0
+LARGEST_FRAME = 16 * 1024 * 1024
+READ_BUFFER = 256 * 1024
+
+_TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
+_PONG, _CLOSE = WSMsgType.PONG, WSMsgType.CLOSE
+
+
+class Socket(WSListener):
+    """One connection. `take(payload, receive_time)` gets every message, `breathe()` follows when all that was read
+    is taken. The library answers pings of the other side.
+    """
+
+    def __init__(
+        self,
+        take: Callable[[bytes, int], None],
+        breathe: Callable[[], None],
+        pong: Callable[[bytes], None],
+        closed: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self._take = take
+        self._breathe = breathe
+        self._pong = pong
+        self._closed = closed
+        self._parts: list[bytes] = []
+        self._reason = "the connection broke"
+        self._transport: WSTransport | None = None
+
+    async def open(self, url: str) -> None:
+        """Connect. Raises RetryableError when that fails."""
+        try:
+            self._transport, _ = await ws_connect(
+                lambda: self,
+                url,
+                websocket_handshake_timeout=HANDSHAKE_SECONDS,
+                max_frame_size=LARGEST_FRAME,
+                read_buffer_init_size=READ_BUFFER,
+                enable_auto_pong=True,
+            )
+        except (OSError, WSError, ValueError) as error:
+            raise RetryableError(f"cannot connect to {url}: {str(error) or type(error).__name__}") from error
+
+    def send(self, message: bytes) -> None:
+        """Send a text message."""
+        if self._transport is not None:
+            self._transport.send(_TEXT, message)
+
+    def ping(self, payload: bytes) -> None:
+        """Send a ping; its pong is reported."""
+        if self._transport is not None:
+            self._transport.send_ping(payload)
+
+    def close(self, reason: str) -> None:
+        """Say good-bye and disconnect."""
+        self._reason = reason
+        if self._transport is not None:
+            self._transport.send_close(WSCloseCode.OK)
+            self._transport.disconnect()
+
+    def pause(self, paused: bool) -> None:
+        """Stop or go on reading; meanwhile the exchange's bytes wait in the kernel, and then at the exchange."""
+        if self._transport is None or self._transport.is_disconnected:
+            return
+        if paused:
+            self._transport.underlying_transport.pause_reading()
+        else:
+            self._transport.underlying_transport.resume_reading()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """The hot path."""
+        kind = frame.msg_type
+        if kind is _TEXT and frame.fin:
+            self._take(frame.get_payload_as_bytes(), time_ns() // 1000)
+            if frame.last_in_buffer:
+                self._breathe()
+        else:
+            self._on_other(kind, transport, frame)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """The connection is gone, whoever ended it."""
+        self._closed(self._reason)
+
+    def _on_other(self, kind: WSMsgType, transport: WSTransport, frame: WSFrame) -> None:
+        if kind is _PONG:
+            self._pong(frame.get_payload_as_bytes())
+        elif kind is _CLOSE:
+            said = frame.get_close_message()
+            self._reason = (
+                f"closed by the exchange: {frame.get_close_code()} {(said or b'').decode('utf-8', 'replace')}"
+            )
+            transport.send_close(WSCloseCode.OK)
+            transport.disconnect()
+        elif kind in (_TEXT, _BINARY, _CONTINUATION):
+            self._parts.append(frame.get_payload_as_bytes())
+            if frame.fin:
+                whole, self._parts = b"".join(self._parts), []
+                self._take(whole, time_ns() // 1000)
+        self._breathe()

@@ -1,0 +1,154 @@
+"""What an ingestion process shows of itself: `/health` and `/metrics`, from plain counters that the hot path keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+from marketpipeline.telemetry import Health
+
+if TYPE_CHECKING:
+    from marketpipeline.ingestion.service import Ingestion
+    from marketpipeline.ingestion.session import Session
+
+__all__ = ["health", "instrument"]
+
+
+def health(ingestion: Ingestion) -> Health:
+    """Ready once every stream is subscribed; `degraded` while something of it is not as it should be."""
+    session, engine, outlet = ingestion.session, ingestion.engine, ingestion.outlet
+    produced = {} if outlet is None else outlet.produced()
+    details: dict[str, object] = {
+        "produced": sum(produced.values()),
+        "dlq": 0 if session is None else session.dead_letters,
+        "connected": False,
+        "in_flight": 0 if outlet is None else outlet.in_flight,
+        "undelivered": 0 if outlet is None else outlet.undelivered,
+        "rejected": ingestion.rejected,
+        "doing": ingestion.doing,
+    }
+    if ingestion.error is not None:
+        return Health("failed", details | {"error": str(ingestion.error)})
+    if session is None or engine is None:
+        return Health("starting", details)
+    shards = session.shards
+    stale = [stream.name for shard in shards for stream in shard.stale]
+    refused = {stream.name: reason for shard in shards for stream, reason in shard.rejected.items()}
+    connected = session.connected_links == len(shards)
+    details |= {
+        "connected": connected,
+        "connections": session.connected_links,
+        "shards": len(shards),
+        "frames": session.frames,
+        "bytes": session.bytes,
+        "synced_through": session.synced_through,
+        "pending": session.pending,
+        "paused": session.paused,
+        "paused_seconds": round(engine.paused_seconds, 3),
+        "backpressure": engine.pauses,
+        "gaps": session.events["gap"],
+        "reconnects": sum(shard.reconnects for shard in shards),
+        "events": dict(session.events),
+        "rest": {
+            "requests": session.gate.requests,
+            "throttled": session.gate.throttled,
+            "failures": session.gate.failures,
+            "weight": session.gate.weight_used,
+        },
+        "stale": stale,
+        "refused_streams": refused,
+        "symbols": session.symbol_states(),
+    }
+    if not session.started:
+        return Health("ok" if not shards else "starting", details)
+    wrong = not connected or stale or refused or ingestion.rejected or session.paused
+    return Health("degraded" if wrong else "ok", details)
+
+
+def instrument(ingestion: Ingestion, meter: Meter) -> None:
+    """Make the counters observable."""
+
+    def watch(
+        name: str, unit: str, text: str, read: Callable[[], Iterable[Observation]], *, gauge: bool = False
+    ) -> None:
+        def observe(options: CallbackOptions) -> Iterable[Observation]:
+            return read() if ingestion.session is not None and ingestion.engine is not None else ()
+
+        create = meter.create_observable_gauge if gauge else meter.create_observable_counter
+        create(name, callbacks=[observe], unit=unit, description=text)
+
+    def one(read: Callable[[], float]) -> Callable[[], Iterable[Observation]]:
+        return lambda: [Observation(read())]
+
+    def produced() -> Iterable[Observation]:
+        assert ingestion.outlet is not None
+        return [Observation(count, {"topic": kind.value}) for kind, count in ingestion.outlet.produced().items()]
+
+    def events() -> Iterable[Observation]:
+        return [Observation(count, {"kind": kind}) for kind, count in dict(_session(ingestion).events).items()]
+
+    def duplicates() -> Iterable[Observation]:
+        lanes = _session(ingestion).lanes.items()
+        return [Observation(lane.duplicates, {"symbol": s.symbol, "feed": s.feed.value}) for s, lane in lanes]
+
+    def delays() -> Iterable[Observation]:
+        lanes = _session(ingestion).lanes.items()
+        times = [(s, getattr(lane.last, "event_time", None), lane.last) for s, lane in lanes]
+        return [
+            Observation((last.receive_time - time) / 1e6, {"symbol": s.symbol, "feed": s.feed.value})
+            for s, time, last in times
+            if time is not None
+        ]
+
+    watch("ingestion.frames", "1", "Frames read.", one(lambda: _session(ingestion).frames))
+    watch("ingestion.received", "By", "Bytes of frames read.", one(lambda: _session(ingestion).bytes))
+    watch("ingestion.produced", "1", "Records handed to the broker's client, by topic.", produced)
+    watch(
+        "ingestion.dead_letters", "1", "Frames that could not be used.", one(lambda: _session(ingestion).dead_letters)
+    )
+    watch("ingestion.events", "1", "Gaps, fills, resyncs, reconnects and the like, by kind.", events)
+    watch("ingestion.duplicates", "1", "Records dropped because they were had before.", duplicates)
+    watch("ingestion.rest_requests", "1", "REST requests sent.", one(lambda: _session(ingestion).gate.requests))
+    watch(
+        "ingestion.rest_throttled",
+        "1",
+        "REST requests that met a limit.",
+        one(lambda: _session(ingestion).gate.throttled),
+    )
+    watch(
+        "ingestion.paused",
+        "s",
+        "Time that nothing was read because the broker was behind.",
+        one(lambda: _paused(ingestion)),
+    )
+    watch("ingestion.in_flight", "1", "Records not yet acknowledged.", one(lambda: _in_flight(ingestion)), gauge=True)
+    watch(
+        "ingestion.pending",
+        "1",
+        "Feeds being filled or synchronised.",
+        one(lambda: _session(ingestion).pending),
+        gauge=True,
+    )
+    watch(
+        "ingestion.connections", "1", "Connections with all their streams.",
+        one(lambda: _session(ingestion).connected_links), gauge=True,
+    )  # fmt: skip
+    watch(
+        "ingestion.delay", "s", "Receive time less event time of the newest record; two clocks, so it may be negative.",
+        delays, gauge=True,
+    )  # fmt: skip
+
+
+def _session(ingestion: Ingestion) -> Session:
+    assert ingestion.session is not None
+    return ingestion.session
+
+
+def _paused(ingestion: Ingestion) -> float:
+    return 0.0 if ingestion.engine is None else ingestion.engine.paused_seconds
+
+
+def _in_flight(ingestion: Ingestion) -> int:
+    return 0 if ingestion.outlet is None else ingestion.outlet.in_flight

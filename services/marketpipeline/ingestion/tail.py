@@ -1,0 +1,113 @@
+"""What the topics hold already: the newest record of each symbol, where a restart goes on.
+
+The topics are the truth: what a process had in flight when it was killed is either in them or was never delivered.
+Each partition is read backwards in blocks until every symbol in it was found, at most `MOST` records.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from marketpipeline.errors import RetryableError
+from marketpipeline.ingestion.lanes import Memory
+from marketpipeline.ingestion.partition import partition_of
+from marketpipeline.kafka import consumer_config
+from marketpipeline.records import AggTrade, Book, Trade, decode
+from marketpipeline.settings import KafkaSettings
+from marketpipeline.topics import TopicKind, topic_name
+
+__all__ = ["KINDS", "read_memory"]
+
+_log = logging.getLogger(__name__)
+
+Wanted = Trade | AggTrade | Book
+
+KINDS: dict[TopicKind, type[Wanted]] = {TopicKind.TRADES: Trade, TopicKind.AGG_TRADES: AggTrade, TopicKind.BOOK: Book}
+"""Topics whose past matters, and the records in them that do."""
+
+FIRST_BLOCK, LARGEST_BLOCK = 1_000, 20_000
+MOST = 1_000_000
+BLOCK_SECONDS = 30.0
+CALL_SECONDS = 10.0
+
+
+def read_memory(kafka: KafkaSettings, prefix: str, symbols: Sequence[str], partitions: dict[TopicKind, int]) -> Memory:
+    """The newest record of each symbol in the topics of `partitions` (their numbers of partitions). Blocks.
+
+    Raises RetryableError when the broker does not answer.
+    """
+    config = consumer_config(kafka, f"{prefix}-ingestion-tail", f"{prefix}-ingestion-tail")
+    consumer: Any = Consumer(config | {"logger": logging.getLogger("librdkafka")})
+    memory = Memory()
+    found: dict[TopicKind, dict[str, Any]] = {
+        TopicKind.TRADES: memory.trades,
+        TopicKind.AGG_TRADES: memory.agg_trades,
+        TopicKind.BOOK: memory.books,
+    }
+    try:
+        for kind, count in partitions.items():
+            by_partition: dict[int, set[bytes]] = {}
+            for symbol in symbols:
+                by_partition.setdefault(partition_of(symbol.encode(), count), set()).add(symbol.encode())
+            for partition, keys in by_partition.items():
+                newest = _read_partition(consumer, topic_name(prefix, kind), partition, keys, KINDS[kind])
+                found[kind] |= newest
+    except KafkaException as error:
+        raise RetryableError(f"cannot read what the topics hold: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
+    return memory
+
+
+def _read_partition(
+    consumer: Any, topic: str, partition: int, keys: set[bytes], wanted: type[Wanted]
+) -> dict[str, Any]:
+    """The newest record of type `wanted` for each key of a partition."""
+    low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=CALL_SECONDS)
+    missing = set(keys)
+    newest: dict[str, Any] = {}
+    end, block = high, FIRST_BLOCK
+    while missing and end > low and high - end < MOST:
+        start = max(low, end - block)
+        for message in reversed(_read_block(consumer, TopicPartition(topic, partition, start), end)):
+            key = message.key()
+            if key in missing and (record := _decode(message.value(), wanted)) is not None:
+                newest[record.symbol] = record
+                missing.discard(key)
+        end, block = start, min(block * 4, LARGEST_BLOCK)
+    for key in missing if end > low else ():
+        _log.warning("no record of %s in the last %d of %s", key.decode(), high - end, topic)
+    return newest
+
+
+def _read_block(consumer: Any, start: TopicPartition, end: int) -> list[Any]:
+    """The messages from an offset up to another."""
+    consumer.assign([start])
+    deadline = time.monotonic() + BLOCK_SECONDS
+    messages: list[Any] = []
+    while True:
+        for message in consumer.consume(1_000, timeout=0.2):
+            if message.error() is not None:
+                raise RetryableError(f"cannot read {start.topic}: {message.error().str()}")
+            if message.offset() < end:
+                messages.append(message)
+        position = consumer.position([TopicPartition(start.topic, start.partition)])[0].offset
+        if position >= end:
+            return messages
+        if time.monotonic() > deadline:
+            raise RetryableError(f"{start.topic}[{start.partition}] was not read within {BLOCK_SECONDS:g} s")
+
+
+def _decode(value: bytes | None, wanted: type[Wanted]) -> Wanted | None:
+    """The record, or None for another kind or one that this release cannot read."""
+    try:
+        record = decode(value or b"")
+    except msgspec.MsgspecError:
+        return None
+    return record if isinstance(record, wanted) else None
