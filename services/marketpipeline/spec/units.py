@@ -18,7 +18,7 @@ _UNIT_MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_
 
 def milliseconds(duration: str) -> int:
     """A duration in milliseconds. Raises ValueError for anything that `DURATION_PATTERN` does not match."""
-    if not re.match(DURATION_PATTERN, duration):
+    if not re.fullmatch(DURATION_PATTERN, duration):
         raise ValueError(f"{duration!r} is no duration; write a whole number and ms, s, m, h or d, e.g. 90s")
     digits = duration.rstrip("dhms")
     return int(digits) * _UNIT_MILLISECONDS[duration[len(digits) :]]

@@ -1,0 +1,151 @@
+"""The plan of each sample manifest is what was reviewed, printed as it was reviewed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from marketpipeline.plan import Plan, plan, plan_as_json, plan_as_text
+from marketpipeline.records import Rules
+from marketpipeline.settings import (
+    ApiSettings,
+    IngestionSettings,
+    JobSettings,
+    RedisSinkSettings,
+    Settings,
+    TimescaleSinkSettings,
+)
+from marketpipeline.spec import MarketPipeline, load_file, load_text
+from marketpipeline.topics import TopicKind
+
+from tests.conftest import PROJECT
+
+GOLDEN = Path(__file__).parent / "golden"
+MANIFESTS = sorted((PROJECT / "manifests").glob("*.yaml"))
+
+MODELS: dict[str, type[Settings]] = {
+    "ingestion": IngestionSettings,
+    "sink-timescale": TimescaleSinkSettings,
+    "sink-redis": RedisSinkSettings,
+    "api": ApiSettings,
+    "maintenance": TimescaleSinkSettings,
+    "feed-watch": ApiSettings,
+}
+
+
+def planned(spec: str = "") -> Plan:
+    return plan(pipeline(spec))
+
+
+def pipeline(spec: str = "") -> MarketPipeline:
+    head = "apiVersion: marketpipeline.dev/v1alpha1\nkind: MarketPipeline\nmetadata: {name: crypto}\n"
+    return load_text(f"{head}spec:\n  symbols: [binance:BTCUSDT, binance:ETHUSDT]\n{spec}")
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("form", ["json", "txt"])
+def test_golden(manifest: Path, form: str) -> None:
+    """Write them anew with UPDATE_GOLDEN=1 and read the difference."""
+    found = plan(load_file(manifest))
+    text = (json.dumps(plan_as_json(found), indent=2) if form == "json" else plan_as_text(found)) + "\n"
+    golden = GOLDEN / f"{manifest.stem}.{form}"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+def test_every_golden_has_its_manifest() -> None:
+    assert len(MANIFESTS) >= 3
+    assert {path.stem for path in GOLDEN.iterdir()} == {path.stem for path in MANIFESTS}
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.stem)
+def test_each_process_accepts_the_settings_that_it_is_given(manifest: Path) -> None:
+    found = plan(load_file(manifest))
+    for part in (*found.workloads, *found.scheduled_jobs):
+        model = MODELS[part.component.value](**part.settings)
+        assert model.model_dump(mode="json", exclude_none=True) == part.settings
+    if found.stream_job is not None:
+        JobSettings(**found.stream_job.settings)
+
+
+def test_the_same_pipeline_gives_the_same_plan() -> None:
+    assert planned() == planned()
+    assert planned() != planned("  windows: [1m]\n")
+
+
+def test_suspended_changes_nothing_else() -> None:
+    suspended = planned("  suspend: true\n")
+    assert suspended.suspended
+    assert suspended.model_copy(update={"suspended": False}) == planned()
+
+
+def test_topics_follow_the_feeds() -> None:
+    kinds = {topic.kind for topic in planned("  feeds: [trades]\n").topics}
+    assert TopicKind.BOOK_METRICS not in kinds
+    assert TopicKind.BOOK not in kinds
+    assert {TopicKind.TRADES, TopicKind.CANDLES, TopicKind.LATE, TopicKind.ALERTS, TopicKind.RULES} <= kinds
+    only_quotes = planned("  feeds: [quotes]\n")
+    assert {topic.kind for topic in only_quotes.topics} == {
+        TopicKind.QUOTES,
+        TopicKind.EVENTS,
+        TopicKind.DEAD_LETTERS,
+    }
+    assert only_quotes.stream_job is None
+
+
+def test_retention_and_prefix_of_topics() -> None:
+    found = planned(
+        "  broker: {topicPrefix: desk.a, partitions: 6}\n  retention: {topics: {raw: 1d, deadLetters: 2d}}\n"
+    )
+    by_kind = {topic.kind: topic for topic in found.topics}
+    assert by_kind[TopicKind.TRADES].name == "desk.a.trades"
+    assert by_kind[TopicKind.TRADES].config["retention.ms"] == str(86_400_000)
+    assert by_kind[TopicKind.CANDLES].config["retention.ms"] == str(7 * 86_400_000)
+    assert by_kind[TopicKind.DEAD_LETTERS].config["retention.ms"] == str(2 * 86_400_000)
+    assert by_kind[TopicKind.RULES].config["cleanup.policy"] == "compact"
+    assert (by_kind[TopicKind.TRADES].partitions, by_kind[TopicKind.RULES].partitions) == (6, 1)
+
+
+def test_a_rule_for_each_symbol() -> None:
+    found = planned("  thresholds: {imbalance: {medium: 0.4}, whaleTrade: 5}\n")
+    assert found.rules == tuple(
+        Rules(
+            symbol=symbol,
+            effective_from=0,
+            imbalance_medium=0.4,
+            imbalance_high=0.7,
+            spread_widening=2.0,
+            price_spike=0.02,
+            whale_trade=5.0,
+            volume_spike=1_000_000.0,
+        )
+        for symbol in ("binance:BTCUSDT", "binance:ETHUSDT")
+    )
+
+
+def test_sinks_that_are_off_are_not_planned() -> None:
+    found = planned("  sinks: {timescale: {enabled: false}}\n")
+    assert [workload.name for workload in found.workloads] == ["ingestion-binance", "sink-redis", "api"]
+    assert "timescale" not in found.workload("api").settings
+    assert [job.name for job in found.scheduled_jobs] == ["feed-watch"]
+
+
+def test_no_password_is_in_a_plan_only_where_it_comes_from() -> None:
+    found = planned("  sinks: {timescale: {passwordSecret: {name: db, key: pw}}}\n")
+    (secret,) = found.workload("sink-timescale").secrets
+    assert (secret.variable, secret.secret, secret.key) == ("MARKETPIPELINE_STORE__PASSWORD", "db", "pw")
+    (secret,) = found.workload("api").secrets
+    assert secret.variable == "MARKETPIPELINE_TIMESCALE__PASSWORD"
+
+
+def test_lookups() -> None:
+    found = planned()
+    topic = found.topic(TopicKind.ALERTS)
+    assert topic is not None
+    assert topic.name == "crypto.alerts"
+    assert found.topic(TopicKind.TICKERS) is None
+    with pytest.raises(KeyError):
+        found.workload("sink-nowhere")
