@@ -14,6 +14,7 @@ from marketpipeline.plan.model import (
     Topic,
     Workload,
 )
+from marketpipeline.plan.sharding import shard_of, shards
 from marketpipeline.plan.show import plan_as_json, plan_as_text
 
 __all__ = [
@@ -29,4 +30,6 @@ __all__ = [
     "plan",
     "plan_as_json",
     "plan_as_text",
+    "shard_of",
+    "shards",
 ]

@@ -1,0 +1,135 @@
+"""The operator as a whole: what the watches tell goes into the cache, what that is news for into the queue.
+
+It also looks after itself: now and then it lists everything and compares, so that a watch which has died unnoticed is
+noticed, and it ends when the cluster serves kinds that it does not watch yet, to be started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection
+
+from marketpipeline.errors import MarketPipelineError
+
+from marketpipeline_operator.cluster.cache import Cache, Key
+from marketpipeline_operator.cluster.client import Kubernetes
+from marketpipeline_operator.cluster.discovery import capabilities_of, discover, outdated_fields
+from marketpipeline_operator.cluster.events import Events
+from marketpipeline_operator.cluster.kinds import CHILD_KINDS, PIPELINE_KIND, POD, Kind, kind_of
+from marketpipeline_operator.flink.rest import FlinkRest
+from marketpipeline_operator.names import FIELD_MANAGER, MANAGED_BY, Object
+from marketpipeline_operator.reconcile.queue import Queue
+from marketpipeline_operator.reconcile.reconciler import Reconciler
+from marketpipeline_operator.settings import OperatorSettings
+
+__all__ = ["Operator"]
+
+_log = logging.getLogger(__name__)
+_GRACE_SECONDS = 10.0
+"""Time that a watch has to tell of what a listing shows."""
+
+
+class Operator:
+    """Belongs to the event loop. `seen`, `gone` and `synced` are what the handlers call."""
+
+    def __init__(self, kubernetes: Kubernetes, settings: OperatorSettings, instance: str) -> None:
+        self._kubernetes = kubernetes
+        self._settings = settings
+        self.cache = Cache()
+        events = Events(kubernetes, instance)
+        self.reconciler = Reconciler(kubernetes, self.cache, events, settings, FlinkRest(), self.wake)
+        self.queue = Queue(self.reconciler.reconcile, settings.reconcile)
+        self.kinds: frozenset[Kind] = frozenset()
+        self.deaf_since: float | None = None
+        self._synced = False
+        self._before: set[Key] = set()
+
+    async def look_around(self) -> None:
+        """Find out what the cluster serves. Raises the errors of `cluster.errors`."""
+        self.kinds = await discover(self._kubernetes)
+        self.reconciler.capabilities = capabilities_of(self.kinds)
+        self.reconciler.outdated = await outdated_fields(self._kubernetes)
+        if self.reconciler.outdated:
+            _log.error("the cluster's CRD is of an older version", extra={"lacks": self.reconciler.outdated})
+
+    @property
+    def watched(self) -> tuple[Kind, ...]:
+        """Kinds of children to watch."""
+        return (*CHILD_KINDS, POD, *sorted(self.kinds, key=lambda kind: kind.kind))
+
+    def seen(self, thing: Object) -> None:
+        """Remember an object; look at its pipeline if it is news."""
+        if key := self.cache.put(thing):
+            self._news(key, thing)
+
+    def gone(self, thing: Object) -> None:
+        """Forget an object; look at its pipeline, and at those that wait for it to go."""
+        if key := self.cache.drop(thing):
+            self._news(key, thing)
+
+    def _news(self, key: Key, thing: Object) -> None:
+        self.wake(key)
+        if kind_of(thing) == PIPELINE_KIND:
+            for other in self.reconciler.keys_in_conflict():
+                self.wake(other)
+
+    def synced(self) -> None:
+        """From here on passes run; until then they would take for missing what is only not listed yet."""
+        if not self._synced:
+            self._synced = True
+            for key in self._before:
+                self.queue.add(key)
+            self._before.clear()
+
+    def wake(self, key: Key) -> None:
+        """Look at a pipeline."""
+        if self._synced:
+            self.queue.add(key)
+        else:
+            self._before.add(key)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the work goes on: nothing waits too long, and the watches hear."""
+        return self.queue.oldest() < self._settings.reconcile.stalled_after and self.deaf_since is None
+
+    async def keep_watch(self) -> None:
+        """Compare with full listings, for ever; returns when the operator has to be started anew."""
+        while True:
+            await asyncio.sleep(self._settings.reconcile.resync)
+            try:
+                if await discover(self._kubernetes) != self.kinds:
+                    _log.warning("the cluster serves other kinds than before; starting anew")
+                    return
+                self.reconciler.outdated = await outdated_fields(self._kubernetes)
+                await self._resync()
+            except MarketPipelineError as error:
+                _log.warning("no listing", extra={"error": str(error)})
+
+    async def _resync(self) -> None:
+        namespaces: Collection[str | None] = self._settings.namespaces or [None]
+        for kind in (PIPELINE_KIND, *self.watched):
+            selector = None if kind == PIPELINE_KIND else f"{MANAGED_BY}={FIELD_MANAGER}"
+            found = [
+                {"metadata": _marks(thing), "apiVersion": thing["apiVersion"], "kind": thing["kind"]}
+                for namespace in namespaces
+                async for thing in self._kubernetes.list(kind, namespace, selector)
+            ]
+            if unheard := self.cache.unheard(kind, found):
+                await asyncio.sleep(_GRACE_SECONDS)
+                if unheard & self.cache.unheard(kind, found):
+                    _log.error("a watch does not tell what there is", extra={"kind": kind.kind})
+                    self.deaf_since = self.deaf_since or time.monotonic()
+
+    async def close(self) -> None:
+        """Stop all work."""
+        await self.queue.close()
+        self.reconciler.close()
+
+
+def _marks(thing: Object) -> Object:
+    metadata = thing["metadata"]
+    names = ("name", "namespace", "uid", "resourceVersion", "labels")
+    return {name: metadata[name] for name in names if name in metadata}

@@ -1,0 +1,74 @@
+"""The stream job as a FlinkDeployment of Flink's Kubernetes operator, v1beta1."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from marketpipeline.plan import Component, StreamJob
+
+from marketpipeline_operator.builders.context import Context
+from marketpipeline_operator.builders.metadata import child
+from marketpipeline_operator.builders.stream_job import (
+    DRIVER,
+    checkpoints,
+    flink_configuration,
+    job_arguments,
+    job_pod_template,
+    process_megabytes,
+)
+from marketpipeline_operator.names import Object
+
+__all__ = ["FLINK_DEPLOYMENT", "flink_deployment"]
+
+FLINK_DEPLOYMENT = "job"
+"""Its part of the name: short, since Flink allows 45 characters in all."""
+
+
+def flink_deployment(context: Context, job: StreamJob) -> Object:
+    """The FlinkDeployment. Upgrades and suspension go through a savepoint, and so does a deletion."""
+    images, flink = context.settings.images, context.settings.flink
+    resource = {"cpu": _cores(job.cpu), "memory": f"{process_megabytes(job.memory)}m"}
+    # The name is the one that Flink looks for in the template.
+    template = job_pod_template(context, job, {"name": "flink-main-container"}, process=job.name)
+    del template["spec"]["serviceAccountName"], template["spec"]["automountServiceAccountToken"]
+    component = Component.STREAM_JOB.value
+    return child(
+        context,
+        "flink.apache.org/v1beta1",
+        "FlinkDeployment",
+        FLINK_DEPLOYMENT,
+        component=component,
+        workload=job.name,
+        process=job.name,
+    ) | {
+        "spec": {
+            "image": images.of(Component.STREAM_JOB),
+            "imagePullPolicy": images.pull_policy,
+            "flinkVersion": flink.version,
+            "mode": "native",
+            "serviceAccount": flink.service_account,
+            "flinkConfiguration": flink_configuration(context, job)
+            | {
+                "high-availability.type": "kubernetes",
+                "high-availability.storageDir": f"{checkpoints(job)}/high-availability",
+                "kubernetes.operator.job.savepoint-on-deletion": "true",
+                "kubernetes.operator.job.upgrade.last-state-fallback.enabled": "true",
+            },
+            "podTemplate": template,
+            "jobManager": {"replicas": 1, "resource": resource},
+            "taskManager": {"resource": resource},
+            "job": {
+                "jarURI": flink.python_jar,
+                "entryClass": DRIVER,
+                "args": job_arguments(),
+                "parallelism": job.parallelism,
+                "state": "running" if context.job.running else "suspended",
+                "upgradeMode": "stateless" if context.job.stateless else "savepoint",
+            },
+        }
+    }
+
+
+def _cores(cpu: str) -> float | int:
+    cores = Decimal(cpu[:-1]) / 1000 if cpu.endswith("m") else Decimal(cpu)
+    return int(cores) if cores == int(cores) else float(cores)

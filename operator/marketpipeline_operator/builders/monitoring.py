@@ -1,0 +1,72 @@
+"""What Prometheus' operator reads: where to scrape a pipeline, and which alerts it has, each with a runbook."""
+
+from __future__ import annotations
+
+from marketpipeline_operator.builders.context import Context
+from marketpipeline_operator.builders.metadata import child
+from marketpipeline_operator.builders.service import METRICS
+from marketpipeline_operator.names import COMPONENT, PIPELINE, Object
+
+__all__ = ["prometheus_rule", "service_monitor"]
+
+
+def service_monitor(context: Context) -> Object:
+    """Scrapes every Pod of the pipeline through its headless Service; the Pod's labels become the series'."""
+    head = _selected(context, child(context, "monitoring.coreos.com/v1", "ServiceMonitor", None))
+    return head | {
+        "spec": {
+            "selector": {"matchLabels": {PIPELINE: context.name, COMPONENT: METRICS}},
+            "podTargetLabels": [PIPELINE, COMPONENT],
+            "endpoints": [{"port": METRICS, "path": "/metrics", "interval": context.settings.monitoring.interval}],
+        }
+    }
+
+
+def prometheus_rule(context: Context) -> Object:
+    """Alerts on the pipeline as a whole; each says what it means and names its runbook."""
+    head = _selected(context, child(context, "monitoring.coreos.com/v1", "PrometheusRule", None))
+    pods = f'namespace="{context.namespace}", {_label(PIPELINE)}="{context.name}"'
+    rules = [
+        _alert(
+            context,
+            "MarketPipelineProcessDown",
+            f"up{{{pods}}} == 0",
+            "2m",
+            "critical",
+            "A process of the pipeline does not answer its metrics port.",
+        ),
+        _alert(
+            context,
+            "MarketPipelineNotIngesting",
+            f"sum(rate(marketpipeline_ingestion_records_total{{{pods}}}[5m])) == 0",
+            "5m",
+            "critical",
+            "No record came from any exchange for five minutes.",
+        ),
+        _alert(
+            context,
+            "MarketPipelineNotReady",
+            f'marketpipeline_operator_pipeline_ready{{namespace="{context.namespace}", name="{context.name}"}} == 0',
+            "10m",
+            "warning",
+            "The operator has reported the pipeline as not ready for ten minutes; its conditions say why.",
+        ),
+    ]
+    return head | {"spec": {"groups": [{"name": f"marketpipeline-{context.name}", "rules": rules}]}}
+
+
+def _selected(context: Context, head: Object) -> Object:
+    head["metadata"]["labels"] |= context.settings.monitoring.labels
+    return head
+
+
+def _label(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name)
+
+
+def _alert(context: Context, name: str, expression: str, after: str, severity: str, what: str) -> Object:
+    annotations = {"summary": what, "description": f"{what} Pipeline {context.namespace}/{context.name}."}
+    if context.settings.monitoring.runbooks:
+        annotations["runbook_url"] = f"{context.settings.monitoring.runbooks.rstrip('/')}/{name}.md"
+    labels = {"severity": severity, "pipeline": context.name, "namespace": context.namespace}
+    return {"alert": name, "expr": expression, "for": after, "labels": labels, "annotations": annotations}

@@ -1,0 +1,52 @@
+"""NetworkPolicies: Pods are reached at the ports that they serve and no others; what they call is not limited."""
+
+from __future__ import annotations
+
+from marketpipeline.plan import Component
+
+from marketpipeline_operator.builders.context import Context
+from marketpipeline_operator.builders.metadata import child
+from marketpipeline_operator.names import COMPONENT, PIPELINE, Object
+
+__all__ = ["job_network_policy", "network_policy"]
+
+FLINK_METRICS_PORT = 9249
+FLINK_REST_PORT = 8081
+
+
+def network_policy(context: Context) -> Object:
+    """For the services: the ports of the plan, from anywhere."""
+    numbers = sorted({port.number for workload in context.plan.workloads for port in workload.ports})
+    outside_job = {"key": COMPONENT, "operator": "NotIn", "values": [Component.STREAM_JOB.value]}
+    return child(context, "networking.k8s.io/v1", "NetworkPolicy", None) | {
+        "spec": {
+            "podSelector": {"matchLabels": {PIPELINE: context.name}, "matchExpressions": [outside_job]},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"ports": [_port(number) for number in numbers]}] if numbers else [],
+        }
+    }
+
+
+def job_network_policy(context: Context) -> Object:
+    """For the stream job: all ports among its Pods, metrics from anywhere, its REST port from the operators."""
+    job = {PIPELINE: context.name, COMPONENT: Component.STREAM_JOB.value}
+    operators = [
+        {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": name}}}
+        for name in ("marketpipeline-operator", "flink-kubernetes-operator")
+    ]
+    component = Component.STREAM_JOB.value
+    return child(context, "networking.k8s.io/v1", "NetworkPolicy", component, component=component) | {
+        "spec": {
+            "podSelector": {"matchLabels": job},
+            "policyTypes": ["Ingress"],
+            "ingress": [
+                {"from": [{"podSelector": {"matchLabels": job}}]},
+                {"ports": [_port(FLINK_METRICS_PORT)]},
+                {"from": operators, "ports": [_port(FLINK_REST_PORT)]},
+            ],
+        }
+    }
+
+
+def _port(number: int) -> Object:
+    return {"port": number, "protocol": "TCP"}

@@ -1,0 +1,110 @@
+"""The Pod of a process: non-root, nothing writable but /tmp, no privileges, no token of the API server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from marketpipeline.plan import Component, Port, Probe, SecretEnv
+
+from marketpipeline_operator.builders.context import Context
+from marketpipeline_operator.names import SETTINGS, Object, child_name, labels
+
+__all__ = ["CONFIG_FOLDER", "container_security", "environment", "pod_security", "pod_template", "probe", "resources"]
+
+CONFIG_FOLDER = "/etc/marketpipeline"
+SETTINGS_FILE = f"{CONFIG_FOLDER}/settings.json"
+USER = 65532
+_STOPPING_SLACK = 10
+"""Seconds beyond the drain until the kubelet kills: for the process to start and to exit."""
+
+
+def pod_template(
+    context: Context,
+    *,
+    process: str,
+    workload: str,
+    component: Component,
+    settings_hash: str,
+    container: Object,
+    drain_seconds: int,
+    user: int = USER,
+    restart_policy: str | None = None,
+) -> Object:
+    """The template for a Pod with one container that reads its settings from the ConfigMap of the same name."""
+    spec: Object = {
+        "serviceAccountName": context.name,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": drain_seconds + _STOPPING_SLACK,
+        "securityContext": pod_security(user),
+        "containers": [container | _mounts(container)],
+        "volumes": [
+            {"name": "settings", "configMap": {"name": child_name(context.name, process)}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
+        ],
+    }
+    if restart_policy:
+        spec["restartPolicy"] = restart_policy
+    if context.settings.images.pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in context.settings.images.pull_secrets]
+    marks = labels(context.name, component=component.value, workload=workload, process=process)
+    return {"metadata": {"labels": marks, "annotations": {SETTINGS: settings_hash}}, "spec": spec}
+
+
+def _mounts(container: Object) -> Object:
+    own = container.get("volumeMounts", [])
+    common = [
+        {"name": "settings", "mountPath": CONFIG_FOLDER, "readOnly": True},
+        {"name": "tmp", "mountPath": "/tmp"},
+    ]
+    return {"volumeMounts": common + own}
+
+
+def pod_security(user: int = USER) -> Object:
+    """Security of a whole Pod, as the `restricted` Pod security standard wants it."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": user,
+        "runAsGroup": user,
+        "fsGroup": user,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def container_security() -> Object:
+    """Security of a container."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def environment(secrets: Sequence[SecretEnv]) -> list[Object]:
+    """Variables that come from Secrets; the value is read by the kubelet, never by this operator's objects."""
+    return [
+        {"name": secret.variable, "valueFrom": {"secretKeyRef": {"name": secret.secret, "key": secret.key}}}
+        for secret in secrets
+    ]
+
+
+def ports(found: Sequence[Port]) -> list[Object]:
+    """Ports of a container."""
+    return [{"name": port.name, "containerPort": port.number, "protocol": "TCP"} for port in found]
+
+
+def probe(wanted: Probe) -> Object:
+    """A probe of the plan in Kubernetes' terms; a health check that takes over 5 s has failed."""
+    return {
+        "httpGet": {"path": wanted.path, "port": wanted.port},
+        "periodSeconds": wanted.period,
+        "failureThreshold": wanted.failures,
+        "timeoutSeconds": 5,
+    }
+
+
+def resources(cpu: str, memory: str) -> Object:
+    """Requests, and limits with twice the CPU and the same memory."""
+    milli = Decimal(cpu[:-1]) if cpu.endswith("m") else Decimal(cpu) * 1000
+    return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"cpu": f"{int(milli * 2)}m", "memory": memory}}

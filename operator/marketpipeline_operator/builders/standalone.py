@@ -1,0 +1,137 @@
+"""The stream job without Flink's operator: a JobManager that runs this one job, and its TaskManagers."""
+
+from __future__ import annotations
+
+from marketpipeline.plan import Component, StreamJob
+
+from marketpipeline_operator.builders.context import Context
+from marketpipeline_operator.builders.metadata import child, digest
+from marketpipeline_operator.builders.network_policy import FLINK_METRICS_PORT, FLINK_REST_PORT
+from marketpipeline_operator.builders.pod import resources
+from marketpipeline_operator.builders.stream_job import (
+    DRIVER,
+    flink_configuration,
+    job_arguments,
+    job_pod_template,
+    process_megabytes,
+)
+from marketpipeline_operator.names import JOB, PIPELINE, PROCESS, Object, child_name
+
+__all__ = [
+    "JOB_MANAGER",
+    "TASK_MANAGER",
+    "job_hash",
+    "job_manager",
+    "job_manager_service",
+    "started_from",
+    "task_manager",
+]
+
+JOB_MANAGER = "jobmanager"
+TASK_MANAGER = "taskmanager"
+_PORTS = {"rpc": 6123, "blob": 6124, "rest": FLINK_REST_PORT}
+
+
+def job_manager_service(context: Context, job: StreamJob) -> Object:
+    """Where the TaskManagers, and the operator for savepoints, reach the JobManager."""
+    return child(context, "v1", "Service", JOB_MANAGER, component=Component.STREAM_JOB.value, process=JOB_MANAGER) | {
+        "spec": {
+            "type": "ClusterIP",
+            "selector": {PIPELINE: context.name, PROCESS: JOB_MANAGER},
+            "publishNotReadyAddresses": True,
+            "ports": [
+                {"name": name, "port": number, "protocol": "TCP", "targetPort": number}
+                for name, number in _PORTS.items()
+            ],
+        }
+    }
+
+
+def job_manager(context: Context, job: StreamJob) -> Object:
+    """The JobManager; it starts from the savepoint of the context, where there is one."""
+    start = ["--fromSavepoint", context.job.savepoint] if context.job.savepoint else []
+    arguments = ["standalone-job", *_options(context, job, "jobmanager.memory.process.size")]
+    arguments += ["--job-classname", DRIVER, *start, *job_arguments()]
+    container = {
+        "args": arguments,
+        "ports": [*({"name": n, "containerPort": p, "protocol": "TCP"} for n, p in _PORTS.items()), _metrics_port()],
+        "startupProbe": _probe("/overview", period=2, failures=90),
+        "readinessProbe": _probe("/overview", period=5, failures=3),
+        "livenessProbe": _probe("/overview", period=10, failures=6),
+    }
+    found = _deployment(context, job, JOB_MANAGER, 1, container)
+    found["metadata"]["annotations"] = {JOB: job_hash(context, job)}
+    return found
+
+
+def job_hash(context: Context, job: StreamJob) -> str:
+    """Hash of all that the job is started with but its savepoint; another hash means that it is started anew."""
+    pods = _template(context, job, JOB_MANAGER, {}), _options(context, job, "jobmanager.memory.process.size")
+    return digest([pods, job.parallelism])
+
+
+def started_from(job_manager: Object) -> str | None:
+    """The savepoint that a JobManager's Deployment was given."""
+    arguments = job_manager["spec"]["template"]["spec"]["containers"][0].get("args", [])
+    return arguments[arguments.index("--fromSavepoint") + 1] if "--fromSavepoint" in arguments else None
+
+
+def task_manager(context: Context, job: StreamJob) -> Object:
+    """The TaskManagers: one slot each, as many as the job has parallel tasks."""
+    container = {
+        "args": ["taskmanager", *_options(context, job, "taskmanager.memory.process.size")],
+        "ports": [{"name": "rpc", "containerPort": 6122, "protocol": "TCP"}, _metrics_port()],
+        "startupProbe": {"tcpSocket": {"port": "rpc"}, "periodSeconds": 2, "failureThreshold": 90},
+        "livenessProbe": {"tcpSocket": {"port": "rpc"}, "periodSeconds": 10, "failureThreshold": 6},
+    }
+    return _deployment(context, job, TASK_MANAGER, job.parallelism, container)
+
+
+def _options(context: Context, job: StreamJob, size: str) -> list[str]:
+    settings = flink_configuration(context, job) | {
+        "blob.server.port": str(_PORTS["blob"]),
+        # A JobManager that ended with its job would be started again, and the job with it, before it is scaled down.
+        "execution.shutdown-on-application-finish": "false",
+        "io.tmp.dirs": "/tmp",
+        "jobmanager.rpc.address": child_name(context.name, JOB_MANAGER),
+        "parallelism.default": str(job.parallelism),
+        "rest.address": child_name(context.name, JOB_MANAGER),
+        "taskmanager.rpc.port": "6122",
+        size: f"{process_megabytes(job.memory)}m",
+    }
+    return [f"-D{key}={value}" for key, value in sorted(settings.items())]
+
+
+def _deployment(context: Context, job: StreamJob, process: str, replicas: int, container: Object) -> Object:
+    component = Component.STREAM_JOB.value
+    head = child(context, "apps/v1", "Deployment", process, component=component, workload=job.name, process=process)
+    return head | {
+        "spec": {
+            "replicas": replicas if context.job.running else 0,
+            "revisionHistoryLimit": 3,
+            "progressDeadlineSeconds": 300,
+            "selector": {"matchLabels": {PIPELINE: context.name, PROCESS: process}},
+            "strategy": {"type": "Recreate"},
+            "template": _template(context, job, process, container),
+        }
+    }
+
+
+def _template(context: Context, job: StreamJob, process: str, container: Object) -> Object:
+    images = context.settings.images
+    common = {
+        "name": process,
+        "image": images.of(Component.STREAM_JOB),
+        "imagePullPolicy": images.pull_policy,
+        "resources": resources(job.cpu, job.memory),
+    }
+    return job_pod_template(context, job, common | container, process=process)
+
+
+def _metrics_port() -> Object:
+    return {"name": "http", "containerPort": FLINK_METRICS_PORT, "protocol": "TCP"}
+
+
+def _probe(path: str, *, period: int, failures: int) -> Object:
+    port = {"path": path, "port": "rest"}
+    return {"httpGet": port, "periodSeconds": period, "failureThreshold": failures, "timeoutSeconds": 5}

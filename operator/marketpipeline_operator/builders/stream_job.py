@@ -1,0 +1,125 @@
+"""What both ways to run the stream job have in common: its settings, Flink's configuration, its Pods' volumes."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from marketpipeline.plan import Component, StreamJob
+
+from marketpipeline_operator.builders.config_map import settings_config_map, settings_hash
+from marketpipeline_operator.builders.context import Context
+from marketpipeline_operator.builders.metadata import digest
+from marketpipeline_operator.builders.network_policy import FLINK_METRICS_PORT
+from marketpipeline_operator.builders.pod import (
+    SETTINGS_FILE,
+    container_security,
+    environment,
+    pod_template,
+)
+from marketpipeline_operator.names import Object
+
+__all__ = [
+    "DRIVER",
+    "FLINK_USER",
+    "checkpoints",
+    "checkpoints_survive",
+    "flink_configuration",
+    "job_arguments",
+    "job_config_map",
+    "job_pod_template",
+    "plan_hash",
+    "process_megabytes",
+    "savepoints",
+]
+
+DRIVER = "org.apache.flink.client.python.PythonDriver"
+FLINK_USER = 9999
+"""User of Flink's image."""
+_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+_SHAPE = ("feeds", "levels", "calculate", "within_bps", "windows", "allowed_lateness_ms", "topic_prefix")
+"""Settings that the job's queries are generated from; another value is another plan, whose state may not fit."""
+
+
+def plan_hash(job: StreamJob) -> str:
+    """Hash of what decides whether the state of one job fits another."""
+    return digest({name: job.settings.get(name) for name in _SHAPE})
+
+
+def job_config_map(context: Context, job: StreamJob) -> Object:
+    """The ConfigMap with the job's settings."""
+    return settings_config_map(context, job.name, Component.STREAM_JOB, job.settings)
+
+
+def checkpoints(job: StreamJob) -> str:
+    """URI of the checkpoints' folder."""
+    return job.checkpoint_directory.rstrip("/")
+
+
+def savepoints(job: StreamJob) -> str:
+    """URI of the savepoints' folder, beside the checkpoints'."""
+    return f"{checkpoints(job)}/savepoints"
+
+
+def flink_configuration(context: Context, job: StreamJob) -> dict[str, str]:
+    """Flink's settings that follow from the spec."""
+    return {
+        "execution.checkpointing.dir": checkpoints(job),
+        "execution.checkpointing.savepoint-dir": savepoints(job),
+        "execution.checkpointing.interval": f"{job.checkpoint_interval_ms} ms",
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "metrics.reporter.prom.factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory",
+        "metrics.reporter.prom.port": str(FLINK_METRICS_PORT),
+        "state.backend.type": job.state_backend,
+        "taskmanager.numberOfTaskSlots": "1",
+    }
+
+
+def job_arguments() -> list[str]:
+    """Arguments of Flink's Python driver: the module to run, then the module's own."""
+    return ["-pym", "marketpipeline_job", "--config", SETTINGS_FILE]
+
+
+def process_megabytes(memory: str) -> int:
+    """A Kubernetes quantity of memory in MiB, as Flink counts its process size."""
+    for unit, factor in _UNITS.items():
+        if memory.endswith(unit):
+            return int(float(memory.removesuffix(unit)) * factor) // 2**20
+    return int(float(memory)) // 2**20
+
+
+def job_pod_template(context: Context, job: StreamJob, container: Object, process: str) -> Object:
+    """A Pod of the job. Its settings' hash leaves out the rules, which a running job takes from their topic."""
+    mounts: list[Object] = []
+    volumes: list[Object] = []
+    if folder := _local_folder(job):
+        source = {"persistentVolumeClaim": {"claimName": job.checkpoint_claim}}
+        mounts.append({"name": "checkpoints", "mountPath": folder})
+        volumes.append({"name": "checkpoints", **(source if job.checkpoint_claim else {"emptyDir": {}})})
+    template = pod_template(
+        context,
+        process=process,
+        workload=job.name,
+        component=Component.STREAM_JOB,
+        settings_hash=settings_hash(job.settings),
+        container=container
+        | {"env": environment(job.secrets), "securityContext": container_security(), "volumeMounts": mounts},
+        drain_seconds=20,
+        user=FLINK_USER,
+    )
+    spec = template["spec"]
+    spec["volumes"] = [
+        {"name": "settings", "configMap": {"name": f"{context.name}-{job.name}"}},
+        {"name": "tmp", "emptyDir": {}},
+        *volumes,
+    ]
+    return template
+
+
+def _local_folder(job: StreamJob) -> str | None:
+    address = urlsplit(job.checkpoint_directory)
+    return address.path if address.scheme in ("file", "") else None
+
+
+def checkpoints_survive(job: StreamJob) -> bool:
+    """Whether the checkpoints outlive a Pod and are seen by all Pods of the job."""
+    return _local_folder(job) is None or job.checkpoint_claim is not None

@@ -1,0 +1,146 @@
+"""The API server: every request that the operator makes by itself, through the `kubernetes` client's connection.
+
+Objects are plain JSON, since the operator works with kinds that the client has no model of. The client blocks, so each
+request runs in a thread of a small pool; the event loop never waits for the network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Self
+
+import urllib3
+from kubernetes import client as kube
+from kubernetes import config as kube_config
+from marketpipeline.errors import PermanentError
+
+from marketpipeline_operator.cluster.errors import Unavailable, error_of
+from marketpipeline_operator.cluster.kinds import Kind, kind_of
+from marketpipeline_operator.names import FIELD_MANAGER, Object
+
+__all__ = ["Kubernetes"]
+
+_PAGE = 250
+_APPLY, _MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
+
+
+class Kubernetes:
+    """A connection to the API server. All methods raise the errors of `cluster.errors`.
+
+    `requests` counts requests by (verb, plural, status), `seconds` sums their time.
+    """
+
+    def __init__(self, api: kube.ApiClient, *, timeout: float = 30, threads: int = 16) -> None:
+        self._api = api
+        self._timeout = timeout
+        self._threads = ThreadPoolExecutor(threads, "kubernetes")
+        self.requests: Counter[tuple[str, str, int]] = Counter()
+        self.seconds = 0.0
+
+    @classmethod
+    def connect(cls, *, timeout: float = 30, threads: int = 16, kubeconfig: str | None = None) -> Self:
+        """With the Pod's own account inside of a cluster, else with the kubeconfig. Raises PermanentError."""
+        configuration = kube.Configuration()
+        try:
+            kube_config.load_config(  # type: ignore[no-untyped-call]
+                client_configuration=configuration, config_file=kubeconfig
+            )
+        except kube_config.ConfigException as error:
+            raise PermanentError(f"no way to an API server: {error}") from error
+        configuration.connection_pool_maxsize = threads
+        return cls(kube.ApiClient(configuration), timeout=timeout, threads=threads)
+
+    async def apply(self, thing: Object, *, force: bool, subresource: str | None = None) -> Object:
+        """Server-side apply with our field manager; gives the object as it is then. Creates it where it is absent."""
+        metadata, kind = thing["metadata"], kind_of(thing)
+        query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower()}
+        path = kind.path(metadata.get("namespace"), metadata["name"], subresource, **query)
+        return await self._call("PATCH", kind, path, thing, _APPLY)
+
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: Object) -> Object:
+        """JSON merge patch; with a resourceVersion in it, only of exactly that version."""
+        return await self._call("PATCH", kind, kind.path(namespace, name), patch, _MERGE)
+
+    async def create(self, kind: Kind, namespace: str, thing: Object) -> Object:
+        """Create; Conflict where it exists."""
+        return await self._call("POST", kind, kind.path(namespace, fieldManager=FIELD_MANAGER), thing)
+
+    async def replace(self, kind: Kind, namespace: str, name: str, thing: Object) -> Object:
+        """Put, of exactly the resourceVersion that `thing` has."""
+        return await self._call("PUT", kind, kind.path(namespace, name, fieldManager=FIELD_MANAGER), thing)
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """An object, or None where it is absent."""
+        return await self._call("GET", kind, kind.path(namespace, name), missing=True) or None
+
+    async def list(self, kind: Kind, namespace: str | None, selector: str | None = None) -> AsyncIterator[Object]:
+        """All objects of a kind, page by page; nothing where the cluster does not serve it."""
+        more = None
+        while True:
+            path = kind.path(namespace, labelSelector=selector, limit=_PAGE, **{"continue": more})
+            page = await self._call("GET", kind, path, missing=True)
+            for item in page.get("items") or []:
+                yield item | {"apiVersion": kind.api_version, "kind": kind.kind}
+            more = page.get("metadata", {}).get("continue")
+            if not more:
+                return
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str | None = None) -> None:
+        """Delete, and what it owns after it; nothing where it is absent or another `uid` has its name."""
+        options: Object = {"propagationPolicy": "Background"}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        await self._call("DELETE", kind, kind.path(namespace, name), options, missing=True)
+
+    async def read(self, path: str) -> Object:
+        """A document that is no object, e.g. the list of what a group serves; empty where it is absent."""
+        return await self._call("GET", None, path, missing=True)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _call(
+        self,
+        verb: str,
+        kind: Kind | None,
+        path: str,
+        body: Object | None = None,
+        content_type: str = "application/json",
+        *,
+        missing: bool = False,
+    ) -> Object:
+        loop = asyncio.get_running_loop()
+        began = time.monotonic()
+        status, data, retry_after = await loop.run_in_executor(
+            self._threads, self._request, verb, path, body, content_type
+        )
+        self.seconds += time.monotonic() - began
+        self.requests[verb, kind.plural if kind else "", status] += 1
+        if 200 <= status < 300:
+            answer: Object = json.loads(data)
+            return answer
+        if missing and status == 404:
+            return {}
+        raise error_of(status, data, f"{verb} {path.partition('?')[0]}", retry_after)
+
+    def _request(self, verb: str, path: str, body: Object | None, content_type: str) -> tuple[int, bytes, str | None]:
+        configuration = self._api.configuration
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        if token := configuration.get_api_key_with_prefix("authorization", alias="BearerToken"):
+            headers["Authorization"] = token
+        # Bytes are sent as they are; the client would make other things of some content types.
+        data: Any = json.dumps(body, separators=(",", ":")).encode() if body is not None else None
+        try:
+            pool = self._api.rest_client.pool_manager
+            answer = pool.request(
+                verb, configuration.host + path, body=data, headers=headers, timeout=self._timeout, retries=False
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise Unavailable(f"{verb} {path.partition('?')[0]}: {type(error).__name__}: {error}") from error
+        return answer.status, answer.data, answer.headers.get("Retry-After")

@@ -1,0 +1,62 @@
+"""What the cluster offers: APIs of other operators, and whether its CRD knows every field of this release."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marketpipeline_operator.builders import Capabilities
+from marketpipeline_operator.cluster.client import Kubernetes
+from marketpipeline_operator.cluster.kinds import OPTIONAL_KINDS, PIPELINE_KIND, Kind
+from marketpipeline_operator.crd import custom_resource_definition
+
+__all__ = ["capabilities_of", "discover", "is_served", "outdated_fields"]
+
+
+async def discover(kubernetes: Kubernetes) -> frozenset[Kind]:
+    """The optional kinds that the cluster serves."""
+    found = set()
+    for api_version in {kind.api_version for kind in OPTIONAL_KINDS}:
+        served = await kubernetes.read(f"/apis/{api_version}")
+        plurals = {resource["name"] for resource in served.get("resources", [])}
+        found |= {kind for kind in OPTIONAL_KINDS if kind.api_version == api_version and kind.plural in plurals}
+    return frozenset(found)
+
+
+def capabilities_of(kinds: frozenset[Kind]) -> Capabilities:
+    """The same in the builders' terms."""
+    names = {kind.kind for kind in kinds}
+    return Capabilities(
+        flink="FlinkDeployment" in names,
+        redpanda="Topic" in names,
+        strimzi="KafkaTopic" in names,
+        prometheus={"ServiceMonitor", "PrometheusRule"} <= names,
+    )
+
+
+async def is_served(kubernetes: Kubernetes) -> bool:
+    """Whether the cluster has our CRD at all."""
+    served = await kubernetes.read(f"/apis/{PIPELINE_KIND.api_version}")
+    return any(resource["name"] == PIPELINE_KIND.plural for resource in served.get("resources", []))
+
+
+async def outdated_fields(kubernetes: Kubernetes) -> list[str]:
+    """Fields of this release that the cluster's CRD does not know: it would drop them without a word.
+
+    Read from the OpenAPI document that every account may read, so it takes no right to read CRDs.
+    """
+    document = await kubernetes.read(f"/openapi/v3/apis/{PIPELINE_KIND.api_version}")
+    schemas = document.get("components", {}).get("schemas", {})
+    served = next((s for name, s in schemas.items() if name.endswith(f".{PIPELINE_KIND.kind}")), None)
+    if served is None:
+        return []
+    wanted = custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return sorted(set(_paths(wanted, "")) - set(_paths(served, "")))
+
+
+def _paths(schema: dict[str, Any], prefix: str) -> list[str]:
+    found = []
+    for name, part in schema.get("properties", {}).items():
+        path = f"{prefix}.{name}" if prefix else name
+        if path != "metadata":
+            found += [path, *_paths(part.get("items", part), path)]
+    return found

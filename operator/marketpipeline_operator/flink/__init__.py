@@ -1,0 +1,1 @@
+"""I/O with a JobManager of the operator's own, for savepoints."""

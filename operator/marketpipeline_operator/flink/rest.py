@@ -1,0 +1,94 @@
+"""A JobManager's REST port: which job runs, and stopping it with a savepoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from marketpipeline.errors import RetryableError
+
+__all__ = ["FlinkRest", "JobView", "Savepoint"]
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job as Flink tells it: the newest savepoint and checkpoint that it completed, and why it failed last."""
+
+    id: str
+    state: str
+    savepoint: str | None = None
+    checkpoint: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Savepoint:
+    """A savepoint being taken, or what became of it."""
+
+    done: bool
+    location: str | None = None
+    error: str | None = None
+
+
+class FlinkRest:
+    """REST calls, each bounded to a few seconds. All raise RetryableError when Flink does not answer."""
+
+    def __init__(self, timeout: float = 5.0) -> None:
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+
+    async def job(self, address: str) -> JobView | None:
+        """The one job of this JobManager, or None before it is submitted."""
+        jobs = (await self._call("GET", f"{address}/jobs/overview"))["jobs"]
+        if not jobs:
+            return None
+        newest = max(jobs, key=lambda job: int(job.get("start-time", 0)))
+        identity, state = newest["jid"], newest["state"]
+        checkpoints = await self._call("GET", f"{address}/jobs/{identity}/checkpoints")
+        latest = checkpoints.get("latest") or {}
+        savepoint, checkpoint = ((latest.get(kind) or {}).get("external_path") for kind in ("savepoint", "completed"))
+        error = await self._error(address, identity) if state in ("FAILED", "FAILING", "RESTARTING") else None
+        return JobView(identity, state, savepoint, checkpoint, error)
+
+    async def stop(self, address: str, job: str, directory: str) -> str:
+        """Ask for a stop with a savepoint below `directory`; the id to ask for its result with."""
+        body = {"targetDirectory": directory, "drain": False}
+        answer = await self._call("POST", f"{address}/jobs/{job}/stop", body)
+        return str(answer["request-id"])
+
+    async def savepoint(self, address: str, job: str, trigger: str) -> Savepoint:
+        """What became of it."""
+        answer = await self._call("GET", f"{address}/jobs/{job}/savepoints/{trigger}")
+        if answer["status"]["id"] != "COMPLETED":
+            return Savepoint(done=False)
+        operation = answer["operation"]
+        cause = operation.get("failure-cause")
+        return Savepoint(
+            done=True,
+            location=operation.get("location"),
+            error=_first_lines(cause.get("stack-trace", "")) if cause else None,
+        )
+
+    async def _error(self, address: str, job: str) -> str | None:
+        answer = await self._call("GET", f"{address}/jobs/{job}/exceptions")
+        entries = (answer.get("exceptionHistory") or {}).get("entries") or []
+        text = entries[0].get("stacktrace", "") if entries else answer.get("root-exception") or ""
+        return _first_lines(text) or None
+
+    async def _call(self, method: str, url: str, body: Any = None) -> Any:
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=self._timeout) as session,
+                session.request(method, url, json=body) as answer,
+            ):
+                if answer.status >= 400:
+                    raise RetryableError(f"Flink at {url}: status {answer.status}: {(await answer.text())[:300]}")
+                return await answer.json()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise RetryableError(f"Flink at {url}: {type(error).__name__}: {error}") from error
+
+
+def _first_lines(trace: str) -> str:
+    """The exception and its causes, without the frames."""
+    lines = [line.strip() for line in trace.splitlines() if line and not line.startswith(("\t", " "))]
+    return " ".join(lines)[:1000]

@@ -1,0 +1,80 @@
+"""kopf's part: it watches, and tells what it saw. Handlers hold no logic, and kopf writes nothing to any object.
+
+Every kind is indexed, since kopf calls no other handler before all that exists has been indexed: so no child is taken
+for missing that was only not listed yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any, Protocol
+
+import kopf
+
+from marketpipeline_operator.cluster.kinds import PIPELINE_KIND, Kind
+from marketpipeline_operator.names import FIELD_MANAGER, FINALIZER, MANAGED_BY, PREFIX, Object
+from marketpipeline_operator.settings import OperatorSettings
+
+__all__ = ["Observer", "kopf_settings", "registry_of"]
+
+
+class Observer(Protocol):
+    """Who is told."""
+
+    def seen(self, thing: Object) -> None:
+        """An object as it is now."""
+
+    def gone(self, thing: Object) -> None:
+        """An object that was deleted."""
+
+    def synced(self) -> None:
+        """All that exists has been seen."""
+
+
+def registry_of(kinds: Collection[Kind], observer: Observer) -> kopf.OperatorRegistry:
+    """Handlers for pipelines and children of `kinds`."""
+    registry = kopf.OperatorRegistry()
+    for kind in (PIPELINE_KIND, *kinds):
+        _register(registry, kind, observer)
+    return registry
+
+
+def _register(registry: kopf.OperatorRegistry, kind: Kind, observer: Observer) -> None:
+    def index(body: kopf.Body, **_: Any) -> None:
+        observer.seen({**body, "apiVersion": kind.api_version, "kind": kind.kind})
+
+    def event(event: kopf.RawEvent, **_: Any) -> None:
+        observer.synced()
+        if event["type"] == "DELETED":
+            observer.gone({**event["object"], "apiVersion": kind.api_version, "kind": kind.kind})
+
+    decorators: tuple[tuple[str, Callable[..., Any], Callable[..., None]], ...] = (
+        ("index", kopf.index, index),
+        ("event", kopf.on.event, event),
+    )
+    for name, decorate, function in decorators:
+
+        async def handler(_function: Callable[..., None] = function, **arguments: Any) -> None:
+            _function(**arguments)
+
+        group = (kind.group,) if kind.group else ()
+        decorate(*group, kind.version, kind.plural, id=f"{name}-{kind.plural}", registry=registry)(handler)
+
+
+def kopf_settings(settings: OperatorSettings) -> kopf.OperatorSettings:
+    """kopf's own settings, all of them in this place."""
+    found = kopf.OperatorSettings()
+    found.peering.standalone = True  # the Lease does it
+    found.posting.enabled = False  # events are posted by the reconciler
+    found.scanning.disabled = True  # it takes rights on CRDs and namespaces; the operator looks itself
+    found.persistence.finalizer = FINALIZER
+    found.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=PREFIX)
+    found.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=PREFIX)
+    found.networking.request_timeout = settings.reconcile.request_timeout
+    found.watching.chunk_size = 250
+    found.watching.server_timeout = 300
+    found.queueing.idle_timeout = 1.0
+    found.process.ultimate_exiting_timeout = 20
+    managed = f"{MANAGED_BY}={FIELD_MANAGER}"
+    found.watching.label_selectors[lambda resource: resource.plural != PIPELINE_KIND.plural] = managed
+    return found

@@ -1,0 +1,155 @@
+"""The operator's process: settings, Lease, watches, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import uuid
+from dataclasses import dataclass
+
+import kopf
+from marketpipeline.errors import MarketPipelineError
+from marketpipeline.telemetry import Health, Telemetry
+
+from marketpipeline_operator import metrics
+from marketpipeline_operator.cluster.client import Kubernetes
+from marketpipeline_operator.cluster.discovery import is_served
+from marketpipeline_operator.cluster.lease import Lease
+from marketpipeline_operator.handlers import kopf_settings, registry_of
+from marketpipeline_operator.application import Operator
+from marketpipeline_operator.settings import OperatorSettings
+
+__all__ = ["run"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _State:
+    """What the probes tell of the process."""
+
+    word: str = "waiting for the API server"
+    operator: Operator | None = None
+
+    def health(self) -> Health:
+        operator = self.operator
+        if operator is None:
+            return Health("starting", {"doing": self.word})
+        details = {
+            "doing": self.word,
+            "pipelines": len(operator.cache.keys()),
+            "queue": operator.queue.depth,
+            "oldest_seconds": round(operator.queue.oldest(), 1),
+        }
+        return Health("ok" if operator.alive else "failed", details)
+
+    def alive(self) -> bool:
+        return self.operator is None or self.operator.alive
+
+
+def run(settings: OperatorSettings, kubeconfig: str | None = None) -> int:
+    """Run until told to stop: 0, or 1 when it has to be started anew."""
+    state = _State()
+    telemetry = Telemetry.start(settings, "operator", state.health, state.alive)
+    logging.getLogger("kopf").setLevel("WARNING")
+    try:
+        kubernetes = Kubernetes.connect(timeout=settings.reconcile.request_timeout, kubeconfig=kubeconfig)
+        return asyncio.run(_run(settings, kubernetes, telemetry, state))
+    except MarketPipelineError as error:
+        _log.error("stopped", extra={"error": str(error)})
+        return 1
+    finally:
+        telemetry.close()
+
+
+async def _run(settings: OperatorSettings, kubernetes: Kubernetes, telemetry: Telemetry, state: _State) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    lease = Lease(kubernetes, settings.lease, f"{socket.gethostname()}_{os.getpid()}_{uuid.uuid4().hex[:8]}")
+    try:
+        state.word = "standing by: another operator holds the lease"
+        if not await _unless(stop, lease.acquire()):
+            return 0
+        state.word = "waiting for the CRD"
+        if not await _unless(stop, _crd(kubernetes)):
+            return 0
+        return await _work(settings, kubernetes, telemetry, state, lease, stop)
+    finally:
+        await lease.release()
+        kubernetes.close()
+
+
+async def _work(
+    settings: OperatorSettings,
+    kubernetes: Kubernetes,
+    telemetry: Telemetry,
+    state: _State,
+    lease: Lease,
+    stop: asyncio.Event,
+) -> int:
+    operator = Operator(kubernetes, settings, socket.gethostname())
+    await operator.look_around()
+    metrics.observe(telemetry.meter, operator, kubernetes)
+    state.word, state.operator = "reconciling", operator
+    watching = kopf.operator(
+        registry=registry_of(operator.watched, operator),
+        settings=kopf_settings(settings),
+        clusterwide=not settings.namespaces,
+        namespaces=settings.namespaces,
+        stop_flag=stop,
+    )
+    parts = {
+        asyncio.create_task(watching, name="watches"),
+        asyncio.create_task(lease.hold(), name="lease"),
+        asyncio.create_task(operator.keep_watch(), name="self-watch"),
+    }
+    told = asyncio.create_task(stop.wait())
+    try:
+        ended, _ = await asyncio.wait({*parts, told}, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended - {told}:
+            _log.error("a part of the operator ended", extra={"part": task.get_name(), "error": str(task.exception())})
+        return 0 if told in ended else 1
+    finally:
+        stop.set()
+        await operator.close()
+        await _settle(parts)
+
+
+async def _settle(parts: set[asyncio.Task[None]]) -> None:
+    """Let the watches close by themselves, which the stop flag tells them to, then end what is left."""
+    await asyncio.wait({task for task in parts if task.get_name() == "watches"}, timeout=10)
+    for task in parts:
+        task.cancel()
+    await asyncio.gather(*parts, return_exceptions=True)
+
+
+async def _unless(stop: asyncio.Event, work: object) -> bool:
+    """Whether `work` ended before the process was told to stop."""
+    task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    told = asyncio.create_task(stop.wait())
+    await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if not task.done():
+        task.cancel()
+        return False
+    task.result()
+    return True
+
+
+async def _crd(kubernetes: Kubernetes) -> None:
+    """Wait until the cluster serves MarketPipelines."""
+    said = False
+    while True:
+        try:
+            if await is_served(kubernetes):
+                return
+            if not said:
+                _log.error("the cluster does not serve MarketPipelines; apply the CRD (crds/)")
+            said = True
+        except MarketPipelineError as error:
+            _log.warning("API server not reached", extra={"error": str(error)})
+        await asyncio.sleep(2)

@@ -1,0 +1,80 @@
+"""Names, labels and annotations: every word of ours on an object of the cluster is spelled here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marketpipeline.spec import API_VERSION, KIND
+
+__all__ = [
+    "COMPONENT",
+    "FIELD_MANAGER",
+    "FINALIZER",
+    "FORCE_DELETE",
+    "INSTANCE",
+    "JOB",
+    "MANAGED",
+    "MANAGED_BY",
+    "PAUSE",
+    "PIPELINE",
+    "PREFIX",
+    "PROCESS",
+    "RENDERED",
+    "SETTINGS",
+    "WORKLOAD",
+    "Object",
+    "child_name",
+    "labels",
+    "owner_reference",
+]
+
+Object = dict[str, Any]
+"""A Kubernetes object as JSON."""
+
+PREFIX = "marketpipeline.dev"
+FIELD_MANAGER = "marketpipeline-operator"
+FINALIZER = f"{PREFIX}/ordered-deletion"
+PAUSE = f"{PREFIX}/pause-reconciliation"
+"""Annotation of a MarketPipeline: "true" makes the operator leave it alone."""
+FORCE_DELETE = f"{PREFIX}/force-delete"
+"""Annotation of a MarketPipeline: "true" lets a deletion skip every step that waits for something."""
+RENDERED = f"{PREFIX}/rendered"
+"""Annotation of each child: hash of what the operator wants of it."""
+SETTINGS = f"{PREFIX}/settings"
+"""Annotation of Pods: hash of the settings that a change of makes them start anew."""
+
+JOB = f"{PREFIX}/job"
+"""Annotation of a JobManager: hash of the whole job as it was started, its savepoint left out."""
+
+PIPELINE = f"{PREFIX}/pipeline"
+"""Label of each child: the pipeline it belongs to; events of a child find their pipeline by it."""
+WORKLOAD = f"{PREFIX}/workload"
+PROCESS = f"{PREFIX}/process"
+COMPONENT = "app.kubernetes.io/component"
+INSTANCE = "app.kubernetes.io/instance"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGED = {MANAGED_BY: FIELD_MANAGER}
+
+
+def child_name(pipeline: str, part: str) -> str:
+    """Name of a child: with at most 40 characters of the pipeline it keeps every limit (CronJob 52, Flink 45)."""
+    return f"{pipeline}-{part}"
+
+
+def labels(pipeline: str, **more: str) -> dict[str, str]:
+    """Labels of a child; a keyword `workload` or `process` or `component` adds that label."""
+    names = {"component": COMPONENT, "workload": WORKLOAD, "process": PROCESS}
+    common = {"app.kubernetes.io/name": "marketpipeline", INSTANCE: pipeline, PIPELINE: pipeline, **MANAGED}
+    return common | {names[key]: value for key, value in more.items()}
+
+
+def owner_reference(name: str, uid: str) -> Object:
+    """What makes the cluster remove a child with its pipeline."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": name,
+        "uid": uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }

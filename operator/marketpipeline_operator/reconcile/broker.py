@@ -1,0 +1,181 @@
+"""Topics and thresholds of a pipeline: what to ask of the broker, and what is known of it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from dataclasses import dataclass, field
+
+from marketpipeline.errors import MarketPipelineError, RetryableError
+from marketpipeline.plan import Topic
+from marketpipeline.records import Rules
+from marketpipeline.settings import KafkaSettings
+from marketpipeline.spec import MarketPipeline
+from marketpipeline.topics import TopicKind
+from pydantic import SecretStr
+
+from marketpipeline_operator.broker.admin import TopicsReport, delete_topics, ensure_topics
+from marketpipeline_operator.broker.rules import write_rules
+from marketpipeline_operator.builders import Context
+from marketpipeline_operator.builders.metadata import digest
+from marketpipeline_operator.cluster.cache import Cache, Key
+from marketpipeline_operator.cluster.client import Kubernetes
+from marketpipeline_operator.cluster.kinds import SECRET
+from marketpipeline_operator.names import Object
+from marketpipeline_operator.reconcile.memory import Memory
+from marketpipeline_operator.status.components import Fault
+
+__all__ = ["BrokerState", "broker_settings", "names_mark", "observe_broker", "remove_topics", "reread_secret"]
+
+
+@dataclass(frozen=True)
+class BrokerState:
+    """What is known. `known` says that all topics were there once, so that workloads need not wait for them."""
+
+    provider: str
+    desired: int
+    ready: int
+    known: bool
+    applied: str | None
+    rules: str | None
+    faults: tuple[Fault, ...] = ()
+    created: tuple[str, ...] = field(default_factory=tuple)
+    changed: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def is_ready(self) -> bool:
+        return self.ready >= self.desired
+
+
+def names_mark(context: Context) -> str:
+    """Hash of which topics there shall be, at which broker."""
+    return digest([context.pipeline.spec.broker.bootstrap_servers, sorted(topic.name for topic in context.plan.topics)])
+
+
+def observe_broker(
+    context: Context, kubernetes: Kubernetes, cache: Cache, key: Key, memory: Memory, status: Object
+) -> BrokerState:
+    """Start what is due, and say what is known by now. Does not wait."""
+    before = status.get("topics", {})
+    names = names_mark(context)
+    if context.topic_provider == "admin":
+        report, fault = _ask_broker(context, kubernetes, memory)
+    else:
+        report, fault = _ask_resources(context, cache, key)
+    ready = len(context.plan.topics) if report is not None and not report.mismatches else 0
+    known = report is not None or before.get("applied") == names
+    state_rules = before.get("rules")
+    faults = [fault] if fault else []
+    if report is not None:
+        state_rules, rules_fault = _ask_rules(context, kubernetes, memory, report, state_rules)
+        faults += [Fault("TopicMismatch", text) for text in report.mismatches]
+        faults += [Fault("PartitionsKept", text) for text in report.kept]
+        faults += [rules_fault] if rules_fault else []
+    return BrokerState(
+        provider=context.topic_provider,
+        desired=len(context.plan.topics),
+        ready=ready,
+        known=known,
+        applied=names if report is not None else before.get("applied"),
+        rules=state_rules,
+        faults=tuple(faults),
+        created=tuple(report.created) if report else (),
+        changed=tuple(report.changed) if report else (),
+    )
+
+
+def _ask_broker(context: Context, kubernetes: Kubernetes, memory: Memory) -> tuple[TopicsReport | None, Fault | None]:
+    topics, pipeline = context.plan.topics, context.pipeline
+    mark = digest([[topic.model_dump(mode="json") for topic in topics], pipeline.spec.broker.model_dump(mode="json")])
+
+    async def work() -> TopicsReport:
+        settings = await broker_settings(kubernetes, pipeline)
+        return await asyncio.to_thread(ensure_topics, settings, topics)
+
+    memory.topics.ask(mark, work, max_age=context.settings.reconcile.interval)
+    error = memory.topics.error(mark)
+    return memory.topics.result(mark), _fault("BrokerError", error)
+
+
+def _ask_resources(context: Context, cache: Cache, key: Key) -> tuple[TopicsReport | None, Fault | None]:
+    """Topics that another operator makes: all of them Ready, or the first that is not."""
+    from marketpipeline_operator.builders import build_topics
+
+    for wanted in build_topics(context):
+        kind, name = wanted["kind"], wanted["metadata"]["name"]
+        live = cache.child(key, kind, name)
+        conditions = (live or {}).get("status", {}).get("conditions", [])
+        ready = next((c for c in conditions if c["type"] == "Ready"), None)
+        if ready is None or ready["status"] != "True":
+            failed = ready is not None and ready["status"] == "False"
+            text = f"{kind} {name}: {(ready or {}).get('message') or 'not ready yet'}"
+            return None, Fault("TopicFailed", text) if failed else None
+    return TopicsReport(), None
+
+
+def _ask_rules(
+    context: Context, kubernetes: Kubernetes, memory: Memory, report: TopicsReport, written: str | None
+) -> tuple[str | None, Fault | None]:
+    """The hash of the rules that the topic has by now; they are written when they differ, or the topic is another."""
+    topic = context.plan.topic(TopicKind.RULES)
+    if topic is None or (context.plan.suspended and written is None):
+        return written, None
+    mark = rules_mark(context.plan.rules, topic, report)
+    if written == mark:
+        return mark, None
+    pipeline, rules = context.pipeline, context.plan.rules
+
+    async def work() -> str:
+        settings = await broker_settings(kubernetes, pipeline)
+        await asyncio.to_thread(write_rules, settings, topic.name, rules, first=written is None)
+        return mark
+
+    memory.rules.ask(mark, work)
+    return memory.rules.result(mark) or written, _fault("RulesNotWritten", memory.rules.error(mark))
+
+
+def rules_mark(rules: tuple[Rules, ...], topic: Topic, report: TopicsReport) -> str:
+    """Hash of thresholds and of the very topic that they are in: one that was made anew gets them again."""
+    values = [[getattr(rule, name) for name in rule.__struct_fields__ if name != "effective_from"] for rule in rules]
+    return digest([values, report.ids.get(topic.name)])
+
+
+def _fault(reason: str, error: MarketPipelineError | None) -> Fault | None:
+    return Fault(reason, str(error)) if error is not None else None
+
+
+async def broker_settings(kubernetes: Kubernetes, pipeline: MarketPipeline) -> KafkaSettings:
+    """How to reach the broker, with the password out of its Secret."""
+    broker, namespace = pipeline.spec.broker, pipeline.metadata.namespace or "default"
+    password = None
+    if broker.password_secret is not None:
+        reference = broker.password_secret
+        password = SecretStr(await reread_secret(kubernetes, namespace, reference.name, reference.key))
+    servers = ",".join(_qualified(address, namespace) for address in broker.bootstrap_servers.split(","))
+    return KafkaSettings(bootstrap_servers=servers, username=broker.username, password=password, tls=broker.tls)
+
+
+def _qualified(address: str, namespace: str) -> str:
+    """A Service's bare name means the pipeline's namespace, not the operator's."""
+    host, _, port = address.rpartition(":")
+    bare = "." not in host and ":" not in host and host != "localhost"
+    return f"{host}.{namespace}.svc:{port}" if bare else address
+
+
+async def reread_secret(kubernetes: Kubernetes, namespace: str, name: str, key: str) -> str:
+    """A value of a Secret. Raises RetryableError that says what is missing, and never what is there."""
+    found = await kubernetes.get(SECRET, namespace, name)
+    if found is None:
+        raise RetryableError(f"Secret {name} is missing in namespace {namespace}; make it with a key {key}")
+    value = (found.get("data") or {}).get(key)
+    if value is None:
+        has = ", ".join(sorted(found.get("data") or {})) or "none"
+        raise RetryableError(f"Secret {name} lacks the key {key}; its keys: {has}")
+    return base64.b64decode(value).decode()
+
+
+async def remove_topics(kubernetes: Kubernetes, context: Context) -> bool:
+    """Remove the topics at the broker."""
+    settings = await broker_settings(kubernetes, context.pipeline)
+    await asyncio.to_thread(delete_topics, settings, [topic.name for topic in context.plan.topics])
+    return True

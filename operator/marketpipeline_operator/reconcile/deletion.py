@@ -1,0 +1,144 @@
+"""Deleting a pipeline: in order, bounded in time, each step told by an event, and never stuck.
+
+Ingestion ends first, the stream job with a savepoint, then the sinks with what they hold, then, if the policy says so,
+the topics. Every step has a deadline that counts from the deletion's begin, so that whoever continues it keeps it. All
+else has the pipeline as its owner, and the cluster removes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from marketpipeline.errors import MarketPipelineError
+from marketpipeline.plan import Component
+from marketpipeline.spec import DeletionPolicy
+
+from marketpipeline_operator.builders import Context, build_topics
+from marketpipeline_operator.cluster.cache import Cache, Child, Key
+from marketpipeline_operator.cluster.client import Kubernetes
+from marketpipeline_operator.cluster.events import Events
+from marketpipeline_operator.cluster.kinds import TOPIC_KINDS
+from marketpipeline_operator.flink.rest import FlinkRest
+from marketpipeline_operator.names import COMPONENT, Object
+from marketpipeline_operator.reconcile.broker import remove_topics
+from marketpipeline_operator.reconcile.job import stop_job
+from marketpipeline_operator.reconcile.memory import Memory
+
+__all__ = ["Deletion"]
+
+_WORKLOADS = frozenset({"Deployment", "FlinkDeployment"})
+_INGESTION = frozenset({Component.INGESTION.value})
+_JOB = frozenset({Component.STREAM_JOB.value})
+
+
+@dataclass
+class Deletion:
+    """One pass over a pipeline that is being deleted. `context` is None where its spec cannot be read."""
+
+    kubernetes: Kubernetes
+    cache: Cache
+    events: Events
+    rest: FlinkRest
+    key: Key
+    pipeline: Object
+    context: Context | None
+    memory: Memory
+
+    async def step(self) -> bool:
+        """Go as far as can be without waiting; True when all is done."""
+        limits = self.context.settings.deletion if self.context else None
+        if limits is None or self.context is None:
+            await self._say("DeletionUnordered", "the spec cannot be read, so the parts end in no order", warning=True)
+            return True
+        if not await self._ended(_INGESTION.__contains__, limits.ingestion, "ingestion"):
+            return False
+        if not await self._job_ended(limits.job):
+            return False
+        if not await self._ended(lambda component: component not in _JOB, limits.sinks, "sinks and API"):
+            return False
+        return await self._topics_settled(limits.topics)
+
+    def _elapsed(self) -> float:
+        began = datetime.fromisoformat(self.pipeline["metadata"]["deletionTimestamp"])
+        return (datetime.now(UTC) - began).total_seconds()
+
+    def _workloads(self, chosen: Callable[[str], bool]) -> list[Child]:
+        found = (c for (kind, _), c in self.cache.children(self.key).items() if kind in _WORKLOADS)
+        return [c for c in found if chosen(c.body["metadata"]["labels"].get(COMPONENT, ""))]
+
+    async def _ended(self, chosen: Callable[[str], bool], deadline: float, what: str) -> bool:
+        """Delete the workloads of some components, and wait until their last Pod is gone, or it is too late."""
+        left = self._workloads(chosen)
+        if left:
+            await self._say("Stopping", f"stopping {what}: {', '.join(sorted(child.name for child in left))}")
+        for child in left:
+            if "deletionTimestamp" not in child.body["metadata"]:
+                await self.kubernetes.delete(child.kind, child.namespace, child.name, child.uid)
+        pods = [
+            pod["metadata"]["name"]
+            for pod in self.cache.pods(self.key)
+            if chosen(pod["metadata"].get("labels", {}).get(COMPONENT, ""))
+            and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+        ]
+        if not left and not pods:
+            return True
+        if self._elapsed() < deadline:
+            return False
+        names = ", ".join(sorted([child.name for child in left] + pods))
+        await self._say("StopOverdue", f"{what} did not end in {deadline:g} s ({names}); going on", warning=True)
+        return True
+
+    async def _job_ended(self, deadline: float) -> bool:
+        """A job of our own is stopped with a savepoint first; Flink's operator does that by itself."""
+        assert self.context is not None
+        job = self.context.plan.stream_job
+        managers = [c for c in self._workloads(_JOB.__contains__) if c.kind.kind == "Deployment"]
+        runs = any("deletionTimestamp" not in child.body["metadata"] for child in managers)
+        if job is not None and runs and any(child.body["spec"].get("replicas", 1) for child in managers):
+            context = self.context
+            self.memory.stop.ask("deletion", lambda: stop_job(self.rest, context, job))
+            ended = self.memory.stop.result("deletion")
+            if ended is None and self._elapsed() < deadline:
+                return False
+            text = ended.message if ended else f"the job gave no savepoint in {deadline:g} s; going on without"
+            await self._say("JobStopped", text, warning=ended is None or ended.savepoint is None)
+        return await self._ended(_JOB.__contains__, deadline, "stream job")
+
+    async def _topics_settled(self, deadline: float) -> bool:
+        assert self.context is not None
+        names = ", ".join(topic.name for topic in self.context.plan.topics)
+        if self.context.pipeline.spec.deletion_policy is DeletionPolicy.RETAIN:
+            await self._say("TopicsRetained", f"deletionPolicy Retain keeps the topics {names}")
+            return True
+        gone, error = await self._remove_topics()
+        if gone:
+            await self._say("TopicsDeleted", f"deletionPolicy Delete removed the topics {names}")
+            return True
+        if self._elapsed() < deadline:
+            if error:
+                await self._say("TopicsNotDeleted", f"trying again: {error}", warning=True)
+            return False
+        await self._say("TopicsLeft", f"not removed in {deadline:g} s, going on: {names}: {error}", warning=True)
+        return True
+
+    async def _remove_topics(self) -> tuple[bool, MarketPipelineError | None]:
+        """Whether they are gone, and why not."""
+        assert self.context is not None
+        context = self.context
+        if context.topic_provider == "admin":
+            self.memory.removal.ask("topics", lambda: remove_topics(self.kubernetes, context))
+            return bool(self.memory.removal.result("topics")), self.memory.removal.error("topics")
+        kinds = {kind.kind for kind in TOPIC_KINDS}
+        wanted = {thing["metadata"]["name"] for thing in build_topics(context)}
+        left = [c for (kind, name), c in self.cache.children(self.key).items() if kind in kinds and name in wanted]
+        try:
+            await asyncio.gather(*(self.kubernetes.delete(c.kind, c.namespace, c.name, c.uid) for c in left))
+        except MarketPipelineError as error:
+            return False, error
+        return not left, None
+
+    async def _say(self, reason: str, message: str, *, warning: bool = False) -> None:
+        await self.events.post(self.pipeline, reason, message, warning=warning, once="deletion")

@@ -1,0 +1,77 @@
+"""Whether a child is as it should be.
+
+What the operator wants is compared with what is there; what others added, as defaults of the API server or a sidecar,
+is no difference. So a child is written only when something that the operator says of it does not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from marketpipeline_operator.names import RENDERED, Object
+
+__all__ = ["difference"]
+
+_MERGE_KEYS = ("name", "uid", "mountPath", "containerPort", "port", "key")
+_QUANTITIES = frozenset({"cpu", "memory", "sizeLimit", "ephemeral-storage", "storage"})
+_FACTORS = {"": Decimal(1), "m": Decimal("0.001")}
+_FACTORS |= {unit: Decimal(1000) ** power for power, unit in enumerate("kMGT", 1)}
+_FACTORS |= {f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGT", 1)}
+
+
+def difference(wanted: Object, live: Object) -> str | None:
+    """Path of the first thing that is not as wanted, or None.
+
+    A change of what is wanted that only leaves something out shows in the annotation that tells what was rendered.
+    """
+    rendered = live["metadata"].get("annotations", {}).get(RENDERED)
+    if rendered != wanted["metadata"]["annotations"][RENDERED]:
+        return "desired state"
+    return _compare(wanted, live, "", "")
+
+
+def _compare(wanted: Any, live: Any, path: str, name: str) -> str | None:
+    if isinstance(wanted, Mapping):
+        if not isinstance(live, Mapping):
+            return None if not wanted and live is None else path
+        return _first(
+            _compare(value, live.get(key), f"{path}.{key}" if path else key, key) for key, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return _compare_lists(wanted, live or [], path, name) if isinstance(live, list | None) else path
+    if wanted == live or (not wanted and live is None):
+        return None
+    return None if name in _QUANTITIES and _quantity(wanted) == _quantity(live) else path
+
+
+def _compare_lists(wanted: list[Any], live: list[Any], path: str, name: str) -> str | None:
+    key = _merge_key(wanted)
+    if key is None:
+        if len(wanted) != len(live):
+            return path
+        pairs = zip(wanted, live, strict=True)
+        return _first(_compare(ours, theirs, f"{path}[{i}]", name) for i, (ours, theirs) in enumerate(pairs))
+    there = {entry.get(key): entry for entry in live if isinstance(entry, Mapping)}
+    return _first(_compare(ours, there.get(ours[key]), f"{path}[{ours[key]}]", name) for ours in wanted)
+
+
+def _merge_key(entries: list[Any]) -> str | None:
+    """The field by which the entries of a list are told apart, whatever their order; None where that is the order."""
+    if entries and all(isinstance(entry, Mapping) for entry in entries):
+        return next((key for key in _MERGE_KEYS if all(key in entry for entry in entries)), None)
+    return None
+
+
+def _first(found: Any) -> str | None:
+    return next((path for path in found if path is not None), None)
+
+
+def _quantity(value: Any) -> Decimal | None:
+    text = str(value)
+    unit = text.lstrip("0123456789.")
+    try:
+        return Decimal(text[: len(text) - len(unit)]) * _FACTORS[unit]
+    except (InvalidOperation, KeyError):
+        return None

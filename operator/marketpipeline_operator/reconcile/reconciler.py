@@ -1,0 +1,226 @@
+"""One pass over a pipeline: look at what is there, and make it what the resource says.
+
+A pass is idempotent and knows nothing of why it was called. It reads what the watches told, writes only what differs,
+and waits for nothing: what takes time (a broker, a savepoint) is an errand whose end calls for the next pass.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from marketpipeline.errors import InvalidSpec, RetryableError
+from marketpipeline.plan import Component, plan
+from marketpipeline.spec import load_object
+
+from marketpipeline_operator.builders import Capabilities, Context, Process, build, build_topics, processes
+from marketpipeline_operator.cluster.cache import Cache, Key
+from marketpipeline_operator.cluster.client import Kubernetes
+from marketpipeline_operator.cluster.errors import KindMissing
+from marketpipeline_operator.cluster.events import Events
+from marketpipeline_operator.cluster.kinds import PIPELINE_KIND
+from marketpipeline_operator.flink.rest import FlinkRest
+from marketpipeline_operator.names import FINALIZER, FORCE_DELETE, PAUSE, Object, child_name
+from marketpipeline_operator.reconcile.broker import BrokerState, observe_broker
+from marketpipeline_operator.reconcile.children import Applied, apply_children, remove_orphans
+from marketpipeline_operator.reconcile.conflict import rival
+from marketpipeline_operator.reconcile.deletion import Deletion
+from marketpipeline_operator.reconcile.job import JobDecision, decide_job
+from marketpipeline_operator.reconcile.memory import Memory
+from marketpipeline_operator.reconcile.secrets import observe_secrets
+from marketpipeline_operator.reconcile.speaker import Speaker
+from marketpipeline_operator.settings import OperatorSettings
+from marketpipeline_operator.status.components import ComponentState, Fault, deployment_state
+from marketpipeline_operator.status.conditions import Condition, find
+from marketpipeline_operator.status.report import Findings, report, report_halted
+
+__all__ = ["Reconciler"]
+
+_log = logging.getLogger(__name__)
+
+Wake = Callable[[Key], None]
+
+
+class Reconciler:
+    """Works on any pipeline of the cache. `wake` asks for a pass over one."""
+
+    def __init__(
+        self,
+        kubernetes: Kubernetes,
+        cache: Cache,
+        events: Events,
+        settings: OperatorSettings,
+        rest: FlinkRest,
+        wake: Wake,
+    ) -> None:
+        self._kubernetes = kubernetes
+        self._cache = cache
+        self._events = events
+        self._speaker = Speaker(kubernetes, cache, events)
+        self._settings = settings
+        self._rest = rest
+        self._wake = wake
+        self._memories: dict[Key, Memory] = {}
+        self.capabilities = Capabilities()
+        self.outdated: list[str] = []
+
+    async def reconcile(self, key: Key) -> float | None:
+        """One pass; the seconds until the next, None for the usual interval, infinity for a pipeline that is gone."""
+        pipeline = self._cache.pipeline(key)
+        if pipeline is None:
+            self._forget(key)
+            return math.inf
+        if key not in self._memories:
+            self._memories[key] = Memory.of(lambda: self._wake(key), self._settings.reconcile)
+        if pipeline["metadata"].get("deletionTimestamp"):
+            return await self._delete(key, pipeline)
+        if pipeline["metadata"].get("annotations", {}).get(PAUSE) == "true":
+            paused = Condition("Paused", True, "Annotation", f"the annotation {PAUSE} is true: nothing is changed")
+            await self._speaker.write(pipeline, report_halted(pipeline, "Paused", paused, _now()))
+            return None
+        try:
+            context = self._context(pipeline)
+        except InvalidSpec as error:
+            text = "; ".join(map(str, error.problems))
+            return await self._halt(key, pipeline, "Invalid", Condition("Degraded", True, "InvalidSpec", text))
+        if other := rival(self._cache, key, pipeline):
+            prefix = context.pipeline.topic_prefix
+            text = f"{other} is older and has the topics {prefix}.* at this broker; set another broker.topicPrefix"
+            return await self._halt(key, pipeline, "Degraded", Condition("Degraded", True, "TopicConflict", text))
+        return await self._make(key, pipeline, context)
+
+    def keys_in_conflict(self) -> list[Key]:
+        """Pipelines that wait for another one to go."""
+        return [k for k, p in self._cache.pipelines() if find(p, "Degraded").get("reason") == "TopicConflict"]
+
+    def close(self) -> None:
+        """Stop all errands."""
+        for memory in self._memories.values():
+            memory.close()
+
+    def _context(self, pipeline: Object) -> Context:
+        """Read the resource again, though the API server has checked it: an older CRD may have let it past."""
+        loaded = load_object({key: value for key, value in pipeline.items() if key != "status"}, "spec")
+        return Context(
+            pipeline=loaded,
+            plan=plan(loaded),
+            uid=pipeline["metadata"]["uid"],
+            settings=self._settings,
+            capabilities=self.capabilities,
+        )
+
+    async def _make(self, key: Key, pipeline: Object, context: Context) -> float | None:
+        pipeline = await self._ensure_finalizer(key, pipeline)
+        memory, before = self._memories[key], pipeline.get("status") or {}
+        missing, again = observe_secrets(context, self._kubernetes, memory)
+        broker = observe_broker(context, self._kubernetes, self._cache, key, memory, before)
+        job = decide_job(context, self._cache, key, memory, self._rest, before.get("job", {}))
+        context = replace(context, job=job.state, stopped=_stopped(context, job), hold_workloads=not broker.known)
+        applied = await self._apply(key, context, job)
+        found = self._findings(key, context, broker, job, (*missing, *self._own_faults(context, applied)))
+        await self._speaker.tell(pipeline, context, applied, found, _now())
+        await self._speaker.write(pipeline, report(context, pipeline, found, _now()))
+        if applied.errors:
+            raise next((e for e in applied.errors if isinstance(e, RetryableError)), applied.errors[0])
+        waits = [seconds for seconds in (again, job.again) if seconds is not None]
+        return min(waits, default=None)
+
+    async def _apply(self, key: Key, context: Context, job: JobDecision) -> Applied:
+        """Write what differs, remove what is no more; what the job's decision freezes stays as it is."""
+        applied = Applied()
+        everything = build(replace(context, hold_workloads=False))
+        wanted = build(context) if context.hold_workloads else everything
+        wanted = [thing for thing in wanted if (thing["kind"], thing["metadata"]["name"]) not in job.frozen]
+        wanted += build_topics(context)
+        await apply_children(self._kubernetes, self._cache, key, context.uid, wanted, applied)
+        kept = {(thing["kind"], thing["metadata"]["name"]) for thing in everything} | job.frozen
+        await remove_orphans(self._kubernetes, self._cache, key, context.uid, kept, applied)
+        return applied
+
+    def _findings(
+        self, key: Key, context: Context, broker: BrokerState, job: JobDecision, faults: tuple[Fault, ...]
+    ) -> Findings:
+        pods = self._cache.pods(key)
+
+        def state(process: Process) -> ComponentState:
+            live = self._cache.child(key, "Deployment", child_name(context.name, process.name))
+            desired = 0 if process.name in context.stopped else process.replicas
+            return deployment_state(process.name, desired, live, pods)
+
+        found = [(process, state(process)) for process in processes(context)]
+        return Findings(found, broker, job, faults, held=context.hold_workloads)
+
+    def _own_faults(self, context: Context, applied: Applied) -> list[Fault]:
+        found = []
+        for error in applied.errors:
+            missing = isinstance(error, KindMissing) and context.uses_flink_operator
+            reason = "FlinkOperatorMissing" if missing else "ApplyFailed"
+            found.append(Fault(reason, str(error)))
+        if self.outdated:
+            fields = ", ".join(self.outdated[:5])
+            text = f"the cluster's CRD is of an older version and drops {fields}; apply the one of this release"
+            found.append(Fault("OutdatedCRD", text))
+        return found
+
+    async def _halt(self, key: Key, pipeline: Object, phase: str, condition: Condition) -> float | None:
+        await self._events.post(pipeline, condition.reason, condition.message, warning=True)
+        await self._speaker.write(pipeline, report_halted(pipeline, phase, condition, _now()))
+        return None
+
+    async def _ensure_finalizer(self, key: Key, pipeline: Object) -> Object:
+        metadata = pipeline["metadata"]
+        finalizers = metadata.get("finalizers", [])
+        if FINALIZER in finalizers:
+            return pipeline
+        patch = {"metadata": {"finalizers": [*finalizers, FINALIZER], "resourceVersion": metadata["resourceVersion"]}}
+        answer = await self._kubernetes.merge(PIPELINE_KIND, *key, patch)
+        self._cache.put(answer)
+        return self._cache.pipeline(key) or answer
+
+    async def _delete(self, key: Key, pipeline: Object) -> float | None:
+        metadata = pipeline["metadata"]
+        if FINALIZER not in metadata.get("finalizers", []):
+            return None
+        forced = metadata.get("annotations", {}).get(FORCE_DELETE) == "true"
+        if forced:
+            text = f"the annotation {FORCE_DELETE} is true: nothing is waited for"
+            await self._events.post(pipeline, "DeletionForced", text, warning=True, once="deletion")
+        elif not await self._deletion(key, pipeline).step():
+            deleting = Condition("Ready", False, "Deleting", "the parts are stopped in order; see the events")
+            await self._speaker.write(pipeline, report_halted(pipeline, "Deleting", deleting, _now()))
+            return 1.0
+        left = [name for name in metadata["finalizers"] if name != FINALIZER]
+        patch = {"metadata": {"finalizers": left, "resourceVersion": metadata["resourceVersion"]}}
+        with contextlib.suppress(KindMissing):  # 404: gone already
+            await self._kubernetes.merge(PIPELINE_KIND, *key, patch)
+        return None
+
+    def _deletion(self, key: Key, pipeline: Object) -> Deletion:
+        try:
+            context: Context | None = self._context(pipeline)
+        except InvalidSpec:
+            context = None
+        return Deletion(
+            self._kubernetes, self._cache, self._events, self._rest, key, pipeline, context, self._memories[key]
+        )
+
+    def _forget(self, key: Key) -> None:
+        if memory := self._memories.pop(key, None):
+            memory.close()
+        self._cache.forget(key)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _stopped(context: Context, job: JobDecision) -> frozenset[str]:
+    """Processes without replicas: of a suspended pipeline ingestion at once, the others when the job has stopped."""
+    if not context.plan.suspended:
+        return frozenset()
+    last = job.health.stopped
+    return frozenset(p.name for p in processes(context) if last or p.component is Component.INGESTION)

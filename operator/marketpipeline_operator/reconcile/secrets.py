@@ -1,0 +1,46 @@
+"""Secrets that the Pods refer to: that they are there and have the key; a value is never looked at."""
+
+from __future__ import annotations
+
+from marketpipeline.errors import RetryableError
+
+from marketpipeline_operator.builders import Context
+from marketpipeline_operator.builders.metadata import digest
+from marketpipeline_operator.cluster.client import Kubernetes
+from marketpipeline_operator.reconcile.broker import reread_secret
+from marketpipeline_operator.reconcile.memory import Memory
+from marketpipeline_operator.status.components import Fault
+
+__all__ = ["observe_secrets"]
+
+_AGAIN_SECONDS = 5.0
+
+
+def observe_secrets(context: Context, kubernetes: Kubernetes, memory: Memory) -> tuple[tuple[Fault, ...], float | None]:
+    """What is known to be missing, and when to look again if anything is. Does not wait."""
+    wanted = sorted(_references(context))
+    if not wanted:
+        return (), None
+    mark = digest(wanted)
+
+    async def work() -> tuple[str, ...]:
+        found = []
+        for name, key in wanted:
+            try:
+                await reread_secret(kubernetes, context.namespace, name, key)
+            except RetryableError as error:
+                found.append(str(error))
+        return tuple(found)
+
+    known = memory.secrets.result(mark)
+    memory.secrets.ask(mark, work, max_age=_AGAIN_SECONDS if known else context.settings.reconcile.interval)
+    missing = memory.secrets.result(mark) or ()
+    return tuple(Fault("SecretMissing", text) for text in missing), _AGAIN_SECONDS if missing else None
+
+
+def _references(context: Context) -> set[tuple[str, str]]:
+    plan = context.plan
+    found = [secret for workload in plan.workloads for secret in workload.secrets]
+    found += [secret for scheduled in plan.scheduled_jobs for secret in scheduled.secrets]
+    found += plan.stream_job.secrets if plan.stream_job else ()
+    return {(secret.secret, secret.key) for secret in found}

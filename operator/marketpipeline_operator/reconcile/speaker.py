@@ -1,0 +1,68 @@
+"""Saying what a pass did: the status, written when it says something new, and events for what happened."""
+
+from __future__ import annotations
+
+from marketpipeline_operator.builders import Context
+from marketpipeline_operator.cluster.cache import Cache
+from marketpipeline_operator.cluster.client import Kubernetes
+from marketpipeline_operator.cluster.events import Events
+from marketpipeline_operator.names import Object
+from marketpipeline_operator.reconcile.children import Applied
+from marketpipeline_operator.status.conditions import find
+from marketpipeline_operator.status.report import Findings
+
+__all__ = ["Speaker"]
+
+_TOLD = ("Ready", "Degraded", "Paused")
+
+
+class Speaker:
+    """Writes statuses and posts events."""
+
+    def __init__(self, kubernetes: Kubernetes, cache: Cache, events: Events) -> None:
+        self._kubernetes = kubernetes
+        self._cache = cache
+        self._events = events
+
+    async def write(self, pipeline: Object, status: Object) -> None:
+        """Write the status when it says something new, and an event for each condition that turned."""
+        if status == (pipeline.get("status") or {}):
+            return
+        metadata = {key: pipeline["metadata"][key] for key in ("name", "namespace", "uid")}
+        thing = {"apiVersion": pipeline["apiVersion"], "kind": pipeline["kind"], "metadata": metadata, "status": status}
+        answer = await self._kubernetes.apply(thing, force=True, subresource="status")
+        self._cache.put(answer)
+        for condition in status["conditions"]:
+            if condition["type"] in _TOLD and _is_news(condition, find(pipeline, condition["type"])):
+                text = f"{condition['type']} is {condition['status']}: {condition['message'] or condition['reason']}"
+                bad = condition["type"] == "Degraded" and condition["status"] == "True"
+                once = condition["lastTransitionTime"]
+                await self._events.post(pipeline, condition["reason"], text, warning=bad, once=once)
+
+    async def tell(self, pipeline: Object, context: Context, applied: Applied, found: Findings, now: str) -> None:
+        """Events for what was written, here and at the broker."""
+        broker = found.broker
+        done = {
+            "Created": ("created", applied.created),
+            "Updated": ("updated", applied.updated),
+            "Removed": ("removed", applied.removed),
+            "TopicsCreated": ("created topics", broker.created),
+            "TopicsChanged": ("changed topics", broker.changed),
+        }
+        for reason, (words, things) in done.items():
+            if things:
+                await self._events.post(pipeline, reason, f"{words} {', '.join(things)}")
+        if applied.restored:
+            await self._events.post(pipeline, "Restored", f"put back {', '.join(applied.restored)}", once=now)
+        if broker.rules and broker.rules != (pipeline.get("status") or {}).get("topics", {}).get("rules"):
+            text = f"wrote the thresholds of {len(context.plan.rules)} symbols to the rules topic"
+            await self._events.post(pipeline, "ThresholdsWritten", text)
+        for reason, message in found.job.events:
+            await self._events.post(pipeline, reason, message)
+
+
+def _is_news(condition: Object, before: Object) -> bool:
+    """Whether it turned; the first `Degraded is False` of a new pipeline is none."""
+    turned = (condition["status"], condition["reason"]) != (before.get("status"), before.get("reason"))
+    quiet = condition["type"] != "Ready" and condition["status"] == "False" and before.get("status") != "True"
+    return turned and not quiet

@@ -1,0 +1,129 @@
+"""The operator's settings: one tree, loaded once in `main`, from a JSON file and the environment."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from marketpipeline import __version__
+from marketpipeline.plan import Component
+from marketpipeline.settings import Settings, SettingsModel
+from pydantic import Field
+
+__all__ = [
+    "DeletionSettings",
+    "FlinkSettings",
+    "ImageSettings",
+    "LeaseSettings",
+    "MonitoringSettings",
+    "OperatorSettings",
+    "ReconcileSettings",
+]
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class ImageSettings(SettingsModel):
+    """Which images the Pods run. An image is `registry/component:tag`."""
+
+    registry: str = Field(default="marketpipeline", description="First part of every image's name, with any path.")
+    tag: str = Field(default=__version__, description="Tag of every image; the operator's own version by default.")
+    overrides: dict[str, str] = Field(
+        default_factory=dict, description="Whole image names by component, e.g. one pinned by digest."
+    )
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
+        default="IfNotPresent", description="When the kubelet pulls."
+    )
+    pull_secrets: list[str] = Field(
+        default_factory=list, description="Names of image pull Secrets in the namespaces of the pipelines."
+    )
+
+    def of(self, component: Component) -> str:
+        """The image of a component."""
+        return self.overrides.get(component.value, f"{self.registry}/{component.value}:{self.tag}")
+
+
+class ReconcileSettings(SettingsModel):
+    """How work on pipelines is spread over time. All times in seconds."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(default=8, description="Pipelines worked on at a time.")
+    interval: Seconds = Field(
+        default=120, description="Time after which a pipeline is looked at though nothing happened, give or take 20 %."
+    )
+    resync: Seconds = Field(
+        default=600, description="Time between two full listings of the children, against a missed event."
+    )
+    least_gap: Annotated[float, Field(ge=0)] = Field(
+        default=0.1, description="Least time between two passes over one pipeline; events within it are one."
+    )
+    backoff_initial: Seconds = Field(default=0.5, description="First wait after an error that may pass.")
+    backoff_max: Seconds = Field(default=60, description="Longest wait after an error that may pass.")
+    stalled_after: Seconds = Field(
+        default=120, description="Age of work that nobody has begun or ended, at which the liveness probe fails."
+    )
+    request_timeout: Seconds = Field(default=30, description="Longest time for one request to the API server.")
+
+
+class DeletionSettings(SettingsModel):
+    """How long the steps of a deletion may take, each counted from the deletion's begin. Seconds."""
+
+    ingestion: Seconds = Field(default=45, description="For ingestion to send what it holds and end.")
+    job: Seconds = Field(default=105, description="For the stream job to end with a savepoint.")
+    sinks: Seconds = Field(default=150, description="For the sinks to store what they hold and end.")
+    topics: Seconds = Field(default=180, description="For the topics to be removed, with deletionPolicy Delete.")
+
+
+class LeaseSettings(SettingsModel):
+    """The Lease by which one operator works and any other waits. Seconds."""
+
+    name: str = Field(default="marketpipeline-operator", description="Name of the Lease.")
+    namespace: str = Field(default="marketpipeline-system", description="Namespace of the Lease: the operator's own.")
+    duration: Seconds = Field(default=15, description="Silence of the holder after which another takes over.")
+    renew: Seconds = Field(default=5, description="Time between two renewals.")
+
+
+class FlinkSettings(SettingsModel):
+    """The stream job's surroundings."""
+
+    version: str = Field(default="v2_2", description="flinkVersion of a FlinkDeployment.")
+    service_account: str = Field(
+        default="flink", description="ServiceAccount of a FlinkDeployment, as Flink's operator installs it."
+    )
+    python_jar: str = Field(
+        default="local:///opt/flink/opt/flink-python-2.2.1.jar", description="The jar of Flink's Python driver."
+    )
+    rest_url: str = Field(
+        default="http://{service}.{namespace}.svc:{port}",
+        description="How the operator reaches a JobManager's REST port.",
+    )
+    savepoint_timeout: Seconds = Field(
+        default=120, description="Time for a savepoint, in seconds; after it the job goes on from its last checkpoint."
+    )
+
+
+class MonitoringSettings(SettingsModel):
+    """What is made for Prometheus' operator, where the cluster has it."""
+
+    enabled: bool = Field(default=True, description="Whether to make a ServiceMonitor and a PrometheusRule.")
+    interval: str = Field(default="15s", description="Time between two scrapes.")
+    labels: dict[str, str] = Field(
+        default_factory=dict, description="Labels by which Prometheus selects them, e.g. release: prometheus."
+    )
+    runbooks: str = Field(
+        default="https://github.com/marketpipeline/marketpipeline/blob/main/docs/runbooks",
+        description="First part of a runbook's URL.",
+    )
+
+
+class OperatorSettings(Settings):
+    """The whole tree."""
+
+    pipeline: str = Field(default="operator", description="Name in logs and metrics.")
+    namespaces: list[str] = Field(
+        default_factory=list, description="Namespaces to serve; none means the whole cluster."
+    )
+    images: ImageSettings = ImageSettings()
+    reconcile: ReconcileSettings = ReconcileSettings()
+    deletion: DeletionSettings = DeletionSettings()
+    lease: LeaseSettings = LeaseSettings()
+    flink: FlinkSettings = FlinkSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()

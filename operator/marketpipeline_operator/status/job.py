@@ -1,0 +1,45 @@
+"""How the stream job is: from a FlinkDeployment's status, or from the JobManager's answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from marketpipeline_operator.names import Object
+from marketpipeline_operator.status.components import Fault
+
+__all__ = ["JobHealth", "flink_deployment_health"]
+
+_FAILED = frozenset({"FAILED", "FAILING", "ROLLED_BACK"})
+
+
+@dataclass(frozen=True)
+class JobHealth:
+    """Whether the job does its work; `state` is Flink's word, `stopped` that nothing of it runs any more."""
+
+    ready: bool
+    state: str
+    stopped: bool = False
+    reason: str = "Progressing"
+    message: str = ""
+    fault: Fault | None = None
+
+
+def flink_deployment_health(live: Object | None) -> JobHealth:
+    """Read what Flink's operator reports: `lifecycleState`, `jobStatus.state`, `error`, `observedGeneration`."""
+    if live is None:
+        return JobHealth(False, "CREATED", reason="Creating", message="the FlinkDeployment is not there yet")
+    status = live.get("status") or {}
+    lifecycle = status.get("lifecycleState") or "CREATED"
+    state = (status.get("jobStatus") or {}).get("state") or lifecycle
+    current = status.get("observedGeneration", 0) >= live["metadata"].get("generation", 0)
+    error = status.get("error")
+    if error or lifecycle in _FAILED or state in _FAILED:
+        text = f"stream-job: {error or f'{lifecycle}, job {state}'}"
+        return JobHealth(False, state, reason="JobFailed", message=text, fault=Fault("JobFailed", text))
+    if lifecycle == "SUSPENDED" or (live["spec"]["job"]["state"] == "suspended" and state in ("FINISHED", "SUSPENDED")):
+        return JobHealth(False, "SUSPENDED", stopped=True, reason="Suspended", message="stopped with a savepoint")
+    if not status:
+        return JobHealth(False, state, reason="Waiting", message="Flink's operator has not taken it up yet")
+    if state == "RUNNING" and lifecycle in ("STABLE", "DEPLOYED") and current:
+        return JobHealth(True, state, reason="Running")
+    return JobHealth(False, state, reason="Progressing", message=f"{lifecycle}, job {state}")
