@@ -69,9 +69,11 @@ class Connection:
 
     def put(self, frame: Frame) -> None:
         """Add a message of a stream to what is sent next."""
-        message = frame.message if self.session.combined else frame.payload
-        if self.microseconds:
-            message = self._protocol.in_microseconds(message)
+        message = frame.message
+        if frame.event_time and frame.microseconds is not self.microseconds:
+            message = self._protocol.in_other_unit(frame)
+        if not self.session.combined:
+            message = message[frame.start : len(message) - (len(frame.message) - frame.end)]
         out = self._out
         out.append(header(len(message)))
         out.append(message)

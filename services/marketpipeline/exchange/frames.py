@@ -26,14 +26,24 @@ class Frame:
 
     `due` is in nanoseconds on the source's own clock (a capture's receive time). `message` is the whole text
     as a combined connection gets it; its payload, which a bare connection gets, is `message[start:end]`.
-    `event_time` is the exchange's, in microseconds, 0 where the message has none. A SNAPSHOT is no message of
+    `event_time` is the exchange's, in microseconds, 0 where the message has none; `microseconds` tells
+    whether the times in the message are in that unit, else they are in milliseconds. A SNAPSHOT is no message of
     a stream: it is the book that REST gave at that moment, and only the market sees it.
     """
 
-    __slots__ = ("due", "end", "event_time", "kind", "message", "start", "stream", "symbol")
+    __slots__ = ("due", "end", "event_time", "kind", "message", "microseconds", "start", "stream", "symbol")
 
     def __init__(
-        self, due: int, stream: str, symbol: str, kind: Kind, event_time: int, message: bytes, start: int, end: int
+        self,
+        due: int,
+        stream: str,
+        symbol: str,
+        kind: Kind,
+        event_time: int,
+        message: bytes,
+        start: int,
+        end: int,
+        microseconds: bool = False,
     ) -> None:
         self.due = due
         self.stream = stream
@@ -43,6 +53,7 @@ class Frame:
         self.message = message
         self.start = start
         self.end = end
+        self.microseconds = microseconds
 
     @property
     def payload(self) -> bytes:

@@ -127,8 +127,8 @@ class WireProtocol(Protocol):
 
     def session(self, options: ConnectionOptions, max_streams: int) -> Session: ...
 
-    def in_microseconds(self, message: bytes) -> bytes:
-        """The message with its times in microseconds."""
+    def in_other_unit(self, frame: Frame) -> bytes:
+        """The frame's message with its times in microseconds instead of milliseconds, or the other way round."""
         ...
 
     def shutdown_notice(self, now: int) -> Frame:

@@ -26,15 +26,15 @@ class Mood:
     """What scenarios may change. Rates per second, sizes in quote units, distances in basis points."""
 
     limit_rate: float = 30.0
-    order_life: float = 5.0
+    order_life: float = 4.0
     taker_rate: float = 2.0
-    informed_rate: float = 2.0
+    informed_rate: float = 4.0
     order_size: float = 2_500.0
     taker_size: float = 350.0
     volatility: float = 0.6
     """Of the fair price, in basis points per square root of a second."""
-    gap: float = 0.0
-    """Distance from the fair price within which nobody puts a limit order."""
+    gap: float = 0.15
+    """Distance within which nobody puts a limit order, from the fair price and half way to the other side."""
     weight: dict[int, float] = field(default_factory=lambda: {BUY: 1.0, SELL: 1.0})
     """How much larger than usual the limit orders of each side are."""
 
@@ -124,8 +124,12 @@ class Flow:
         mood = self.mood
         spread = self.FAR_SPREAD if self._rng.random() < 0.25 else self.LEVEL_SPREAD
         distance = mood.gap + self._rng.expovariate(1 / spread)
-        tick = round(self.fair * (1 - sign * distance * BPS))
-        lots = self.instrument.lots(self._size(mood.order_size * mood.weight[sign], 0.5), self.fair)
+        anchor = self.fair
+        against = self.book.sides[-sign].best
+        if against is not None and (self.fair - against) * sign > -self.mood.gap * BPS * self.fair:
+            anchor = against * (1 - sign * self.mood.gap * BPS)
+        tick = round(anchor * (1 - sign * distance * BPS))
+        lots = self.instrument.lots(self._size(mood.order_size * mood.weight[sign], 0.4), self.fair)
         self.book.rest(sign, max(1, tick), lots)
 
     def _cancel(self, sign: int, count: int) -> None:

@@ -66,9 +66,9 @@ class BinanceProtocol:
         """See `WireProtocol.session`."""
         return BinanceSession(options, max_streams)
 
-    def in_microseconds(self, message: bytes) -> bytes:
-        """See `WireProtocol.in_microseconds`."""
-        return wire.in_microseconds(message)
+    def in_other_unit(self, frame: Frame) -> bytes:
+        """See `WireProtocol.in_other_unit`."""
+        return wire.in_other_unit(frame)
 
     def shutdown_notice(self, now: int) -> Frame:
         """See `WireProtocol.shutdown_notice`."""

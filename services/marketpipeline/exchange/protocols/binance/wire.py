@@ -13,13 +13,13 @@ from marketpipeline.exchange.derived import Derivation
 from marketpipeline.exchange.events import AggTrade, BookDiff, BookSnapshot, Event, Quote, Trade
 from marketpipeline.exchange.frames import Frame, Kind
 
-__all__ = ["decode", "derive", "diff_symbol", "in_microseconds", "read", "read_rest"]
+__all__ = ["decode", "derive", "diff_symbol", "in_other_unit", "read", "read_rest"]
 
 Texts = list[tuple[str, str]]
 
 
 class TradeMessage(msgspec.Struct, gc=False):
-    """`<symbol>@trade`. Times are in milliseconds in all of these."""
+    """`<symbol>@trade`. Times are in milliseconds or, where the client asked for it, microseconds in all of these."""
 
     E: int
     s: str
@@ -111,6 +111,7 @@ _WRAPPER = b'{"stream":"'
 _DATA = b'","data":'
 _DIFF_STREAM = re.compile(r"([^@]+)@depth(@\d+ms)?")
 _PARTIAL_STREAM = re.compile(r"([^@]+)@depth\d+(@\d+ms)?")
+_IN_MICROSECONDS = 10**14
 _EXPECTED = 'must be a combined stream\'s {"stream":…,"data":…}, a bare event, or a REST depth snapshot'
 
 
@@ -133,16 +134,16 @@ def _frame(due: int, stream: str, message: bytes, start: int, end: int) -> Frame
     _, _, feed = stream.partition("@")
     if feed == "trade":
         trade = _trade.decode(payload)
-        return Frame(due, stream, trade.s, Kind.TRADE, trade.E * 1000, message, start, end)
+        return _timed(due, stream, trade.s, Kind.TRADE, trade.E, message, start, end)
     if feed == "bookTicker":
         quote = _quote.decode(payload)
         return Frame(due, stream, quote.s, Kind.QUOTE, 0, message, start, end)
     if _DIFF_STREAM.fullmatch(stream):
         diff = _diff.decode(payload)
-        return Frame(due, stream, diff.s, Kind.DIFF, diff.E * 1000, message, start, end)
+        return _timed(due, stream, diff.s, Kind.DIFF, diff.E, message, start, end)
     if feed == "aggTrade":
         agg = _agg_trade.decode(payload)
-        return Frame(due, stream, agg.s, Kind.AGG_TRADE, agg.E * 1000, message, start, end)
+        return _timed(due, stream, agg.s, Kind.AGG_TRADE, agg.E, message, start, end)
     if _PARTIAL_STREAM.fullmatch(stream):
         _snapshot.decode(payload)
         symbol = stream.partition("@")[0].upper()
@@ -151,7 +152,16 @@ def _frame(due: int, stream: str, message: bytes, start: int, end: int) -> Frame
         msgspec.json.decode(payload)
         return None
     other = _other.decode(payload)
-    return Frame(due, stream, other.s, Kind.OTHER, other.E * 1000, message, start, end)
+    return _timed(due, stream, other.s, Kind.OTHER, other.E, message, start, end)
+
+
+def _timed(due: int, stream: str, symbol: str, kind: Kind, time: int, message: bytes, start: int, end: int) -> Frame:
+    return Frame(due, stream, symbol, kind, _time(time), message, start, end, time >= _IN_MICROSECONDS)
+
+
+def _time(time: int) -> int:
+    """A time of the wire in microseconds, whichever of its two units it is in."""
+    return time if time >= _IN_MICROSECONDS else time * 1000
 
 
 def _read_bare(due: int, message: bytes) -> Frame | None:
@@ -208,16 +218,16 @@ def decode(frame: Frame) -> Event:
     payload = frame.payload
     if frame.kind is Kind.TRADE:
         trade = _trade.decode(payload)
-        return Trade(trade.t, trade.p, trade.q, trade.T * 1000, trade.E * 1000, trade.m)
+        return Trade(trade.t, trade.p, trade.q, _time(trade.T), _time(trade.E), trade.m)
     if frame.kind is Kind.DIFF:
         diff = _diff.decode(payload)
-        return BookDiff(diff.U, diff.u, diff.E * 1000, diff.b, diff.a)
+        return BookDiff(diff.U, diff.u, _time(diff.E), diff.b, diff.a)
     if frame.kind is Kind.QUOTE:
         quote = _quote.decode(payload)
         return Quote(quote.u, quote.b, quote.B, quote.a, quote.A)
     if frame.kind is Kind.AGG_TRADE:
         agg = _agg_trade.decode(payload)
-        return AggTrade(agg.a, agg.p, agg.q, agg.f, agg.last, agg.T * 1000, agg.E * 1000, agg.m)
+        return AggTrade(agg.a, agg.p, agg.q, agg.f, agg.last, _time(agg.T), _time(agg.E), agg.m)
     if frame.kind is Kind.SNAPSHOT:
         snapshot = _snapshot.decode(payload)
         return BookSnapshot(snapshot.lastUpdateId, snapshot.bids, snapshot.asks)
@@ -247,9 +257,27 @@ def derive(stream: str) -> Derivation | None:
     return Derivation("statistics", symbol, 1_000_000) if feed == "ticker" else None
 
 
-_TIME = re.compile(rb'("(?:E|T|t|O|C)":)(\d{13})(?=[,}])')
+_MILLISECONDS = re.compile(rb'("(?:E|T|t|O|C)":)(\d{13})(?=[,}])')
+_MICROSECONDS = re.compile(rb'("(?:E|T|t|O|C)":)(\d{13})\d{3}(?=[,}])')
+_CANDLE_END = re.compile(rb'("T":\d{10}999)000')
 
 
-def in_microseconds(message: bytes) -> bytes:
-    """See `WireProtocol.in_microseconds`. A time is a 13-digit number under one of the names that hold times."""
-    return _TIME.sub(rb"\g<1>\g<2>000", message)
+def in_other_unit(frame: Frame) -> bytes:
+    """See `WireProtocol.in_other_unit`.
+
+    A time is a number of 13 or 16 digits under one of the names that hold times. The messages that come by the
+    thousand have theirs where they are found without a search through the whole message.
+    """
+    message = frame.message
+    if frame.microseconds:
+        return _MICROSECONDS.sub(rb"\g<1>\g<2>", message)
+    if frame.kind not in _SIMPLE:
+        return _CANDLE_END.sub(rb"\g<1>999", _MILLISECONDS.sub(rb"\g<1>\g<2>000", message))
+    cut = message.index(b'"E":', frame.start) + 17
+    if frame.kind is Kind.DIFF:
+        return b"".join((message[:cut], b"000", message[cut:]))
+    second = message.index(b'"T":', cut) + 17
+    return b"".join((message[:cut], b"000", message[cut:second], b"000", message[second:]))
+
+
+_SIMPLE = (Kind.DIFF, Kind.TRADE, Kind.AGG_TRADE)
