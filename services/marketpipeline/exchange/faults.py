@@ -205,7 +205,8 @@ class Faults:
 
     def __init__(self, planned: Sequence[Planned], scene: Scene) -> None:
         for one in planned:
-            build(FAULTS[one.name], one.parameters, one.name)
+            fault = build(FAULTS[one.name], one.parameters, one.name)
+            scene.symbol(getattr(fault, "symbol", ""))
         self._schedule = Schedule(planned)
         self._scene = scene
         self._acting: list[Interference] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -62,7 +62,8 @@ def build(kind: type[T], parameters: Mapping[str, Any], field: str) -> T:
         try:
             msgspec.convert(value, fields[key].type, strict=False)
         except msgspec.ValidationError as error:
-            expected = str(error).replace("Expected", "must be")
+            choices = get_args(fields[key].type) if get_origin(fields[key].type) is Literal else ()
+            expected = f"must be one of {', '.join(choices)}" if choices else str(error).replace("Expected", "must be")
             raise InvalidInput(field, [Problem(f"{field}.{key}", value, expected)]) from error
     return msgspec.convert(dict(parameters), kind, strict=False)
 

@@ -99,6 +99,10 @@ class Server:
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, WRITE_BUFFER)
 
+        def write(data: bytes) -> None:
+            if not transport.is_closing():
+                transport.write(data)
+
         async def drained() -> None:
             with contextlib.suppress(ConnectionError):
                 await drain()
@@ -108,7 +112,7 @@ class Server:
         client = Client(connection, ws, transport)
         self.clients[connection.number] = client
         self.opened += 1
-        self.hub.add(connection, Sink(transport.write, drained), options.streams)
+        self.hub.add(connection, Sink(write, drained), options.streams)
         keeper = asyncio.create_task(self._keep(client))
         try:
             await self._receive(client)

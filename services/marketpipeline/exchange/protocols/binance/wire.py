@@ -112,7 +112,10 @@ _DATA = b'","data":'
 _DIFF_STREAM = re.compile(r"([^@]+)@depth(@\d+ms)?")
 _PARTIAL_STREAM = re.compile(r"([^@]+)@depth\d+(@\d+ms)?")
 _IN_MICROSECONDS = 10**14
-_EXPECTED = 'must be a combined stream\'s {"stream":…,"data":…}, a bare event, or a REST depth snapshot'
+_EXPECTED = (
+    "must be a message of Binance spot, the captures of other exchanges cannot be replayed: "
+    'a combined stream\'s {"stream":…,"data":…}, a bare event, or a REST depth snapshot'
+)
 
 
 def read(due: int, message: bytes) -> Frame | None:
@@ -120,10 +123,12 @@ def read(due: int, message: bytes) -> Frame | None:
     try:
         if not message.startswith(_WRAPPER):
             return _read_bare(due, message)
-        end_of_name = message.index(_DATA, len(_WRAPPER))
+        end_of_name = message.find(_DATA, len(_WRAPPER))
+        if end_of_name < 0 or not message.endswith(b"}"):
+            raise ValueError("the wrapper is cut off")
         stream = message[len(_WRAPPER) : end_of_name].decode()
         start = end_of_name + len(_DATA)
-        end = message.rindex(b"}")
+        end = len(message) - 1
         return _frame(due, stream, message, start, end)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
         raise ValueError(f"{_EXPECTED}: {error}") from error
