@@ -56,7 +56,7 @@ SUITES = (
     Suite("types", (tool("mypy"),), 600),
     Suite("imports", (("env", "PYTHONPATH=flink-jobs", *tool("lint-imports", "--no-cache", "--no-logo")),), 120),
     Suite("generated", (tool("python", "scripts/generate.py", "--check"),), 120),
-    pytest(SERVICES, "repository", 300, "tests/repository", "tests/scripts"),
+    pytest(SERVICES, "repository", 300, "tests/repository", "tests/scripts", "tests/images"),
     pytest(SERVICES, "services", 900, "tests/services"),
     pytest(SERVICES, "operator", 600, "tests/operator"),
     pytest(FLINK, "flink_jobs", 900, "tests/flink_jobs"),
