@@ -63,7 +63,7 @@ class Broker:
             return ()
         shutil.rmtree(self.folder / "data", ignore_errors=True)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = ("kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", self._config)
+        tool = ("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", self._config)
         return self._java(128, *tool), Command(("touch", str(formatted)))
 
     def command(self) -> Command:
