@@ -1,6 +1,6 @@
 """One fetching of missed trades over REST, page by page, until the live stream continues them.
 
-It is over when a live record links up, or when a page that was asked for under the present subscription is not
+It is over when it has reached a live record, or when a page that was asked for under the present subscription is not
 full: the exchange had no more, and what came since is on the stream. What cannot be had is a gap.
 """
 
@@ -91,11 +91,11 @@ class Fill(Generic[R]):
         return self._newest_subscription == self._lane.subscription
 
     def _ask_page(self, left: int) -> None:
-        self._lane.dropped = False
         self._ask(self._next(), min(self._lane.page, left), self._take_page)
 
     def _ask(self, first: int | None, limit: int, take: Callable[[list[R], int, int], None]) -> None:
         subscription = self._lane.subscription
+        self._lane.dropped = self._lane.dropped and bool(self._lane.held)
         self._asked = True
 
         def done(page: list[R]) -> None:
@@ -112,18 +112,17 @@ class Fill(Generic[R]):
 
     def _take_page(self, page: list[R], subscription: int, limit: int) -> None:
         lane = self._lane
-        before = self._next()
+        before, held = self._next(), bool(lane.held)
         for record in page:
             self._take(record)
         lane.drain()
-        if self._over:
-            return
         if self._next() > before:
             self._retries = 0
-        if len(page) < limit:
-            if lane.held:
-                self._wait_or_lose()
-            elif not lane.dropped and subscription == lane.subscription:
+        if len(page) < limit and lane.held:
+            self._wait_or_lose()
+        if not lane.held and not lane.dropped:
+            caught_up = len(page) < limit and subscription == lane.subscription
+            if held or caught_up:
                 self._end()
         self.step()
 

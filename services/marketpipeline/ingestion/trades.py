@@ -40,7 +40,8 @@ class TradeLane(Lane, Generic[R]):
 
     `request(first_id, limit)` asks for a page of past ones, `first_id` None for the newest. At most `max_fill`
     are fetched after an interruption. At most `max_held` live ones are held back; one beyond that is dropped here
-    and fetched like any other that was missed. `last` is the newest record that the topic holds.
+    and fetched like any other that was missed. `last` is the newest record that the topic holds. `dropped` says
+    that what is held does not lead up to the present: some were dropped, or were held before an interruption.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class TradeLane(Lane, Generic[R]):
         """Fetch what was missed, if anything was had before."""
         super().resume()
         self.subscription += 1
+        self.dropped = self.dropped or bool(self.held)
         if self.next is not None:
             self._begin()
 

@@ -201,7 +201,7 @@ def test_microseconds_are_told_from_milliseconds(btc: Path) -> None:
         (b'{"result":["btcusdt@trade"],"id":3}', Acknowledged(3)),
         (b'{"result":null,"id":"other"}', None),
         (b'{"result":null,"id":null}', None),
-        (b'{"code":2,"msg":"Invalid request: unknown variant","id":4}', Refused(4, "2: Invalid request: unknown variant")),
+        (b'{"code":2,"msg":"Invalid request","id":4}', Refused(4, "2: Invalid request")),
         (b'{"error":{"code":3,"msg":"Invalid JSON"},"id":5}', Refused(5, "3: Invalid JSON")),
         (b'{"error":{"code":2,"msg":"Too many requests"}}', Refused(None, "2: Too many requests")),
         (b'{"e":"serverShutdown","E":1770123456789}', GoingDown("serverShutdown")),

@@ -1,0 +1,103 @@
+"""What the sans-IO tests share: an outlet and a desk that remember, and records made short."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from marketpipeline.ingestion.desk import Put
+from marketpipeline.records import FeedEvent, FeedEventKind, Record, Trade
+from marketpipeline.topics import TopicKind
+from marketpipeline.venues.dialect import BookChange, BookSnapshot, FrameError, RestRequest
+
+__all__ = ["SYMBOL", "Asked", "Outlet", "RecordingDesk", "change", "no_request", "snapshot", "trade"]
+
+SYMBOL = "exchange:BTCUSDT"
+
+
+class Outlet:
+    """Remembers every record, in order."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[TopicKind, Record]] = []
+
+    def lane(self, kind: TopicKind, symbol: str) -> Put:
+        def put(record: Record) -> None:
+            assert record.symbol == symbol
+            self.records.append((kind, record))
+
+        return put
+
+    def of(self, *kinds: TopicKind) -> list[Any]:
+        return [record for kind, record in self.records if kind in kinds]
+
+
+@dataclass
+class Asked:
+    request: RestRequest[Any]
+    done: Callable[[Any], None]
+    refused: Callable[[str], None]
+
+
+@dataclass
+class RecordingDesk:
+    """Remembers events, dead letters and requests; a test answers the requests."""
+
+    events: list[FeedEvent] = field(default_factory=list)
+    asked: deque[Asked] = field(default_factory=deque)
+    letters: list[tuple[bytes, str]] = field(default_factory=list)
+
+    def event(
+        self,
+        kind: FeedEventKind,
+        symbol: str,
+        feed: str,
+        *,
+        event_time: int | None = None,
+        first_id: int | None = None,
+        last_id: int | None = None,
+        detail: str = "",
+    ) -> None:
+        self.events.append(
+            FeedEvent(
+                symbol=symbol, id="", kind=kind, feed=feed, event_time=event_time, receive_time=0,
+                first_id=first_id, last_id=last_id, detail=detail,
+            )
+        )  # fmt: skip
+
+    def ask(self, request: RestRequest[Any], done: Callable[[Any], None], refused: Callable[[str], None]) -> None:
+        self.asked.append(Asked(request, done, refused))
+
+    def dead_letter(self, payload: bytes, error: FrameError, source: str) -> None:
+        self.letters.append((payload, str(error)))
+
+    def told(self) -> list[tuple[str, int | None, int | None]]:
+        """The events as (kind, first id, last id)."""
+        return [(event.kind, event.first_id, event.last_id) for event in self.events]
+
+
+def trade(number: int, *, filled: bool = False, time: int | None = None) -> Trade:
+    """Trade `number`, by default one a second."""
+    return Trade(
+        symbol=SYMBOL, event_time=None if filled else number * 1_000_000,
+        trade_time=number * 1_000_000 if time is None else time, receive_time=0,
+        trade_id=number, price=1.0, quantity=1.0, taker_side="buy", filled=filled,
+    )  # fmt: skip
+
+
+def change(first: int, last: int, *, bid: float = 10.0, ask: float = 11.0, time: int | None = None) -> BookChange:
+    """Updates `first` to `last`, which set the best bid's quantity to `last`."""
+    return BookChange(SYMBOL, last * 1000 if time is None else time, 0, first, last, [(bid, float(last))], [(ask, 1.0)])
+
+
+def snapshot(last: int) -> BookSnapshot:
+    """A whole book of one level a side."""
+    return BookSnapshot(last, [(10.0, float(last))], [(11.0, 1.0)], bids_whole=True, asks_whole=True)
+
+
+def no_request(*params: Any) -> RestRequest[Any]:
+    """A request whose parameters a test can read."""
+    names = ("first", "limit")
+    return RestRequest("/test", tuple(zip(names, map(str, params), strict=False)), 1, lambda body, time: None)

@@ -1,0 +1,330 @@
+"""Trades in order, each once, whatever is lost, late or double."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from marketpipeline.ingestion.fill import RETRIES
+from marketpipeline.ingestion.trades import TradeLane, trade_id
+from marketpipeline.records import Heartbeat, Trade
+from marketpipeline.topics import Feed
+
+from tests.services.ingestion.rig import SYMBOL, RecordingDesk, no_request, trade
+
+
+@dataclass
+class Bench:
+    """A lane, its desk, and what it put. `history` is what the exchange's REST would give."""
+
+    lane: TradeLane[Trade]
+    desk: RecordingDesk
+    put: list[Trade | Heartbeat]
+
+    def live(self, *numbers: int) -> None:
+        for number in numbers:
+            self.lane.accept(trade(number))
+
+    def answer(self, *numbers: int) -> None:
+        """Answer the oldest request with these trades."""
+        self.desk.asked.popleft().done([trade(number, filled=True) for number in numbers])
+
+    def params(self) -> dict[str, str]:
+        return dict(self.desk.asked[0].request.params)
+
+    @property
+    def ids(self) -> list[int]:
+        return [record.trade_id for record in self.put if isinstance(record, Trade)]
+
+    @property
+    def filled(self) -> list[int]:
+        return [record.trade_id for record in self.put if isinstance(record, Trade) and record.filled]
+
+    def beats(self) -> bool:
+        before = len(self.put)
+        self.lane.beat(Heartbeat(symbol=SYMBOL, event_time=1, receive_time=1))
+        return len(self.put) > before
+
+
+def bench(last: int | None = None, *, page: int = 5, max_fill: int = 100, max_held: int = 50) -> Bench:
+    desk = RecordingDesk()
+    put: list[Trade | Heartbeat] = []
+    lane: TradeLane[Trade] = TradeLane(
+        SYMBOL, Feed.TRADES, put.append, desk, trade_id, no_request, page=page, max_fill=max_fill, max_held=max_held,
+        last=None if last is None else trade(last),
+    )  # fmt: skip
+    return Bench(lane, desk, put)
+
+
+def test_without_a_past_it_begins_with_the_first() -> None:
+    b = bench()
+    b.lane.resume()
+    assert b.beats()
+    b.live(7, 8, 8, 7, 9)
+    assert b.ids == [7, 8, 9]
+    assert (b.lane.duplicates, b.lane.last_id, b.desk.asked) == (2, 9, b.desk.asked)
+    assert not b.desk.asked
+
+
+def test_after_a_restart_what_was_missed_comes_first_in_order_and_marked() -> None:
+    b = bench(last=10)
+    b.lane.resume()
+    assert b.lane.pending
+    assert not b.beats()
+    b.live(14, 15)
+    assert b.ids == []
+    assert b.params() == {"first": "11", "limit": "5"}
+    b.answer(11, 12, 13, 14)
+    assert b.ids == [11, 12, 13, 14, 15]
+    assert b.filled == [11, 12, 13], "14 came live too: that one tells more"
+    assert b.desk.told() == [("fill", 11, 13)]
+    assert not b.lane.pending
+    assert b.beats()
+
+
+def test_a_quiet_market_is_asked_too_and_then_complete() -> None:
+    b = bench(last=10)
+    b.lane.resume()
+    assert not b.beats()
+    b.answer()
+    assert b.beats()
+    assert b.desk.told() == []
+
+
+def test_a_live_trade_that_continues_ends_the_fill() -> None:
+    b = bench(last=10)
+    b.lane.resume()
+    b.live(11)
+    assert not b.lane.pending
+    b.answer(11)
+    b.live(12)
+    assert b.ids == [11, 12]
+    assert b.filled == []
+
+
+def test_pages_follow_each_other() -> None:
+    b = bench(last=0)
+    b.lane.resume()
+    b.live(13)
+    b.answer(1, 2, 3, 4, 5)
+    assert b.params() == {"first": "6", "limit": "5"}
+    b.answer(6, 7, 8, 9, 10)
+    b.live(14)
+    b.answer(11, 12)
+    assert b.ids == list(range(1, 15))
+    assert b.desk.told() == [("fill", 1, 12)]
+
+
+def test_a_hole_in_the_stream_is_filled_without_a_reconnect() -> None:
+    b = bench()
+    b.lane.resume()
+    b.live(1, 2, 5, 6)
+    assert b.ids == [1, 2]
+    b.answer(3, 4, 5, 6, 7)
+    assert b.ids == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_second_connection_that_is_ahead_waits_for_the_first() -> None:
+    b = bench()
+    b.lane.resume()
+    b.live(1, 3, 2, 4)
+    assert b.ids == [1, 2, 3, 4]
+    assert not b.lane.pending
+    b.answer(2, 3)
+    assert b.ids == [1, 2, 3, 4]
+    assert b.filled == []
+
+
+def test_what_was_asked_before_the_subscription_proves_nothing() -> None:
+    b = bench(last=10)
+    b.lane.resume()
+    b.lane.interrupt()
+    b.lane.resume()
+    b.answer(11)
+    assert b.lane.pending, "12 may have happened between the answer and the second subscription"
+    assert b.params()["first"] == "12"
+    b.answer()
+    assert not b.lane.pending
+
+
+def test_rest_that_lags_is_asked_again_then_the_hole_is_a_gap() -> None:
+    b = bench(last=10)
+    b.lane.resume()
+    b.live(13)
+    now = 0.0
+    for _ in range(RETRIES):
+        b.answer(11) if b.ids == [] else b.answer()
+        assert not b.desk.asked
+        b.lane.tick(now)
+        b.lane.tick(now + 1)
+        now += 1
+        assert len(b.desk.asked) == 1
+    b.answer()
+    assert b.ids == [11, 13]
+    assert b.desk.told() == [("gap", 12, 12), ("fill", 11, 11)]
+
+
+def test_rest_that_catches_up_leaves_no_gap() -> None:
+    b = bench(last=10)
+    b.lane.resume()
+    b.live(13)
+    b.answer(11)
+    b.lane.tick(1.0)
+    b.lane.tick(2.0)
+    b.answer(12, 13)
+    assert b.ids == [11, 12, 13]
+    assert b.desk.told() == [("fill", 11, 12)]
+
+
+def test_more_than_may_be_filled_is_a_gap_and_the_newest_are_fetched() -> None:
+    b = bench(last=0, max_fill=8)
+    b.lane.resume()
+    b.live(21)
+    b.answer(1, 2, 3, 4, 5)
+    assert b.params() == {"first": "18", "limit": "3"}
+    b.answer(18, 19, 20)
+    assert b.ids == [1, 2, 3, 4, 5, 18, 19, 20, 21]
+    assert b.desk.told() == [("gap", 6, 17), ("fill", 1, 20)]
+
+
+def test_in_a_quiet_market_the_newest_id_tells_how_much_is_too_much() -> None:
+    b = bench(last=0, max_fill=8)
+    b.lane.resume()
+    b.answer(1, 2, 3, 4, 5)
+    assert b.params() == {"first": "None", "limit": "1"}
+    b.answer(20)
+    assert b.params() == {"first": "18", "limit": "3"}
+    b.answer(18, 19, 20)
+    assert not b.lane.pending
+    assert b.desk.told() == [("gap", 6, 17), ("fill", 1, 20)]
+
+
+def test_nothing_may_be_filled() -> None:
+    b = bench(last=10, max_fill=0)
+    b.lane.resume()
+    assert b.params()["first"] == "None"
+    b.answer(15)
+    b.live(16)
+    assert b.ids == [16]
+    assert b.desk.told() == [("gap", 11, 15)]
+
+
+def test_ids_that_the_exchange_has_not_are_a_gap() -> None:
+    b = bench(last=10)
+    b.lane.resume()
+    b.answer(13, 14)
+    assert b.ids == [13, 14]
+    assert b.desk.told() == [("gap", 11, 12), ("fill", 13, 14)]
+
+
+def test_a_refusal_for_good_is_a_gap_up_to_the_next_live_one() -> None:
+    b = bench(last=10)
+    b.lane.resume()
+    b.desk.asked.popleft().refused("HTTP 400")
+    assert not b.lane.pending
+    b.live(15, 16)
+    assert b.ids == [15, 16]
+    assert b.desk.told() == [("gap", 11, 14)]
+    assert b.desk.events[0].detail == "HTTP 400"
+
+
+def test_a_refusal_with_live_ones_held_lets_them_go() -> None:
+    b = bench(last=10)
+    b.lane.resume()
+    b.live(13, 14, 17)
+    b.desk.asked.popleft().refused("HTTP 400")
+    assert b.ids == [13, 14, 17]
+    assert b.desk.told() == [("gap", 11, 12), ("gap", 15, 16)]
+
+
+def test_what_is_more_than_may_be_held_is_fetched() -> None:
+    b = bench(last=0, max_held=2)
+    b.lane.resume()
+    b.live(4, 5, 6, 7)
+    b.answer(1, 2, 3)
+    assert b.ids == [1, 2, 3, 4, 5]
+    assert not b.beats(), "6 and 7 were dropped"
+    b.answer(6, 7)
+    b.live(8)
+    assert b.ids == list(range(1, 9))
+    assert b.desk.told() == [("fill", 1, 7)]
+
+
+def test_ids_that_begin_again_are_told() -> None:
+    b = bench(last=1000)
+    b.lane.resume()
+    b.answer()
+    b.lane.accept(trade(5, time=2_000_000_000))
+    b.lane.accept(trade(6, time=2_001_000_000))
+    assert b.ids == [5, 6]
+    assert b.desk.told() == [("resync", 5, None)]
+
+
+def test_a_replay_of_what_the_topic_has_adds_nothing() -> None:
+    b = bench(last=1000)
+    b.lane.resume()
+    b.answer()
+    b.live(*range(990, 1001))
+    b.live(1001)
+    assert b.ids == [1001]
+    assert b.desk.told() == []
+
+
+steps = st.lists(
+    st.sampled_from(["trade", "trade", "trade", "lose", "disconnect", "connect", "answer", "lag", "tick"]), max_size=150
+)
+
+
+@settings(max_examples=300)
+@given(steps, st.integers(1, 7), st.integers(1, 6))
+def test_whatever_happens_every_trade_is_put_once_in_order(steps: list[str], page: int, max_held: int) -> None:
+    """A model of an exchange: trades happen, the stream is cut or loses one, REST answers late or is behind."""
+    b = bench(last=0, page=page, max_fill=10_000, max_held=max_held)
+    happened, now, lag, connected = 0, 0.0, 0, False
+
+    def answer() -> None:
+        asked = b.desk.asked.popleft()
+        params = dict(asked.request.params)
+        known = happened - lag
+        if params["first"] == "None":
+            asked.done([trade(known, filled=True)] if known else [])
+        else:
+            first = int(params["first"])
+            asked.done([trade(n, filled=True) for n in range(first, min(known, first + int(params["limit"]) - 1) + 1)])
+
+    for step in steps:
+        lag = 0
+        match step:
+            case "trade" | "lose":
+                happened += 1
+                if connected and step == "trade":
+                    b.live(happened)
+            case "disconnect" if connected:
+                connected = False
+                b.lane.interrupt()
+            case "connect" if not connected:
+                connected = True
+                b.lane.resume()
+            case "answer" | "lag" if b.desk.asked:
+                lag = min(1, happened) if step == "lag" else 0
+                answer()
+            case "tick":
+                now += 1.0
+                b.lane.tick(now)
+        assert b.ids == list(range(1, len(b.ids) + 1))
+        if connected and "lose" not in steps and "lag" not in steps and b.lane.complete:
+            assert len(b.ids) == happened, "a heartbeat would have lied"
+    lag = 0
+    if not connected:
+        b.lane.resume()
+    happened += 1
+    b.live(happened)
+    for _ in range(400):
+        if b.desk.asked:
+            answer()
+        now += 1.0
+        b.lane.tick(now)
+    assert b.ids == list(range(1, happened + 1))
+    assert not b.lane.pending
+    assert "gap" not in {event.kind for event in b.desk.events}
