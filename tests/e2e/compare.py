@@ -5,14 +5,22 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.e2e import oracle
-from tests.e2e.pipeline import Pipeline
 
-__all__ = ["check_alerts", "check_book", "check_candles", "check_trades", "microseconds"]
+__all__ = ["Queried", "check_alerts", "check_book", "check_candles", "check_trades", "microseconds"]
 
 Row = dict[str, Any]
+
+
+class Queried(Protocol):
+    """Whatever holds a pipeline's tables: a state folder, or a database on a cluster."""
+
+    def query(self, what: str, symbol: str, *options: str) -> list[Row]:
+        """The rows that `marketpipeline query` prints for these arguments."""
+
+
 TOLERANCE = Decimal("1e-9")
 
 
@@ -38,7 +46,7 @@ def near(value: Any, wanted: Decimal | None, what: str) -> None:
     )
 
 
-def check_trades(pipeline: Pipeline, symbol: str, capture: Path) -> None:
+def check_trades(pipeline: Queried, symbol: str, capture: Path) -> None:
     """Every trade once, and no other."""
     wanted = oracle.trades(capture)
     rows = sorted(pipeline.query("trades", symbol, "--limit", "1000000"), key=lambda row: row["trade_id"])
@@ -48,7 +56,7 @@ def check_trades(pipeline: Pipeline, symbol: str, capture: Path) -> None:
         assert found == (trade.price, trade.quantity, trade.time, "buy" if trade.buyer_is_taker else "sell"), row
 
 
-def check_candles(pipeline: Pipeline, symbol: str, capture: Path, minutes: int) -> list[Row]:
+def check_candles(pipeline: Queried, symbol: str, capture: Path, minutes: int) -> list[Row]:
     """Every candle, also the one that still forms: prices exactly, the rest to 1e-9. Returns the rows."""
     wanted = oracle.candles(oracle.trades(capture), minutes)
     rows = pipeline.query("candles", symbol, "--interval", f"{minutes}m", "--limit", "100000")
@@ -64,7 +72,7 @@ def check_candles(pipeline: Pipeline, symbol: str, capture: Path, minutes: int) 
     return rows
 
 
-def check_book(pipeline: Pipeline, symbol: str, capture: Path, missing: range = range(0)) -> int:
+def check_book(pipeline: Queried, symbol: str, capture: Path, missing: range = range(0)) -> int:
     """A row for every diff event from the first one stored on, but for those with a `missing` update id.
 
     Returns how many events of the capture came before the first row.
@@ -90,7 +98,7 @@ def check_book(pipeline: Pipeline, symbol: str, capture: Path, missing: range = 
     return len(all_wanted) - len(wanted) - sum(row.update_id in missing for row in all_wanted)
 
 
-def check_alerts(pipeline: Pipeline, symbol: str, capture: Path, whale: Decimal) -> None:
+def check_alerts(pipeline: Queried, symbol: str, capture: Path, whale: Decimal) -> None:
     """Every episode of extreme imbalance and every whale trade, once, with start, end, severity and extreme."""
     first = min(row["update_id"] for row in pipeline.query("book", symbol, "--limit", "1000000"))
     rows = [row for row in oracle.book_rows(capture, 20, 10, 10) if row.update_id >= first]
