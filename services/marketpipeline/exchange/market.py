@@ -6,6 +6,7 @@ only now and then. So frames are kept as they are and read when REST asks; both 
 
 from __future__ import annotations
 
+import heapq
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -49,8 +50,8 @@ class Book:
 
     def snapshot(self, limit: int) -> BookSnapshot:
         """The best `limit` levels of each side, best first."""
-        bids: Levels = sorted(self._bids.items(), key=_price, reverse=True)[:limit]
-        asks: Levels = sorted(self._asks.items(), key=_price)[:limit]
+        bids: Levels = heapq.nlargest(limit, self._bids.items(), key=_price)
+        asks: Levels = heapq.nsmallest(limit, self._asks.items(), key=_price)
         return BookSnapshot(self.last_id, bids, asks)
 
 
