@@ -27,6 +27,7 @@ from marketpipeline.settings import KafkaSettings
 __all__ = ["ensure_topics", "publish_rules"]
 
 _SECONDS = 20.0
+_METADATA_SECONDS = 5.0
 _QUIET = {"log_level": 2}
 """A client of a broker that has just started is turned away a few times; that is no news for the terminal."""
 _REFUSED = (
@@ -47,7 +48,7 @@ def ensure_topics(settings: KafkaSettings, topics: Sequence[Topic]) -> None:
     """
     admin = AdminClient(client_config(settings, "local-topics") | _QUIET)
     try:
-        known = admin.list_topics(timeout=_SECONDS).topics
+        known = admin.list_topics(timeout=_METADATA_SECONDS).topics
     except KafkaException as error:
         raise _translated(error) from error
     absent = [
@@ -61,8 +62,9 @@ def ensure_topics(settings: KafkaSettings, topics: Sequence[Topic]) -> None:
     if growing:
         for name, done in admin.create_partitions(growing, operation_timeout=_SECONDS).items():
             _finish(done, name)
-    if present:
-        for resource, done in admin.incremental_alter_configs([_config(topic) for topic in present]).items():
+    configs = [_config(topic) for topic in present if topic.config]
+    if configs:
+        for resource, done in admin.incremental_alter_configs(configs).items():
             _finish(done, str(resource))
 
 

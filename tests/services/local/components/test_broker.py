@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,11 @@ def test_not_ready_while_nobody_listens(tmp_path: Path) -> None:
 
 def test_a_folder_is_formatted_once(tmp_path: Path) -> None:
     component = Broker(java="java", jars=tmp_path, folder=tmp_path / "kafka", port=1, controller_port=2)
-    (format_command,) = component.prepare()
-    assert "format" in format_command.arguments
-    (tmp_path / "kafka" / "data").mkdir()
-    (tmp_path / "kafka" / "data" / "meta.properties").write_text("version=1\n")
+    half = tmp_path / "kafka" / "data" / "meta.properties"
+    half.parent.mkdir(parents=True)
+    half.write_text("version=1\n")
+    first, second = component.prepare()
+    assert "format" in first.arguments
+    assert not half.exists(), "what was cut short is made anew"
+    subprocess.run(second.arguments, check=True)
     assert component.prepare() == ()

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from marketpipeline.errors import InvalidInput
+from marketpipeline.local.ports import HOST, free_ports, require_port
+
+
+def test_ports_are_free_different_and_outside_what_clients_are_given() -> None:
+    found = free_ports(20)
+    assert len(set(found)) == 20
+    begin = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert max(found) < begin
+    for port in found:
+        with socket.socket() as taken:
+            taken.bind((HOST, port))
+
+
+def test_a_port_in_use_names_the_field_and_what_to_do() -> None:
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(InvalidInput) as caught:
+            require_port(port, "spec.api.port", "crypto.yaml")
+    assert str(caught.value).startswith(f"crypto.yaml:\n  spec.api.port: {port}: is in use on this machine; stop what listens")
+    assert "or set spec.api.port to another" in str(caught.value)
+    require_port(port, "spec.api.port", "crypto.yaml")
