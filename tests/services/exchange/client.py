@@ -12,7 +12,6 @@ from typing import Any
 
 import aiohttp
 import msgspec
-
 from marketpipeline.exchange.main import Exchange
 from marketpipeline.settings import ExchangeSettings, HttpSettings
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from marketpipeline.errors import InvalidCapture
 from marketpipeline.exchange.captures import Capture, load
 from marketpipeline.exchange.frames import Kind
 from marketpipeline.exchange.protocols import protocols
+
 from tests.services.exchange.client import diff, snapshot, trade, write_capture
 
 PROTOCOL = protocols()["binance"]

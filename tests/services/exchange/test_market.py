@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from marketpipeline.exchange.captures import load
 from marketpipeline.exchange.events import BookDiff, BookSnapshot, Quote
 from marketpipeline.exchange.frames import Frame, Kind
 from marketpipeline.exchange.market import MAX_PENDING, Market
 from marketpipeline.exchange.protocols import protocols
+
 from tests.services.exchange.client import diff, trade
 
 PROTOCOL = protocols()["binance"]

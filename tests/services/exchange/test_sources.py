@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from marketpipeline.errors import InvalidCapture
 from marketpipeline.exchange.captures import load
 from marketpipeline.exchange.protocols import protocols
 from marketpipeline.exchange.sources import Replay
+
 from tests.services.exchange.client import diff, snapshot, trade, write_capture
 
 PROTOCOL = protocols()["binance"]
