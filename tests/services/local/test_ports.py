@@ -25,6 +25,8 @@ def test_a_port_in_use_names_the_field_and_what_to_do() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(InvalidInput) as caught:
             require_port(port, "spec.api.port", "crypto.yaml")
-    assert str(caught.value).startswith(f"crypto.yaml:\n  spec.api.port: {port}: is in use on this machine; stop what listens")
+    assert str(caught.value).startswith(
+        f"crypto.yaml:\n  spec.api.port: {port}: is in use on this machine; stop what listens"
+    )
     assert "or set spec.api.port to another" in str(caught.value)
     require_port(port, "spec.api.port", "crypto.yaml")

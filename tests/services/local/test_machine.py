@@ -1,0 +1,157 @@
+"""A plan on this machine: loopback addresses, passwords, replicas, what starts after what and stops before what."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from marketpipeline.errors import InvalidInput
+from marketpipeline.local.java import Java
+from marketpipeline.local.machine import SYMBOLS, TOPICS, Machine, assemble
+from marketpipeline.local.options import RunOptions
+from marketpipeline.local.state import StateFolder
+from marketpipeline.plan import plan
+from marketpipeline.settings import ApiSettings, ExchangeSettings, IngestionSettings, JobSettings, TimescaleSinkSettings
+from marketpipeline.settings.machine import MachineSettings
+from marketpipeline.spec import load_text
+
+HEAD = "apiVersion: marketpipeline.dev/v1alpha1\nkind: MarketPipeline\nmetadata: {name: crypto}\nspec:\n"
+SYMBOL_LINE = "  symbols: [binance:BTCUSDT, binance:ETHUSDT]\n"
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[StateFolder]:
+    folder = StateFolder.open(tmp_path / "state", "crypto", "simulated")
+    yield folder
+    folder.close()
+
+
+def assembled(state: StateFolder, spec: str = "", **options: Any) -> Machine:
+    pipeline = load_text(HEAD + SYMBOL_LINE + spec)
+    places = MachineSettings(kafka_jars=Path("/jars"), flink_python=Path("/flink/bin/python"))
+    java = Java(program="/java/bin/java", home="/java", version=17)
+    return assemble(pipeline, plan(pipeline), RunOptions(**options), state, places, java)
+
+
+def settings(state: StateFolder, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((state.path / "settings" / f"{name}.json").read_text())
+    return found
+
+
+def test_everything_is_on_the_loopback_with_ports_of_its_own(state: StateFolder) -> None:
+    machine = assembled(state)
+    names = ["ingestion-binance", "sink-timescale", "sink-redis", "api", "stream-job", "exchange"]
+    found = {name: settings(state, name) for name in names}
+    assert {one["http"]["host"] for one in found.values()} == {"127.0.0.1"}
+    assert len({one["http"]["port"] for one in found.values()}) == len(names)
+    assert found["api"]["http"]["port"] == 8000
+    kafka = {one["kafka"]["bootstrap_servers"] for one in found.values() if "kafka" in one}
+    assert kafka == {machine.broker.address}
+
+
+def test_each_process_accepts_its_settings(state: StateFolder) -> None:
+    assembled(state)
+    folder = state.path / "settings"
+    ingestion = IngestionSettings.load(folder / "ingestion-binance.json")
+    exchange = ExchangeSettings.load(folder / "exchange.json")
+    assert ingestion.rest_url == f"http://127.0.0.1:{exchange.http.port}"
+    assert ingestion.websocket_url == f"ws://127.0.0.1:{exchange.http.port}"
+    assert exchange.symbols == ["BTCUSDT", "ETHUSDT"]
+    sink = TimescaleSinkSettings.load(folder / "sink-timescale.json")
+    assert sink.store.password is not None
+    assert sink.store.password.get_secret_value() == state.password("postgres")
+    api = ApiSettings.load(folder / "api.json")
+    assert api.redis is not None
+    assert api.redis.password is not None
+    assert api.redis.password.get_secret_value() == state.password("valkey")
+    job = JobSettings.load(folder / "stream-job.json")
+    assert job.checkpoint_directory == (state.path / "checkpoints").as_uri()
+    assert (job.checkpoint_interval_ms, job.state_backend) == (1_000, "hashmap")
+
+
+def test_credentials_of_the_clusters_broker_stay_out(state: StateFolder) -> None:
+    assembled(state, "  broker: {username: u, passwordSecret: {name: s}, tls: true}\n")
+    assert set(settings(state, "ingestion-binance")["kafka"]) == {"bootstrap_servers"}
+
+
+def test_a_replay(state: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    machine = assembled(state, replay=(Path("a.gz"), Path("b.gz")), speed=None)
+    exchange = settings(state, "exchange")
+    assert exchange["captures"] == [str(tmp_path / "a.gz"), str(tmp_path / "b.gz")]
+    assert exchange["speed"] is None
+    assert exchange["symbols"] == []
+    assert list(machine.exchanges) == ["binance"]
+
+
+@pytest.mark.parametrize(
+    ("exchange", "websocket", "rest"),
+    [
+        ("live", "wss://data-stream.binance.vision", "https://data-api.binance.vision"),
+        ("https://h:9", "wss://h:9", "https://h:9"),
+    ],
+)
+def test_an_exchange_elsewhere(state: StateFolder, exchange: str, websocket: str, rest: str) -> None:
+    machine = assembled(state, exchange=exchange)
+    found = settings(state, "ingestion-binance")
+    assert (found["websocket_url"], found["rest_url"]) == (websocket, rest)
+    assert not machine.exchanges
+    assert list(machine.ingestion[0].after) == [TOPICS]
+
+
+def test_an_exchange_that_is_none(state: StateFolder) -> None:
+    with pytest.raises(InvalidInput, match=r"--exchange: 'lvie': must be simulated, live, or the URL"):
+        assembled(state, exchange="lvie")
+
+
+def test_order(state: StateFolder) -> None:
+    machine = assembled(state)
+    after = {component.name: list(component.after) for component in machine.components}
+    assert after == {
+        "broker": [],
+        "postgres": [],
+        "valkey": [],
+        "exchange": [],
+        "ingestion-binance": [TOPICS, SYMBOLS],
+        "sink-timescale": [TOPICS, "postgres"],
+        "sink-redis": [TOPICS, "valkey"],
+        "api": ["postgres", "valkey"],
+        "stream-job": [TOPICS],
+    }
+    assert list(machine.stop_stages) == [
+        ["ingestion-binance"],
+        ["exchange"],
+        ["stream-job"],
+        ["sink-timescale", "sink-redis"],
+        ["api"],
+        ["broker", "postgres", "valkey"],
+    ]
+
+
+def test_replicas(state: StateFolder) -> None:
+    machine = assembled(state, "  ingestion: {replicas: 2}\n  sinks: {timescale: {replicas: 3}}\n")
+    assert [service.name for service in machine.ingestion] == ["ingestion-binance-0", "ingestion-binance-1"]
+    assert [settings(state, service.name)["replica"] for service in machine.ingestion] == [0, 1]
+    assert [service.name for service in machine.sinks][:3] == [f"sink-timescale-{number}" for number in range(3)]
+
+
+def test_commands(state: StateFolder) -> None:
+    machine = assembled(state)
+    config = str(state.path / "settings" / "ingestion-binance.json")
+    command = machine.ingestion[0].command()
+    assert list(command.arguments) == [sys.executable, "-m", "marketpipeline", "ingestion", "--config", config]
+    assert machine.stream_job is not None
+    job = machine.stream_job.command()
+    assert list(job.arguments)[:3] == ["/flink/bin/python", "-m", "marketpipeline_job"]
+    assert job.environment["JAVA_HOME"] == "/java"
+
+
+def test_what_is_off_is_not_there(state: StateFolder) -> None:
+    machine = assembled(state, "  feeds: [quotes]\n  sinks: {redis: {enabled: false}}\n  api: {enabled: false}\n")
+    assert machine.stream_job is None
+    assert machine.api is None
+    assert [service.name for service in machine.sinks] == ["sink-timescale"]
