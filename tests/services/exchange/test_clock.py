@@ -10,7 +10,7 @@ MS = 1_000_000
 
 class Wall:
     def __init__(self) -> None:
-        self.now = 100.0
+        self.now = 64.0
 
     def __call__(self) -> float:
         return self.now
@@ -21,12 +21,12 @@ def test_a_source_runs_at_its_speed_and_stands_still_while_waiting() -> None:
     pacer = Pacer(20.0, wall)
     assert pacer.now() == 0
     pacer.start(5_000 * MS)
-    wall.now += 0.1
-    assert pacer.now() == 7_000 * MS
-    assert pacer.seconds_until(9_000 * MS) == 0.1
+    wall.now += 0.125
+    assert pacer.now() == 7_500 * MS
+    assert pacer.seconds_until(10_000 * MS) == 0.125
     wall.now += 3.0
     pacer.skip(3.0)
-    assert pacer.now() == 7_000 * MS
+    assert pacer.now() == 7_500 * MS
 
 
 def test_the_clock_is_the_latest_event_time_sent() -> None:

@@ -50,12 +50,12 @@ def test_the_book_is_the_exchanges_own_where_the_update_ids_are_equal(
             continue
         change = PROTOCOL.decode(one)
         assert isinstance(change, BookDiff)
-        if (quote := quotes.get(change.last_id)) is None:
+        if (shown := quotes.get(change.last_id)) is None:
             continue
         top = known.depth(symbol, 1)
         if top.last_id != change.last_id:
             continue  # the snapshot is newer
-        assert (*top.bids[0], *top.asks[0]) == quote[1:]
+        assert (*top.bids[0], *top.asks[0]) == shown[1:]
         compared += 1
     assert compared == equal
 

@@ -21,7 +21,7 @@ def replay(*paths: Path, keep: int = 1 << 30) -> Replay:
 
 
 def drain(source: Replay, limit: int = 100) -> list[tuple[int, str]]:
-    taken = []
+    taken: list[tuple[int, str]] = []
     while frames := source.take(None, limit):
         taken.extend((frame.due, frame.stream) for frame in frames)
     return taken
@@ -65,7 +65,7 @@ def test_the_books_to_start_from_are_the_first_of_each_symbol(tmp_path: Path) ->
 
 def test_the_same_capture_twice_is_refused(tmp_path: Path) -> None:
     path = write_capture(tmp_path / "a.gz", [trade(0, 1), trade(10, 2)])
-    with pytest.raises(InvalidCapture, match="btcusdt@trade.*give each recording once"):
+    with pytest.raises(InvalidCapture, match=r"btcusdt@trade.*give each recording once"):
         replay(path, path)
 
 
