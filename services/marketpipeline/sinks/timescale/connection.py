@@ -1,4 +1,4 @@
-"""The connection to the database, and what its errors mean for a batch. No other module of the sink catches psycopg's."""
+"""The connection to the database, and what its errors mean for a batch."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def migrate(connection: Connection, known: tuple[Migration, ...] | None = None) 
             )
         for migration in known:
             if migration.version > present:
-                connection.execute(SQL(migration.sql))  # type: ignore[arg-type] # a file of this package, not input
+                connection.execute(SQL(migration.sql))
                 connection.execute(
                     "INSERT INTO marketpipeline_migrations (version, name) VALUES (%s, %s)",
                     (migration.version, migration.name),

@@ -1,0 +1,98 @@
+"""From a message to a delivery: what each topic may hold, and what is wrong with a message that it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+from confluent_kafka import Message
+
+from marketpipeline import records
+from marketpipeline.errors import PermanentError
+from marketpipeline.sinks.base import Delivery
+from marketpipeline.topics import TopicKind, topic_name
+
+__all__ = ["Decoder", "Undecodable", "delivery_of"]
+
+_EXPECTED: MappingProxyType[TopicKind, tuple[type[records.Record], ...]] = MappingProxyType(
+    {
+        TopicKind.TRADES: (records.Trade, records.Heartbeat),
+        TopicKind.AGG_TRADES: (records.AggTrade, records.Heartbeat),
+        TopicKind.QUOTES: (records.Quote, records.Heartbeat),
+        TopicKind.TICKERS: (records.Ticker, records.Heartbeat),
+        TopicKind.EXCHANGE_CANDLES: (records.ExchangeCandle, records.Heartbeat),
+        TopicKind.EVENTS: (records.FeedEvent,),
+        TopicKind.BOOK_METRICS: (records.BookMetrics,),
+        TopicKind.CANDLES: (records.Candle,),
+        TopicKind.ALERTS: (records.Alert,),
+        TopicKind.LATE: (records.LateTrade,),
+    }
+)
+
+
+_YEAR_10000 = 253_402_300_800_000_000
+"""In microseconds since the epoch: no reader of a store can show a time from there on."""
+
+
+class Undecodable(PermanentError):
+    """A message that is no record, or none that its topic may hold."""
+
+
+class _Times:
+    """The fields of a type of record that hold times."""
+
+    def __init__(self, kind: type[records.Record]) -> None:
+        self.names = [
+            f.name for f in msgspec.structs.fields(kind) if f.name.endswith(("_time", "_at")) or f.name == "clock"
+        ]
+        self.of: Callable[[records.Record], tuple[Any, ...]] = attrgetter(*self.names)
+
+    def check(self, record: records.Record) -> None:
+        """Raise Undecodable for a time that cannot be one."""
+        for name, value in zip(self.names, self.of(record), strict=True):
+            if value is not None and not 0 <= value < _YEAR_10000:
+                raise Undecodable(f"{name}: {value} is no time in microseconds since 1970, before the year 10000")
+
+
+class Decoder:
+    """Reads the topics of one pipeline."""
+
+    def __init__(self, prefix: str) -> None:
+        self._expected = {topic_name(prefix, kind): types for kind, types in _EXPECTED.items()}
+        self._times = {kind: _Times(kind) for types in _EXPECTED.values() for kind in types}
+
+    def decode(self, message: Message) -> Delivery | None:
+        """The delivery of a message; None for one that has nothing to store: a tombstone, a heartbeat.
+
+        Raises Undecodable, whose message names the field.
+        """
+        payload = message.value()
+        if payload is None:
+            return None
+        try:
+            record = records.decode(payload)
+        except msgspec.MsgspecError as error:
+            raise Undecodable(str(error)) from error
+        kind = type(record)
+        if kind not in self._expected.get(message.topic() or "", ()):
+            raise Undecodable(f"a record of type {kind.__struct_config__.tag} does not belong in {message.topic()}")
+        if kind is records.Heartbeat:
+            return None
+        self._times[kind].check(record)
+        return delivery_of(message, record)
+
+
+def delivery_of(message: Message, record: records.Record) -> Delivery:
+    """A message with its decoded record."""
+    return Delivery(
+        record=record,
+        payload=message.value() or b"",
+        topic=message.topic() or "",
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        key=message.key(),
+        headers=tuple(message.headers() or ()),  # type: ignore[arg-type]
+    )

@@ -1,0 +1,170 @@
+"""The loop that every sink shares: read, batch, store, and only then commit.
+
+    messages ─▶ decode ─▶ batch ─▶ sink.write ─▶ dead letters settled ─▶ offsets stored ─▶ commit
+                  └ dead letter       └ away: hold the flow, stay in the group, try again with backoff
+                                      └ rows refused: halve the batch until the row is found ─▶ dead letter
+
+What is read but not stored when the process dies is read again. Memory is bounded by one batch and the consumer's
+queue.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from marketpipeline.settings import SinkSettings
+from marketpipeline.sinks.backoff import Backoff
+from marketpipeline.sinks.base import Backpressure, Delivery, RowsRejected, Sink
+from marketpipeline.sinks.batch import Batch
+from marketpipeline.sinks.dead_letters import DeadLetters, Origin
+from marketpipeline.sinks.decoding import Decoder, Undecodable
+from marketpipeline.sinks.measures import Measures
+from marketpipeline.sinks.source import Source
+
+__all__ = ["Runner"]
+
+_log = logging.getLogger(__name__)
+
+_COMMIT_INTERVAL = 0.1
+_LONGEST_POLL = 0.25
+_SHORTEST_WAIT = 0.01
+"""Seconds: how often to commit at the most; how long a stop may go unnoticed; between two attempts at the least."""
+
+
+class _Abandoned(Exception):
+    """The time to finish is over while the store is away; what is unwritten is read again by the next process."""
+
+
+class Runner:
+    """Runs one sink until `stop`. `run` and the sink are on one thread, `stop` may be called from any."""
+
+    def __init__(self, sink: Sink, settings: SinkSettings, measures: Measures, backoff: Backoff | None = None) -> None:
+        self._sink = sink
+        self._measures = measures
+        self._backoff = backoff or Backoff()
+        self._drain_timeout = settings.drain_timeout_ms / 1_000
+        self._batch = Batch(settings.batch_rows, settings.flush_interval_ms / 1_000)
+        self._decoder = Decoder(settings.topic_prefix)
+        self._dead_letters = DeadLetters(settings, sink.name)
+        self.source = Source(settings, sink.topics, f"{settings.pipeline}-sink-{sink.name}", self._batch.lose)
+        measures.watch(self.source)
+        self._stopping = threading.Event()
+        self._stop_by: float | None = None
+        self._next_commit = 0.0
+
+    def stop(self) -> None:
+        """Finish: store what was read, commit, leave the group."""
+        self._stopping.set()
+
+    def run(self) -> bool:
+        """Work until `stop`; False when rows had to be left to the next process. Raises PermanentError."""
+        try:
+            self._persist(self._sink.open)
+            self._measures.back()
+            self.source.start()
+            while not self._stopping.is_set():
+                self._turn()
+            self._flush()
+        except _Abandoned:
+            left = len(self._batch.rows) + self._dead_letters.unsettled
+            if left:
+                _log.warning("stopped with rows not stored; they will be read again", extra={"rows": left})
+            return left == 0
+        finally:
+            self.source.close()
+            self._sink.close()
+        return True
+
+    def _turn(self) -> None:
+        now = self._measures.tick = time.monotonic()
+        wait = self._batch.wait(now)
+        if self.source.has_uncommitted:
+            wait = min(wait, max(0.0, self._next_commit - now))
+        self._collect(self._batch.room, min(wait, _LONGEST_POLL))
+        now = time.monotonic()
+        if self._batch.is_due(now):
+            self._flush()
+        if now >= self._next_commit and self.source.has_uncommitted:
+            self._next_commit = now + _COMMIT_INTERVAL
+            self.source.commit()
+
+    def _collect(self, limit: int, timeout: float) -> None:
+        """Add what comes within `timeout` to the batch."""
+        messages, reached = self.source.poll(limit, timeout)
+        for message in messages:
+            try:
+                delivery = self._decoder.decode(message)
+            except Undecodable as error:
+                place = (message.topic() or "", message.partition() or 0, message.offset() or 0)
+                self._bury(Origin(*place, message.key(), message.value() or b""), error, "VALUE_CONVERTER")
+                continue
+            if delivery is None:
+                self._measures.skipped += 1
+            else:
+                self._batch.rows.append(delivery)
+        self._batch.reach(reached, time.monotonic())
+
+    def _flush(self) -> None:
+        """Store the batch, whatever it takes."""
+        began = time.time_ns()
+        if self._batch.rows:
+            self._persist(lambda: self._write(self._batch.rows))
+        self._persist(self._dead_letters.settle)
+        if self._batch.rows:
+            self._measures.stored(self._batch.rows, began)
+        self.source.stored(self._batch.offsets)
+        self._batch.clear()
+
+    def _write(self, rows: Sequence[Delivery]) -> None:
+        """Write the rows; those that the store refuses are found by halving, and become dead letters."""
+        if not rows:
+            return
+        self._sink.open()
+        try:
+            self._sink.write(rows)
+        except RowsRejected as error:
+            if len(rows) > 1:
+                middle = len(rows) // 2
+                self._write(rows[:middle])
+                self._write(rows[middle:])
+                return
+            row = rows[0]
+            self._bury(Origin(row.topic, row.partition, row.offset, row.key, row.payload), error, "TASK_PUT")
+            self._batch.drop(row)
+
+    def _bury(self, origin: Origin, error: Exception, stage: str) -> None:
+        self._dead_letters.add(origin, error, stage)
+        self._measures.dead_letters += 1
+        where = {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset}
+        _log.warning("dead letter", extra={**where, "error": str(error)})
+
+    def _persist(self, attempt: Callable[[], None]) -> None:
+        """Repeat `attempt` while it meets Backpressure. Raises _Abandoned when the time to stop is over."""
+        self._backoff.reset()
+        while True:
+            try:
+                attempt()
+            except Backpressure as error:
+                self._measures.away(str(error))
+                wait = self._backoff.next() if error.retry_after is None else max(error.retry_after, _SHORTEST_WAIT)
+                _log.warning("cannot store now; will try again", extra={"error": str(error), "wait_s": round(wait, 3)})
+                self._hold(wait)
+            else:
+                self.source.release()
+                return
+
+    def _hold(self, seconds: float) -> None:
+        """Wait without reading on, but stay in the group."""
+        self.source.hold()
+        until = time.monotonic() + seconds
+        while (now := time.monotonic()) < until:
+            self._measures.tick = now
+            if self._stopping.is_set():
+                self._stop_by = self._stop_by or now + self._drain_timeout
+                nothing_left = not self._batch.rows and not self._dead_letters.unsettled
+                if nothing_left or now > self._stop_by:
+                    raise _Abandoned
+            self._collect(100, min(_LONGEST_POLL, until - now))

@@ -1,0 +1,137 @@
+"""A store beside its sink: what the contract needs to look into each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import psycopg
+import redis
+from marketpipeline.settings import RedisStoreSettings, TimescaleStoreSettings
+from marketpipeline.sinks.base import Sink
+from marketpipeline.sinks.memory import MemorySink
+from marketpipeline.sinks.redis import RedisSink
+from marketpipeline.sinks.timescale import TimescaleSink
+from marketpipeline.store import LatestKeys
+from pydantic import SecretStr
+
+from tests.support.postgres import PASSWORD, RunningPostgres
+from tests.support.server import RunningServer
+from tests.support.valkey import RunningValkey
+
+__all__ = ["MemoryStore", "PostgresStore", "Store", "ValkeyStore"]
+
+
+class Store(Protocol):
+    """What it holds, in the same words for every kind of store; None where there is nothing."""
+
+    @property
+    def server(self) -> RunningServer | None:
+        """The server behind it, if there is one."""
+
+    def sink(self) -> Sink:
+        """A new sink into this store."""
+
+    def newest_trade(self, symbol: str) -> int | None:
+        """The id of the newest trade."""
+
+    def newest_candle(self, symbol: str, interval: str) -> tuple[int, bool, float] | None:
+        """Open time, closed and close of the newest candle."""
+
+    def alert(self, alert_id: str) -> tuple[str, float] | None:
+        """Status and extreme of an alert."""
+
+
+class MemoryStore:
+    """The sink into memory is its own store."""
+
+    server: RunningServer | None = None
+
+    def __init__(self) -> None:
+        self._sink = MemorySink()
+
+    def sink(self) -> Sink:
+        return self._sink
+
+    def newest_trade(self, symbol: str) -> int | None:
+        return max((r.trade_id for r in self._of("trades", symbol)), default=None)
+
+    def newest_candle(self, symbol: str, interval: str) -> tuple[int, bool, float] | None:
+        found = [r for r in self._of("candles", symbol) if r.interval == interval]
+        return max(((r.open_time, r.closed, r.close) for r in found), default=None)
+
+    def alert(self, alert_id: str) -> tuple[str, float] | None:
+        rows: list[Any] = self._sink.rows("alerts")
+        return next(((r.status, r.extreme) for r in rows if r.id == alert_id), None)
+
+    def _of(self, table: str, symbol: str) -> list[Any]:
+        rows: list[Any] = self._sink.rows(table)
+        return [row for row in rows if row.symbol == symbol]
+
+
+class PostgresStore:
+    """A database of its own on the real server."""
+
+    def __init__(self, server: RunningPostgres, database: str) -> None:
+        self.server: RunningServer | None = server
+        self.settings = TimescaleStoreSettings(url=server.url(database), password=SecretStr(PASSWORD))
+        self.url = server.url(database, password=True)
+
+    def sink(self) -> Sink:
+        return TimescaleSink(self.settings)
+
+    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.url) as connection:
+            return connection.execute(statement, values).fetchall()
+
+    def newest_trade(self, symbol: str) -> int | None:
+        value: int | None = self.query("SELECT max(trade_id) FROM trades WHERE symbol = %s", symbol)[0][0]
+        return value
+
+    def newest_candle(self, symbol: str, interval: str) -> tuple[int, bool, float] | None:
+        rows = self.query(
+            "SELECT (extract(epoch FROM open_time) * 1000000)::bigint, closed, close FROM candles"
+            " WHERE symbol = %s AND candles.interval = %s ORDER BY open_time DESC LIMIT 1",
+            symbol,
+            interval,
+        )
+        return rows[0] if rows else None
+
+    def alert(self, alert_id: str) -> tuple[str, float] | None:
+        rows = self.query("SELECT status, extreme FROM alerts WHERE id = %s", alert_id)
+        return rows[0] if rows else None
+
+
+class ValkeyStore:
+    """A key prefix of its own on the real server."""
+
+    def __init__(self, server: RunningValkey, *, expiry_ms: int = 60_000, alerts: int = 100) -> None:
+        self.server: RunningServer | None = server
+        self.settings = RedisStoreSettings(
+            url=server.url, password=SecretStr(PASSWORD), prefix=server.prefix(), expiry_ms=expiry_ms, alerts=alerts
+        )
+        self.keys = LatestKeys(self.settings.prefix)
+
+    def sink(self) -> Sink:
+        return RedisSink(self.settings)
+
+    def run(self, command: Callable[[redis.Redis], Any]) -> Any:
+        with redis.Redis.from_url(self.settings.url, password=PASSWORD, decode_responses=True) as client:
+            return command(client)
+
+    def latest(self, kind: str, symbol: str) -> dict[str, Any] | None:
+        text = self.run(lambda client: client.hget(self.keys.latest(kind, symbol), "record"))
+        return None if text is None else json.loads(text)
+
+    def newest_trade(self, symbol: str) -> int | None:
+        found = self.latest("trade", symbol)
+        return None if found is None else found["trade_id"]
+
+    def newest_candle(self, symbol: str, interval: str) -> tuple[int, bool, float] | None:
+        found = self.latest(f"candle:{interval}", symbol)
+        return None if found is None else (found["open_time"], found["closed"], found["close"])
+
+    def alert(self, alert_id: str) -> tuple[str, float] | None:
+        text = self.run(lambda client: client.hget(self.keys.alerts[0], alert_id))
+        return None if text is None else (json.loads(text)["status"], json.loads(text)["extreme"])

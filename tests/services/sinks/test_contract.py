@@ -1,0 +1,153 @@
+"""What every sink keeps, whatever store it writes to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from marketpipeline.sinks.base import Backpressure, Sink
+
+from tests.conftest import wait_for
+from tests.services.sinks.samples import (
+    BTC,
+    ETH,
+    MINUTE,
+    START,
+    alert,
+    candle,
+    deliver,
+    every_kind,
+    heartbeat,
+    trade,
+)
+from tests.services.sinks.stores import MemoryStore, PostgresStore, Store, ValkeyStore
+
+
+@pytest.fixture(params=["memory", "timescale", "redis"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """One of each kind."""
+    if request.param == "timescale":
+        return PostgresStore(request.getfixturevalue("postgres"), request.getfixturevalue("database"))
+    if request.param == "redis":
+        return ValkeyStore(request.getfixturevalue("valkey"))
+    return MemoryStore()
+
+
+@pytest.fixture
+def sink(store: Store) -> Iterator[Sink]:
+    """An open sink into it."""
+    sink = store.sink()
+    sink.open()
+    yield sink
+    sink.close()
+
+
+def test_a_batch_of_every_kind_is_stored(store: Store, sink: Sink) -> None:
+    sink.write(deliver(*every_kind(BTC), *every_kind(ETH)))
+    for symbol in (BTC, ETH):
+        assert store.newest_trade(symbol) == 1_001
+        assert store.newest_candle(symbol, "1m") == (START, False, 61_005.0)
+        assert store.alert(alert(symbol=symbol).id) == ("open", 0.55)
+
+
+def test_open_may_be_called_again(store: Store, sink: Sink) -> None:
+    sink.open()
+    sink.write(deliver(trade()))
+    sink.open()
+    assert store.newest_trade(BTC) == 1_001
+
+
+def test_writing_again_changes_nothing(store: Store, sink: Sink) -> None:
+    batch = deliver(*every_kind())
+    sink.write(batch)
+    sink.write(batch)
+    sink.write(batch[:3])
+    assert store.newest_trade(BTC) == 1_001
+    assert store.newest_candle(BTC, "1m") == (START, False, 61_005.0)
+
+
+def test_the_newest_of_equal_keys_in_a_batch_counts(store: Store, sink: Sink) -> None:
+    sink.write(deliver(candle(close=1.0, trades=1), candle(close=2.0, trades=2), candle(close=3.0, trades=3)))
+    assert store.newest_candle(BTC, "1m") == (START, False, 3.0)
+
+
+def test_a_forming_candle_is_replaced_until_it_closes(store: Store, sink: Sink) -> None:
+    sink.write(deliver(candle(close=1.0, trades=1)))
+    sink.write(deliver(candle(close=2.0, trades=2)))
+    assert store.newest_candle(BTC, "1m") == (START, False, 2.0)
+    sink.write(deliver(candle(close=2.5, trades=2, closed=True)))
+    assert store.newest_candle(BTC, "1m") == (START, True, 2.5)
+    sink.write(deliver(candle(1, close=9.0)))
+    assert store.newest_candle(BTC, "1m") == (START + MINUTE, False, 9.0)
+
+
+def test_a_replay_does_not_open_a_closed_candle_again(store: Store, sink: Sink) -> None:
+    sink.write(deliver(candle(close=2.5, closed=True)))
+    sink.write(deliver(candle(close=1.0, trades=1)))
+    sink.write(deliver(candle(close=1.0, trades=1), candle(close=2.5, closed=True), candle(close=2.0, trades=2)))
+    assert store.newest_candle(BTC, "1m") == (START, True, 2.5)
+
+
+def test_an_alert_goes_forward_only(store: Store, sink: Sink) -> None:
+    opened, closed = alert(), alert(status="closed", extreme=0.8, ended_at=START + 5, event_time=START + 5)
+    escalated = alert(status="escalated", severity="HIGH", extreme=0.75, event_time=START + 3)
+    sink.write(deliver(opened))
+    assert store.alert(opened.id) == ("open", 0.55)
+    sink.write(deliver(escalated, opened))
+    assert store.alert(opened.id) == ("escalated", 0.75)
+    sink.write(deliver(closed))
+    sink.write(deliver(opened, escalated))
+    assert store.alert(opened.id) == ("closed", 0.8)
+
+
+def test_an_alert_that_stays_open_takes_the_newer_extreme(store: Store, sink: Sink) -> None:
+    sink.write(deliver(alert()))
+    sink.write(deliver(alert(extreme=0.66, event_time=START + 60_000_000)))
+    assert store.alert(alert().id) == ("open", 0.66)
+
+
+def test_a_heartbeat_is_passed_over(store: Store, sink: Sink) -> None:
+    sink.write(deliver(heartbeat()))
+    sink.write(deliver(heartbeat(), trade(), heartbeat(1)))
+    assert store.newest_trade(BTC) == 1_001
+
+
+def test_what_is_stored_outlives_the_sink(store: Store, sink: Sink) -> None:
+    sink.write(deliver(trade(1)))
+    sink.close()
+    sink.close()
+    second = store.sink()
+    second.open()
+    second.write(deliver(trade(2)))
+    second.close()
+    assert store.newest_trade(BTC) == 1_002
+
+
+@pytest.mark.parametrize("store", ["timescale", "redis"], indirect=True)
+def test_a_server_that_is_away_is_backpressure_and_then_the_same_batch_is_taken(store: Store, sink: Sink) -> None:
+    assert store.server is not None
+    sink.write(deliver(trade(1)))
+    batch = deliver(trade(2), candle())
+    store.server.kill()
+    try:
+        for _ in range(2):
+            with pytest.raises(Backpressure):
+                _offer(sink, batch)
+    finally:
+        store.server.start()
+    wait_for(lambda: _is_taken(sink, batch), "the server takes the batch again")
+    assert store.newest_trade(BTC) == 1_002
+    assert store.newest_candle(BTC, "1m") == (START, False, 61_005.0)
+
+
+def _offer(sink: Sink, batch: list) -> None:  # type: ignore[type-arg]
+    sink.open()
+    sink.write(batch)
+
+
+def _is_taken(sink: Sink, batch: list) -> bool:  # type: ignore[type-arg]
+    try:
+        _offer(sink, batch)
+    except Backpressure:
+        return False
+    return True
