@@ -24,10 +24,7 @@ ask_levels = st.lists(st.tuples(ask_prices, quantities), max_size=12)
 
 def naive(changes: list[list[Level]], *, reverse: bool) -> list[Level]:
     """What a side holds after all changes, by sorting everything."""
-    levels: dict[float, float] = {}
-    for change in changes:
-        for price, quantity in change:
-            levels[price] = quantity
+    levels = {price: quantity for change in changes for price, quantity in change}
     return sorted(((p, q) for p, q in levels.items() if q), reverse=reverse)
 
 
@@ -77,7 +74,7 @@ def test_asks_have_an_edge_too() -> None:
 def test_a_crossed_book_is_an_error(bid: float) -> None:
     book = LocalBook()
     book.load([(9.0, 1.0)], [(10.0, 1.0)], bids_whole=True, asks_whole=True)
-    with pytest.raises(CrossedBook, match="is not below best ask 10.0"):
+    with pytest.raises(CrossedBook, match=r"is not below best ask 10\.0"):
         book.apply([(bid, 1.0)], [])
     with pytest.raises(CrossedBook):
         LocalBook().load([(bid, 1.0)], [(10.0, 1.0)], bids_whole=True, asks_whole=True)

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from typing import Any
+
+from marketpipeline.errors import PermanentError
+from marketpipeline.ingestion.listing import find_unlisted
+from marketpipeline.venues.binance.dialect import DIALECT
+from marketpipeline.venues.dialect import RestRequest
+
+LISTED = {"binance:BTCUSDT", "binance:BTCUSDC", "binance:ETHUSDT", "binance:SOLUSDT"}
+
+
+class Exchange:
+    """Answers as one that refuses a question with a wrong symbol in it as a whole."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def fetch(self, request: RestRequest[Any]) -> Any:
+        wanted = dict(request.params).get("symbols")
+        self.asked.append(wanted or "all")
+        if wanted is None:
+            return frozenset(LISTED)
+        names = {f"binance:{name}" for name in wanted.strip('[]"').split('","')}
+        if not names <= LISTED:
+            raise PermanentError("HTTP 400: -1121: Invalid symbol.")
+        return frozenset(names)
+
+
+async def test_listed_symbols_take_one_small_question() -> None:
+    exchange = Exchange()
+    assert await find_unlisted(["binance:BTCUSDT", "binance:ETHUSDT"], DIALECT, exchange.fetch) == []
+    assert exchange.asked == ['["BTCUSDT","ETHUSDT"]']
+
+
+async def test_an_unlisted_one_is_named_with_the_nearest() -> None:
+    problems = await find_unlisted(["binance:BTCUSDT", "binance:BTCUSTD", "binance:XYZ"], DIALECT, Exchange().fetch)
+    assert [problem.value for problem in problems] == ["binance:BTCUSTD", "binance:XYZ"]
+    assert "binance:BTCUSDT" in problems[0].expected
+    assert problems[1].expected == "must be a symbol that the exchange lists"
