@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from marketpipeline.errors import InvalidInput, Problem
-from marketpipeline.local.component import Component
+from marketpipeline.local.component import Command, Component
 from marketpipeline.local.components.broker import Broker
 from marketpipeline.local.components.postgres import Postgres
 from marketpipeline.local.components.service import Service
@@ -17,6 +17,7 @@ from marketpipeline.local.components.valkey import Valkey
 from marketpipeline.local.java import Java
 from marketpipeline.local.options import Endpoints, RunOptions, endpoints
 from marketpipeline.local.ports import HOST, free_ports
+from marketpipeline.local.schedule import Scheduled
 from marketpipeline.local.state import StateFolder
 from marketpipeline.plan import Component as Program
 from marketpipeline.plan import Plan, Workload
@@ -55,6 +56,7 @@ class Machine:
     stream_job: Service | None
     exchanges: Mapping[str, Service]
     api: Service | None
+    scheduled: Sequence[Scheduled]
 
 
 class _Ports:
@@ -114,6 +116,7 @@ def assemble(
         stream_job=job,
         exchanges=exchanges,
         api=api,
+        scheduled=[] if options.replay else _scheduled(plan, stores, state),
     )
 
 
@@ -218,6 +221,16 @@ def _stream_job(
         stop_seconds=40.0,
         ready_seconds=180.0,
     )
+
+
+def _scheduled(plan: Plan, stores: _Stores, state: StateFolder) -> list[Scheduled]:
+    """The plan's scheduled jobs. A replay has none: its data is old on purpose, and quiet when it has ended."""
+    found = []
+    for job in plan.scheduled_jobs:
+        config = state.write_settings(job.name, stores.applied(job.settings))
+        command = Command(_program(job.component.value, str(config)))
+        found.append(Scheduled(job.name, job.schedule, command, job.timeout_seconds))
+    return found
 
 
 def _exchanges(pipeline: MarketPipeline, options: RunOptions, state: StateFolder, ports: _Ports) -> dict[str, Service]:

@@ -21,6 +21,7 @@ from marketpipeline.local.machine import SYMBOLS, TOPICS, Machine, assemble
 from marketpipeline.local.offsets import Offsets
 from marketpipeline.local.options import RunOptions
 from marketpipeline.local.ports import require_port
+from marketpipeline.local.schedule import run_scheduled
 from marketpipeline.local.state import StateFolder, choose_folder
 from marketpipeline.local.supervisor import Step, Supervisor
 from marketpipeline.local.topics import ensure_topics, publish_rules
@@ -132,10 +133,14 @@ class Run:
         if self._options.until_drained:
             await drained(self._machine, self._plan, self._view.waits_for)
             self._view.say("drained: every frame of the replay is in the tables")
-        elif self._options.seconds is not None:
-            await asyncio.sleep(self._options.seconds)
-        else:
-            await asyncio.Event().wait()
+            return
+        jobs = self._machine.scheduled
+        async with asyncio.TaskGroup() as group:
+            scheduled = group.create_task(run_scheduled(jobs, self._guard, self._state.log, self._view.say))
+            if self._options.seconds is None:
+                await asyncio.Event().wait()
+            await asyncio.sleep(self._options.seconds or 0.0)
+            scheduled.cancel()
 
     async def _stop(self, supervisor: Supervisor, *, settle: bool) -> None:
         """Stop in order, so that what was taken in reaches the tables; at once when told a second time."""

@@ -24,7 +24,7 @@ from typing import Any, Self
 from marketpipeline import __version__
 from marketpipeline.errors import InvalidInput, Problem
 
-__all__ = ["FORMAT", "StateFolder", "choose_folder"]
+__all__ = ["FORMAT", "StateFolder", "StateInUse", "choose_folder"]
 
 FORMAT = 1
 LEAST_FREE_BYTES = 1 << 30
@@ -137,8 +137,12 @@ class StateFolder:
         return target
 
 
-def _wrong(path: Path, expected: str) -> InvalidInput:
-    return InvalidInput("state folder", [Problem("--state", str(path), expected)])
+class StateInUse(InvalidInput):
+    """A folder that another process has."""
+
+
+def _wrong(path: Path, expected: str, kind: type[InvalidInput] = InvalidInput) -> InvalidInput:
+    return kind("state folder", [Problem("--state", str(path), expected)])
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -169,7 +173,8 @@ def _lock(path: Path, wait_seconds: float) -> int:
             holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
             if not _is_dead(holder) or time.monotonic() > deadline:
                 os.close(descriptor)
-                raise _wrong(path, f"is in use by process {holder}; stop that one, or choose another --state") from None
+                expected = f"is in use by process {holder}; stop that one, or choose another --state"
+                raise _wrong(path, expected, StateInUse) from None
             time.sleep(0.1)
             continue
         os.ftruncate(descriptor, 0)

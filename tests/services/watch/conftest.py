@@ -1,0 +1,2 @@
+from tests.support.postgres import database, postgres  # noqa: F401
+from tests.support.valkey import valkey  # noqa: F401
