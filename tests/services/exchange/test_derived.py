@@ -122,9 +122,10 @@ def test_the_rolling_day_each_second() -> None:
 
 def test_nothing_is_made_for_nobody() -> None:
     feed = Feed("btcusdt@ticker", "btcusdt@trade", "nosuch@depth20")
-    assert feed.derived.active
+    active = [feed.derived.active]
     feed.choose()
-    assert not feed.derived.active
+    active.append(feed.derived.active)
+    assert active == [True, False]
     feed.send(trade(1, 1))
     assert feed.passed(T + 100 * SECOND) == []
 
