@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from marketpipeline import __version__
 from marketpipeline.cli.main import COMMANDS
 from marketpipeline.plan import Component
 
@@ -14,7 +15,8 @@ from tests.conftest import PROJECT
 __all__ = ["COMPONENTS", "EXCHANGE", "KAFKA", "OPERATOR", "REGISTRY", "STORES", "STREAM_JOB", "TAG", "Image"]
 
 REGISTRY = "marketpipeline"
-TAG = "test"
+TAG = __version__
+"""What the operator and its manifests ask for when nobody says otherwise."""
 _SERVICES = PROJECT / "images" / "services" / "Dockerfile"
 _TEST_IMAGES = PROJECT / "tests" / "cluster" / "images"
 

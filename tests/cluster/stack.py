@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import textwrap
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster.image import REGISTRY, TAG, Image
 from tests.cluster.kubectl import Kubectl
-from tests.conftest import wait_for
+from tests.conftest import PROJECT, wait_for
 
-__all__ = ["MANIFESTS", "apply_stack", "await_service_account", "run_python", "values"]
+__all__ = ["MANIFESTS", "apply_stack", "await_service_account", "operator_installed", "run_python", "values"]
 
 MANIFESTS = Path(__file__).parent / "manifests"
 
@@ -28,6 +29,22 @@ def apply_stack(kubectl: Kubectl) -> None:
     kubectl.apply(MANIFESTS / "kafka.yaml", values(kubectl))
     kubectl.apply(MANIFESTS / "stores.yaml", values(kubectl))
     kubectl.await_rollout("deployment/kafka", "deployment/postgresql", "deployment/valkey")
+
+
+@contextmanager
+def operator_installed(kubectl: Kubectl) -> Iterator[None]:
+    """The CRD and the operator by the project's own manifests, as a user applies them; removed at the end."""
+    crds, operator = PROJECT / "crds", PROJECT / "manifests" / "operator"
+    kubectl("apply", "--server-side", f"--filename={crds}")
+    kubectl("wait", "--for=condition=Established", f"--filename={crds}", "--timeout=30s")
+    kubectl("apply", f"--filename={operator / 'namespace.yaml'}")
+    kubectl("apply", f"--filename={operator}")
+    kubectl.within("marketpipeline-system").await_rollout("deployment/marketpipeline-operator")
+    try:
+        yield
+    finally:
+        kubectl("delete", f"--filename={operator}", "--ignore-not-found", "--timeout=60s", seconds=70)
+        kubectl("delete", f"--filename={crds}", "--ignore-not-found", "--timeout=60s", seconds=70)
 
 
 def await_service_account(kubectl: Kubectl) -> None:

@@ -1,0 +1,129 @@
+"""`kubectl apply` of a MarketPipeline on a real cluster, the operator in a Pod: the tables equal what the captures say.
+
+The captures, the thresholds and the oracle are those of the one-machine test. The job runs as a JobManager and a
+TaskManager of the project's image; nothing of the cluster is emulated.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.deployed import Deployed, deployed
+from tests.cluster.image import COMPONENTS, EXCHANGE, KAFKA, OPERATOR, STORES, STREAM_JOB
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.platform import Cluster
+from tests.cluster.stack import MANIFESTS, apply_stack, operator_installed, values
+from tests.conftest import wait_for
+from tests.e2e import compare, oracle
+from tests.e2e.pipeline import SYMBOLS
+
+NAME = "replayed"
+Capture = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def operator(kubectl_default: Kubectl, built: Callable[..., None]) -> Iterator[None]:
+    built(OPERATOR)
+    with operator_installed(kubectl_default):
+        yield
+
+
+@pytest.fixture(scope="module")
+def applied(
+    cluster: Cluster, kubectl: Kubectl, built: Callable[..., None], operator: None, capture: Capture
+) -> Iterator[float]:
+    """The moment of `kubectl apply`; the exchange waits with its captures until ingestion reads."""
+    built(KAFKA, STORES, EXCHANGE, STREAM_JOB, *COMPONENTS)
+    replays = ", ".join(f"--replay, /captures/{capture(name).name}" for name in SYMBOLS.values())
+    apply_stack(kubectl)
+    kubectl.apply(MANIFESTS / "checkpoints.yaml", values(kubectl))
+    kubectl("wait", "--for=condition=Complete", "job/checkpoints", "--timeout=60s", seconds=70)
+    kubectl.apply(MANIFESTS / "exchange.yaml", values(kubectl, replays=replays, captures=cluster.captures()))
+    kubectl.await_rollout("deployment/exchange")
+    began = time.monotonic()
+    kubectl.apply(MANIFESTS / "pipeline.yaml", values(kubectl))
+    yield began
+    kubectl("delete", "marketpipeline", NAME, "--ignore-not-found", "--timeout=240s", seconds=250)
+    kubectl("delete", "persistentvolume", f"checkpoints-{kubectl.namespace}", "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def ready(kubectl: Kubectl, applied: float) -> float:
+    """Seconds from `kubectl apply` until the MarketPipeline said Ready."""
+    kubectl("wait", "--for=condition=Ready", f"marketpipeline/{NAME}", "--timeout=240s", seconds=250)
+    return time.monotonic() - applied
+
+
+@pytest.fixture(scope="module")
+def drained(kubectl: Kubectl, ready: float, capture: Capture) -> Iterator[Deployed]:
+    """The pipeline once the last trade and the last book event of the captures have reached all the tables."""
+    trades = {symbol: oracle.trades(capture(name))[-1].id for symbol, name in SYMBOLS.items()}
+    book = {
+        symbol: max(e["u"] for e in oracle.events(capture(name), "@depth@100ms")) for symbol, name in SYMBOLS.items()
+    }
+    with deployed(kubectl, NAME) as found:
+        wait_for(found.replayed, "the exchange has sent everything", seconds=300, every=1)
+        newest = found.tables.newest
+        wait_for(lambda: newest("trades", "trade_id") == trades, "the last trades", seconds=120, every=0.5)
+        wait_for(lambda: newest("candles", "last_trade_id") == trades, "the last candles", seconds=120, every=0.5)
+        wait_for(lambda: newest("book_metrics", "update_id") == book, "the last book events", seconds=120, every=0.5)
+        yield found
+
+
+def test_the_pipeline_becomes_ready_and_says_so(
+    kubectl: Kubectl, ready: float, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("seconds to Ready", round(ready, 1))
+    found = kubectl.get("marketpipeline", NAME)
+    assert found["status"]["observedGeneration"] == found["metadata"]["generation"]
+    conditions = {each["type"]: each["status"] for each in found["status"]["conditions"]}
+    assert conditions["Ready"] == "True"
+    assert {name for name, status in conditions.items() if status == "True"} >= {
+        "TopicsReady",
+        "IngestionReady",
+        "ProcessingReady",
+        "SinksReady",
+    }
+    row = kubectl("get", "mp", NAME, "--no-headers").split()
+    assert row[:4] == [NAME, "Running", "True", "2"]
+
+
+def test_pods_are_restricted(kubectl: Kubectl, ready: float) -> None:
+    """As the `restricted` Pod security standard wants it: the API server itself says what would break it."""
+    said = kubectl(
+        "label", "--dry-run=server", "--overwrite", "namespace", kubectl.namespace,
+        "pod-security.kubernetes.io/enforce=restricted", "--warnings-as-errors=false",
+    )  # fmt: skip
+    assert NAME not in said
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_every_trade_once(drained: Deployed, capture: Capture, symbol: str) -> None:
+    compare.check_trades(drained.tables, symbol, capture(SYMBOLS[symbol]))
+
+
+@pytest.mark.parametrize("minutes", [1, 5])
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_every_candle(drained: Deployed, capture: Capture, symbol: str, minutes: int) -> None:
+    compare.check_candles(drained.tables, symbol, capture(SYMBOLS[symbol]), minutes)
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_every_book_event(drained: Deployed, capture: Capture, symbol: str) -> None:
+    before_sync = compare.check_book(drained.tables, symbol, capture(SYMBOLS[symbol]))
+    assert before_sync <= 20, f"{before_sync} events passed before the book was synchronised"
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_every_alert(drained: Deployed, capture: Capture, symbol: str) -> None:
+    compare.check_alerts(drained.tables, symbol, capture(SYMBOLS[symbol]), Decimal(50_000))
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_the_redis_sink_and_the_api_serve_what_the_database_holds(drained: Deployed, symbol: str) -> None:
+    """The candles and alerts of the API are the stored ones, which the oracle has confirmed."""
