@@ -6,6 +6,8 @@ at the end, so that the next run need not start it and a person can look around.
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,9 +19,10 @@ import pytest
 from tests.cluster.image import Image
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.platform import Cluster, chosen_cluster
-from tests.conftest import require
+from tests.conftest import PROJECT, require
 
-NAME = "marketpipeline-tests"
+NAME = f"tests-{hashlib.sha1(str(PROJECT).encode()).hexdigest()[:6]}"
+"""One cluster for each clone of the project, so that they do not meet."""
 KEEP = "MARKETPIPELINE_TEST_CLUSTER_KEEP"
 _HERE = Path(__file__).parent
 _NAMESPACE = pytest.StashKey[Kubectl]()
@@ -36,20 +39,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """The cluster, up."""
+    """The cluster, up, and this session's alone: another session of the same clone waits for its end."""
     found = chosen_cluster(NAME)
     missing = found.missing()
     require(missing is None, missing or "")
-    found.up()
-    yield found
-    if not os.environ.get(KEEP):
-        found.down()
+    (PROJECT / ".cache").mkdir(exist_ok=True)
+    with (PROJECT / ".cache" / "cluster.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found.up()
+        yield found
+        if not os.environ.get(KEEP):
+            found.down()
 
 
 @pytest.fixture(scope="session")
 def kubectl_default(cluster: Cluster) -> Kubectl:
     """kubectl with an administrator's rights, in the namespace `default`."""
-    return Kubectl(cluster.kubectl(), cluster.up())
+    return Kubectl(cluster.kubectl(), cluster.kubeconfig())
 
 
 @pytest.fixture(scope="session")

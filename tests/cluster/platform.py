@@ -57,6 +57,9 @@ class Cluster(Protocol):
     def up(self) -> Path:
         """Start it, or find it running; the kubeconfig's path."""
 
+    def kubeconfig(self) -> Path:
+        """The kubeconfig of the cluster, which is up."""
+
     def down(self) -> None:
         """Stop it and leave nothing behind; no error where there is none."""
 
@@ -84,6 +87,9 @@ class OneNode:
 
     def up(self) -> Path:
         return Path(self._kube("up", seconds=_FIRST_BUILD_SECONDS).strip().splitlines()[-1])
+
+    def kubeconfig(self) -> Path:
+        return Path(self._kube("kubeconfig", seconds=10).strip())
 
     def down(self) -> None:
         self._kube("down", seconds=60)
@@ -121,9 +127,9 @@ class Kind:
         return None
 
     def up(self) -> Path:
-        folder = PROJECT / ".cache" / "kind"
-        folder.mkdir(parents=True, exist_ok=True)
-        kubeconfig, config = folder / f"{self._name}.kubeconfig", folder / f"{self._name}.yaml"
+        kubeconfig = self.kubeconfig()
+        kubeconfig.parent.mkdir(parents=True, exist_ok=True)
+        config = kubeconfig.with_suffix(".yaml")
         if self._name not in _call(["kind", "get", "clusters"], seconds=30).split():
             config.write_text(yaml.safe_dump(self.config()))
             _call(
@@ -131,6 +137,9 @@ class Kind:
             )
         kubeconfig.write_text(_call(["kind", "get", "kubeconfig", "--name", self._name], seconds=30))
         return kubeconfig
+
+    def kubeconfig(self) -> Path:
+        return PROJECT / ".cache" / "kind" / f"{self._name}.kubeconfig"
 
     def config(self) -> dict[str, object]:
         """kind's configuration of one node that sees the captures."""
