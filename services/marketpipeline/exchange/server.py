@@ -125,9 +125,11 @@ class Server:
     async def _receive(self, client: Client) -> None:
         connection = client.connection
         async for message in client.socket:
+            if connection.closing:
+                continue
             if not connection.admits(time.monotonic(), self.limits.messages_per_second):
                 self.close(client, WSCloseCode.POLICY_VIOLATION, "Too many requests")
-                return
+                continue
             if message.type is WSMsgType.PING:
                 connection.answer_ping(message.data)
             elif message.type is WSMsgType.PONG:
