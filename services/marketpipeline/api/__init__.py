@@ -1,0 +1,1 @@
+"""The query API: what the stores hold, over HTTP, and the readings that the `query` command shares."""
