@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 import kopf
 
+from marketpipeline_operator.cluster.client import Credentials
 from marketpipeline_operator.cluster.kinds import PIPELINE_KIND, Kind
-from marketpipeline_operator.names import FIELD_MANAGER, FINALIZER, MANAGED_BY, PREFIX, Object
+from marketpipeline_operator.names import FIELD_MANAGER, MANAGED_BY, PREFIX, Object
 from marketpipeline_operator.settings import OperatorSettings
 
 __all__ = ["Observer", "kopf_settings", "registry_of"]
@@ -31,9 +32,26 @@ class Observer(Protocol):
         """All that exists has been seen."""
 
 
-def registry_of(kinds: Collection[Kind], observer: Observer) -> kopf.OperatorRegistry:
-    """Handlers for pipelines and children of `kinds`."""
+def registry_of(
+    kinds: Collection[Kind], observer: Observer, credentials: Callable[[], Credentials]
+) -> kopf.OperatorRegistry:
+    """Handlers for pipelines and children of `kinds`, and for the login, with the operator's own credentials."""
     registry = kopf.OperatorRegistry()
+
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        mine = credentials()
+        scheme, space, token = (mine.authorization or "").partition(" ")
+        return kopf.ConnectionInfo(
+            server=mine.server,
+            insecure=not mine.verify,
+            ca_path=mine.ca_path,
+            certificate_path=mine.certificate_path,
+            private_key_path=mine.key_path,
+            scheme=scheme or None,
+            token=token if space else None,
+        )
+
+    kopf.on.login(id="login", registry=registry)(login)
     for kind in (PIPELINE_KIND, *kinds):
         _register(registry, kind, observer)
     return registry
@@ -67,13 +85,14 @@ def kopf_settings(settings: OperatorSettings) -> kopf.OperatorSettings:
     found.peering.standalone = True  # the Lease does it
     found.posting.enabled = False  # events are posted by the reconciler
     found.scanning.disabled = True  # it takes rights on CRDs and namespaces; the operator looks itself
-    found.persistence.finalizer = FINALIZER
+    found.persistence.finalizer = f"{PREFIX}/kopf"  # never set; kopf takes its own away where it has no use for it
     found.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=PREFIX)
     found.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=PREFIX)
     found.networking.request_timeout = settings.reconcile.request_timeout
     found.watching.chunk_size = 250
     found.watching.server_timeout = 300
     found.queueing.idle_timeout = 1.0
+    found.queueing.exit_timeout = 0.5
     found.process.ultimate_exiting_timeout = 20
     managed = f"{MANAGED_BY}={FIELD_MANAGER}"
     found.watching.label_selectors[lambda resource: resource.plural != PIPELINE_KIND.plural] = managed

@@ -15,11 +15,11 @@ from marketpipeline.errors import MarketPipelineError
 from marketpipeline.telemetry import Health, Telemetry
 
 from marketpipeline_operator import metrics
+from marketpipeline_operator.application import Operator
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.discovery import is_served
 from marketpipeline_operator.cluster.lease import Lease
 from marketpipeline_operator.handlers import kopf_settings, registry_of
-from marketpipeline_operator.application import Operator
 from marketpipeline_operator.settings import OperatorSettings
 
 __all__ = ["run"]
@@ -96,7 +96,7 @@ async def _work(
     metrics.observe(telemetry.meter, operator, kubernetes)
     state.word, state.operator = "reconciling", operator
     watching = kopf.operator(
-        registry=registry_of(operator.watched, operator),
+        registry=registry_of(operator.watched, operator, kubernetes.credentials),
         settings=kopf_settings(settings),
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.application import Operator
+from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.status.conditions import holds
 
 __all__ = ["observe"]

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Self
 
 import urllib3
@@ -23,10 +24,22 @@ from marketpipeline_operator.cluster.errors import Unavailable, error_of
 from marketpipeline_operator.cluster.kinds import Kind, kind_of
 from marketpipeline_operator.names import FIELD_MANAGER, Object
 
-__all__ = ["Kubernetes"]
+__all__ = ["Credentials", "Kubernetes"]
 
 _PAGE = 250
 _APPLY, _MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """How to reach the API server, for another client of it."""
+
+    server: str
+    verify: bool
+    ca_path: str | None
+    certificate_path: str | None
+    key_path: str | None
+    authorization: str | None
 
 
 class Kubernetes:
@@ -100,6 +113,18 @@ class Kubernetes:
     async def read(self, path: str) -> Object:
         """A document that is no object, e.g. the list of what a group serves; empty where it is absent."""
         return await self._call("GET", None, path, missing=True)
+
+    def credentials(self) -> Credentials:
+        """Address and credentials as they are now; a token of a Pod is renewed every hour."""
+        found = self._api.configuration
+        return Credentials(
+            server=found.host,
+            verify=found.verify_ssl,
+            ca_path=found.ssl_ca_cert,
+            certificate_path=found.cert_file,
+            key_path=found.key_file,
+            authorization=found.get_api_key_with_prefix("authorization", alias="BearerToken"),
+        )
 
     def close(self) -> None:
         """End the threads."""

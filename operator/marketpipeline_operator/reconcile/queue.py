@@ -95,7 +95,9 @@ class Queue:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _start(self, key: Key) -> None:
-        entry = self._entries[key]
+        entry = self._entries.get(key)
+        if entry is None:
+            return
         entry.due = entry.timer = None
         if entry.running_since is not None or entry.waiting_since is not None:
             entry.again = entry.running_since is not None

@@ -1,0 +1,273 @@
+"""A pipeline's life against a real API server and a real broker: made, ready, edited, suspended, deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from marketpipeline.records import Rules, decode
+
+from tests.operator.support import FLINK, OperatorUnderTest, Pipelines, eventually
+from tests.support.broker import RunningBroker
+
+WITH_OPERATOR = {"mode": "operator"}
+SERVICES = {"ingestion-binance-0", "sink-timescale", "sink-redis", "api"}
+
+pytestmark = pytest.mark.usefixtures("flink_crd")
+
+
+def rules_in(broker: RunningBroker, prefix: str) -> list[Rules]:
+    """Every record of a rules topic, in order."""
+    consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "none", "enable.partition.eof": True})
+    consumer.assign([TopicPartition(f"{prefix}.rules", 0, OFFSET_BEGINNING)])
+    found = []
+    while (message := consumer.poll(10)) is not None and message.error() is None:
+        record = decode(message.value() or b"")
+        assert isinstance(record, Rules)
+        found.append(record)
+    consumer.close()
+    return found
+
+
+def topics_of(broker: RunningBroker, prefix: str) -> set[str]:
+    names = AdminClient({"bootstrap.servers": broker.address}).list_topics(timeout=10).topics
+    return {name for name in names if name.startswith(f"{prefix}.")}
+
+
+async def ready(pipelines: Pipelines, broker: RunningBroker, **spec: Any) -> str:
+    """A pipeline that is ready, with topics of its own; their prefix."""
+    prefix = broker.prefix()
+    spec["broker"] = {"topicPrefix": prefix} | spec.get("broker", {})
+    await pipelines.create(address=broker.address, processing=WITH_OPERATOR, **spec)
+    await pipelines.until("TopicsReady", status="True")
+
+    async def made() -> bool:
+        return "Deployment/crypto-api" in await pipelines.children() and bool(
+            await pipelines.kubernetes.get(FLINK, pipelines.namespace, "crypto-job")
+        )
+
+    await eventually(made, "all children")
+    await pipelines.make_ready()
+    await pipelines.flink()
+    await pipelines.until("Ready", status="True")
+    return prefix
+
+
+async def test_a_pipeline_is_made_and_becomes_ready(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+) -> None:
+    await operator.start()
+    prefix = await ready(pipelines, broker)
+    found = await pipelines.get()
+    assert found is not None
+    status = found["status"]
+    assert (status["phase"], status["symbols"], status["observedGeneration"]) == ("Running", 2, 1)
+    assert status["addresses"] == {"api": f"http://crypto-api.{pipelines.namespace}.svc:8000"}
+    assert status["topics"]["ready"] == status["topics"]["desired"] == 10 == len(topics_of(broker, prefix))
+    counts = {c["name"]: (c["ready"], c["desired"]) for c in status["components"]}
+    assert counts == dict.fromkeys((*SERVICES, "stream-job"), (1, 1))
+    assert (await pipelines.condition("SinksReady"))["message"] == "sink-timescale 1/1, sink-redis 1/1"
+    assert {c["type"]: c["status"] for c in status["conditions"]} == {
+        **dict.fromkeys(("Ready", "TopicsReady", "IngestionReady", "ProcessingReady", "SinksReady"), "True"),
+        "Degraded": "False",
+        "Paused": "False",
+    }
+
+    async def told() -> bool:
+        return {"Created", "TopicsCreated", "ThresholdsWritten", "AllReady"} <= set(await pipelines.events())
+
+    await eventually(told, "events")
+    assert [(r.symbol, r.imbalance_high, r.effective_from) for r in rules_in(broker, prefix)] == [
+        ("binance:BTCUSDT", 0.7, 0),
+        ("binance:ETHUSDT", 0.7, 0),
+    ]
+
+
+async def test_thresholds_reach_the_rules_topic_and_start_nothing_anew(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+) -> None:
+    await operator.start()
+    prefix = await ready(pipelines, broker)
+    before = {**await pipelines.children(), **await pipelines.children(kinds=(FLINK,))}
+    await pipelines.edit(thresholds={"imbalance": {"high": 0.9}, "whaleTrade": 5000})
+
+    async def written() -> bool:
+        return len(rules_in(broker, prefix)) == 4
+
+    await eventually(written, "new rules")
+    newest = rules_in(broker, prefix)[-1]
+    assert (newest.imbalance_high, newest.whale_trade) == (0.9, 5000)
+    assert newest.effective_from > 0
+    after = {**await pipelines.children(), **await pipelines.children(kinds=(FLINK,))}
+    changed = {key for key in after if key.startswith("ConfigMap") and after[key]["data"] != before[key]["data"]}
+    assert changed == {"ConfigMap/crypto-stream-job"}
+    generations = {
+        key: (before[key]["metadata"].get("generation"), after[key]["metadata"].get("generation")) for key in after
+    }
+    assert all(old == new for old, new in generations.values()), generations
+    assert (await pipelines.condition("Ready"))["status"] == "True"
+
+
+async def test_a_new_symbol_changes_the_process_that_takes_it_and_the_api(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+) -> None:
+    await operator.start()
+    symbols = [f"binance:{base}USDT" for base in ("BTC", "ETH", "SOL", "XRP")]
+    await ready(pipelines, broker, symbols=symbols, ingestion={"replicas": 2})
+    before = {**await pipelines.children(), **await pipelines.children(kinds=(FLINK,))}
+    await pipelines.edit(symbols=[*symbols, "binance:BNBUSDT"])
+
+    async def applied() -> bool:
+        status = (await pipelines.get() or {})["status"]
+        return bool(status["symbols"] == 5)
+
+    await eventually(applied, "the new symbol")
+    after = {**await pipelines.children(), **await pipelines.children(kinds=(FLINK,))}
+    assert set(after) == set(before)
+    moved = {
+        key for key in after if after[key]["metadata"].get("generation") != before[key]["metadata"].get("generation")
+    }
+    ingestion = {key for key in moved if "ingestion" in key}
+    assert len(ingestion) == 1
+    assert moved - ingestion == {"Deployment/crypto-api", "CronJob/crypto-feed-watch"}
+
+
+async def test_the_jobs_settings_upgrade_the_job_and_say_what_becomes_of_its_state(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+) -> None:
+    await operator.start()
+    await ready(pipelines, broker)
+    await pipelines.edit(processing={"parallelism": 3})
+
+    async def parallel() -> bool:
+        live = await pipelines.kubernetes.get(FLINK, pipelines.namespace, "crypto-job")
+        return bool(
+            live and live["spec"]["job"]["parallelism"] == 3 and live["spec"]["job"]["upgradeMode"] == "savepoint"
+        )
+
+    await eventually(parallel, "an upgrade with the state")
+    await pipelines.flink()
+    await pipelines.until("Ready", status="True")
+    await pipelines.edit(windows=["1m", "5m"])
+    await pipelines.until("ProcessingReady", status="False", message="without its old state")
+    live = await pipelines.flink()
+    assert live["spec"]["job"]["upgradeMode"] == "stateless"
+    said = await pipelines.until("ProcessingReady", status="True", message="without its old state")
+    assert said["reason"] == "Running"
+
+    async def back() -> bool:
+        live = await pipelines.kubernetes.get(FLINK, pipelines.namespace, "crypto-job")
+        return bool(live and live["spec"]["job"]["upgradeMode"] == "savepoint")
+
+    await eventually(back, "savepoints again")
+
+
+async def test_suspending_stops_all_in_order_and_resuming_brings_it_back(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+) -> None:
+    await operator.start()
+    await ready(pipelines, broker)
+    await pipelines.edit(suspend=True)
+
+    async def replicas() -> dict[str, int]:
+        return {name: thing["spec"]["replicas"] for name, thing in (await pipelines.deployments()).items()}
+
+    async def quiet() -> bool:
+        return (await replicas())["ingestion-binance-0"] == 0
+
+    await eventually(quiet, "ingestion stopped")
+    assert (await replicas())["sink-timescale"] == 1, "sinks store what the job still gives"
+    live = await pipelines.flink(state="FINISHED", lifecycle="SUSPENDED")
+    assert live["spec"]["job"]["state"] == "suspended"
+
+    async def suspended() -> bool:
+        status = (await pipelines.get() or {})["status"]
+        return status["phase"] == "Suspended" and set((await replicas()).values()) == {0}
+
+    await eventually(suspended, "everything stopped")
+    jobs = {key: t for key, t in (await pipelines.children()).items() if key.startswith("CronJob")}
+    assert all(thing["spec"]["suspend"] for thing in jobs.values())
+    await pipelines.edit(suspend=False)
+
+    async def again() -> bool:
+        live = await pipelines.kubernetes.get(FLINK, pipelines.namespace, "crypto-job")
+        return bool(live and live["spec"]["job"]["state"] == "running") and set((await replicas()).values()) == {1}
+
+    await eventually(again, "everything back")
+    await pipelines.make_ready()
+    await pipelines.flink()
+    await pipelines.until("Ready", status="True")
+
+
+async def test_a_paused_pipeline_is_left_alone(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+) -> None:
+    await operator.start()
+    await ready(pipelines, broker)
+    await pipelines.annotate(pause_reconciliation="true")
+    await pipelines.until("Paused", status="True", message="pause-reconciliation")
+    await pipelines.edit(suspend=True)
+    await pipelines.kubernetes.delete(FLINK, pipelines.namespace, "crypto-job")
+    writes = operator.writes
+    assert operator.operator is not None
+    for _ in range(3):
+        await operator.operator.reconciler.reconcile((pipelines.namespace, "crypto"))
+    assert operator.writes - writes <= 1, "its status may say the newest generation, nothing else is written"
+    assert (await pipelines.deployments())["api"]["spec"]["replicas"] == 1
+    await pipelines.annotate(pause_reconciliation=None)
+    await pipelines.until("Paused", status="False")
+    await pipelines.until("Ready", status="False", reason="Suspended")
+
+
+@pytest.mark.parametrize("policy", ["Retain", "Delete"])
+async def test_a_deletion_goes_in_order_and_keeps_or_removes_the_topics(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker, policy: str
+) -> None:
+    await operator.start()
+    prefix = await ready(pipelines, broker, deletionPolicy=policy)
+    await pipelines.delete()
+
+    async def gone() -> bool:
+        return await pipelines.get() is None
+
+    await eventually(gone, "the pipeline gone", seconds=15)
+    assert len(topics_of(broker, prefix)) == (10 if policy == "Retain" else 0)
+
+    async def removed() -> bool:
+        return not await pipelines.children() and not await pipelines.children(kinds=(FLINK,))
+
+    await eventually(removed, "the children gone")
+    events = await pipelines.events()
+    assert {"Stopping", "TopicsRetained" if policy == "Retain" else "TopicsDeleted"} <= set(events)
+
+
+async def test_a_broker_that_is_gone_does_not_keep_a_pipeline(
+    pipelines: Pipelines, operator: OperatorUnderTest
+) -> None:
+    await operator.start(deletion={"topics": 3})
+    await pipelines.create(deletionPolicy="Delete")
+    await pipelines.until("TopicsReady", status="False", reason="BrokerError", seconds=30)
+    await pipelines.delete()
+
+    async def gone() -> bool:
+        return await pipelines.get() is None
+
+    await eventually(gone, "the pipeline gone", seconds=15)
+    assert "crypto.trades" in (await pipelines.events())["TopicsLeft"]
+
+
+async def test_an_annotation_forces_a_deletion(pipelines: Pipelines, operator: OperatorUnderTest) -> None:
+    await operator.start(deletion={"topics": 600})
+    await pipelines.create(deletionPolicy="Delete")
+    await pipelines.until("TopicsReady", status="False")
+    await pipelines.delete()
+    await pipelines.until("Ready", reason="Deleting")
+    await pipelines.annotate(force_delete="true")
+
+    async def gone() -> bool:
+        return await pipelines.get() is None
+
+    await eventually(gone, "the pipeline gone", seconds=5)
+    assert "DeletionForced" in await pipelines.events()
