@@ -55,8 +55,15 @@ return 1
 """
 """KEYS: records, order, index. ARGV: id, order, record, started_at, the most alerts to hold."""
 
-_LATER = ("OOM", "LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF")
-"""First words of answers by which a server says that it cannot write now."""
+_LATER = (
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.MasterDownError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.TryAgainError,
+)
+_LATER_WORDS = ("OOM", "BUSY", "READONLY", "MISCONF", "NOREPLICAS")
+"""Answers by which a server says that it cannot write now; for some the client has a type, of others the code."""
 
 
 class RedisSink:
@@ -155,7 +162,7 @@ def _translated() -> Iterator[None]:
     except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError) as error:
         raise Backpressure(f"the cache is away: {error}") from error
     except redis.ResponseError as error:
-        if any(word in str(error) for word in _LATER):
+        if isinstance(error, _LATER) or any(word in str(error) for word in _LATER_WORDS):
             raise Backpressure(f"the cache cannot write now: {error}") from error
         raise PermanentError(f"the cache does not do what it is asked: {error}") from error
     except (redis.DataError, OverflowError) as error:

@@ -8,6 +8,7 @@ last records are control records or were compacted away.
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -39,6 +40,9 @@ class Source:
 
     `on_lost` is told of partitions that went to another member, whose rows are then that member's to store. `lag` is
     how many records of each partition were not given out yet, as of the last second's fetches.
+
+    It is a static member, named after its host and port: a process that was killed and started again has its
+    partitions back at once, where another member would wait for the old one's session to time out.
     """
 
     def __init__(
@@ -67,6 +71,8 @@ class Source:
             "on_commit": self._on_commit,
             "error_cb": self._on_error,
         }
+        if settings.http.port != 0:
+            config["group.instance.id"] = f"{socket.gethostname()}-{settings.http.port}"
         self._consumer = Consumer(config)
 
     def start(self) -> None:

@@ -120,6 +120,10 @@ class ValkeyStore:
         with redis.Redis.from_url(self.settings.url, password=PASSWORD, decode_responses=True) as client:
             return command(client)
 
+    def hash_fields(self, key: str) -> list[str]:
+        fields: list[str] = self.run(lambda client: client.hkeys(key))
+        return fields
+
     def latest(self, kind: str, symbol: str) -> dict[str, Any] | None:
         text = self.run(lambda client: client.hget(self.keys.latest(kind, symbol), "record"))
         return None if text is None else json.loads(text)

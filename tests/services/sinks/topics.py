@@ -85,7 +85,8 @@ class Topics:
 
         def ask() -> dict[tuple[str, int], int] | None:
             admin = self._admin()
-            asked = admin.list_offsets({place: OffsetSpec.latest() for place in places}, request_timeout=5)
+            newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+            asked = admin.list_offsets(dict.fromkeys(places, newest), request_timeout=5)
             try:
                 return {(place.topic, place.partition): done.result(30).offset for place, done in asked.items()}
             except KafkaException:  # a topic that was made this moment has no leader yet
