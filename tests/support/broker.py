@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -84,7 +84,7 @@ class RunningBroker:
         text = self._log.read_text(errors="replace") if self._log.exists() else ""
         return text.count("Kafka Server started")
 
-    def _has_started(self, known: int) -> object:
+    def _has_started(self, known: int) -> Callable[[], bool]:
         def condition() -> bool:
             assert self._process is not None
             if self._process.poll() is not None:

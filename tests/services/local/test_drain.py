@@ -150,7 +150,9 @@ def test_a_group_has_caught_up_with_the_first_look(broker: RunningBroker) -> Non
 
 
 async def test_waiting_reports_and_ends() -> None:
-    looks = iter([Look(False, 1, "sink (2 records behind)"), RetryableError("away"), Look(True, 2, "")])
+    looks: Iterator[Look | RetryableError] = iter(
+        [Look(False, 1, "sink (2 records behind)"), RetryableError("away"), Look(True, 2, "")]
+    )
     said: list[str] = []
 
     def look() -> Look:

@@ -248,7 +248,7 @@ async def test_the_wait_between_restarts_grows_to_its_bound(tmp_path: Path, monk
         waits.append(seconds)
         await real_sleep(0)
 
-    monkeypatch.setattr(module.asyncio, "sleep", noted)
+    monkeypatch.setattr(asyncio, "sleep", noted)
     toy = Toy(name="x", runs=python("import sys; sys.exit(1)"), ready=tmp_path / "never")
     async with supervised(tmp_path, [toy]) as found:
         with pytest.raises(Failure):

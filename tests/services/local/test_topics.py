@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource
+from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.kafka import client_config, consumer_config
 from marketpipeline.local.topics import ensure_topics, publish_rules
@@ -34,15 +34,15 @@ def settings(broker: RunningBroker) -> KafkaSettings:
     return KafkaSettings(bootstrap_servers=broker.address)
 
 
-def topic(name: str, partitions: int = 1, **config: str) -> Topic:
-    return Topic(name=name, kind=TopicKind.RULES, partitions=partitions, replication_factor=1, config=config)
+def topic(name: str, partitions: int = 1, config: dict[str, str] | None = None) -> Topic:
+    return Topic(name=name, kind=TopicKind.RULES, partitions=partitions, replication_factor=1, config=config or {})
 
 
 def stored(settings: KafkaSettings, name: str) -> list[Rules]:
     consumer = Consumer(consumer_config(settings, "test", f"{name}.test"))
     _, end = consumer.get_watermark_offsets(TopicPartition(name, 0), timeout=10)
     consumer.assign([TopicPartition(name, 0, 0)])
-    found = []
+    found: list[Rules] = []
     while len(found) < end and (message := consumer.poll(10)) is not None:
         record = decode(message.value() or b"")
         assert isinstance(record, Rules)
@@ -60,10 +60,10 @@ def test_topics_are_made_grown_and_set(broker: RunningBroker, settings: KafkaSet
         (done,) = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, name)]).values()
         return str(done.result(10)[key].value)
 
-    ensure_topics(settings, [topic(name, 2, **{"retention.ms": "1000000"})])
+    ensure_topics(settings, [topic(name, 2, config={"retention.ms": "1000000"})])
     assert len(admin.list_topics(name, timeout=10).topics[name].partitions) == 2
     assert config("retention.ms") == "1000000"
-    ensure_topics(settings, [topic(name, 4, **{"retention.ms": "2000000"}), topic(f"{name}2")])
+    ensure_topics(settings, [topic(name, 4, config={"retention.ms": "2000000"}), topic(f"{name}2")])
     assert len(admin.list_topics(name, timeout=10).topics[name].partitions) == 4
     wait_for(lambda: config("retention.ms") == "2000000", "the broker goes by the new retention")
     ensure_topics(settings, [topic(name, 1)])
@@ -72,7 +72,7 @@ def test_topics_are_made_grown_and_set(broker: RunningBroker, settings: KafkaSet
 
 def test_what_the_broker_refuses(broker: RunningBroker, settings: KafkaSettings) -> None:
     with pytest.raises(PermanentError, match=r"retention\.ms"):
-        ensure_topics(settings, [topic(f"{broker.prefix()}.x", **{"retention.ms": "soon"})])
+        ensure_topics(settings, [topic(f"{broker.prefix()}.x", config={"retention.ms": "soon"})])
 
 
 def test_a_broker_that_is_away() -> None:
@@ -82,7 +82,7 @@ def test_a_broker_that_is_away() -> None:
 
 
 def test_rules_are_written_when_they_change(broker: RunningBroker, settings: KafkaSettings) -> None:
-    rules = topic(f"{broker.prefix()}.rules", **{"cleanup.policy": "compact"})
+    rules = topic(f"{broker.prefix()}.rules", config={"cleanup.policy": "compact"})
     other = msgspec.structs.replace(RULE, symbol="x:B")
     ensure_topics(settings, [rules])
     assert publish_rules(settings, rules, [RULE, other]) == 2

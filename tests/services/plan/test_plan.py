@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from marketpipeline.plan import Plan, plan, plan_as_json, plan_as_text
+from marketpipeline.plan import Plan, ScheduledJob, Workload, plan, plan_as_json, plan_as_text
 from marketpipeline.records import Rules
 from marketpipeline.settings import (
     ApiSettings,
@@ -64,7 +64,8 @@ def test_every_golden_has_its_manifest() -> None:
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.stem)
 def test_each_process_accepts_the_settings_that_it_is_given(manifest: Path) -> None:
     found = plan(load_file(manifest))
-    for part in (*found.workloads, *found.scheduled_jobs):
+    parts: list[Workload | ScheduledJob] = [*found.workloads, *found.scheduled_jobs]
+    for part in parts:
         model = MODELS[part.component.value](**part.settings)
         assert model.model_dump(mode="json", exclude_none=True) == part.settings
     if found.stream_job is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from marketpipeline.records import Alert, Candle, FeedEvent
 
@@ -16,8 +17,9 @@ def clock(microseconds: int) -> str:
 
 def price(value: float) -> str:
     """A price with as many digits as it has, grouped."""
-    digits = max(2, len(f"{value!r}".partition(".")[2])) if abs(value) < 1e15 else 2
-    return f"{value:,.{min(digits, 8)}f}"
+    exponent = Decimal(repr(value)).as_tuple().exponent
+    digits = -exponent if isinstance(exponent, int) else 0
+    return f"{value:,.{max(2, min(digits, 8))}f}"
 
 
 def count(value: float) -> str:
