@@ -6,8 +6,7 @@ only now and then. So frames are kept as they are and read when REST asks; both 
 
 from __future__ import annotations
 
-import heapq
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -20,21 +19,38 @@ MAX_PENDING = 10_000
 """Diffs that wait for a reader of their book before they are applied all the same."""
 
 
+class _Side:
+    """The levels of one side by price; their prices in ascending order, so that the best ones are at hand."""
+
+    def __init__(self, levels: Levels) -> None:
+        self.levels = {float(level[0]): level for level in levels}
+        self.prices = sorted(self.levels)
+
+    def change(self, level: tuple[str, str]) -> None:
+        """Set a level; quantity zero removes it."""
+        price = float(level[0])
+        if float(level[1]):
+            if price not in self.levels:
+                insort(self.prices, price)
+            self.levels[price] = level
+        elif self.levels.pop(price, None) is not None:
+            del self.prices[bisect_left(self.prices, price)]
+
+
 class Book:
-    """Both sides of one symbol as price → quantity, in the wire's own decimal text."""
+    """Both sides of one symbol; prices and quantities stay in the wire's own decimal text."""
 
     def __init__(self) -> None:
         self.last_id = 0
         self.seeded = False
-        self._bids: dict[str, str] = {}
-        self._asks: dict[str, str] = {}
+        self._bids, self._asks = _Side([]), _Side([])
 
     def seed(self, snapshot: BookSnapshot) -> None:
         """Replace the book, unless it is already newer."""
         if self.seeded and snapshot.last_id < self.last_id:
             return
         self.last_id, self.seeded = snapshot.last_id, True
-        self._bids, self._asks = dict(snapshot.bids), dict(snapshot.asks)
+        self._bids, self._asks = _Side(snapshot.bids), _Side(snapshot.asks)
 
     def apply(self, diff: BookDiff) -> None:
         """Take in a change; one that the book already has is ignored."""
@@ -42,21 +58,17 @@ class Book:
             return
         self.last_id = diff.last_id
         for side, changes in ((self._bids, diff.bids), (self._asks, diff.asks)):
-            for price, quantity in changes:
-                if float(quantity):
-                    side[price] = quantity
-                else:
-                    side.pop(price, None)
+            for level in changes:
+                side.change(level)
 
     def snapshot(self, limit: int) -> BookSnapshot:
         """The best `limit` levels of each side, best first."""
-        bids: Levels = heapq.nlargest(limit, self._bids.items(), key=_price)
-        asks: Levels = heapq.nsmallest(limit, self._asks.items(), key=_price)
-        return BookSnapshot(self.last_id, bids, asks)
-
-
-def _price(level: tuple[str, str]) -> float:
-    return float(level[0])
+        bids, asks = self._bids, self._asks
+        return BookSnapshot(
+            self.last_id,
+            [bids.levels[price] for price in bids.prices[: -limit - 1 : -1]],
+            [asks.levels[price] for price in asks.prices[:limit]],
+        )
 
 
 class Market:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket as sockets
 import time
+from functools import partial
 from typing import Any
 
 import aiohttp
 import pytest
 from marketpipeline.errors import InvalidInput
+from marketpipeline.exchange.connections import Connection
 from marketpipeline.exchange.main import Exchange
 
 from tests.services.exchange.client import client_of, eventually, messages, serving, settings, until
@@ -98,15 +100,18 @@ async def test_the_server_pings_and_wants_its_payload_back() -> None:
         listening.cancel()
 
 
+def more_than(connection: Connection, count: int) -> bool:
+    return connection.frames_sent > count
+
+
 async def test_a_pong_comes_behind_everything_that_was_sent_before_it() -> None:
     async with serving(symbols=["BTCUSDT"]) as exchange, client_of(exchange) as client:
         socket = await client.connect("/ws/btcusdt@bookTicker", autoping=False)
         received = 0
         for number in range(3):
-            await eventually(
-                lambda: exchange.hub.connections[1].frames_sent > received + 3, "some quotes are on their way"
-            )
-            sent = exchange.hub.connections[1].frames_sent
+            connection, known = exchange.hub.connections[1], received
+            await eventually(partial(more_than, connection, known + 3), "quotes are on their way")
+            sent = connection.frames_sent
             await socket.ping(f"ping {number}".encode())
             async with asyncio.timeout(5):
                 while (message := await socket.receive()).type is not TYPES.PONG:
