@@ -113,6 +113,12 @@ class DepthLane(Lane):
         self._unsure = self._live
         self._ask_in(PATIENCE)
 
+    def doubt(self) -> None:
+        """A snapshot tells whether the book moved on."""
+        if self._live:
+            self._unsure = True
+            self._ask_in(0.0)
+
     def tick(self, now: float) -> None:
         """Ask when it is time to; renew the book's far levels when the near ones could run out."""
         self._now = now

@@ -62,6 +62,14 @@ class Lane:
         """The stream is lost."""
         self.connected = False
 
+    @property
+    def deaf(self) -> bool:
+        """Whether the stream was seen to have said nothing of what happened."""
+        return False
+
+    def doubt(self) -> None:
+        """The stream has been silent for unusually long: find out by other means whether something was missed."""
+
     def tick(self, now: float) -> None:
         """Time has passed; `now` in monotonic seconds."""
 

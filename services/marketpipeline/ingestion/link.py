@@ -2,9 +2,9 @@
 
     opening ──connected──▶ subscribing ──all acknowledged──▶ ready ──closed──▶ (gone)
 
-The clock of a link is how far the exchange's time has surely been received on it: behind a frame of time E everything
-before E. In a quiet market the exchange is asked for its time over REST and then pinged on the link: with the
-pong, which comes in order, everything sent before that time has been received.
+How far the exchange's time has surely been received follows from the newest time seen, less the exchange's
+disorder. In a quiet market the exchange is asked for its time over REST and then pinged on the link: with the pong,
+which comes in order, everything sent before that time has been received.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class Link:
     """Connection `number` carrying `streams`.
 
     `accept` finds a lane by the record's type and symbol. `on_ready`, `on_beat`, `on_going_down` and
-    `on_rejected` tell the shard. `clock` in µs of the exchange.
+    `on_rejected` tell the shard. `clock` is the newest time of the exchange seen on it, `proven` the newest that a
+    pong proved, in µs.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Link:
         self.frames = 0
         self.bytes = 0
         self.clock = 0
+        self.proven = 0
         self.beat_at = NEVER
         self.ready = False
         self.gone = False
@@ -120,9 +122,10 @@ class Link:
             return
         while self._pings:
             sent, time, _ = self._pings.popleft()
-            if time > self.clock:
-                self.clock = time
-                if time >= self.beat_at:
+            if time > self.proven:
+                self.proven = time
+                self.clock = max(self.clock, time)
+                if self.clock >= self.beat_at:
                     self._beat()
             if sent == payload:
                 return
@@ -217,21 +220,21 @@ class Link:
             self._asking = True
             self._desk.ask(self._dialect.server_time(), self._barrier, self._no_time)
         elif quiet >= PING_AFTER and self._pace.take(self._now):
-            self._ping(self.clock)
+            self._ping(0)
 
     def _barrier(self, server_time: int) -> None:
-        """The exchange's time is known; ping, so that the pong says it was reached. It includes that very µs."""
+        """The exchange's time is known; ping, so that the pong says it was reached."""
         self._asking = False
         if not self.gone:
-            self._outbox.append(lambda: self._ping(server_time + 1))
+            self._outbox.append(lambda: self._ping(server_time))
             self._flush()
 
     def _no_time(self, reason: str) -> None:
         self._asking = False
 
-    def _ping(self, clock: int) -> None:
-        """With the pong the clock has reached `clock`."""
+    def _ping(self, time: int) -> None:
+        """The pong will prove `time`."""
         self._messages += 1
         payload = str(self._messages).encode()
-        self._pings.append((payload, clock, self._now))
+        self._pings.append((payload, time, self._now))
         self._emit(Ping(self.number, payload))

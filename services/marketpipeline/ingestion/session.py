@@ -216,6 +216,7 @@ class Session:
             lifetime=self._dialect.limits.lifetime * self._random.uniform(0.96, 0.99),
             stable_after=settings.stable_after_ms / 1000,
             stale_after=settings.stale_after_ms / 1000,
+            disorder=self._dialect.limits.disorder,
         )
 
     def _make_link(self, streams: Sequence[Stream], now: float) -> Link:

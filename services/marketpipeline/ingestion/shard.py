@@ -33,6 +33,7 @@ class Shard:
 
     A connection is replaced after `lifetime`; the wait for a new one starts from the beginning when the last was
     connected for `stable_after`; `stale_after` is the least silence of a stream that is reported. In seconds.
+    `disorder` as in the exchange's limits.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Shard:
         lifetime: float,
         stable_after: float,
         stale_after: float,
+        disorder: int,
     ) -> None:
         self.lanes = dict(lanes)
         self.symbols = sorted({stream.symbol for stream in lanes})
@@ -65,11 +67,13 @@ class Shard:
         self._lifetime = lifetime
         self._stable_after = stable_after
         self._stale_after = stale_after
+        self._disorder = disorder
         self._coming: Link | None = None
         self._leaving: list[tuple[Link, float]] = []
         self._open_at: float | None = 0.0
         self.started = False
         self._clock = 0
+        self._proven = 0
         self._silences: dict[Stream, Silence] = {}
         self._now = 0.0
         self._beating: dict[str, list[Lane]] = {}
@@ -80,7 +84,8 @@ class Shard:
     @property
     def synced_through(self) -> int:
         """The exchange's time, µs, up to which everything it sent has been received; 0 for not yet."""
-        return max(0, self._read_clock() - 1)
+        self._remember(self.active)
+        return max(0, self._clock - self._disorder, self._proven)
 
     @property
     def stale(self) -> list[Stream]:
@@ -124,7 +129,7 @@ class Shard:
         if link is self._coming:
             self._coming = None
         elif link is self.active:
-            self._clock = self._read_clock()
+            self._remember(link)
             self.active = None
             for lane in self.lanes.values():
                 lane.interrupt()
@@ -160,7 +165,7 @@ class Shard:
             return
         previous, self.active, self._coming = self.active, link, None
         if previous is not None:
-            self._clock = max(self._clock, previous.clock)
+            self._remember(previous)
             self._leaving.append((previous, self._now + LINGER))
         elif self.started:
             self.reconnects += 1
@@ -180,27 +185,35 @@ class Shard:
 
     def _listen(self, link: Link, now: float) -> None:
         for stream, silence in self._silences.items():
-            kind = silence.look(self.lanes[stream].seen, now)
+            lane = self.lanes[stream]
+            kind = silence.look(lane.seen, now)
+            if kind == "still" and lane.deaf:
+                self.replace(f"{stream.name} says nothing of what happens")
+            if kind in ("stale", "still"):
+                lane.doubt()
+                link.resubscribe(stream)
             if kind == "stale":
                 spoke = "spoke last" if silence.spoke else "never spoke since it was subscribed"
                 detail = f"silent for {silence.limit:.1f} s; {spoke}"
                 _log.warning("%s is silent: %s", stream.name, detail, extra={"symbol": stream.symbol})
                 self._desk.event("stale", stream.symbol, stream.feed, detail=detail)
-                link.resubscribe(stream)
             elif kind == "recovered":
                 self._desk.event("recovered", stream.symbol, stream.feed)
 
     def _beat(self, link: Link) -> None:
         if link is not self.active:
             return
-        through = self.synced_through
+        self._remember(link)
+        through = max(self._clock, self._proven) - self._disorder
         for symbol, lanes in self._beating.items():
             heartbeat = Heartbeat(symbol=symbol, event_time=through, receive_time=self._wall())
             for lane in lanes:
                 lane.beat(heartbeat)
 
-    def _read_clock(self) -> int:
-        return max(self._clock, self.active.clock) if self.active is not None else self._clock
+    def _remember(self, link: Link | None) -> None:
+        if link is not None:
+            self._clock = max(self._clock, link.clock)
+            self._proven = max(self._proven, link.proven)
 
     def _tell(self, kind: FeedEventKind, detail: str) -> None:
         for symbol in self.symbols:

@@ -18,12 +18,13 @@ class Silence:
     The usual gap is the longest of late. A stream that never spoke has none: `at_least` seconds decide alone.
     """
 
-    __slots__ = ("_at_least", "_seen", "_since", "silent", "spoke", "usual")
+    __slots__ = ("_again", "_at_least", "_seen", "_since", "silent", "spoke", "usual")
 
     def __init__(self, at_least: float, seen: int, now: float) -> None:
         self._at_least = at_least
         self._seen = seen
         self._since = now
+        self._again = 0.0
         self.usual = 0.0
         self.spoke = False
         self.silent = False
@@ -33,13 +34,15 @@ class Silence:
         """Seconds of silence that are unusual."""
         return max(self._at_least, TIMES * self.usual)
 
-    def look(self, seen: int, now: float) -> Literal["stale", "recovered"] | None:
-        """What to report, given how many messages came in all."""
+    def look(self, seen: int, now: float) -> Literal["stale", "still", "recovered"] | None:
+        """What is new, given how many messages came in all; `still` silent comes after twice the time each time."""
         if seen == self._seen:
-            if self.silent or now - self._since < self.limit:
+            silence = now - self._since
+            if silence < (self._again if self.silent else self.limit):
                 return None
-            self.silent = True
-            return "stale"
+            self._again = 2 * max(silence, self.limit)
+            before, self.silent = self.silent, True
+            return "still" if before else "stale"
         gap = now - self._since
         if self.silent:
             gap = min(gap, 2 * max(self.usual, self._at_least))

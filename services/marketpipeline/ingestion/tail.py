@@ -91,8 +91,9 @@ def _read_block(consumer: Any, start: TopicPartition, end: int) -> list[Any]:
     consumer.assign([start])
     deadline = time.monotonic() + BLOCK_SECONDS
     messages: list[Any] = []
+    position = start.offset
     while True:
-        for message in consumer.consume(1_000, timeout=0.2):
+        for message in consumer.consume(min(1_000, max(1, end - position)), timeout=0.2):
             if message.error() is not None:
                 raise RetryableError(f"cannot read {start.topic}: {message.error().str()}")
             if message.offset() < end:

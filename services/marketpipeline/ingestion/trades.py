@@ -75,10 +75,20 @@ class TradeLane(Lane, Generic[R]):
         self._max_held = max_held
         self._fill: Fill[R] | None = None
         self._refused = ""
+        self._doubted_at = -1
+        self._deaf_at = -1
 
     @property
     def pending(self) -> bool:
         return self._fill is not None
+
+    @property
+    def complete(self) -> bool:
+        return self.connected and self._fill is None and not self.deaf
+
+    @property
+    def deaf(self) -> bool:
+        return self._deaf_at == self.seen
 
     @property
     def last_id(self) -> int | None:
@@ -103,6 +113,12 @@ class TradeLane(Lane, Generic[R]):
         self.subscription += 1
         self.dropped = self.dropped or bool(self.held)
         if self.next is not None:
+            self._begin()
+
+    def doubt(self) -> None:
+        """Ask for what follows the last one; if there is something, the stream did not tell it."""
+        if self.next is not None:
+            self._doubted_at = self.seen
             self._begin()
 
     def tick(self, now: float) -> None:
@@ -137,6 +153,8 @@ class TradeLane(Lane, Generic[R]):
         self._fill = None
         self._refused = refused
         if first is not None:
+            if self._doubted_at == self.seen:
+                self._deaf_at = self.seen
             time = None if self.last is None else self.last.trade_time
             self.desk.event("fill", self.symbol, self.feed, event_time=time, first_id=first, last_id=last)
 

@@ -83,7 +83,8 @@ class Limits:
     `control_per_second` counts every message sent on a connection, pings and pongs too. `lifetime` is how
     long a connection lives, in seconds. `connects` attempts are allowed in `connects_window` seconds.
     `rest_weight` is the sum of weights in a minute. `page` is the most trades that one request returns,
-    `subscribe_batch` the most streams asked for in one message.
+    `subscribe_batch` the most streams asked for in one message. `disorder`, in µs, is how much older than the
+    newest time seen on a connection the times of what still comes may be.
     """
 
     control_per_second: int
@@ -93,6 +94,7 @@ class Limits:
     rest_weight: int
     page: int
     subscribe_batch: int
+    disorder: int
 
 
 class BookChange(msgspec.Struct, frozen=True, gc=False):

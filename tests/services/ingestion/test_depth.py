@@ -182,6 +182,18 @@ def test_a_reconnect_into_silence_asks_whether_something_was_missed() -> None:
         assert not b.lane.pending
 
 
+def test_a_stream_in_doubt_is_compared_with_a_snapshot() -> None:
+    b = synced(10)
+    for last, told in ((11, []), (17, [("gap", 12, 17), ("resync", 17, None)])):
+        b.lane.doubt()
+        assert not b.beats()
+        b.tick(0.1)
+        b.answer(last)
+        b.tick(PATIENCE)
+        assert b.beats()
+        assert b.desk.told() == told
+
+
 def test_after_a_restart_the_gap_is_exactly_what_was_not_delivered() -> None:
     b = bench(last=30)
     b.lane.resume()

@@ -271,6 +271,31 @@ def test_a_replay_of_what_the_topic_has_adds_nothing() -> None:
     assert b.desk.told() == []
 
 
+def test_a_stream_in_doubt_that_missed_nothing() -> None:
+    b = bench()
+    b.lane.resume()
+    b.live(1)
+    b.lane.doubt()
+    assert not b.beats()
+    b.answer()
+    assert b.beats()
+    assert not b.lane.deaf
+
+
+def test_a_deaf_stream_is_filled_and_promises_nothing_until_it_speaks() -> None:
+    b = bench()
+    b.lane.resume()
+    b.live(1)
+    b.lane.doubt()
+    b.answer(2, 3)
+    assert b.ids == [1, 2, 3]
+    assert b.lane.deaf
+    assert not b.beats(), "4 may have happened"
+    b.live(4)
+    assert not b.lane.deaf
+    assert b.beats()
+
+
 steps = st.lists(
     st.sampled_from(["trade", "trade", "trade", "lose", "disconnect", "connect", "answer", "lag", "tick"]), max_size=150
 )

@@ -1,0 +1,23 @@
+"""Fixtures of the tests that run the real thing: an exchange, a broker, an ingestion process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.services.ingestion.platform import Platform
+from tests.support.broker import RunningBroker, broker
+
+__all__ = ["broker", "platform"]
+
+
+@pytest.fixture
+def platform(broker: RunningBroker, tmp_path: Path) -> Iterator[Platform]:
+    """Processes of one test, ended with it."""
+    running = Platform(broker, tmp_path)
+    try:
+        yield running
+    finally:
+        running.close()

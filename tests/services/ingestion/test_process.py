@@ -1,0 +1,270 @@
+"""The whole process: real captures over a real socket into a real broker, with faults and kills in the middle."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from marketpipeline.records import Book, DeadLetter, Heartbeat, Quote, Trade
+from marketpipeline.topics import Feed, TopicKind
+
+from tests.conftest import wait_for
+from tests.services.ingestion import oracle
+from tests.services.ingestion.platform import Platform
+
+BTC, ETH = "binance:BTCUSDT", "binance:ETHUSDT"
+
+
+@pytest.fixture
+def files(capture: Callable[[str], Path]) -> dict[str, Path]:
+    return {symbol: capture(f"binance_{symbol[8:].lower()}_20240808.gz") for symbol in (BTC, ETH)}
+
+
+@pytest.fixture
+def captured(files: dict[str, Path]) -> dict[str, oracle.Capture]:
+    return {symbol: oracle.read(path) for symbol, path in files.items()}
+
+
+def replay(platform: Platform, files: dict[str, Path], speed: str) -> None:
+    options = [option for path in files.values() for option in ("--replay", str(path))]
+    platform.start_exchange(*options, "--speed", speed)
+
+
+def check_trades(platform: Platform, symbol: str, captured: oracle.Capture, *, may_repeat: bool = False) -> None:
+    """Every trade of the capture, in the order of ids, each once, with its values."""
+    trades = platform.trades(symbol)
+    ids = [trade.trade_id for trade in trades]
+    if may_repeat:
+        assert list(dict.fromkeys(ids)) == list(captured.trades)
+    else:
+        assert ids == list(captured.trades)
+    for trade in trades:
+        data = captured.trades[trade.trade_id]
+        assert (f"{trade.price:.8f}", f"{trade.quantity:.8f}") == (data["p"], data["q"])
+        assert (trade.trade_time, trade.taker_side) == (data["T"] * 1000, "sell" if data["m"] else "buy")
+        assert trade.filled == (trade.event_time is None)
+
+
+def check_books(platform: Platform, symbol: str, captured: oracle.Capture) -> int:
+    """After the first sync each change is a record or lies in a gap; best levels equal quotes. Returns the missing ones."""
+    books = platform.books(symbol)
+    ids = [book.update_id for book in books]
+    assert ids == sorted(set(ids))
+    events = [event for event in platform.events(symbol) if event.feed == "book"]
+    start = next(event.first_id for event in events if event.kind == "synced")
+    gaps = [(event.first_id, event.last_id) for event in events if event.kind == "gap"]
+    written, missing = set(ids), 0
+    for _, last in captured.changes:
+        if last > start:
+            in_gap = any(first <= last <= final for first, final in gaps)
+            assert in_gap != (last in written), (last, gaps)
+            missing += in_gap
+    compared = 0
+    for book in books:
+        quote = captured.quotes.get(book.update_id)
+        if quote is not None:
+            compared += 1
+            assert book.bids[0] == (float(quote["b"]), float(quote["B"]))
+            assert book.asks[0] == (float(quote["a"]), float(quote["A"]))
+    assert compared > 100
+    return missing
+
+
+def check_heartbeats(platform: Platform, *, deaf: str = "") -> None:
+    """What follows a heartbeat is later than it, whichever process wrote it.
+
+    While a stream says nothing of what happens, nobody can know, until that is noticed: but for trades of `deaf`.
+    """
+    promised: dict[str, int] = {}
+    for _, record in platform.records(TopicKind.TRADES):
+        if isinstance(record, Heartbeat):
+            promised[record.symbol] = max(record.event_time, promised.get(record.symbol, 0))
+        elif isinstance(record, Trade):
+            broken = record.trade_time <= promised.get(record.symbol, 0)
+            assert not broken or (record.filled and record.symbol == deaf), "a heartbeat promised that this had come"
+    assert set(promised) == {BTC, ETH}
+
+
+def test_a_replay_as_fast_as_it_goes(
+    platform: Platform, files: dict[str, Path], captured: dict[str, oracle.Capture]
+) -> None:
+    replay(platform, files, "max")
+    platform.start_ingestion(platform.settings("BTCUSDT", "ETHUSDT", feeds=(Feed.BOOK, Feed.TRADES, Feed.QUOTES)))
+    platform.wait_replayed()
+    health = platform.health()
+    assert platform.stop_ingestion() == 0, platform.log()
+    for symbol in (BTC, ETH):
+        check_trades(platform, symbol, captured[symbol])
+        assert check_books(platform, symbol, captured[symbol]) == 0
+        quotes = [r for _, r in platform.records(TopicKind.QUOTES) if isinstance(r, Quote) and r.symbol == symbol]
+        assert [quote.update_id for quote in quotes] == list(captured[symbol].quotes)
+    check_heartbeats(platform)
+    assert platform.records(TopicKind.DEAD_LETTERS) == []
+    partitions: dict[str, set[int]] = {}
+    for kind in (TopicKind.TRADES, TopicKind.BOOK, TopicKind.QUOTES):
+        for partition, record in platform.records(kind):
+            partitions.setdefault(record.symbol, set()).add(partition)
+    assert all(len(places) == 1 for places in partitions.values())
+    assert (health["status"], health["connected"], health["dlq"], health["gaps"]) == ("ok", True, 0, 0)
+    assert health["produced"] > 70_000
+    assert health["frames"] > 74_000
+
+
+def test_kill_9_in_the_middle(platform: Platform, files: dict[str, Path], captured: dict[str, oracle.Capture]) -> None:
+    replay(platform, files, "20")
+    settings = platform.settings("BTCUSDT", "ETHUSDT")
+    platform.start_ingestion(settings)
+    platform.wait_replayed(0.3)
+    platform.kill_ingestion()
+    platform.start_ingestion(settings)
+    platform.wait_replayed()
+    assert platform.stop_ingestion() == 0, platform.log()
+    for symbol in (BTC, ETH):
+        check_trades(platform, symbol, captured[symbol])
+        assert check_books(platform, symbol, captured[symbol]) > 0, "it was away: something must be missing"
+        trades = platform.trades(symbol)
+        assert any(trade.filled for trade in trades)
+        kinds = [event.kind for event in platform.events(symbol) if event.feed == "book"]
+        assert kinds == ["synced", "gap", "resync"]
+        fills = [event for event in platform.events(symbol) if event.kind == "fill"]
+        filled = [trade.trade_id for trade in trades if trade.filled]
+        assert [(fill.first_id, fill.last_id) for fill in fills] == [(filled[0], filled[-1])]
+    check_heartbeats(platform)
+
+
+def test_everything_that_goes_wrong_on_the_wire(
+    platform: Platform, files: dict[str, Path], captured: dict[str, oracle.Capture]
+) -> None:
+    replay(platform, files, "12")
+    platform.start_ingestion(platform.settings("BTCUSDT", "ETHUSDT", stale_after_ms=1500))
+    steps: list[tuple[float, str, dict[str, object]]] = [
+        (0.05, "gap", {"symbol": "BTCUSDT", "count": 4}),
+        (0.12, "duplicate", {"symbol": "ETHUSDT", "count": 40}),
+        (0.18, "malformed", {"symbol": "BTCUSDT", "count": 2}),
+        (0.25, "disconnect", {"refuse": 0.5}),
+        (0.40, "shutdown", {"after": 1.5}),
+        (0.55, "silent", {"stream": "ethusdt@trade", "seconds": 3}),
+        (0.70, "rate-limit", {"seconds": 1}),
+        (0.71, "gap", {"symbol": "ETHUSDT", "count": 3}),
+    ]
+    for share, fault, parameters in steps:
+        platform.wait_replayed(share)
+        platform.fault(fault, **parameters)
+    platform.wait_replayed()
+    health = platform.health()
+    assert platform.stop_ingestion() == 0, platform.log()
+    for symbol in (BTC, ETH):
+        check_trades(platform, symbol, captured[symbol])
+        assert check_books(platform, symbol, captured[symbol]) > 0
+    check_heartbeats(platform, deaf=ETH)
+    letters = [record for _, record in platform.records(TopicKind.DEAD_LETTERS)]
+    assert len(letters) == health["dlq"] == 12, "six kinds of broken copies, twice"
+    assert {letter.symbol for letter in letters} == {BTC}
+    assert all(isinstance(letter, DeadLetter) and letter.error and letter.payload for letter in letters)
+    kinds = Counter((event.kind, event.symbol) for event in platform.events())
+    assert kinds["stale", ETH] == kinds["recovered", ETH] == 1
+    assert kinds["disconnect", BTC] == 2, "one lost and one at the end; the shutdown was met before it"
+    assert kinds["reconnect", BTC] == health["reconnects"] == 1
+    assert kinds["gap", BTC] >= 2
+    assert health["rest"]["throttled"] > 0
+
+
+def test_a_broker_that_is_away_stops_the_reading_and_loses_nothing(
+    platform: Platform, files: dict[str, Path], captured: dict[str, oracle.Capture]
+) -> None:
+    replay(platform, files, "20")
+    platform.start_ingestion(platform.settings("BTCUSDT", "ETHUSDT", feeds=(Feed.BOOK, Feed.TRADES, Feed.QUOTES)))
+    platform.wait_replayed(0.1)
+    platform.broker.kill()
+    try:
+        wait_for(lambda: platform.health().get("paused"), "the reading to pause", seconds=60)
+        assert platform.health()["in_flight"] > 10_000
+        assert platform.health()["status"] == "degraded"
+    finally:
+        platform.broker.start()
+    platform.wait_replayed()
+    health = platform.health()
+    assert platform.stop_ingestion() == 0, platform.log()
+    assert health["paused_seconds"] > 0
+    assert health["backpressure"] >= 1
+    for symbol in (BTC, ETH):
+        check_trades(platform, symbol, captured[symbol])
+        check_books(platform, symbol, captured[symbol])
+
+
+def test_every_feed_of_a_simulated_market(platform: Platform) -> None:
+    platform.start_exchange("--symbol", "BTCUSDT")
+    platform.start_ingestion(platform.settings("BTCUSDT", feeds=tuple(Feed)))
+    kinds = {
+        TopicKind.TRADES, TopicKind.AGG_TRADES, TopicKind.BOOK, TopicKind.QUOTES, TopicKind.TICKERS,
+        TopicKind.EXCHANGE_CANDLES,
+    }  # fmt: skip
+    wait_for(
+        lambda: all(
+            state["seen"] for state in platform.health().get("symbols", {}).get(BTC, {"": {"seen": 0}}).values()
+        ),
+        "every stream to speak",
+        seconds=60,
+    )
+    assert platform.stop_ingestion() == 0, platform.log()
+    assert all(platform.records(kind) for kind in kinds)
+    assert platform.records(TopicKind.DEAD_LETTERS) == []
+
+
+def test_partial_depth(platform: Platform) -> None:
+    platform.start_exchange("--symbol", "BTCUSDT")
+    platform.start_ingestion(platform.settings("BTCUSDT", feeds=(Feed.BOOK,), partial_depth=True, levels=5))
+    wait_for(lambda: platform.health().get("produced", 0) > 20, "books", seconds=30)
+    assert platform.stop_ingestion() == 0, platform.log()
+    books = [record for _, record in platform.records(TopicKind.BOOK) if isinstance(record, Book)]
+    assert all(book.event_time is None and 0 < len(book.bids) <= 5 for book in books)
+
+
+def test_a_symbol_that_the_exchange_has_not_is_told_and_the_others_work(
+    platform: Platform, files: dict[str, Path]
+) -> None:
+    replay(platform, files, "20")
+    platform.start_ingestion(platform.settings("BTCUSDT", "ETHUSTD"))
+    wait_for(lambda: platform.health().get("produced", 0) > 10, "records")
+    health = platform.health()
+    assert platform.stop_ingestion() == 0
+    assert health["status"] == "degraded"
+    assert "nearest: binance:ETHUSDT" in health["rejected"]["binance:ETHUSTD"]
+    rejected = [event for event in platform.events() if event.kind == "rejected"]
+    assert [event.symbol for event in rejected] == ["binance:ETHUSTD"]
+
+
+def test_when_no_symbol_is_right_it_ends_and_says_so(platform: Platform, files: dict[str, Path]) -> None:
+    replay(platform, files, "1")
+    process = platform.start_ingestion(platform.settings("BTCUSTD"))
+    assert process.wait(30) == 2
+    assert (
+        "symbols: 'binance:BTCUSTD': must be a symbol that the exchange lists; nearest: binance:BTCUSDT"
+        in platform.log()
+    )
+
+
+def test_without_a_topic_it_waits_and_says_for_what_and_can_be_stopped(platform: Platform) -> None:
+    settings = platform.settings("BTCUSDT") | {"topic_prefix": "no-such-prefix"}
+    platform.start_ingestion(settings)
+    wait_for(lambda: platform.health().get("doing") == "waiting for the broker and its topics", "it to wait")
+    wait_for(lambda: "no topic no-such-prefix." in platform.log(), "it to say for what")
+    assert platform.health()["status"] == "starting"
+    assert platform.stop_ingestion() == 0
+
+
+def test_an_exchange_that_is_away_is_waited_for(platform: Platform) -> None:
+    platform.start_ingestion(platform.settings("BTCUSDT"))
+    wait_for(lambda: "cannot connect" in platform.log() or "exchange does not say" in platform.log(), "a first try")
+    assert platform.health()["connected"] is False
+    platform.start_exchange("--symbol", "BTCUSDT")
+    wait_for(lambda: platform.health().get("connected"), "a connection", seconds=60)
+    metrics = subprocess.run(
+        ["curl", "-s", f"http://127.0.0.1:{platform.port}/metrics"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "marketpipeline_ingestion_frames_total" in metrics
+    assert "marketpipeline_ingestion_produced_total{" in metrics
+    assert platform.stop_ingestion() == 0
