@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 
 import kopf
 import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from marketpipeline.records import Rules, decode
 from marketpipeline_operator.application import Operator
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.kinds import CHILD_KINDS, EVENT, OPTIONAL_KINDS, PIPELINE_KIND, POD, Kind
@@ -21,7 +24,19 @@ from marketpipeline_operator.names import PIPELINE, Object
 from marketpipeline_operator.settings import OperatorSettings
 from marketpipeline_operator.status.conditions import find
 
-__all__ = ["DEPLOYMENT", "FLINK", "Kubectl", "OperatorUnderTest", "Pipelines", "eventually", "settings_for"]
+from tests.support.broker import RunningBroker
+
+__all__ = [
+    "DEPLOYMENT",
+    "FLINK",
+    "Kubectl",
+    "OperatorUnderTest",
+    "Pipelines",
+    "eventually",
+    "rules_in",
+    "settings_for",
+    "topics_of",
+]
 
 T = TypeVar("T")
 FLINK = next(kind for kind in OPTIONAL_KINDS if kind.kind == "FlinkDeployment")
@@ -231,3 +246,21 @@ class OperatorUnderTest:
         """Requests so far that wrote something."""
         assert self.kubernetes is not None
         return sum(count for (verb, _, _), count in self.kubernetes.requests.items() if verb != "GET")
+
+
+def rules_in(broker: RunningBroker, prefix: str) -> list[Rules]:
+    """Every record of a rules topic, in order."""
+    consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "none", "enable.partition.eof": True})
+    consumer.assign([TopicPartition(f"{prefix}.rules", 0, OFFSET_BEGINNING)])
+    found = []
+    while (message := consumer.poll(10)) is not None and message.error() is None:
+        record = decode(message.value() or b"")
+        assert isinstance(record, Rules)
+        found.append(record)
+    consumer.close()
+    return found
+
+
+def topics_of(broker: RunningBroker, prefix: str) -> set[str]:
+    names = AdminClient({"bootstrap.servers": broker.address}).list_topics(timeout=10).topics
+    return {name for name in names if name.startswith(f"{prefix}.")}

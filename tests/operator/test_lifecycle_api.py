@@ -5,35 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient
-from marketpipeline.records import Rules, decode
 
-from tests.operator.support import FLINK, OperatorUnderTest, Pipelines, eventually
+from tests.operator.support import FLINK, OperatorUnderTest, Pipelines, eventually, rules_in, topics_of
 from tests.support.broker import RunningBroker
 
 WITH_OPERATOR = {"mode": "operator"}
 SERVICES = {"ingestion-binance-0", "sink-timescale", "sink-redis", "api"}
 
 pytestmark = pytest.mark.usefixtures("flink_crd")
-
-
-def rules_in(broker: RunningBroker, prefix: str) -> list[Rules]:
-    """Every record of a rules topic, in order."""
-    consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "none", "enable.partition.eof": True})
-    consumer.assign([TopicPartition(f"{prefix}.rules", 0, OFFSET_BEGINNING)])
-    found = []
-    while (message := consumer.poll(10)) is not None and message.error() is None:
-        record = decode(message.value() or b"")
-        assert isinstance(record, Rules)
-        found.append(record)
-    consumer.close()
-    return found
-
-
-def topics_of(broker: RunningBroker, prefix: str) -> set[str]:
-    names = AdminClient({"bootstrap.servers": broker.address}).list_topics(timeout=10).topics
-    return {name for name in names if name.startswith(f"{prefix}.")}
 
 
 async def ready(pipelines: Pipelines, broker: RunningBroker, **spec: Any) -> str:

@@ -1,0 +1,176 @@
+"""Killed at every request: whatever was done until then, an operator that starts anew finishes it.
+
+A kill before request n+1 leaves what a kill after request n does, so each request is killed after it was carried out,
+before its answer is used, and once before the first. The operator here is its passes, called as the queue calls them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from marketpipeline_operator.application import Operator
+from marketpipeline_operator.cluster.client import Kubernetes
+from marketpipeline_operator.cluster.kinds import CHILD_KINDS, EVENT, PIPELINE_KIND, POD
+
+from tests.operator.support import Pipelines, eventually, settings_for, topics_of
+from tests.support.broker import RunningBroker
+
+LEAN = {"sinks": {"timescale": {"enabled": False}}, "api": {"enabled": False}}
+
+
+class Killed(BaseException):
+    """The end of the process; nothing catches it."""
+
+
+class Mortal(Kubernetes):
+    """A client that dies after its `last` request."""
+
+    last = 10**9
+    made = 0
+
+    async def _call(self, *arguments: Any, **options: Any) -> Any:
+        if self.last == 0:
+            raise Killed
+        answer = await super()._call(*arguments, **options)
+        self.made += 1
+        if self.made >= self.last:
+            raise Killed
+        return answer
+
+
+async def life(kubeconfig: Path, pipelines: Pipelines, last: int, done: Callable[[], Awaitable[bool]]) -> int | None:
+    """One life of the operator, until it is killed (None) or `done` (its requests)."""
+    key = (pipelines.namespace, "crypto")
+    client = Mortal.connect(kubeconfig=str(kubeconfig))
+    operator = Operator(client, settings_for(pipelines.namespace), "test")
+    client.last = last
+    try:
+        for _ in range(400):
+            for kind in (*CHILD_KINDS, POD, PIPELINE_KIND):
+                selector = None if kind == PIPELINE_KIND else "app.kubernetes.io/managed-by=marketpipeline-operator"
+                found = [thing async for thing in pipelines.kubernetes.list(kind, pipelines.namespace, selector)]
+                _take(operator, kind, found)
+            await operator.reconciler.reconcile(key)
+            if await done():
+                return client.made
+            await asyncio.sleep(0.05)
+    except Killed:
+        return None
+    finally:
+        operator.reconciler.close()
+        client.close()
+    pytest.fail("the work is not done after 400 passes")
+
+
+def _take(operator: Operator, kind: Any, found: list[Any]) -> None:
+    """What watches would tell, deletions included."""
+    uids = {thing["metadata"]["uid"] for thing in found}
+    for thing in found:
+        operator.cache.put(thing)
+    if kind == PIPELINE_KIND:
+        gone = [pipeline for _, pipeline in operator.cache.pipelines() if pipeline["metadata"]["uid"] not in uids]
+    else:
+        known = operator.cache._all_children(kind)
+        gone = [child.body for child in list(known) if child.uid not in uids]
+    for thing in gone:
+        operator.cache.drop(thing)
+
+
+async def made(pipelines: Pipelines) -> bool:
+    """All is there, and the status says so of this generation."""
+    found = await pipelines.get()
+    status = (found or {}).get("status") or {}
+    names = set(await pipelines.deployments())
+    current = found is not None and status.get("observedGeneration") == found["metadata"]["generation"]
+    return current and "rules" in status.get("topics", {}) and "taskmanager" in names
+
+
+async def checked(pipelines: Pipelines, wanted: set[str]) -> None:
+    """No duplicate, no orphan: exactly these children, each with this pipeline as its only owner."""
+    found = await pipelines.get()
+    assert found is not None
+    children = await pipelines.children()
+    assert set(children) == wanted
+    for key, thing in children.items():
+        assert [owner["uid"] for owner in thing["metadata"]["ownerReferences"]] == [found["metadata"]["uid"]], key
+    assert len(found["metadata"]["finalizers"]) == 1
+
+
+async def test_killed_at_each_request_of_a_creation_and_an_update(
+    kubeconfig: Path, pipelines: Pipelines, broker: RunningBroker
+) -> None:
+    async def create() -> None:
+        await pipelines.create(address=broker.address, broker={"topicPrefix": prefix}, **LEAN)
+
+    async def gone() -> bool:
+        return await pipelines.get() is None and not await pipelines.children()
+
+    async def edited() -> bool:
+        found = await pipelines.deployments()
+        return "ingestion-binance-1" in found and "sink-redis" not in found and await made(pipelines)
+
+    prefix = broker.prefix()
+    await create()
+    requests = await life(kubeconfig, pipelines, 10**9, lambda: made(pipelines))
+    assert requests is not None
+    wanted = set(await pipelines.children())
+    change = {
+        "ingestion": {"replicas": 2},
+        "sinks": {"redis": {"enabled": False}},
+        "symbols": [f"binance:{base}USDT" for base in ("BTC", "ETH", "SOL", "XRP")],
+    }
+    await pipelines.edit(**change)
+    updates = await life(kubeconfig, pipelines, 10**9, edited)
+    assert updates is not None
+    after = set(await pipelines.children())
+    for number in range(max(requests, updates) + 1):
+        await pipelines.annotate(force_delete="true")
+        await pipelines.delete()
+        await life(kubeconfig, pipelines, 10**9, gone)
+        await create()
+        await life(kubeconfig, pipelines, number, lambda: made(pipelines))
+        assert await life(kubeconfig, pipelines, 10**9, lambda: made(pipelines)) is not None
+        await checked(pipelines, wanted)
+        if number <= updates:
+            await pipelines.edit(**change)
+            await life(kubeconfig, pipelines, number, edited)
+            assert await life(kubeconfig, pipelines, 10**9, edited) is not None
+            await checked(pipelines, after)
+    assert len(topics_of(broker, prefix)) == 10
+
+
+async def test_killed_at_each_request_of_a_deletion(
+    kubeconfig: Path, pipelines: Pipelines, broker: RunningBroker
+) -> None:
+    async def gone() -> bool:
+        return await pipelines.get() is None
+
+    async def create() -> str:
+        prefix = broker.prefix()
+        spec = {"broker": {"topicPrefix": prefix}, "deletionPolicy": "Delete", **LEAN}
+        await pipelines.create(address=broker.address, **spec)
+        await life(kubeconfig, pipelines, 10**9, lambda: made(pipelines))
+        return prefix
+
+    await create()
+    await pipelines.delete()
+    requests = await life(kubeconfig, pipelines, 10**9, gone)
+    assert requests is not None
+    for number in range(requests + 1):
+        prefix = await create()
+        await pipelines.delete()
+        await life(kubeconfig, pipelines, number, gone)
+        if not await gone():
+            assert await life(kubeconfig, pipelines, 10**9, gone) is not None
+        assert topics_of(broker, prefix) == set()
+
+        async def empty() -> bool:
+            return not await pipelines.children()
+
+        await eventually(empty, "no orphan")
+        names = [e["metadata"]["name"] async for e in pipelines.kubernetes.list(EVENT, pipelines.namespace)]
+        assert len(names) == len(set(names))

@@ -1,0 +1,147 @@
+"""Drift: whatever is done to a child by hand is undone within 5 s, and a restart of the operator writes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import AdminClient
+from marketpipeline_operator.cluster.kinds import CHILD_KINDS, kind_of
+
+from tests.operator.support import FLINK, OperatorUnderTest, Pipelines, eventually, rules_in, topics_of
+from tests.support.broker import RunningBroker
+
+LIMIT = 5.0
+ALL = (*CHILD_KINDS, FLINK)
+EDITS: dict[str, dict[str, Any]] = {
+    "ServiceAccount": {"automountServiceAccountToken": True},
+    "ConfigMap": {"data": {"settings.json": "{}"}},
+    "Service": {"spec": {"selector": {"marketpipeline.dev/pipeline": "other"}}},
+    "Deployment": {"spec": {"replicas": 7}},
+    "CronJob": {"spec": {"schedule": "1 1 1 1 1"}},
+    "PodDisruptionBudget": {"spec": {"maxUnavailable": 9}},
+    "NetworkPolicy": {"spec": {"ingress": []}},
+    "FlinkDeployment": {"spec": {"job": {"parallelism": 9}}},
+}
+
+pytestmark = pytest.mark.usefixtures("flink_crd")
+
+
+async def made(pipelines: Pipelines, broker: RunningBroker, mode: str) -> None:
+    prefix = broker.prefix()
+    await pipelines.create(address=broker.address, broker={"topicPrefix": prefix}, processing={"mode": mode})
+
+    async def complete() -> bool:
+        found = await pipelines.children(kinds=ALL)
+        topics = ((await pipelines.get() or {}).get("status") or {}).get("topics", {})
+        return "CronJob/crypto-feed-watch" in found and "rules" in topics
+
+    await eventually(complete, "all children and rules")
+
+
+async def settled(operator: OperatorUnderTest) -> int:
+    """Requests that wrote something, once there have been no more for a second."""
+    before = -1
+    while operator.writes != before:
+        before = operator.writes
+        await asyncio.sleep(1)
+    return before
+
+
+async def test_every_child_deleted_one_by_one_is_back_in_time(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+) -> None:
+    await operator.start()
+    await made(pipelines, broker, "operator")
+    children = await pipelines.children(kinds=ALL)
+    assert {key.partition("/")[0] for key in children} == set(EDITS)
+    slowest = 0.0
+    for key, thing in children.items():
+        began = time.monotonic()
+        await pipelines.kubernetes.delete(kind_of(thing), pipelines.namespace, thing["metadata"]["name"])
+
+        async def back(key: str = key, uid: str = thing["metadata"]["uid"]) -> bool:
+            found = (await pipelines.children(kinds=ALL)).get(key)
+            return found is not None and found["metadata"]["uid"] != uid
+
+        await eventually(back, f"{key} back", seconds=LIMIT)
+        slowest = max(slowest, time.monotonic() - began)
+    assert set(await pipelines.children(kinds=ALL)) == set(children)
+    assert slowest < LIMIT
+
+
+async def test_an_edit_of_each_kind_is_undone_in_time(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+) -> None:
+    await operator.start()
+    await made(pipelines, broker, "operator")
+    await settled(operator)
+    children = await pipelines.children(kinds=ALL)
+    for kind, edit in EDITS.items():
+        key, thing = next((key, thing) for key, thing in children.items() if key.startswith(f"{kind}/"))
+        name = thing["metadata"]["name"]
+        await pipelines.kubernetes.merge(kind_of(thing), pipelines.namespace, name, edit)
+
+        async def undone(key: str = key, thing: dict[str, Any] = thing) -> bool:
+            found = (await pipelines.children(kinds=ALL))[key]
+            names = ("spec", "data", "automountServiceAccountToken")
+            return all(found.get(name) == thing.get(name) for name in names)
+
+        await eventually(undone, f"{key} as before", seconds=LIMIT)
+
+
+async def test_a_topic_deleted_by_hand_is_back_with_its_rules(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+) -> None:
+    await operator.start(reconcile={"interval": 1})
+    await made(pipelines, broker, "operator")
+    found = await pipelines.get()
+    assert found is not None
+    prefix = found["spec"]["broker"]["topicPrefix"]
+    AdminClient({"bootstrap.servers": broker.address}).delete_topics([f"{prefix}.rules"])[f"{prefix}.rules"].result(10)
+
+    async def back() -> bool:
+        return f"{prefix}.rules" in topics_of(broker, prefix) and len(rules_in(broker, prefix)) == 2
+
+    await eventually(back, "the rules topic and its rules", seconds=20)
+
+
+@pytest.mark.parametrize("mode", ["operator", "standalone"])
+async def test_a_restart_or_an_upgrade_of_the_operator_writes_nothing(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker, mode: str
+) -> None:
+    await operator.start(images={"tag": "1"})
+    await made(pipelines, broker, mode)
+    await settled(operator)
+    before = {key: thing["metadata"]["resourceVersion"] for key, thing in (await pipelines.children(kinds=ALL)).items()}
+    own = (await pipelines.get() or {})["metadata"]["resourceVersion"]
+    await operator.stop()
+    upgraded = await operator.start(images={"tag": "1"}, reconcile={"interval": 2})
+
+    async def looked() -> bool:
+        return upgraded.queue.results["ok"] >= 3
+
+    await eventually(looked, "three passes", seconds=15)
+    assert operator.writes == 0
+    after = {key: thing["metadata"]["resourceVersion"] for key, thing in (await pipelines.children(kinds=ALL)).items()}
+    assert after == before
+    assert (await pipelines.get() or {})["metadata"]["resourceVersion"] == own
+
+
+async def test_what_others_add_to_a_child_is_theirs(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+) -> None:
+    await operator.start()
+    await made(pipelines, broker, "standalone")
+    await settled(operator)
+    writes = operator.writes
+    kind = next(kind for kind in CHILD_KINDS if kind.kind == "Deployment")
+    extra = {"metadata": {"annotations": {"example.org/note": "mine"}}}
+    await pipelines.kubernetes.merge(kind, pipelines.namespace, "crypto-api", extra)
+    await asyncio.sleep(1)
+    found = await pipelines.kubernetes.get(kind, pipelines.namespace, "crypto-api")
+    assert found is not None
+    assert found["metadata"]["annotations"]["example.org/note"] == "mine"
+    assert operator.writes == writes
