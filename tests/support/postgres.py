@@ -1,6 +1,7 @@
 """The real PostgreSQL for tests, one server a session, a new database for each test that asks.
 
-A suite takes the fixtures into its `conftest.py`: `from tests.support.postgres import database, postgres  # noqa: F401`.
+A suite takes the fixtures into its `conftest.py`:
+`from tests.support.postgres import database, postgres  # noqa: F401`.
 """
 
 from __future__ import annotations

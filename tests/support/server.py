@@ -64,7 +64,9 @@ class RunningServer:
     def _is_ready(self) -> bool:
         assert self._process is not None
         if self._process.poll() is not None:
-            pytest.fail(f"{self._component.name} ended with {self._process.returncode}: {self._log.read_text()[-2000:]}")
+            pytest.fail(
+                f"{self._component.name} ended with {self._process.returncode}: {self._log.read_text()[-2000:]}"
+            )
         try:
             self._component.check()
         except NotReady:

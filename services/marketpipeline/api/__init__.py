@@ -1,1 +1,1 @@
-"""The query API: what the stores hold, over HTTP, and the readings that the `query` command shares."""
+"""The query API over HTTP, and the reading of the history that the command line shares with it."""
