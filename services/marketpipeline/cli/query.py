@@ -1,0 +1,207 @@
+"""`marketpipeline query`: what a run has stored, whether it is on or has ended."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+import msgspec
+from psycopg.conninfo import make_conninfo
+
+from marketpipeline.api import history
+from marketpipeline.errors import InvalidQuery, Problem
+from marketpipeline.local.stored import newest_folder, open_database
+
+__all__ = ["query"]
+
+Rows = Iterator[dict[str, Any]]
+
+TABLE_ROWS = 1_000
+"""Rows of a table on the screen without `--limit`, and rows that the widths of its columns are taken from."""
+
+SHOWN: dict[history.What, tuple[str, ...]] = {
+    "candles": ("open_time", "open", "high", "low", "close", "volume", "trades", "vwap", "buy_sell_ratio",
+                "price_change", "closed"),
+    "book": ("event_time", "update_id", "best_bid", "best_ask", "mid", "spread", "spread_bps", "imbalance",
+             "weighted_imbalance", "vtob_ratio"),
+    "trades": ("trade_time", "trade_id", "price", "quantity", "taker_side", "filled"),
+    "alerts": ("started_at", "ended_at", "rule", "severity", "status", "side", "value", "extreme", "threshold"),
+    "gaps": ("receive_time", "event_time", "feed", "first_id", "last_id", "detail"),
+    "events": ("receive_time", "event_time", "kind", "feed", "first_id", "last_id", "detail"),
+}  # fmt: skip
+"""Columns of a table on the screen; JSON and CSV have all."""
+
+
+@click.group(short_help="Read what a run has stored.")
+def query() -> None:
+    """Read what a run has stored, while it is on or after it has ended.
+
+    SYMBOL is exchange:SYMBOL, or SYMBOL where one exchange only has it. Rows come in order of time. --from is within
+    what is shown, --to is not; a time is ISO 8601 (UTC where it names no zone) or seconds or milliseconds since the
+    epoch. --limit gives the first rows behind --from, and without --from the newest.
+    """
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    """What every query takes."""
+    for option in reversed(
+        (
+            click.argument("symbol"),
+            click.option("--from", "since", metavar="T", help="Begin, within."),
+            click.option("--to", "until", metavar="T", help="End, not within."),
+            click.option(
+                "--limit",
+                type=click.IntRange(min=1),
+                help=f"Most rows. [{TABLE_ROWS} as a table, else all]",
+            ),
+            click.option(
+                "--format",
+                "form",
+                type=click.Choice(["table", "json", "csv"]),
+                default="table",
+                show_default=True,
+                help="JSON is one object a line.",
+            ),
+            click.option("--state", type=click.Path(path_type=Path), help="State folder. [the one in .marketpipeline]"),
+        )  # fmt: skip
+    ):
+        command = option(command)
+    return command
+
+
+@query.command()
+@_options
+@click.option("--interval", default="1m", show_default=True, help="Length of a candle.")
+def candles(interval: str, **options: Any) -> None:
+    """Candles, the one that still forms with closed=false."""
+    _show("candles", interval=interval, **options)
+
+
+@query.command()
+@_options
+def book(**options: Any) -> None:
+    """Measures of the order book, a row for each of its updates."""
+    _show("book", **options)
+
+
+@query.command()
+@_options
+def trades(**options: Any) -> None:
+    """Trades."""
+    _show("trades", **options)
+
+
+@query.command()
+@_options
+def alerts(**options: Any) -> None:
+    """Alerts by the time they started, each in its last state."""
+    _show("alerts", **options)
+
+
+@query.command()
+@_options
+@click.option("--all", "everything", is_flag=True, help="Also fills, reconnects, resyncs and the other events.")
+def gaps(everything: bool, **options: Any) -> None:
+    """What is missing: ids from first_id to last_id, both included, of a feed. No row means that nothing is."""
+    _show("events" if everything else "gaps", **options)
+
+
+def _show(
+    what: history.What,
+    symbol: str,
+    since: str | None,
+    until: str | None,
+    limit: int | None,
+    form: str,
+    state: Path | None,
+    interval: str | None = None,
+) -> None:
+    folder = _only_folder() if state is None else state
+    limit = TABLE_ROWS if limit is None and form == "table" else limit
+    symbols, windows = _known(folder)
+    with open_database(folder) as database:
+        dsn = make_conninfo(database.url, password=database.password)
+        rows = history.query(dsn, what, symbol, interval, since, until, limit, symbols=symbols, windows=windows)
+        try:
+            _WRITERS[form](rows, what, sys.stdout)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        finally:
+            rows.close()
+
+
+def _only_folder(root: Path = Path(".marketpipeline")) -> Path:
+    """The state folder below `root`. Raises InvalidInput where there is none, or several."""
+    found = sorted(str(path.parent) for path in root.glob("*/version.json"))
+    if len(found) > 1:
+        raise InvalidQuery("query", [Problem("--state", None, f"must name one of {', '.join(found)}")])
+    return newest_folder(root)
+
+
+def _known(folder: Path) -> tuple[Sequence[str], Sequence[str]]:
+    """Symbols and intervals that the run was told to follow, of which there need be no rows yet."""
+    try:
+        settings = json.loads((folder / "settings" / "api.json").read_text(encoding="utf-8"))
+        return list(map(str, settings["symbols"])), list(map(str, settings["windows"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return (), ()
+
+
+def _write_json(rows: Rows, what: history.What, out: TextIO) -> None:
+    for row in rows:
+        out.write(msgspec.json.encode(row).decode() + "\n")
+
+
+def _write_csv(rows: Rows, what: history.What, out: TextIO) -> None:
+    """A header always; an empty field is null, true and false as in JSON."""
+    names = history.columns_of(what)
+    writer = csv.writer(out, lineterminator="\n")
+    first = next(rows, None)
+    writer.writerow(names)
+    for row in itertools.chain([] if first is None else [first], rows):
+        writer.writerow([_text(row[name], "") for name in names])
+
+
+def _write_table(rows: Rows, what: history.What, out: TextIO) -> None:
+    names = SHOWN[what]
+    begin = list(itertools.islice(rows, TABLE_ROWS))
+    if not begin:
+        out.write("no rows\n")
+        return
+    cells = [[_text(row[name], "-") for name in names] for row in begin]
+    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    left = [any(isinstance(row[name], str) for row in begin) for name in names]
+
+    def line(values: Sequence[str]) -> str:
+        padded = [v.ljust(w) if to_left else v.rjust(w) for v, w, to_left in zip(values, widths, left, strict=True)]
+        return "  ".join(padded).rstrip() + "\n"
+
+    out.write(line(names))
+    out.writelines(map(line, cells))
+    for row in rows:
+        out.write(line([_text(row[name], "-") for name in names]))
+    if len(begin) == TABLE_ROWS:
+        out.flush()
+        click.echo(f"(--limit says how many rows; without it {TABLE_ROWS} at most)", err=True)
+
+
+def _text(value: Any, null: str) -> str:
+    """Numbers with every digit that they have."""
+    if value is None:
+        return null
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+_WRITERS: dict[str, Callable[[Rows, history.What, TextIO], None]] = {
+    "table": _write_table,
+    "json": _write_json,
+    "csv": _write_csv,
+}
