@@ -27,8 +27,13 @@ class Planned:
 
 
 def parse(text: str, field: str, known: Iterable[str]) -> Planned:
-    """Read one; without a time it happens at the start. Raises InvalidInput."""
-    head, _, time = text.partition("@")
+    """Read one; without a time it happens at the start. Raises InvalidInput.
+
+    A value may have an @ in it (names of streams do): the time is what stands behind the last one, a number.
+    """
+    head, at_sign, time = text.rpartition("@")
+    if not at_sign or ("=" in head.rpartition(",")[2] and not time[:1].isdigit()):
+        head, at_sign, time = text, "", ""
     name, _, tail = head.partition(":")
     if name not in known:
         raise InvalidInput(field, [Problem(field, name, unknown(name, known))])
@@ -39,7 +44,7 @@ def parse(text: str, field: str, known: Iterable[str]) -> Planned:
             raise InvalidInput(field, [Problem(field, text, f"{part!r} must be KEY=VALUE")])
         parameters[key] = value
     try:
-        at = milliseconds(time) / 1000 if "@" in text and time != "0s" else 0.0
+        at = milliseconds(time) / 1000 if at_sign and time != "0s" else 0.0
     except ValueError as error:
         raise InvalidInput(field, [Problem(field, text, f"the time after @ is wrong: {error}")]) from error
     return Planned(name, parameters, at)
