@@ -116,4 +116,4 @@ class Pipeline:
 
     @staticmethod
     def _command(*arguments: str) -> list[str]:
-        return [sys.executable, "-m", "marketpipeline.cli", *arguments]
+        return [sys.executable, "-m", "marketpipeline", *arguments]

