@@ -7,6 +7,7 @@ before its answer is used, and once before the first. The operator here is its p
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,16 @@ from typing import Any
 import pytest
 from marketpipeline_operator.application import Operator
 from marketpipeline_operator.cluster.client import Kubernetes
-from marketpipeline_operator.cluster.kinds import CHILD_KINDS, EVENT, PIPELINE_KIND, POD
+from marketpipeline_operator.cluster.kinds import CHILD_KINDS, PIPELINE_KIND, POD
 
-from tests.operator.support import Pipelines, eventually, settings_for, topics_of
+from tests.operator.support import Kubectl, Pipelines, settings_for, topics_of
 from tests.support.broker import RunningBroker
 
 LEAN = {"sinks": {"timescale": {"enabled": False}}, "api": {"enabled": False}}
+
+
+BESIDE = 4
+FOREVER = 10**9
 
 
 class Killed(BaseException):
@@ -29,7 +34,7 @@ class Killed(BaseException):
 class Mortal(Kubernetes):
     """A client that dies after its `last` request."""
 
-    last = 10**9
+    last = FOREVER
     made = 0
 
     async def _call(self, *arguments: Any, **options: Any) -> Any:
@@ -46,7 +51,7 @@ async def life(kubeconfig: Path, pipelines: Pipelines, last: int, done: Callable
     """One life of the operator, until it is killed (None) or `done` (its requests)."""
     key = (pipelines.namespace, "crypto")
     client = Mortal.connect(kubeconfig=str(kubeconfig))
-    operator = Operator(client, settings_for(pipelines.namespace), "test")
+    operator = Operator(client, settings_for(pipelines.namespace, flink={"savepoint_timeout": 0.2}), "test")
     client.last = last
     try:
         for _ in range(400):
@@ -100,77 +105,102 @@ async def checked(pipelines: Pipelines, wanted: set[str]) -> None:
     assert len(found["metadata"]["finalizers"]) == 1
 
 
-async def test_killed_at_each_request_of_a_creation_and_an_update(
-    kubeconfig: Path, pipelines: Pipelines, broker: RunningBroker
+async def spread(
+    kubectl: Kubectl, kubernetes: Kubernetes, last: int, work: Callable[[Pipelines, int], Awaitable[None]]
 ) -> None:
-    async def create() -> None:
-        await pipelines.create(address=broker.address, broker={"topicPrefix": prefix}, **LEAN)
+    """Do `work` for each number up to `last`, a few at a time, each of these in a namespace of its own."""
+    numbers = iter(range(last + 1))
 
-    async def gone() -> bool:
-        return await pipelines.get() is None and not await pipelines.children()
+    async def worker() -> None:
+        name = f"test-{uuid.uuid4().hex[:8]}"
+        kubectl("create", "namespace", name)
+        try:
+            for number in numbers:
+                await work(Pipelines(kubernetes, name), number)
+        finally:
+            kubectl.drop_namespace(name)
 
-    async def edited() -> bool:
-        found = await pipelines.deployments()
-        return "ingestion-binance-1" in found and "sink-redis" not in found and await made(pipelines)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(BESIDE):
+            group.create_task(worker())
 
-    prefix = broker.prefix()
-    await create()
-    requests = await life(kubeconfig, pipelines, 10**9, lambda: made(pipelines))
+
+async def gone(pipelines: Pipelines) -> bool:
+    return await pipelines.get() is None and not await pipelines.children()
+
+
+async def edited(pipelines: Pipelines) -> bool:
+    found = await pipelines.deployments()
+    return "ingestion-binance-1" in found and "sink-redis" not in found and await made(pipelines)
+
+
+async def whole(kubeconfig: Path, pipelines: Pipelines, done: Callable[[Pipelines], Awaitable[bool]]) -> int:
+    """A life that is not cut short."""
+    requests = await life(kubeconfig, pipelines, FOREVER, lambda: done(pipelines))
     assert requests is not None
-    wanted = set(await pipelines.children())
+    return requests
+
+
+async def test_killed_at_each_request_of_a_creation_and_an_update(
+    kubeconfig: Path, kubectl: Kubectl, kubernetes: Kubernetes, pipelines: Pipelines, broker: RunningBroker
+) -> None:
     change = {
         "ingestion": {"replicas": 2},
         "sinks": {"redis": {"enabled": False}},
         "symbols": [f"binance:{base}USDT" for base in ("BTC", "ETH", "SOL", "XRP")],
     }
+
+    async def create(place: Pipelines) -> str:
+        prefix = broker.prefix()
+        await place.create(address=broker.address, broker={"topicPrefix": prefix}, **LEAN)
+        return prefix
+
+    await create(pipelines)
+    requests = await whole(kubeconfig, pipelines, made)
+    wanted = set(await pipelines.children())
     await pipelines.edit(**change)
-    updates = await life(kubeconfig, pipelines, 10**9, edited)
-    assert updates is not None
+    updates = await whole(kubeconfig, pipelines, edited)
     after = set(await pipelines.children())
-    for number in range(max(requests, updates) + 1):
-        await pipelines.annotate(force_delete="true")
-        await pipelines.delete()
-        await life(kubeconfig, pipelines, 10**9, gone)
-        await create()
-        await life(kubeconfig, pipelines, number, lambda: made(pipelines))
-        assert await life(kubeconfig, pipelines, 10**9, lambda: made(pipelines)) is not None
-        await checked(pipelines, wanted)
+    assert requests > 20
+    assert updates > 5
+
+    async def attempt(place: Pipelines, number: int) -> None:
+        prefix = await create(place)
+        await life(kubeconfig, place, number, lambda: made(place))
+        await whole(kubeconfig, place, made)
+        await checked(place, wanted)
         if number <= updates:
-            await pipelines.edit(**change)
-            await life(kubeconfig, pipelines, number, edited)
-            assert await life(kubeconfig, pipelines, 10**9, edited) is not None
-            await checked(pipelines, after)
-    assert len(topics_of(broker, prefix)) == 10
+            await place.edit(**change)
+            await life(kubeconfig, place, number, lambda: edited(place))
+            await whole(kubeconfig, place, edited)
+            await checked(place, after)
+        assert len(topics_of(broker, prefix)) == 10
+        await place.annotate(force_delete="true")
+        await place.delete()
+        await whole(kubeconfig, place, gone)
+
+    await spread(kubectl, kubernetes, max(requests, updates), attempt)
 
 
 async def test_killed_at_each_request_of_a_deletion(
-    kubeconfig: Path, pipelines: Pipelines, broker: RunningBroker
+    kubeconfig: Path, kubectl: Kubectl, kubernetes: Kubernetes, pipelines: Pipelines, broker: RunningBroker
 ) -> None:
-    async def gone() -> bool:
-        return await pipelines.get() is None
-
-    async def create() -> str:
+    async def create(place: Pipelines) -> str:
         prefix = broker.prefix()
         spec = {"broker": {"topicPrefix": prefix}, "deletionPolicy": "Delete", **LEAN}
-        await pipelines.create(address=broker.address, **spec)
-        await life(kubeconfig, pipelines, 10**9, lambda: made(pipelines))
+        await place.create(address=broker.address, **spec)
+        await whole(kubeconfig, place, made)
+        await place.delete()
         return prefix
 
-    await create()
-    await pipelines.delete()
-    requests = await life(kubeconfig, pipelines, 10**9, gone)
-    assert requests is not None
-    for number in range(requests + 1):
-        prefix = await create()
-        await pipelines.delete()
-        await life(kubeconfig, pipelines, number, gone)
-        if not await gone():
-            assert await life(kubeconfig, pipelines, 10**9, gone) is not None
+    await create(pipelines)
+    requests = await whole(kubeconfig, pipelines, gone)
+    assert requests > 8
+
+    async def attempt(place: Pipelines, number: int) -> None:
+        prefix = await create(place)
+        await life(kubeconfig, place, number, lambda: gone(place))
+        await whole(kubeconfig, place, gone)
         assert topics_of(broker, prefix) == set()
 
-        async def empty() -> bool:
-            return not await pipelines.children()
-
-        await eventually(empty, "no orphan")
-        names = [e["metadata"]["name"] async for e in pipelines.kubernetes.list(EVENT, pipelines.namespace)]
-        assert len(names) == len(set(names))
+    await spread(kubectl, kubernetes, requests, attempt)

@@ -100,7 +100,8 @@ async def test_a_topic_deleted_by_hand_is_back_with_its_rules(
     found = await pipelines.get()
     assert found is not None
     prefix = found["spec"]["broker"]["topicPrefix"]
-    AdminClient({"bootstrap.servers": broker.address}).delete_topics([f"{prefix}.rules"])[f"{prefix}.rules"].result(10)
+    admin = AdminClient({"bootstrap.servers": broker.address})
+    admin.delete_topics([f"{prefix}.rules"])[f"{prefix}.rules"].result(10)
 
     async def back() -> bool:
         return f"{prefix}.rules" in topics_of(broker, prefix) and len(rules_in(broker, prefix)) == 2
