@@ -146,6 +146,13 @@ def _source(settings: ExchangeSettings, protocol: WireProtocol) -> Source:
     planned = [parse(text, "scenario", [*SCENARIOS, TOUR]) for text in settings.scenarios or [TOUR]]
     start = settings.start_time or int(time.time() * 1e6)
     symbols = settings.symbols or DEFAULT_SYMBOLS
+    problems = [
+        Problem("symbols", name, f"must be a symbol as {protocol.name} writes them, and stand there once")
+        for number, name in enumerate(symbols)
+        if not protocol.accepts(name) or name in symbols[:number]
+    ]
+    if problems:
+        raise InvalidInput("exchange", problems)
     return SimulatedMarket(symbols, settings.seed, start, planned, protocol.encode)
 
 

@@ -133,6 +133,7 @@ async def test_a_disconnect_and_a_closed_door_while_the_market_goes_on(recording
         first = ids(found, "btcusdt")[-1] + 1
         _, trades, _ = await client.get(f"/api/v3/historicalTrades?symbol=BTCUSDT&fromId={first}")
         assert ids(found, "btcusdt") + [t["id"] for t in trades] == list(range(1, 101))
+        await eventually(lambda: not exchange.gate.refuses_connections(), "the door is open again")
         await client.connect(STREAMS)
 
 

@@ -89,6 +89,10 @@ class WireProtocol(Protocol):
     limits: Limits
     encoders: Encoders
 
+    def accepts(self, symbol: str) -> bool:
+        """Whether the exchange could have a symbol of this form."""
+        ...
+
     def encode(self, due: int, symbol: str, event: Event) -> Frame:
         """What happened as the message of the stream that reports it; a snapshot as a frame of its kind."""
         ...

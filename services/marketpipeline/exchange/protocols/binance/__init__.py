@@ -12,6 +12,7 @@ from marketpipeline.exchange.frames import Frame, Kind
 from marketpipeline.exchange.protocols.base import Answer, ConnectionOptions, Limits, MarketView, Session
 from marketpipeline.exchange.protocols.binance import encode, rest, wire
 from marketpipeline.exchange.protocols.binance.session import BinanceSession, open_path
+from marketpipeline.venues.binance import VENUE
 
 __all__ = ["PROTOCOL", "BinanceProtocol"]
 
@@ -45,6 +46,10 @@ class BinanceProtocol:
     def diff_symbol(self, stream: str) -> str:
         """See `WireProtocol.diff_symbol`."""
         return wire.diff_symbol(stream)
+
+    def accepts(self, symbol: str) -> bool:
+        """See `WireProtocol.accepts`."""
+        return VENUE.accepts(symbol)
 
     def encode(self, due: int, symbol: str, event: Event) -> Frame:
         """See `WireProtocol.encode`."""
