@@ -5,6 +5,7 @@ Status: 0 done, 1 failed, 2 what was given is wrong, 130 interrupted.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -102,6 +103,11 @@ def _missing(command: str, error: ModuleNotFoundError) -> MissingExtra:
     )
 
 
+def _leave_the_pipe() -> None:
+    """Whoever read our output has had enough (`| head`): let nothing be written at exit either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> None:
     """Run the command line and end the process."""
     try:
@@ -112,6 +118,9 @@ def main() -> None:
     except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         status = 130
+    except BrokenPipeError:
+        _leave_the_pipe()
+        status = 0
     except ModuleNotFoundError as error:
         command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
         click.echo(f"error: {_missing(command, error)}", err=True)

@@ -14,24 +14,21 @@ from marketpipeline.errors import InvalidInput, MarketPipelineError, Problem
 from marketpipeline.local.drain import CaughtUp, drained, reader_of_job, readers_of_sinks, wait_for
 from marketpipeline.local.flink import require_flink, require_kafka
 from marketpipeline.local.guard import Guard
-from marketpipeline.local.http import get_json
 from marketpipeline.local.java import find_java
 from marketpipeline.local.leftovers import created_at, end_leftovers
-from marketpipeline.local.machine import SYMBOLS, TOPICS, Machine, assemble
+from marketpipeline.local.machine import Machine, assemble
 from marketpipeline.local.offsets import Offsets
 from marketpipeline.local.options import RunOptions
 from marketpipeline.local.ports import require_port
 from marketpipeline.local.schedule import run_scheduled
 from marketpipeline.local.state import StateFolder, choose_folder
-from marketpipeline.local.supervisor import Step, Supervisor
-from marketpipeline.local.topics import ensure_topics, publish_rules
-from marketpipeline.local.unit import Failure, Unit
+from marketpipeline.local.steps import steps_of
+from marketpipeline.local.supervisor import Supervisor
+from marketpipeline.local.unit import Unit
 from marketpipeline.local.view import View, make_view
 from marketpipeline.plan import Plan, plan
 from marketpipeline.settings.machine import MachineSettings
 from marketpipeline.spec import MarketPipeline
-from marketpipeline.topics import TopicKind
-from marketpipeline.venues import split_symbol
 
 __all__ = ["run"]
 
@@ -60,7 +57,7 @@ def run(pipeline: MarketPipeline, source: str, options: RunOptions) -> int:
         planned = plan(pipeline)
         machine = assemble(pipeline, planned, options, state, places, java)
         view = make_view(pipeline, planned, machine, options, state.path)
-        return asyncio.run(Run(planned, machine, options, state, view).run())
+        return asyncio.run(Run(pipeline, planned, machine, options, state, view).run())
     finally:
         state.close()
 
@@ -68,9 +65,17 @@ def run(pipeline: MarketPipeline, source: str, options: RunOptions) -> int:
 class Run:
     """One run, from the first process to the last one stopped."""
 
-    def __init__(self, plan: Plan, machine: Machine, options: RunOptions, state: StateFolder, view: View) -> None:
+    def __init__(
+        self,
+        pipeline: MarketPipeline,
+        plan: Plan,
+        machine: Machine,
+        options: RunOptions,
+        state: StateFolder,
+        view: View,
+    ) -> None:
+        self._pipeline = pipeline
         self._plan = plan
-        self._symbols = [rule.symbol for rule in plan.rules]
         self._machine = machine
         self._options = options
         self._state = state
@@ -84,10 +89,7 @@ class Run:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._signals.put_nowait, number)
-        steps = [Step(TOPICS, [self._machine.broker.name], self._make_topics)]
-        if self._machine.exchanges:
-            names = [service.name for service in self._machine.exchanges.values()]
-            steps.append(Step(SYMBOLS, names, self._check_symbols))
+        steps = steps_of(self._pipeline, self._plan, self._machine)
         supervisor = Supervisor(self._machine.components, steps, self._guard, self._state.log, self._changed)
         self._units = supervisor.units
         try:
@@ -99,7 +101,7 @@ class Run:
                 self._view.ended(failure)
         finally:
             await supervisor.kill()
-            self._state.write_live({"phase": "ended", "pipeline": self._plan.pipeline, "components": {}})
+            self._state.write_live(self._live() | {"phase": "ended", "components": {}})
             self._guard.dismiss()
         if failure is not None:
             raise failure
@@ -173,23 +175,6 @@ class Run:
             async with asyncio.timeout(SETTLE_SECONDS):
                 await wait_for(CaughtUp(Offsets(self._machine.kafka), readers).look, self._view.waits_for)
 
-    def _make_topics(self) -> None:
-        ensure_topics(self._machine.kafka, self._plan.topics)
-        rules = self._plan.topic(TopicKind.RULES)
-        if rules is not None:
-            publish_rules(self._machine.kafka, rules, self._plan.rules)
-
-    def _check_symbols(self) -> None:
-        """Whether what is replayed has every symbol. Raises Failure that names those that it lacks."""
-        for exchange, service in self._machine.exchanges.items():
-            _, health = get_json(f"{service.url}/health")
-            offered = health.get("symbols")
-            wanted = {name for e, name in map(split_symbol, self._symbols) if e == exchange}
-            if isinstance(offered, list) and (absent := sorted(wanted - set(offered))):
-                expected = f"must be in the captures, which hold {', '.join(sorted(offered)) or 'none'}"
-                problem = Problem("spec.symbols", [f"{exchange}:{name}" for name in absent], expected)
-                raise Failure(f"replay: {problem}", invalid_input=True)
-
     def _changed(self, unit: Unit) -> None:
         self._view.changed(unit)
         self._state.write_live(self._live())
@@ -198,7 +183,9 @@ class Run:
         """What `state.json` says: enough to connect to what runs, and to end it when all else failed."""
         return {
             "phase": "running",
-            "pipeline": self._plan.pipeline,
+            "pipeline": self._pipeline.name,
+            "symbols": self._pipeline.spec.symbols,
+            "windows": self._pipeline.spec.windows,
             "started_at": self._began.isoformat(),
             "mark": self._guard.mark,
             "components": {name: _described(unit) for name, unit in self._units.items()},

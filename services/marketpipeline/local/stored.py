@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from marketpipeline.errors import InvalidInput, PermanentError, Problem
 from marketpipeline.local.component import NotReady
@@ -26,11 +27,12 @@ PREPARE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Where the tables are. `url` is without the password. `pipeline` is the name of the pipeline they belong to."""
+    """Where the tables are (`url` is without the password), and what the pipeline that they belong to follows."""
 
     url: str
     password: str
-    pipeline: str
+    symbols: Sequence[str] = ()
+    windows: Sequence[str] = ()
 
 
 def newest_folder(root: Path = Path(".marketpipeline")) -> Path:
@@ -77,7 +79,11 @@ def _running(folder: Path) -> Database | None:
     postgres = live.get("components", {}).get("postgres", {})
     if not postgres.get("pid"):
         return None
-    return Database(postgres["url"], state.password("postgres"), str(live["pipeline"]))
+    return _database(postgres["url"], state.password("postgres"), live)
+
+
+def _database(url: str, password: str, live: Mapping[str, Any]) -> Database:
+    return Database(url, password, tuple(live.get("symbols", ())), tuple(live.get("windows", ())))
 
 
 @contextmanager
@@ -93,7 +99,7 @@ def _started(state: StateFolder) -> Iterator[Database]:
     with asyncio.Runner() as runner:
         process = runner.run(_start(component, log, guard))
         try:
-            yield Database(component.url, component.password, state.pipeline)
+            yield _database(component.url, component.password, state.read_live())
         finally:
             runner.run(process.stop(component.stop_signal, component.stop_seconds))
             guard.dismiss()
