@@ -92,6 +92,9 @@ class JobSettings(Settings):
     checkpoint_interval_ms: Milliseconds = 10_000
     checkpoint_directory: str = Field(description="URI of the folder of checkpoints.")
     state_backend: str = Field(default="rocksdb", description="hashmap or rocksdb.")
+    heap_mb: Annotated[int, Field(ge=256)] = Field(
+        default=1_024, description="Largest heap of an embedded Flink, in MiB; a cluster's processes have their own."
+    )
 
 
 class TimescaleStoreSettings(SettingsModel):

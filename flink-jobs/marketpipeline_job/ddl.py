@@ -1,0 +1,170 @@
+"""Tables over topics: columns derived from the records of the core, options from the settings.
+
+A topic that carries several types of record is one table with the columns of all of them; `type` tells them apart.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from marketpipeline.records import (
+    Alert,
+    Book,
+    BookMetrics,
+    Candle,
+    DeadLetter,
+    Heartbeat,
+    LateTrade,
+    Record,
+    Rules,
+    Trade,
+)
+from marketpipeline.settings import JobSettings, KafkaSettings
+from marketpipeline.topics import TopicKind, topic_name
+
+from marketpipeline_job.sql import table
+
+__all__ = ["column_type", "columns", "sink", "source", "upsert_sink"]
+
+_SCALARS = {int: "BIGINT", float: "DOUBLE", str: "STRING", bool: "BOOLEAN"}
+
+_SOURCES: Mapping[TopicKind, tuple[type[Record], ...]] = {
+    TopicKind.TRADES: (Trade, Heartbeat),
+    TopicKind.BOOK: (Book, Heartbeat),
+    TopicKind.RULES: (Rules,),
+}
+_SINKS: Mapping[TopicKind, type[Record]] = {
+    TopicKind.BOOK_METRICS: BookMetrics,
+    TopicKind.CANDLES: Candle,
+    TopicKind.ALERTS: Alert,
+    TopicKind.LATE: LateTrade,
+    TopicKind.DEAD_LETTERS: DeadLetter,
+}
+CANDLE_KEY = ("symbol", "interval", "open_time")
+HEADERS = "`headers` MAP<STRING NOT NULL, BYTES NOT NULL> METADATA"
+"""Kafka's headers: a trace context that a record came with goes on with what was made of it."""
+
+
+def column_type(annotation: Any) -> str:
+    """The SQL type of a field. Raises TypeError for one that has no counterpart, so that a new kind is noticed."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, types.UnionType):
+        present = [argument for argument in arguments if argument is not type(None)]
+        if len(present) == 1:
+            return column_type(present[0])
+    elif origin is Literal:
+        return column_type(type(arguments[0]))
+    elif origin is list or (origin is tuple and len(set(arguments)) == 1):
+        return f"ARRAY<{column_type(arguments[0])}>"
+    elif annotation in _SCALARS:
+        return _SCALARS[annotation]
+    raise TypeError(f"no SQL type for {annotation!r}")
+
+
+def columns(*records: type[Record]) -> dict[str, str]:
+    """Column → type of a table that holds these records; a column of the same name must have the same type."""
+    found = {"type": "STRING"}
+    for record in records:
+        hints = get_type_hints(record)
+        for name in record.__struct_fields__:
+            kind = column_type(hints[name])
+            if found.setdefault(name, kind) != kind:
+                raise TypeError(f"column {name} is {found[name]} in one record and {kind} in {record.__name__}")
+    return found
+
+
+def source(settings: JobSettings, kind: TopicKind) -> str:
+    """A topic that the job reads, from its beginning unless the job is restored.
+
+    Not from the group's offsets: without the state that belongs to them a candle would be made of its second half
+    and put in the place of the whole one. What cannot be read as JSON is left out by Flink, and counted (health.py).
+    """
+    declared = [f"`{name}` {sql_type}" for name, sql_type in columns(*_SOURCES[kind]).items()]
+    declared += [
+        "`partition` INT METADATA VIRTUAL",
+        "`offset` BIGINT METADATA VIRTUAL",
+        *([f"{HEADERS} VIRTUAL"] if kind is TopicKind.BOOK else []),
+        "`arrival` AS PROCTIME()",
+    ]
+    values = {
+        "connector": "kafka",
+        "topic": topic_name(settings.topic_prefix, kind),
+        **_client(settings.kafka),
+        "properties.group.id": settings.consumer_group,
+        "properties.client.id.prefix": f"{settings.consumer_group}.{kind.value}",
+        "properties.fetch.max.wait.ms": "20",
+        "properties.isolation.level": "read_committed",
+        "properties.register.consumer.metrics": "false",
+        "properties.partition.discovery.interval.ms": "30000",
+        "scan.startup.mode": "earliest-offset",
+        "format": "json",
+        "json.ignore-parse-errors": "true",
+    }
+    return table(_name(kind), declared, values)
+
+
+def sink(settings: JobSettings, kind: TopicKind) -> str:
+    """A topic that rows are appended to; the key is the symbol, as everywhere."""
+    declared = [f"`{name}` {sql_type}" for name, sql_type in columns(_SINKS[kind]).items()]
+    if kind is TopicKind.BOOK_METRICS:
+        declared.append(HEADERS)
+    values = {
+        "connector": "kafka",
+        "topic": topic_name(settings.topic_prefix, kind),
+        **_producer(settings.kafka),
+        "key.format": "raw",
+        "key.fields": "symbol",
+        "value.format": "json",
+        "value.fields-include": "ALL",
+        "sink.delivery-guarantee": "at-least-once",
+    }
+    return table(_name(kind), declared, values)
+
+
+def upsert_sink(settings: JobSettings, kind: TopicKind, *, flush_ms: int) -> str:
+    """A topic where a newer row replaces an older one; of the changes within `flush_ms` only the last is sent."""
+    declared = [f"`{name}` {sql_type}" for name, sql_type in columns(_SINKS[kind]).items()]
+    key = ", ".join(f"`{name}`" for name in CANDLE_KEY)
+    declared.append(f"PRIMARY KEY ({key}) NOT ENFORCED")
+    values = {
+        "connector": "upsert-kafka",
+        "topic": topic_name(settings.topic_prefix, kind),
+        **_producer(settings.kafka),
+        "key.format": "json",
+        "value.format": "json",
+        "value.fields-include": "ALL",
+        "sink.delivery-guarantee": "at-least-once",
+        "sink.buffer-flush.max-rows": "5000",
+        "sink.buffer-flush.interval": f"{flush_ms} ms",
+    }
+    return table(_name(kind), declared, values)
+
+
+def _name(kind: TopicKind) -> str:
+    return kind.value.replace("-", "_")
+
+
+def _producer(kafka: KafkaSettings) -> dict[str, str]:
+    return {
+        **_client(kafka),
+        "properties.linger.ms": "2",
+        "properties.batch.size": "262144",
+        "properties.compression.type": "lz4",
+        "properties.delivery.timeout.ms": "600000",
+        "properties.register.producer.metrics": "false",
+    }
+
+
+def _client(kafka: KafkaSettings) -> dict[str, str]:
+    protocol = "SSL" if kafka.tls else "PLAINTEXT"
+    found = {"properties.bootstrap.servers": kafka.bootstrap_servers}
+    if kafka.username is not None:
+        protocol = "SASL_SSL" if kafka.tls else "SASL_PLAINTEXT"
+        password = kafka.password.get_secret_value() if kafka.password else ""
+        module = "org.apache.flink.kafka.shaded.org.apache.kafka.common.security.scram.ScramLoginModule"
+        user, secret = (text.replace("\\", "\\\\").replace('"', '\\"') for text in (kafka.username, password))
+        found["properties.sasl.mechanism"] = "SCRAM-SHA-256"
+        found["properties.sasl.jaas.config"] = f'{module} required username="{user}" password="{secret}";'
+    return found | {"properties.security.protocol": protocol}

@@ -1,0 +1,24 @@
+"""The whole job: what the settings ask for, as SQL."""
+
+from __future__ import annotations
+
+from marketpipeline.settings import JobSettings
+from marketpipeline.topics import Feed
+
+from marketpipeline_job.alerts import alerts
+from marketpipeline_job.book import book
+from marketpipeline_job.candles import candles
+from marketpipeline_job.clock import clock
+from marketpipeline_job.sql import Script
+
+__all__ = ["script"]
+
+
+def script(settings: JobSettings) -> Script:
+    """Every table, view and insert of the job; a pure function."""
+    found = Script()
+    if Feed.BOOK in settings.feeds:
+        found += book(settings)
+    if Feed.TRADES in settings.feeds:
+        found += clock(settings) + candles(settings)
+    return found + alerts(settings)

@@ -1,0 +1,37 @@
+"""How long Flink keeps the state of a key, put into the compiled plan: the documented place for it, node by node.
+
+Most state is a row a symbol (clocks, thresholds in force, open episodes) and is kept for ever. Two kinds grow with
+time: the ids of trades that came, and the candles. They are kept, from the last change on, by the clock of the machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from marketpipeline.spec.units import milliseconds
+
+__all__ = ["DEDUPLICATION_MS", "with_state_ttl"]
+
+DEDUPLICATION_MS = 3_600_000
+"""A trade that comes again later than an hour is late by the symbol's clock: the candle that it is in has closed."""
+
+_BEYOND_WINDOW_MS = 86_400_000
+"""A forming candle outlives a day without the job; after that a job that is restored would begin it anew."""
+
+
+def with_state_ttl(plan: str, windows: Sequence[str]) -> str:
+    """The compiled plan, its nodes with state that grows told how long to keep it.
+
+    Raises LookupError where the planner has made no such node: then it names them otherwise, and nothing would expire.
+    """
+    longest = max((milliseconds(window) for window in windows), default=0)
+    wanted = {"deduplicateState": DEDUPLICATION_MS, "groupAggregateState": longest + _BEYOND_WINDOW_MS}
+    found = json.loads(plan)
+    states = [state for node in found["nodes"] for state in node.get("state") or []]
+    unknown = {state["name"] for state in states} - set(wanted)
+    if unknown:
+        raise LookupError(f"no time to live is set for the state {', '.join(sorted(unknown))}")
+    for state in states:
+        state["ttl"] = f"{wanted[state['name']]} ms"
+    return json.dumps(found)

@@ -1,0 +1,60 @@
+"""Flink's configuration, from the settings. Pure functions; docs/decisions/0022 says what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from marketpipeline.settings import JobSettings
+
+__all__ = ["common", "embedded"]
+
+
+def common(settings: JobSettings) -> dict[str, str]:
+    """What holds wherever the job runs.
+
+    At least once: rows have natural keys and sinks are upserts, so a row that is sent again changes nothing, and
+    results are visible at once instead of at the next checkpoint. A job that fails is started again for ever, slower
+    each time. With object reuse rows are not copied between the functions of a task.
+    """
+    return {
+        "pipeline.name": f"{settings.pipeline}: stream job",
+        "pipeline.object-reuse": "true",
+        "parallelism.default": str(settings.parallelism),
+        "execution.buffer-timeout.interval": "10 ms",
+        "execution.checkpointing.mode": "AT_LEAST_ONCE",
+        "execution.checkpointing.interval": f"{settings.checkpoint_interval_ms} ms",
+        "execution.checkpointing.dir": settings.checkpoint_directory,
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "execution.checkpointing.tolerable-failed-checkpoints": "10",
+        "execution.checkpointing.incremental": "true" if settings.state_backend == "rocksdb" else "false",
+        "state.backend.type": settings.state_backend,
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "1 s",
+        "restart-strategy.exponential-delay.max-backoff": "30 s",
+        "restart-strategy.exponential-delay.reset-backoff-threshold": "2 min",
+        "table.local-time-zone": "UTC",
+    }
+
+
+def embedded(rest_port: int, jars: Sequence[Path], temporary: Path, restore_from: Path | None) -> Mapping[str, str]:
+    """What holds beside it where this process brings its own Flink: one JVM, reached over the loopback only."""
+    found = {
+        "pipeline.jars": ";".join(jar.resolve().as_uri() for jar in jars),
+        "rest.address": "127.0.0.1",
+        "rest.bind-address": "127.0.0.1",
+        "rest.port": str(rest_port),
+        "rest.bind-port": str(rest_port),
+        "io.tmp.dirs": str(temporary),
+        "metrics.fetcher.update-interval": "1000",
+        "metrics.latency.interval": "0",
+        "taskmanager.memory.network.min": "64 mb",
+        "taskmanager.memory.network.max": "64 mb",
+    }
+    if restore_from is not None:
+        # Claimed: once a newer one is complete, Flink removes it.
+        found |= {
+            "execution.state-recovery.path": restore_from.as_uri(),
+            "execution.state-recovery.claim-mode": "CLAIM",
+        }
+    return found

@@ -1,0 +1,129 @@
+"""The life of the process.
+
+Embedded (one machine): it brings its own Flink, restores the newest checkpoint, watches the job, and on SIGTERM stops
+it with a savepoint, so that the next start computes nothing twice. On a cluster (started by Flink's Python driver): it
+hands the job over and ends; where to restore from, the ports and the metrics are the platform's.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+from marketpipeline.errors import InvalidInput, MarketPipelineError, PermanentError, Problem, RetryableError
+from marketpipeline.settings import JobSettings
+from marketpipeline.telemetry import Telemetry
+from prometheus_client import REGISTRY
+
+from marketpipeline_job.runtime.checkpoints import CheckpointFolder
+from marketpipeline_job.runtime.configuration import common, embedded
+from marketpipeline_job.runtime.monitor import Monitor
+from marketpipeline_job.runtime.places import Places
+from marketpipeline_job.runtime.rest import FlinkRest
+
+__all__ = ["run"]
+
+_log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 1.0
+_SAVEPOINT_SECONDS = 20.0
+_ENDED = ("FAILED", "CANCELED", "FINISHED", "SUSPENDED")
+_JVM_LEVELS = {"DEBUG": "INFO", "INFO": "WARN", "WARNING": "WARN", "ERROR": "ERROR"}
+
+
+def run(settings: JobSettings, places: Places) -> int:
+    """Run until the job is handed over or the process is told to stop; gives the exit status."""
+    if places.gateway_port is not None:
+        from marketpipeline_job.runtime.submit import submit  # starts PyFlink
+
+        submit(settings, common(settings))
+        return 0
+    stopping = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    monitor = Monitor()
+    telemetry = Telemetry.start(settings, "stream-job", monitor.health)
+    REGISTRY.register(monitor)
+    try:
+        _run_embedded(settings, places, monitor, stopping)
+    except InvalidInput as error:
+        _log.error("cannot start: %s", error)
+        return 2
+    except MarketPipelineError as error:
+        _log.error("%s", error)
+        return 1
+    finally:
+        REGISTRY.unregister(monitor)
+        telemetry.close()
+    return 0
+
+
+def _run_embedded(settings: JobSettings, places: Places, monitor: Monitor, stopping: threading.Event) -> None:
+    folder = CheckpointFolder(settings)
+    restore_from = folder.newest()
+    jars = _jars(places)
+    from marketpipeline_job.runtime.jvm import start_jvm  # imports PyFlink, which takes a second
+
+    jvm = start_jvm(places.java_home, settings.heap_mb, _JVM_LEVELS[settings.telemetry.log_level])
+    try:
+        from marketpipeline_job.runtime.submit import submit
+
+        port = _free_port()
+        _log.info("starting", extra={"restored_from": str(restore_from) if restore_from else None})
+        job = submit(settings, {**common(settings), **embedded(port, jars, folder.temporary, restore_from)})
+        monitor.watch(FlinkRest(port, job.id))
+        _watch(monitor, jvm, stopping)
+        began = time.monotonic()
+        try:
+            where = job.stop(settings.checkpoint_directory, _SAVEPOINT_SECONDS)
+            _log.info("stopped", extra={"savepoint": where, "seconds": round(time.monotonic() - began, 2)})
+        except RetryableError as error:
+            _log.warning("stopped without a savepoint, the next start goes on from the last checkpoint: %s", error)
+    finally:
+        _end(jvm)
+        folder.close()
+
+
+def _watch(monitor: Monitor, jvm: subprocess.Popen[bytes], stopping: threading.Event) -> None:
+    """Until the process is told to stop. Raises PermanentError when the job or its JVM has ended by itself."""
+    ready = False
+    while not stopping.wait(_LOOK_SECONDS if ready else 0.2):
+        if jvm.poll() is not None:
+            raise PermanentError(f"Flink's JVM has ended with status {jvm.returncode}")
+        reading = monitor.look()
+        if reading.state in _ENDED:
+            raise PermanentError(f"the job is {reading.state}: {reading.failure}")
+        if reading.assigned and not ready:
+            ready = True
+            _log.info("running")
+
+
+def _jars(places: Places) -> list[Path]:
+    jars = sorted(places.flink_jars.glob("*.jar"))
+    if not jars:
+        expected = "must be the folder of Flink's connector jars; run `make setup`, or set MARKETPIPELINE_FLINK_JARS"
+        raise InvalidInput("this machine", [Problem("flink_jars", str(places.flink_jars), expected)])
+    return jars
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _end(jvm: subprocess.Popen[bytes]) -> None:
+    """Nothing of it is needed any more: all that lasts is in the checkpoints."""
+    jvm.kill()
+    jvm.wait()

@@ -1,0 +1,196 @@
+"""What is known of the running job: asked of Flink once a second, read by the health check and the metrics."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from marketpipeline.errors import RetryableError
+from marketpipeline.telemetry import Health
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from marketpipeline_job.runtime.rest import FlinkRest
+
+__all__ = ["Checkpoint", "Monitor", "Reading", "read"]
+
+_log = logging.getLogger(__name__)
+
+_FLOW = re.compile(r"\d+\.(?P<operator>.+)\.(?P<metric>numRecordsIn|numRecordsOut|numRecordsSend|pendingRecords)$")
+_BUSY = re.compile(r"\d+\.busyTimeMsPerSecond$")
+_ASSIGNED = ".KafkaSourceReader.topic."
+_SOURCE = re.compile(r"Source__(\w+)\[\d+\]$")
+_SINK = re.compile(r"(\w+?)(?:\[\d+\])?__Writer$")
+_UPSERT = "Sink"
+"""Flink gives a buffering upsert sink no name; there is one, of candles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The last complete one; times in seconds, since the epoch where absolute."""
+
+    id: int
+    completed_at: float
+    duration: float
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One look at the job. Counts are by topic kind in SQL's spelling, since the job was last (re)started."""
+
+    state: str
+    failure: str = ""
+    assigned: bool = False
+    read: Mapping[str, float] = field(default_factory=dict)
+    parsed: Mapping[str, float] = field(default_factory=dict)
+    written: Mapping[str, float] = field(default_factory=dict)
+    lag: Mapping[str, float] = field(default_factory=dict)
+    busy: float = 0.0
+    checkpoints: int = 0
+    checkpoints_failed: int = 0
+    checkpoint: Checkpoint | None = None
+
+    @property
+    def unreadable(self) -> dict[str, int]:
+        """Records that were no JSON, by topic kind: read, and never made a row."""
+        return {kind: max(0, int(count - self.parsed.get(kind, 0.0))) for kind, count in self.read.items()}
+
+
+def read(rest: FlinkRest) -> Reading:
+    """Ask Flink for all of it. Raises RetryableError when it does not answer."""
+    job = rest.job()
+    running = job["state"] == "RUNNING" and all(vertex["status"] == "RUNNING" for vertex in job["vertices"])
+    state = "RUNNING" if running else "STARTING" if job["state"] == "RUNNING" else str(job["state"])
+    counts: dict[str, dict[str, float]] = {"read": {}, "parsed": {}, "written": {}, "lag": {}}
+    assigned, busy = True, 0.0
+    for vertex in job["vertices"] if running else ():
+        names = rest.metric_names(vertex["id"])
+        if vertex["name"].startswith("Source:"):
+            assigned = assigned and any(_ASSIGNED in name for name in names)
+        values = rest.metrics(vertex["id"], [name for name in names if _FLOW.match(name) or _BUSY.match(name)])
+        busy = max([busy, *(value / 1000 for name, value in values.items() if _BUSY.match(name))])
+        for name, value in values.items():
+            _count(name, value, counts)
+    completed = rest.checkpoints()
+    return Reading(
+        state=state,
+        failure="" if running else rest.failure(),
+        assigned=running and assigned,
+        busy=busy,
+        checkpoints=completed["counts"]["completed"],
+        checkpoints_failed=completed["counts"]["failed"],
+        checkpoint=_checkpoint(completed),
+        **counts,
+    )
+
+
+def _count(name: str, value: float, counts: Mapping[str, dict[str, float]]) -> None:
+    found = _FLOW.match(name)
+    if found is None:
+        return
+    operator, metric = found["operator"], found["metric"]
+    if source := _SOURCE.match(operator):
+        target = {"numRecordsIn": "read", "numRecordsOut": "parsed", "pendingRecords": "lag"}.get(metric)
+        kind = source[1]
+    elif sink := _SINK.match(operator):
+        target, kind = ("written" if metric == "numRecordsSend" else None), sink[1]
+        kind = "candles" if kind == _UPSERT else kind
+    else:
+        return
+    if target is not None:
+        counts[target][kind] = counts[target].get(kind, 0.0) + value
+
+
+def _checkpoint(answer: Mapping[str, dict[str, dict[str, int]]]) -> Checkpoint | None:
+    last = (answer.get("latest") or {}).get("completed")
+    if not last:
+        return None
+    return Checkpoint(
+        id=last["id"],
+        completed_at=last["latest_ack_timestamp"] / 1000,
+        duration=last["end_to_end_duration"] / 1000,
+        size=last["state_size"],
+    )
+
+
+class Monitor(Collector):
+    """The last reading, as health and as metrics. `look` is called by the one loop of the process."""
+
+    def __init__(self) -> None:
+        self._reading = Reading("STARTING")
+        self._rest: FlinkRest | None = None
+        self._running_before = False
+        self._restarts = 0
+
+    def watch(self, rest: FlinkRest) -> None:
+        """From now on ask this Flink."""
+        self._rest = rest
+
+    def look(self) -> Reading:
+        """Take a reading. Where Flink does not answer the state is UNKNOWN."""
+        if self._rest is None:
+            return self._reading
+        try:
+            self._reading = read(self._rest)
+        except RetryableError as error:
+            self._reading = Reading("UNKNOWN", str(error))
+        running = self._reading.state == "RUNNING"
+        if self._running_before and not running:
+            self._restarts += 1
+            _log.warning("the job does not run", extra={"state": self._reading.state, "why": self._reading.failure})
+        self._running_before = running
+        return self._reading
+
+    def health(self) -> Health:
+        """Ready when every task runs and every source has its partitions; degraded where input could not be read."""
+        now = self._reading
+        last = now.checkpoint
+        details: dict[str, object] = {
+            "job": now.state,
+            "interruptions": self._restarts,
+            "read": now.read,
+            "written": now.written,
+            "lag": now.lag,
+            "late": int(now.written.get("late", 0)),
+            "unreadable": sum(now.unreadable.values()),
+            "checkpoint_age_seconds": None if last is None else round(time.time() - last.completed_at, 3),
+        }
+        if now.state in ("STARTING", "CREATED", "INITIALIZING"):
+            return Health("starting", details)
+        if now.state != "RUNNING":
+            return Health("failed", details | {"reason": now.failure})
+        if not now.assigned:
+            return Health("starting", details)
+        return Health("degraded" if details["unreadable"] else "ok", details)
+
+    def collect(self) -> Iterator[Metric]:
+        """For Prometheus: names as everywhere in the project."""
+        now, prefix = self._reading, "marketpipeline_stream_job"
+        yield _family(CounterMetricFamily, f"{prefix}_records_read", "Records taken from a topic.", now.read)
+        yield _family(CounterMetricFamily, f"{prefix}_records_written", "Records sent to a topic.", now.written)
+        yield _family(CounterMetricFamily, f"{prefix}_unreadable", "Records that were no JSON.", now.unreadable)
+        yield _family(GaugeMetricFamily, f"{prefix}_lag_records", "Records in a topic and not read yet.", now.lag)
+        yield CounterMetricFamily(f"{prefix}_late", "Trades that came too late.", now.written.get("late", 0.0))
+        yield GaugeMetricFamily(f"{prefix}_running", "1 while every task runs.", float(now.state == "RUNNING"))
+        yield CounterMetricFamily(f"{prefix}_interruptions", "Times that it stopped running.", self._restarts)
+        yield GaugeMetricFamily(f"{prefix}_busy_ratio", "Share of time that the busiest task works.", now.busy)
+        yield CounterMetricFamily(f"{prefix}_checkpoints", "Complete checkpoints.", now.checkpoints)
+        yield CounterMetricFamily(f"{prefix}_checkpoints_failed", "Checkpoints given up.", now.checkpoints_failed)
+        if (last := now.checkpoint) is not None:
+            age = time.time() - last.completed_at
+            yield GaugeMetricFamily(f"{prefix}_checkpoint_age_seconds", "Age of the last checkpoint.", age)
+            yield GaugeMetricFamily(f"{prefix}_checkpoint_duration_seconds", "Time that it took.", last.duration)
+            yield GaugeMetricFamily(f"{prefix}_checkpoint_bytes", "Its size.", last.size)
+
+
+def _family(
+    kind: type[CounterMetricFamily] | type[GaugeMetricFamily], name: str, text: str, values: Mapping[str, float]
+) -> Metric:
+    family = kind(name, text, labels=["topic"])
+    for topic, value in sorted(values.items()):
+        family.add_metric([topic.replace("_", "-")], value)
+    return family

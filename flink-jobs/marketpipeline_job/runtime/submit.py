@@ -1,0 +1,78 @@
+"""From the script to a running job, through PyFlink. The only module that speaks to it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from marketpipeline.errors import PermanentError, RetryableError
+from marketpipeline.settings import JobSettings
+from py4j.protocol import Py4JError, Py4JNetworkError
+from pyflink.common import Configuration
+from pyflink.java_gateway import get_gateway
+from pyflink.table import CompiledPlan, EnvironmentSettings, PlanReference, TableEnvironment
+
+from marketpipeline_job.job import script
+from marketpipeline_job.plan import with_state_ttl
+
+__all__ = ["Job", "submit"]
+
+_log = logging.getLogger(__name__)
+
+
+class Job:
+    """A job that was handed to Flink."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.id: str = str(client.get_job_id())
+
+    def stop(self, folder: str, timeout_seconds: float) -> str:
+        """Stop it with a savepoint in `folder`, which is complete when this returns; gives its URI.
+
+        Raises RetryableError when the job cannot make one now: what it has are its checkpoints.
+        """
+        jvm = get_gateway().jvm
+        try:
+            form = jvm.org.apache.flink.core.execution.SavepointFormatType.NATIVE
+            future = self._client._j_job_client.stopWithSavepoint(False, folder, form)
+            milliseconds = jvm.java.util.concurrent.TimeUnit.MILLISECONDS
+            return str(future.get(int(timeout_seconds * 1000), milliseconds))
+        except (Py4JError, Py4JNetworkError) as error:
+            raise RetryableError(f"no savepoint could be made: {_cause(error)}") from error
+
+
+def submit(settings: JobSettings, configuration: Mapping[str, str]) -> Job:
+    """Compile the script and start it. Raises PermanentError with Flink's own reason when it is refused."""
+    flink = Configuration()
+    for key, value in configuration.items():
+        flink.set_string(key, value)
+    wanted = script(settings)
+    try:
+        environment = TableEnvironment.create(
+            EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(flink).build()
+        )
+        for statement in (*wanted.tables, *wanted.views):
+            environment.execute_sql(statement)
+        together = environment.create_statement_set()
+        for statement in wanted.inserts:
+            together.add_insert_sql(statement)
+        plan = with_state_ttl(together.compile_plan().as_json_string(), settings.windows)
+        loaded = environment.load_plan(PlanReference.from_json_string(plan))
+        # PyFlink 2.2 gives the loaded plan the Java environment where its own is needed.
+        result = CompiledPlan(loaded._j_compiled_plan, environment).execute()
+        client = result.get_job_client()
+    except Exception as error:  # PyFlink turns every Java exception into one of its own, without a common base
+        raise PermanentError(f"Flink refused the job: {_cause(error)}") from error
+    if client is None:
+        raise PermanentError("Flink gave no handle of the job")
+    return Job(client)
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost message of a Java exception; its stack goes to the log."""
+    _log.debug("Flink's exception", exc_info=error)
+    text = str(error)
+    causes = [line.partition("Caused by: ")[2] for line in text.splitlines() if "Caused by: " in line]
+    return (causes or text.splitlines() or [type(error).__name__])[-1].strip()

@@ -1,0 +1,65 @@
+"""Small pieces that the generated SQL is made of, and the shape of a finished script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from textwrap import indent
+
+__all__ = ["PROCESS_TIME", "Script", "lines", "literal", "options", "table", "total", "view"]
+
+PROCESS_TIME = "EXTRACT(EPOCH FROM LOCALTIMESTAMP) * 1000000 + EXTRACT(MILLISECOND FROM LOCALTIMESTAMP) * 1000"
+"""Now, in microseconds since the epoch; Flink's SQL knows no finer clock than milliseconds. The session's time zone
+is UTC, where this costs a few additions; the same of a TIMESTAMP_LTZ converts through the time zone for every row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Statements in their order: `tables` and `views` are executed one by one, all of `inserts` are one job."""
+
+    tables: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
+    inserts: tuple[str, ...] = ()
+
+    def __add__(self, other: Script) -> Script:
+        """Both, a table that both name only once."""
+        tables = dict.fromkeys((*self.tables, *other.tables))
+        return Script(tuple(tables), (*self.views, *other.views), (*self.inserts, *other.inserts))
+
+    def text(self) -> str:
+        """The whole as SQL that Flink's own client takes."""
+        inserts = "\n".join(f"{statement};" for statement in self.inserts)
+        statements = [*self.tables, *self.views, f"EXECUTE STATEMENT SET BEGIN\n{inserts}\nEND"]
+        return "\n\n".join(f"{statement};" for statement in statements) + "\n"
+
+
+def lines(parts: Iterable[str], separator: str = ",") -> str:
+    """Parts one a line, indented by four."""
+    return indent(f"{separator}\n".join(parts), "    ")
+
+
+def literal(number: float) -> str:
+    """A DOUBLE literal: without the exponent it would be a DECIMAL, whose arithmetic is slow and rounds."""
+    text = repr(float(number))
+    return text if "e" in text else f"{text}e0"
+
+
+def total(terms: Iterable[str]) -> str:
+    """Sum of terms, from left to right."""
+    return " + ".join(terms)
+
+
+def view(name: str, query: str) -> str:
+    """A named query; it costs nothing, the planner puts it in where it is used."""
+    return f"CREATE TEMPORARY VIEW {name} AS\n{query}"
+
+
+def options(values: Mapping[str, str]) -> str:
+    """The WITH clause of a table."""
+    quoted = (f"'{key}' = '{value.replace(chr(39), chr(39) * 2)}'" for key, value in values.items())
+    return f"WITH (\n{lines(quoted)}\n)"
+
+
+def table(name: str, columns: Iterable[str], values: Mapping[str, str]) -> str:
+    """A table that lives as long as the session; its data is in a topic."""
+    return f"CREATE TEMPORARY TABLE {name} (\n{lines(columns)}\n) {options(values)}"
