@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -70,7 +69,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
                 help="JSON is one object a line.",
             ),
             click.option("--state", type=click.Path(path_type=Path), help="State folder. [the one in .marketpipeline]"),
-        )  # fmt: skip
+        )
     ):
         command = option(command)
     return command
@@ -132,8 +131,6 @@ def _show(
         try:
             _WRITERS[form](rows, what, sys.stdout)
             sys.stdout.flush()
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         finally:
             rows.close()
 

@@ -1,0 +1,68 @@
+"""The application: its paths, its stores, what it counts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from opentelemetry.metrics import Meter
+
+from marketpipeline import __version__
+from marketpipeline.api import problems
+from marketpipeline.api.reader import Reader
+from marketpipeline.api.routes import analytics, market, system
+from marketpipeline.settings import ApiSettings
+
+__all__ = ["create_app"]
+
+_DESCRIPTION = """\
+What a market pipeline has stored: what is now, what was, and how the system is.
+
+A symbol is `exchange:SYMBOL`, and the bare `SYMBOL` where one exchange only has it. Times are ISO 8601 in UTC;
+parameters also take seconds or milliseconds since 1970. Prices are in quote units, quantities in base units.
+Whatever is no success is a problem (RFC 9457) that names the parameter, its value and what would be right.
+"""
+
+
+def create_app(settings: ApiSettings, meter: Meter | None = None) -> FastAPI:
+    """The application for these settings; `meter` counts its requests."""
+    reader = Reader(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await reader.open()
+        try:
+            yield
+        finally:
+            await reader.close()
+
+    app = FastAPI(
+        title=f"marketpipeline: {settings.pipeline}", version=__version__, description=_DESCRIPTION, lifespan=lifespan
+    )
+    app.state.reader, app.state.pipeline = reader, settings.pipeline
+    problems.install(app)
+    app.include_router(market.router)
+    app.include_router(analytics.make_router(settings.max_rows))
+    app.include_router(system.router)
+    if meter is not None:
+        _measure(app, meter)
+    return app
+
+
+def _measure(app: FastAPI, meter: Meter) -> None:
+    """Count requests and their time by route and status; by route, so that symbols make no new series."""
+    duration = meter.create_histogram("api.request.duration", "s", "Time to answer, by `route`, `method`, `status`.")
+
+    @app.middleware("http")
+    async def measure(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
+        began, status = time.perf_counter(), 500
+        try:
+            response = await proceed(request)
+            status = response.status_code
+        finally:
+            route = getattr(request.scope.get("route"), "path", "none")
+            labels = {"route": route, "method": request.method, "status": status}
+            duration.record(time.perf_counter() - began, labels)
+        return response

@@ -1,0 +1,7 @@
+"""The paths of the API: each reads its parameters, asks the reader, and writes the answer."""
+
+from __future__ import annotations
+
+from marketpipeline.api.routes import analytics, market, system
+
+__all__ = ["analytics", "market", "system"]
