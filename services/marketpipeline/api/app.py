@@ -11,6 +11,7 @@ from opentelemetry.metrics import Meter
 
 from marketpipeline import __version__
 from marketpipeline.api import problems
+from marketpipeline.api.openapi import document
 from marketpipeline.api.reader import Reader
 from marketpipeline.api.routes import analytics, market, system
 from marketpipeline.settings import ApiSettings
@@ -43,6 +44,7 @@ def create_app(settings: ApiSettings, meter: Meter | None = None) -> FastAPI:
     )
     app.state.reader, app.state.pipeline = reader, settings.pipeline
     problems.install(app)
+    document(app)
     app.include_router(market.router)
     app.include_router(analytics.make_router(settings.max_rows))
     app.include_router(system.router)

@@ -6,6 +6,8 @@ Annotations are not postponed here: FastAPI reads them, and one names what only 
 from typing import Annotated, get_args
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema
 
 from marketpipeline.api.arguments import Arguments
 from marketpipeline.api.models import Alerts, Book, Klines
@@ -21,16 +23,16 @@ _SEVERITIES = ("MEDIUM", "HIGH")
 _SPAN = ("from", "to", "limit")
 _DEFAULT_ROWS = 500
 
-Text = str | None
+Text = str | SkipJsonSchema[None]
+"""An optional parameter: absent or text, never null."""
 
 
 def make_router(max_rows: int) -> APIRouter:
     """The paths, whose `limit` goes up to `max_rows`."""
     router = APIRouter(prefix="/api/v1/analytics", tags=["analytics"])
-    limits = Query(
-        description=f"Rows at most, 1 to {max_rows}: the first ones behind `from`, without `from` the newest.",
-        json_schema_extra={"type": "integer", "minimum": 1, "maximum": max_rows, "default": _DEFAULT_ROWS},
-    )
+    default = min(_DEFAULT_ROWS, max_rows)
+    limits = Query(description="Rows at most: the first ones behind `from`, without `from` the newest.")
+    number = WithJsonSchema({"type": "integer", "minimum": 1, "maximum": max_rows, "default": default})
 
     @router.get("/klines/{symbol}", response_model=Klines, responses=problems(400, 404, 501, 503))
     async def klines(
@@ -40,14 +42,14 @@ def make_router(max_rows: int) -> APIRouter:
         interval: Annotated[str, Query(description="Length of a candle.", examples=["1m"])] = "1m",
         since: Annotated[Text, FROM] = None,
         until: Annotated[Text, TO] = None,
-        limit: Annotated[Text, limits] = None,
+        limit: Annotated[Text, number, limits] = None,
     ) -> Response:
         """Candles in order of time."""
         arguments = Arguments(request.url.path)
         arguments.only(request.query_params, ["interval", *_SPAN])
         name = arguments.symbol(symbol, reader.symbols)
         window = arguments.choice("interval", interval, reader.windows)
-        span = arguments.span(since, until, arguments.limit(limit, _DEFAULT_ROWS, max_rows))
+        span = arguments.span(since, until, arguments.limit(limit, default, max_rows))
         arguments.check()
         rows = await reader.history("candles", {"symbol": name, "interval": window}, span)
         return answer({"symbol": name, "interval": window, "candles": rows})
@@ -59,13 +61,13 @@ def make_router(max_rows: int) -> APIRouter:
         symbol: Annotated[str, _SYMBOL],
         since: Annotated[Text, FROM] = None,
         until: Annotated[Text, TO] = None,
-        limit: Annotated[Text, limits] = None,
+        limit: Annotated[Text, number, limits] = None,
     ) -> Response:
         """Measures of the order book in order of time, and the newest."""
         arguments = Arguments(request.url.path)
         arguments.only(request.query_params, _SPAN)
         name = arguments.symbol(symbol, reader.symbols)
-        span = arguments.span(since, until, arguments.limit(limit, _DEFAULT_ROWS, max_rows))
+        span = arguments.span(since, until, arguments.limit(limit, default, max_rows))
         arguments.check()
         rows = await reader.history("book_metrics", {"symbol": name}, span)
         _, newest = await reader.newest([name])
@@ -81,7 +83,7 @@ def make_router(max_rows: int) -> APIRouter:
         status: Annotated[Text, Query(description="In this state only.", examples=["open"])] = None,
         since: Annotated[Text, FROM] = None,
         until: Annotated[Text, TO] = None,
-        limit: Annotated[Text, limits] = None,
+        limit: Annotated[Text, number, limits] = None,
     ) -> Response:
         """Alerts by the time they started, the newest first."""
         arguments = Arguments(request.url.path)
@@ -92,7 +94,7 @@ def make_router(max_rows: int) -> APIRouter:
             "severity": arguments.choice("severity", severity, _SEVERITIES),
             "status": arguments.choice("status", status, get_args(AlertStatus)),
         }
-        span = arguments.span(since, until, arguments.limit(limit, _DEFAULT_ROWS, max_rows))
+        span = arguments.span(since, until, arguments.limit(limit, default, max_rows))
         arguments.check()
         filters = {name: value for name, value in asked.items() if value is not None}
         return answer({"alerts": await reader.alerts(filters, span)})

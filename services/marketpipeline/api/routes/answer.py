@@ -34,11 +34,7 @@ def answer(body: Any, status: int = 200) -> Response:
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problems that a path may answer with, for the OpenAPI document."""
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
-    found: dict[int | str, dict[str, Any]] = {}
-    for status in statuses:
-        found[status] = {"description": _WORDS[status], "model": ProblemDetails, "content": content}
-    return found
+    return {status: {"description": _WORDS[status], "model": ProblemDetails} for status in statuses}
 
 
 _WORDS = {

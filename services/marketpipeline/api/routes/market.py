@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic.json_schema import SkipJsonSchema
 
 from marketpipeline.api.arguments import Arguments
 from marketpipeline.api.models import Realtime
@@ -24,7 +25,9 @@ _SYMBOLS = Query(
 
 
 @router.get("/realtime", response_model=Realtime, responses=problems(400, 501, 503))
-async def realtime(request: Request, reader: Asked, symbols: Annotated[str | None, _SYMBOLS] = None) -> Response:
+async def realtime(
+    request: Request, reader: Asked, symbols: Annotated[str | SkipJsonSchema[None], _SYMBOLS] = None
+) -> Response:
     """Price, spread, imbalance and the forming candles of each symbol, and how old that is."""
     arguments = Arguments(request.url.path)
     arguments.only(request.query_params, ["symbols"])
