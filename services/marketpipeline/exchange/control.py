@@ -9,7 +9,8 @@ from typing import Any
 from aiohttp import web
 
 from marketpipeline.errors import InvalidInput
-from marketpipeline.exchange.faults import FAULTS, Faults
+from marketpipeline.exchange.fault_kinds import FAULTS
+from marketpipeline.exchange.faults import Faults
 from marketpipeline.exchange.schedule import unknown
 from marketpipeline.exchange.server import Server
 from marketpipeline.exchange.simulation.scenarios import SCENARIOS

@@ -15,11 +15,12 @@ from aiohttp import web
 
 from marketpipeline.errors import InvalidInput, Problem
 from marketpipeline.exchange.captures import load
-from marketpipeline.exchange.connections import Hub
 from marketpipeline.exchange.control import Control
 from marketpipeline.exchange.derived import Derived
-from marketpipeline.exchange.faults import FAULTS, Faults, Scene
+from marketpipeline.exchange.fault_kinds import FAULTS, Scene
+from marketpipeline.exchange.faults import Faults
 from marketpipeline.exchange.gate import Gate
+from marketpipeline.exchange.hub import Hub
 from marketpipeline.exchange.market import Market
 from marketpipeline.exchange.protocols import Limits, WireProtocol, protocols
 from marketpipeline.exchange.schedule import parse

@@ -14,9 +14,10 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from marketpipeline.exchange.connections import Connection, Hub, Sink
+from marketpipeline.exchange.connections import Connection
 from marketpipeline.exchange.frames import TEXT
 from marketpipeline.exchange.gate import Gate
+from marketpipeline.exchange.hub import Hub, Sink
 from marketpipeline.exchange.market import Market
 from marketpipeline.exchange.protocols import Answer, ConnectionOptions, Limits, WireProtocol
 from marketpipeline.exchange.timeline import Timeline

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 
 from marketpipeline.exchange.clock import ExchangeClock, Pacer
-from marketpipeline.exchange.connections import Hub
 from marketpipeline.exchange.derived import Derivation, Derived
 from marketpipeline.exchange.faults import Faults
 from marketpipeline.exchange.frames import Frame
+from marketpipeline.exchange.hub import Hub
 from marketpipeline.exchange.market import Market
 from marketpipeline.exchange.sources import Source
 

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 from marketpipeline.errors import InvalidInput
-from marketpipeline.exchange.faults import FAULTS
+from marketpipeline.exchange.fault_kinds import FAULTS
 
 from tests.services.exchange.client import client_of, diff, eventually, messages, serving, trade, write_capture
 

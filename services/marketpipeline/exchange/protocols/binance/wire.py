@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -12,92 +11,17 @@ from marketpipeline.exchange.candles import INTERVALS
 from marketpipeline.exchange.derived import Derivation
 from marketpipeline.exchange.events import AggTrade, BookDiff, BookSnapshot, Event, Quote, Trade
 from marketpipeline.exchange.frames import Frame, Kind
+from marketpipeline.exchange.protocols.binance.messages import (
+    AggTradeMessage,
+    DiffMessage,
+    OtherMessage,
+    Peek,
+    QuoteMessage,
+    SnapshotMessage,
+    TradeMessage,
+)
 
 __all__ = ["decode", "derive", "diff_symbol", "in_other_unit", "read", "read_rest"]
-
-Texts = list[tuple[str, str]]
-
-
-class TradeMessage(msgspec.Struct, gc=False):
-    """`<symbol>@trade`. Times are in milliseconds or, where the client asked for it, microseconds in all of these."""
-
-    E: int
-    s: str
-    t: int
-    p: str
-    q: str
-    T: int
-    m: bool
-
-
-class AggTradeMessage(msgspec.Struct, gc=False, kw_only=True):
-    """`<symbol>@aggTrade`."""
-
-    E: int
-    s: str
-    a: int
-    p: str
-    q: str
-    f: int
-    last: int = msgspec.field(name="l")
-    T: int
-    m: bool
-
-
-class DiffMessage(msgspec.Struct, gc=False):
-    """`<symbol>@depth` and `<symbol>@depth@100ms`."""
-
-    E: int
-    s: str
-    U: int
-    u: int
-    b: Texts
-    a: Texts
-
-
-class QuoteMessage(msgspec.Struct, gc=False):
-    """`<symbol>@bookTicker`."""
-
-    u: int
-    s: str
-    b: str
-    B: str
-    a: str
-    A: str
-
-
-class SnapshotMessage(msgspec.Struct, gc=False):
-    """The REST answer of `/api/v3/depth`, and `<symbol>@depth20` and its like."""
-
-    lastUpdateId: int
-    bids: Texts
-    asks: Texts
-
-
-class OtherMessage(msgspec.Struct, gc=False):
-    """Any other event: only its time and symbol matter here."""
-
-    e: str
-    E: int = 0
-    s: str = ""
-
-
-class Peek(msgspec.Struct, gc=False):
-    """What tells one message from another when no wrapper names the stream."""
-
-    e: str = ""
-    E: int = 0
-    s: str = ""
-    u: int = 0
-    B: Any = None
-    k: Any = None
-    lastUpdateId: int = 0
-    stream: Any = None
-    result: Any = msgspec.UNSET
-    id: Any = msgspec.UNSET
-    error: Any = None
-    code: Any = None
-
 
 _trade = msgspec.json.Decoder(TradeMessage)
 _agg_trade = msgspec.json.Decoder(AggTradeMessage)
@@ -171,7 +95,7 @@ def _time(time: int) -> int:
 
 def _read_bare(due: int, message: bytes) -> Frame | None:
     peek = _peek.decode(message)
-    if peek.lastUpdateId:
+    if peek.last_update_id:
         _snapshot.decode(message)
         return Frame(due, "", "", Kind.SNAPSHOT, 0, message, 0, len(message))
     stream = _stream_of(peek)
@@ -235,7 +159,7 @@ def decode(frame: Frame) -> Event:
         return AggTrade(agg.a, agg.p, agg.q, agg.f, agg.last, _time(agg.T), _time(agg.E), agg.m)
     if frame.kind is Kind.SNAPSHOT:
         snapshot = _snapshot.decode(payload)
-        return BookSnapshot(snapshot.lastUpdateId, snapshot.bids, snapshot.asks)
+        return BookSnapshot(snapshot.last_update_id, snapshot.bids, snapshot.asks)
     raise ValueError(f"a frame of kind {frame.kind.name} says nothing of the market")
 
 
