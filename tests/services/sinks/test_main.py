@@ -47,7 +47,7 @@ class Process:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        arguments = [sys.executable, "-m", "marketpipeline.cli", self._command, "--config", str(self._config)]
+        arguments = [sys.executable, "-m", "marketpipeline", self._command, "--config", str(self._config)]
         environment = os.environ | {"MARKETPIPELINE_STORE__PASSWORD": PASSWORD}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(arguments, env=environment, stdout=log, stderr=log)
@@ -164,7 +164,7 @@ def test_a_wrong_password_ends_the_process_with_a_clear_error(
     command = [
         sys.executable,
         "-m",
-        "marketpipeline.cli",
+        "marketpipeline",
         "sink-timescale",
         "--config",
         str(tmp_path / "settings.json"),
