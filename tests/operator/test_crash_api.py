@@ -25,6 +25,7 @@ LEAN = {"sinks": {"timescale": {"enabled": False}}, "api": {"enabled": False}}
 
 BESIDE = 4
 FOREVER = 10**9
+PATIENT = {"ingestion": 60, "job": 60, "sinks": 60, "topics": 60}
 
 
 class Killed(BaseException):
@@ -51,7 +52,9 @@ async def life(kubeconfig: Path, pipelines: Pipelines, last: int, done: Callable
     """One life of the operator, until it is killed (None) or `done` (its requests)."""
     key = (pipelines.namespace, "crypto")
     client = Mortal.connect(kubeconfig=str(kubeconfig))
-    operator = Operator(client, settings_for(pipelines.namespace, flink={"savepoint_timeout": 0.2}), "test")
+    operator = Operator(
+        client, settings_for(pipelines.namespace, flink={"savepoint_timeout": 0.2}, deletion=PATIENT), "test"
+    )
     client.last = last
     try:
         for _ in range(400):

@@ -31,6 +31,7 @@ __all__ = ["Deletion"]
 
 _WORKLOADS = frozenset({"Deployment", "FlinkDeployment"})
 _INGESTION = frozenset({Component.INGESTION.value})
+_LEAST_SECONDS = 30
 _JOB = frozenset({Component.STREAM_JOB.value})
 
 
@@ -117,7 +118,8 @@ class Deletion:
         if gone:
             await self._say("TopicsDeleted", f"deletionPolicy Delete removed the topics {names}")
             return True
-        if self._elapsed() < deadline:
+        # However late it is, it was tried once.
+        if self._elapsed() < deadline + (0 if error else _LEAST_SECONDS):
             if error:
                 await self._say("TopicsNotDeleted", f"trying again: {error}", warning=True)
             return False

@@ -1,0 +1,56 @@
+"""The cache: what is news, in whatever order it comes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marketpipeline_operator.cluster.cache import Cache
+from marketpipeline_operator.cluster.kinds import CHILD_KINDS
+from marketpipeline_operator.names import PIPELINE
+
+KEY = ("ns", "crypto")
+CONFIG_MAP = next(kind for kind in CHILD_KINDS if kind.kind == "ConfigMap")
+
+
+def child(version: int = 1, uid: str = "u1", name: str = "crypto-api", **labels: str) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "ns", "uid": uid, "resourceVersion": str(version), "managedFields": [1]}
+    metadata["labels"] = {PIPELINE: "crypto"} | labels
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"v": str(version)}}
+
+
+def test_an_older_event_does_not_replace_what_is_newer() -> None:
+    cache = Cache()
+    assert cache.put(child(5)) == KEY
+    assert cache.put(child(5)) is None
+    assert cache.put(child(4)) is None
+    assert cache.put(child(6)) == KEY
+    found = cache.child(KEY, "ConfigMap", "crypto-api")
+    assert found is not None
+    assert found["data"] == {"v": "6"}
+    assert "managedFields" not in found["metadata"]
+
+
+def test_an_object_made_anew_replaces_the_old_one_and_the_olds_deletion_is_no_news() -> None:
+    cache = Cache()
+    cache.put(child(5))
+    assert cache.put(child(7, uid="u2")) == KEY
+    assert cache.drop(child(6, uid="u1")) is None
+    assert cache.drop(child(8, uid="u2")) == KEY
+    assert cache.children(KEY) == {}
+
+
+def test_what_has_no_pipeline_is_not_kept() -> None:
+    cache = Cache()
+    thing = child()
+    thing["metadata"]["labels"] = {}
+    assert cache.put(thing) is None
+
+
+def test_a_listing_shows_what_a_watch_did_not_tell() -> None:
+    cache = Cache()
+    cache.put(child(5))
+    cache.put(child(5, uid="u3", name="crypto-gone"))
+    listed = [child(5), child(9, uid="u2", name="crypto-new")]
+    assert cache.unheard(CONFIG_MAP, listed) == {"u2", "u3"}
+    assert cache.unheard(CONFIG_MAP, [child(6), child(5, uid="u3")]) == {"u1"}
+    assert cache.unheard(CONFIG_MAP, [child(5), child(5, uid="u3")]) == set()

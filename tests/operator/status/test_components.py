@@ -1,0 +1,99 @@
+"""What Deployments and Pods say, as the state of a component; a child's error in the child's own words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from marketpipeline_operator.names import PROCESS
+from marketpipeline_operator.status.components import Fault, deployment_state, merged
+from marketpipeline_operator.status.job import flink_deployment_health
+
+
+def live(generation: int = 1, **status: Any) -> dict[str, Any]:
+    return {"metadata": {"generation": generation, "labels": {PROCESS: "api"}}, "status": status}
+
+
+def pod(**status: Any) -> dict[str, Any]:
+    return {"metadata": {"labels": {PROCESS: "api"}}, "status": status}
+
+
+def waiting(reason: str, message: str = "", **more: Any) -> dict[str, Any]:
+    return pod(containerStatuses=[{"state": {"waiting": {"reason": reason, "message": message}}, **more}])
+
+
+def test_a_deployment_is_ready_when_its_newest_version_is() -> None:
+    done = {"observedGeneration": 2, "readyReplicas": 2, "updatedReplicas": 2}
+    assert deployment_state("api", 2, live(2, **done), []).is_ready
+    assert deployment_state("api", 2, live(3, **done), []).ready == 0, "of another generation"
+    assert deployment_state("api", 2, live(2, **done | {"updatedReplicas": 1}), []).ready == 1
+    assert deployment_state("api", 1, None, []).ready == 0
+    assert deployment_state("api", 0, live(1), []).is_ready
+
+
+@pytest.mark.parametrize(
+    ("status", "pods", "fault"),
+    [
+        (
+            {"conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]},
+            [],
+            Fault("FailedCreate", "api: exceeded quota"),
+        ),
+        ({}, [waiting("ImagePullBackOff", "not found")], Fault("ImagePullBackOff", "api: not found")),
+        ({}, [waiting("CreateContainerConfigError", 'secret "x" not found')], Fault("CreateContainerConfigError", 'api: secret "x" not found')),
+        (
+            {},
+            [waiting("CrashLoopBackOff", "back-off 10s", lastState={"terminated": {"exitCode": 2, "reason": "Error"}})],
+            Fault("CrashLoopBackOff", "api: back-off 10s (ended with 2 Error)"),
+        ),
+        ({}, [waiting("ContainerCreating")], None),
+        (
+            {},
+            [pod(conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}])],
+            Fault("Unschedulable", "api: 0/1 nodes"),
+        ),
+    ],
+)  # fmt: skip
+def test_an_error_of_a_child_is_copied(status: dict[str, Any], pods: list[dict[str, Any]], fault: Fault | None) -> None:
+    state = deployment_state("api", 1, live(1, observedGeneration=1, **status), pods)
+    assert state.faults == ((fault,) if fault else ())
+
+
+def test_pods_of_others_and_pods_on_their_way_out_say_nothing() -> None:
+    other = waiting("ImagePullBackOff")
+    other["metadata"]["labels"] = {PROCESS: "sink-redis"}
+    leaving = waiting("ImagePullBackOff")
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert deployment_state("api", 1, live(1), [other, leaving]).faults == ()
+
+
+def test_several_deployments_are_one_component() -> None:
+    one = deployment_state("a", 1, live(1, observedGeneration=1, readyReplicas=1, updatedReplicas=1), [])
+    whole = merged("both", [one, deployment_state("b", 2, None, [])])
+    assert (whole.desired, whole.ready, whole.is_ready) == (3, 1, False)
+
+
+def flink(state: str = "running", generation: int = 1, **status: Any) -> dict[str, Any]:
+    return {"metadata": {"generation": generation}, "spec": {"job": {"state": state}}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("thing", "ready", "reason", "state"),
+    [
+        (None, False, "Creating", "CREATED"),
+        (flink(), False, "Waiting", "CREATED"),
+        (flink(lifecycleState="DEPLOYED", jobStatus={"state": "INITIALIZING"}, observedGeneration=1), False, "Progressing", "INITIALIZING"),
+        (flink(lifecycleState="STABLE", jobStatus={"state": "RUNNING"}, observedGeneration=1), True, "Running", "RUNNING"),
+        (flink(lifecycleState="STABLE", jobStatus={"state": "RUNNING"}, observedGeneration=1, generation=2), False, "Progressing", "RUNNING"),
+        (flink(lifecycleState="UPGRADING", jobStatus={"state": "FINISHED"}, observedGeneration=2, generation=2), False, "Progressing", "FINISHED"),
+        (flink(lifecycleState="FAILED", jobStatus={"state": "FAILED"}), False, "JobFailed", "FAILED"),
+        (flink(lifecycleState="ROLLED_BACK", jobStatus={"state": "RUNNING"}), False, "JobFailed", "RUNNING"),
+        (flink(lifecycleState="DEPLOYED", jobStatus={"state": "RECONCILING"}, error="no such image"), False, "JobFailed", "RECONCILING"),
+        (flink("suspended", lifecycleState="SUSPENDED", jobStatus={"state": "FINISHED"}), False, "Suspended", "SUSPENDED"),
+    ],
+)  # fmt: skip
+def test_the_life_of_a_flink_deployment(thing: dict[str, Any] | None, ready: bool, reason: str, state: str) -> None:
+    health = flink_deployment_health(thing)
+    assert (health.ready, health.reason, health.state) == (ready, reason, state)
+    assert (health.fault is not None) == (reason == "JobFailed")
+    assert health.stopped == (reason == "Suspended")
