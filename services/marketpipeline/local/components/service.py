@@ -53,7 +53,7 @@ class Service:
         try:
             status, details = get_json(f"{self.url}/health")
         except RetryableError as error:
-            raise NotReady(str(error)) from error
+            raise NotReady("no answer on its port yet") from error
         if status != 200:
             said = {key: value for key, value in details.items() if key != "status"}
             raise NotReady(f"{details.get('status', status)}: {said}" if said else str(details.get("status", status)))

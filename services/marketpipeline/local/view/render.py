@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -93,17 +94,20 @@ def _table(*columns: str, right: Iterable[str] = ()) -> Table:
 
 
 def _components(frame: Frame) -> Table:
-    table = _table("name", "state", "up", "restarts", "", "where", right=("up", "restarts"))
+    table = _table("name", "state", "up", "restarts", "activity", "where", right=("up", "restarts"))
+    table.columns[0].min_width = max((len(unit.name) for unit in frame.units), default=0)
+    table.columns[1].min_width = max(map(len, State))
+    table.columns[4].ratio = 1
     for unit in frame.units:
-        up = "" if unit.ready_at is None else _age(time.monotonic() - unit.ready_at)
         at_work = unit.state is State.READY
+        up = _age(time.monotonic() - unit.ready_at) if at_work and unit.ready_at is not None else ""
         table.add_row(
             unit.name,
             Text(unit.state.value, style=COLOURS[unit.state]),
             up,
             str(unit.restarts) if unit.restarts else "",
             activity(unit, frame.observer.rates, frame.seen.lag) if at_work else Text(unit.note, style="yellow"),
-            Text(unit.component.address, style=DIM),
+            Text(_place(unit.component.address), style=DIM),
         )
     return table
 
@@ -112,15 +116,17 @@ def _markets(symbols: Sequence[SymbolView]) -> Table:
     numbers = ("price", "best bid", "best ask", "spread", "bps")
     table = _table("symbol", *numbers, "imbalance (asks │ bids)", "book", right=numbers)
     for view in symbols:
-        book, trade = view.book, view.trade
-        if trade is None and book is None:
+        book, trade, quote = view.book, view.trade, view.quote
+        bid = quote.bid_price if quote else book.best_bid if book else None
+        ask = quote.ask_price if quote else book.best_ask if book else None
+        if trade is None and bid is None:
             table.add_row(view.symbol, Text("waiting for the first record", style=DIM))
             continue
         table.add_row(
             view.symbol,
             "" if trade is None else Text(price(trade.price), style=UP if trade.taker_side == "buy" else DOWN),
-            "" if book is None else price(book.best_bid),
-            "" if book is None else price(book.best_ask),
+            "" if bid is None else price(bid),
+            "" if ask is None else price(ask),
             "" if book is None else price(round(book.spread, 8)),
             "" if book is None else f"{book.spread_bps:.2f}",
             "" if book is None else imbalance_bar(book.imbalance),
@@ -177,6 +183,11 @@ def _news(observer: Observer, lines: int) -> RenderableType:
 def _alert(alert: Alert) -> Text:
     style = {"HIGH": "bold red", "MEDIUM": "yellow"}[alert.severity] if alert.status != "closed" else DIM
     return Text(f"{clock(alert.event_time)} {alert_words(alert)}", style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _place(address: str) -> str:
+    """host:port of an address."""
+    return urlsplit(address).netloc.rpartition("@")[2] if "://" in address else address
 
 
 def _age(seconds: float) -> str:

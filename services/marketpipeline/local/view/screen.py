@@ -33,7 +33,7 @@ class Screen:
         self._console = Console()
         self._units: Mapping[str, Unit] = {}
         self._seen = Observation()
-        self._message = "starting"
+        self._message = ""
         self._began = time.monotonic()
         self._first_candle: float | None = None
         self._live: Live | None = None
@@ -93,10 +93,15 @@ class Screen:
         if self._first_candle is None and any(symbol.forming for symbol in self._seen.symbols):
             self._first_candle = time.monotonic() - self._began
 
+    def _words(self) -> str:
+        """The last line: until all are ready, who is not."""
+        waiting = [unit.name for unit in self._units.values() if not unit.ready.is_set()]
+        return f"starting, {', '.join(waiting)} to come" if waiting and not self._message else self._message
+
     def _draw(self) -> None:
         if self._live is not None:
             self._live.update(render(self._frame(height=self._console.height)), refresh=True)
 
     def _frame(self, height: int | None) -> Frame:
         units = list(self._units.values())
-        return Frame(self._heading, units, self._observer, self._seen, self._message, self._console.width, height)
+        return Frame(self._heading, units, self._observer, self._seen, self._words(), self._console.width, height)
