@@ -48,10 +48,13 @@ def run(settings: JobSettings, places: Places) -> int:
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         stopping.set()
+        if not monitor.watching:
+            # Nothing runs that could be stopped in order, and Flink is not to be waited for.
+            raise SystemExit(0)
 
+    monitor = Monitor()
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    monitor = Monitor()
     telemetry = Telemetry.start(settings, "stream-job", monitor.health)
     REGISTRY.register(monitor)
     try:

@@ -126,6 +126,11 @@ class Monitor(Collector):
         self._running_before = False
         self._restarts = 0
 
+    @property
+    def watching(self) -> bool:
+        """Whether there is a job to ask about."""
+        return self._rest is not None
+
     def watch(self, rest: FlinkRest) -> None:
         """From now on ask this Flink."""
         self._rest = rest
