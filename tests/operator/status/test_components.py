@@ -35,12 +35,20 @@ def test_a_deployment_is_ready_when_its_newest_version_is() -> None:
     ("status", "pods", "fault"),
     [
         (
-            {"conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]},
+            {
+                "conditions": [
+                    {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}
+                ]
+            },
             [],
             Fault("FailedCreate", "api: exceeded quota"),
         ),
         ({}, [waiting("ImagePullBackOff", "not found")], Fault("ImagePullBackOff", "api: not found")),
-        ({}, [waiting("CreateContainerConfigError", 'secret "x" not found')], Fault("CreateContainerConfigError", 'api: secret "x" not found')),
+        (
+            {},
+            [waiting("CreateContainerConfigError", 'secret "x" not found')],
+            Fault("CreateContainerConfigError", 'api: secret "x" not found'),
+        ),
         (
             {},
             [waiting("CrashLoopBackOff", "back-off 10s", lastState={"terminated": {"exitCode": 2, "reason": "Error"}})],
@@ -49,11 +57,17 @@ def test_a_deployment_is_ready_when_its_newest_version_is() -> None:
         ({}, [waiting("ContainerCreating")], None),
         (
             {},
-            [pod(conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}])],
+            [
+                pod(
+                    conditions=[
+                        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+                    ]
+                )
+            ],
             Fault("Unschedulable", "api: 0/1 nodes"),
         ),
     ],
-)  # fmt: skip
+)
 def test_an_error_of_a_child_is_copied(status: dict[str, Any], pods: list[dict[str, Any]], fault: Fault | None) -> None:
     state = deployment_state("api", 1, live(1, observedGeneration=1, **status), pods)
     assert state.faults == ((fault,) if fault else ())
@@ -77,21 +91,54 @@ def flink(state: str = "running", generation: int = 1, **status: Any) -> dict[st
     return {"metadata": {"generation": generation}, "spec": {"job": {"state": state}}, "status": status}
 
 
+RUNNING: dict[str, Any] = {"lifecycleState": "STABLE", "jobStatus": {"state": "RUNNING"}, "observedGeneration": 1}
+
+
 @pytest.mark.parametrize(
     ("thing", "ready", "reason", "state"),
     [
         (None, False, "Creating", "CREATED"),
         (flink(), False, "Waiting", "CREATED"),
-        (flink(lifecycleState="DEPLOYED", jobStatus={"state": "INITIALIZING"}, observedGeneration=1), False, "Progressing", "INITIALIZING"),
-        (flink(lifecycleState="STABLE", jobStatus={"state": "RUNNING"}, observedGeneration=1), True, "Running", "RUNNING"),
-        (flink(lifecycleState="STABLE", jobStatus={"state": "RUNNING"}, observedGeneration=1, generation=2), False, "Progressing", "RUNNING"),
-        (flink(lifecycleState="UPGRADING", jobStatus={"state": "FINISHED"}, observedGeneration=2, generation=2), False, "Progressing", "FINISHED"),
+        (
+            flink(lifecycleState="DEPLOYED", jobStatus={"state": "INITIALIZING"}, observedGeneration=1),
+            False,
+            "Progressing",
+            "INITIALIZING",
+        ),
+        (
+            flink(**RUNNING),
+            True,
+            "Running",
+            "RUNNING",
+        ),
+        (
+            flink(generation=2, **RUNNING),
+            False,
+            "Progressing",
+            "RUNNING",
+        ),
+        (
+            flink(lifecycleState="UPGRADING", jobStatus={"state": "FINISHED"}, observedGeneration=2, generation=2),
+            False,
+            "Progressing",
+            "FINISHED",
+        ),
         (flink(lifecycleState="FAILED", jobStatus={"state": "FAILED"}), False, "JobFailed", "FAILED"),
         (flink(lifecycleState="ROLLED_BACK", jobStatus={"state": "RUNNING"}), False, "JobFailed", "RUNNING"),
-        (flink(lifecycleState="DEPLOYED", jobStatus={"state": "RECONCILING"}, error="no such image"), False, "JobFailed", "RECONCILING"),
-        (flink("suspended", lifecycleState="SUSPENDED", jobStatus={"state": "FINISHED"}), False, "Suspended", "SUSPENDED"),
+        (
+            flink(lifecycleState="DEPLOYED", jobStatus={"state": "RECONCILING"}, error="no such image"),
+            False,
+            "JobFailed",
+            "RECONCILING",
+        ),
+        (
+            flink("suspended", lifecycleState="SUSPENDED", jobStatus={"state": "FINISHED"}),
+            False,
+            "Suspended",
+            "SUSPENDED",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_life_of_a_flink_deployment(thing: dict[str, Any] | None, ready: bool, reason: str, state: str) -> None:
     health = flink_deployment_health(thing)
     assert (health.ready, health.reason, health.state) == (ready, reason, state)
