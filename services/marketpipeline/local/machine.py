@@ -219,7 +219,7 @@ def _stream_job(
         after=[TOPICS],
         environment={"JAVA_HOME": java.home},
         stop_seconds=40.0,
-        ready_seconds=180.0,
+        ready_seconds=600.0,
     )
 
 

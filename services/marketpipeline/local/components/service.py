@@ -28,7 +28,7 @@ class Service:
     environment: Mapping[str, str] | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 25.0
-    ready_seconds: float = 120.0
+    ready_seconds: float = 300.0
 
     @property
     def url(self) -> str:

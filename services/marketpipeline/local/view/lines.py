@@ -15,8 +15,7 @@ from marketpipeline.local.unit import State, Unit
 from marketpipeline.local.view.base import Heading
 from marketpipeline.local.view.observe import Observation, Observer
 from marketpipeline.local.view.picture import save_picture
-from marketpipeline.local.view.words import alert_words, candle_words, event_words
-from marketpipeline.records import Alert, FeedEvent
+from marketpipeline.local.view.words import candle_words, news_words
 
 __all__ = ["Lines"]
 
@@ -108,10 +107,9 @@ class Lines:
     async def _look(self) -> None:
         self._seen = await asyncio.to_thread(self._observer.look, self._heading.symbols, self._units)
         self._tell_first_candle()
-        news = [record for record in self._seen.news if isinstance(record, (Alert, FeedEvent))]
-        for record in news[:MOST_NEWS_A_LOOK]:
-            words = alert_words(record) if isinstance(record, Alert) else event_words(record)
-            self.say(("alert: " if isinstance(record, Alert) else "feed: ") + words)
+        news = [words for record in self._seen.news if (words := news_words(record)) is not None]
+        for words in news[:MOST_NEWS_A_LOOK]:
+            self.say(words)
         if len(news) > MOST_NEWS_A_LOOK:
             self.say(f"… and {len(news) - MOST_NEWS_A_LOOK:,} more alerts and feed events")
 

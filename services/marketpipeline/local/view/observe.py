@@ -72,6 +72,7 @@ class Observer:
         self.alert_count = 0
         self.gap_count = 0
         self.dead_letters = 0
+        self.newest_dead_letter: DeadLetter | None = None
         self.rates = Rates()
 
     def look(self, symbols: Sequence[str], units: Mapping[str, Unit]) -> Observation:
@@ -80,10 +81,11 @@ class Observer:
             self.rates.note(unit.name, unit.details, time.monotonic())
         seen = Observation(symbols=self._latest(symbols))
         if "broker" in units and units["broker"].state is State.READY:
-            seen.news = self._news()
+            news = self._news()
+            for record in news:
+                self._count(record)
+            seen.news = [record for record in news if not _is_over_at_once(record)]
             seen.lag = self._lags()
-        for record in seen.news:
-            self._count(record)
         return seen
 
     def close(self) -> None:
@@ -94,13 +96,15 @@ class Observer:
 
     def _count(self, record: Record) -> None:
         if isinstance(record, Alert):
-            self.alerts.append(record)
-            self.alert_count += record.status == "open" or record.rule == "whale_trade"
+            self.alert_count += record.status == "open"
+            if not _is_over_at_once(record):
+                self.alerts.append(record)
         elif isinstance(record, FeedEvent):
             self.events.append(record)
             self.gap_count += record.kind == "gap"
         elif isinstance(record, DeadLetter):
             self.dead_letters += 1
+            self.newest_dead_letter = record
 
     def _latest(self, symbols: Sequence[str]) -> list[SymbolView]:
         kinds = ["trade", "quote", "book"]
@@ -168,6 +172,11 @@ class Observer:
             return self._offsets.behind(reader.group, self._offsets.ends(reader.topics))
         except RetryableError:
             return None
+
+
+def _is_over_at_once(record: Record) -> bool:
+    """The closing of an alert that lasts no time says nothing that its opening has not said."""
+    return isinstance(record, Alert) and record.status == "closed" and record.started_at == record.ended_at
 
 
 def _symbol_view(symbol: str, found: Sequence[tuple[str, bytes | None]]) -> SymbolView:

@@ -16,7 +16,7 @@ from marketpipeline.local.unit import State, Unit
 from marketpipeline.local.view.base import Heading
 from marketpipeline.local.view.meter import activity
 from marketpipeline.local.view.observe import Observation, Observer, SymbolView
-from marketpipeline.local.view.words import alert_words, clock, count, event_words, price
+from marketpipeline.local.view.words import alert_words, clock, count, dead_letter_words, event_words, price
 from marketpipeline.records import Alert, Candle
 
 __all__ = ["Frame", "imbalance_bar", "render"]
@@ -176,6 +176,9 @@ def _news(observer: Observer, lines: int) -> RenderableType:
     events = list(observer.events)[-max(1, lines // 4) :]
     alerts = list(observer.alerts)[-(lines - len(events)) :]
     shown = [_alert(alert) for alert in reversed(alerts)]
+    if observer.newest_dead_letter is not None:
+        words = dead_letter_words(observer.newest_dead_letter)
+        shown.append(Text(words, style="bold magenta", no_wrap=True, overflow="ellipsis"))
     shown += [Text(f"feed {event_words(event)}", style=DIM) for event in reversed(events)]
     return Group(*(shown or [Text("none so far", style=DIM)]))
 

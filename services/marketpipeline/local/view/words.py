@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from marketpipeline.records import Alert, Candle, FeedEvent
+from marketpipeline.records import Alert, Candle, DeadLetter, FeedEvent, Record
 
-__all__ = ["alert_words", "candle_words", "clock", "count", "event_words", "price"]
+__all__ = ["alert_words", "candle_words", "clock", "count", "dead_letter_words", "event_words", "news_words", "price"]
 
 
 def clock(microseconds: int) -> str:
@@ -44,6 +44,23 @@ def event_words(event: FeedEvent) -> str:
     ids = "" if event.first_id is None else f" {event.first_id}…{event.last_id}"
     detail = f" ({event.detail})" if event.detail else ""
     return f"{event.kind} {event.symbol or 'connection'} {event.feed}{ids}{detail}"
+
+
+def dead_letter_words(letter: DeadLetter) -> str:
+    """Input that could not be used, and where it came from."""
+    return f"dead letter {letter.symbol or '(of no symbol)'}: {letter.error} ({letter.source})"
+
+
+def news_words(record: Record) -> str | None:
+    """A record that is news, in a line; None for one that is none."""
+    match record:
+        case Alert():
+            return f"alert: {alert_words(record)}"
+        case FeedEvent():
+            return f"feed: {event_words(record)}"
+        case DeadLetter():
+            return dead_letter_words(record)
+    return None
 
 
 def candle_words(candle: Candle) -> str:
