@@ -27,7 +27,7 @@ COMMAND = [sys.executable, "-m", "marketpipeline"]
 
 
 class Platform:
-    """Starts and ends processes; `records` reads a topic whole, as (partition, record) in the order of each partition."""
+    """Starts and ends processes; `records` reads a topic whole as (partition, record), in order."""
 
     def __init__(self, broker: RunningBroker, folder: Path) -> None:
         self.broker = broker

@@ -49,7 +49,10 @@ def check_trades(platform: Platform, symbol: str, captured: oracle.Capture, *, m
 
 
 def check_books(platform: Platform, symbol: str, captured: oracle.Capture) -> int:
-    """After the first sync each change is a record or lies in a gap; best levels equal quotes. Returns the missing ones."""
+    """After the first sync each change is a record or lies in a gap; best levels equal quotes.
+
+    Returns how many lie in one.
+    """
     books = platform.books(symbol)
     ids = [book.update_id for book in books]
     assert ids == sorted(set(ids))

@@ -1,0 +1,1 @@
+"""What is claimed about speed, each measured by one command; results with machine and versions are in the docs."""

@@ -1,0 +1,92 @@
+"""How fast the exchange feeds a reader: `python -m benchmarks.replay_feed CAPTURE...` replays them at full speed.
+
+One process serves, this one reads with picows and does nothing with the frames. Printed: frames a second as read,
+and the processor time of the serving process for each frame, which is what it can do at most on a core of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+
+import psutil
+import uvloop
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+ROUNDS = 5
+FEEDS = ("depth@100ms", "bookTicker", "trade")
+
+
+class Reader(WSListener):
+    """Counts."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.first = self.last = 0.0
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """One more."""
+        if frame.msg_type is WSMsgType.TEXT:
+            self.last = time.perf_counter()
+            self.first = self.first or self.last
+            self.frames += 1
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+async def read(port: int, symbols: list[str]) -> Reader:
+    """Read a whole replay."""
+    reader = Reader()
+    streams = "/".join(f"{symbol.lower()}@{feed}" for symbol in symbols for feed in FEEDS)
+    url = f"ws://127.0.0.1:{port}/stream?timeUnit=MICROSECOND&streams={streams}"
+    transport, _ = await ws_connect(lambda: reader, url)
+    for symbol in symbols:
+        await asyncio.to_thread(get, f"http://127.0.0.1:{port}/api/v3/depth?symbol={symbol}")
+    while b'"finished": true' not in await asyncio.to_thread(get, f"http://127.0.0.1:{port}/control/status"):
+        await asyncio.sleep(0.05)
+    while reader.last > time.perf_counter() - 0.2:
+        await asyncio.sleep(0.05)
+    transport.disconnect()
+    return reader
+
+
+def measure(captures: list[str], port: int) -> tuple[int, float, float]:
+    """Frames, frames a second, and microseconds of the server's processor for each."""
+    options = [option for capture in captures for option in ("--replay", capture)]
+    command = [sys.executable, "-m", "marketpipeline", "exchange", *options, "--speed", "max", "--port", str(port)]
+    server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(300):
+            with suppress(OSError):
+                status = get(f"http://127.0.0.1:{port}/control/status")
+                break
+            time.sleep(0.1)
+        symbols = [part for part in status.decode().partition('"symbols": [')[2].partition("]")[0].split('"') if part.isalnum()]
+        process = psutil.Process(server.pid)
+        before = sum(process.cpu_times()[:2])
+        reader = uvloop.run(read(port, symbols))
+        used = sum(process.cpu_times()[:2]) - before
+        return reader.frames, reader.frames / (reader.last - reader.first), used / reader.frames * 1e6
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def main() -> None:
+    found = [measure(sys.argv[1:], 29700 + number) for number in range(ROUNDS)]
+    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}")
+    for frames, rate, cost in found:
+        print(f"{frames} frames, {rate:,.0f} frames/s, {cost:.2f} µs of the server's processor a frame")
+
+
+if __name__ == "__main__":
+    main()
