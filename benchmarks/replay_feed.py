@@ -70,7 +70,9 @@ def measure(captures: list[str], port: int) -> tuple[int, float, float]:
                 status = get(f"http://127.0.0.1:{port}/control/status")
                 break
             time.sleep(0.1)
-        symbols = [part for part in status.decode().partition('"symbols": [')[2].partition("]")[0].split('"') if part.isalnum()]
+        symbols = [
+            part for part in status.decode().partition('"symbols": [')[2].partition("]")[0].split('"') if part.isalnum()
+        ]
         process = psutil.Process(server.pid)
         before = sum(process.cpu_times()[:2])
         reader = uvloop.run(read(port, symbols))
