@@ -19,6 +19,7 @@ import pytest
 from tests.cluster.image import Image
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.platform import Cluster, chosen_cluster
+from tests.cluster.stack import OPERATOR_NAMESPACE
 from tests.conftest import PROJECT, require
 
 NAME = f"tests-{hashlib.sha1(str(PROJECT).encode()).hexdigest()[:6]}"
@@ -91,5 +92,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     found = item.config.stash.get(_NAMESPACE, None)
     if report.failed and found is not None and item.path.is_relative_to(_HERE) and _FAILED not in item.config.stash:
         item.config.stash[_FAILED] = True  # the first failure tells it; those that follow from it need not
-        report.sections.append((f"namespace {found.namespace}", found.report()))
+        for namespace in (found.namespace, OPERATOR_NAMESPACE):
+            report.sections.append((f"namespace {namespace}", found.within(namespace).report()))
     return report

@@ -13,9 +13,18 @@ from tests.cluster.image import REGISTRY, TAG, Image
 from tests.cluster.kubectl import Kubectl
 from tests.conftest import PROJECT, wait_for
 
-__all__ = ["MANIFESTS", "apply_stack", "await_service_account", "operator_installed", "run_python", "values"]
+__all__ = [
+    "MANIFESTS",
+    "OPERATOR_NAMESPACE",
+    "apply_stack",
+    "await_service_account",
+    "operator_installed",
+    "run_python",
+    "values",
+]
 
 MANIFESTS = Path(__file__).parent / "manifests"
+OPERATOR_NAMESPACE = "marketpipeline-system"
 
 
 def values(kubectl: Kubectl, **more: str) -> dict[str, str]:
@@ -38,12 +47,13 @@ def operator_installed(kubectl: Kubectl) -> Iterator[None]:
     kubectl("apply", "--server-side", f"--filename={crds}")
     kubectl("wait", "--for=condition=Established", f"--filename={crds}", "--timeout=30s")
     kubectl("apply", f"--filename={operator / 'namespace.yaml'}")
-    kubectl("apply", f"--filename={operator}")
-    kubectl.within("marketpipeline-system").await_rollout("deployment/marketpipeline-operator")
+    own = kubectl.within(OPERATOR_NAMESPACE)
+    own("apply", f"--filename={operator}")
+    own.await_rollout("deployment/marketpipeline-operator")
     try:
         yield
     finally:
-        kubectl("delete", f"--filename={operator}", "--ignore-not-found", "--timeout=60s", seconds=70)
+        own("delete", f"--filename={operator}", "--ignore-not-found", "--timeout=60s", seconds=70)
         kubectl("delete", f"--filename={crds}", "--ignore-not-found", "--timeout=60s", seconds=70)
 
 

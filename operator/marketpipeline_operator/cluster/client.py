@@ -59,10 +59,10 @@ class Kubernetes:
     def connect(cls, *, timeout: float = 30, threads: int = 16, kubeconfig: str | None = None) -> Self:
         """With the Pod's own account inside of a cluster, else with the kubeconfig. Raises PermanentError."""
         configuration = kube.Configuration()
+        # The library takes a config_file of None for one that must exist, and then never looks for the Pod's account.
+        given = {"config_file": kubeconfig} if kubeconfig else {}
         try:
-            kube_config.load_config(  # type: ignore[no-untyped-call]
-                client_configuration=configuration, config_file=kubeconfig
-            )
+            kube_config.load_config(client_configuration=configuration, **given)  # type: ignore[no-untyped-call]
         except kube_config.ConfigException as error:
             raise PermanentError(f"no way to an API server: {error}") from error
         configuration.connection_pool_maxsize = threads
