@@ -51,9 +51,10 @@ async def read(port: int, symbols: list[str]) -> Reader:
     transport, _ = await ws_connect(lambda: reader, url)
     for symbol in symbols:
         await asyncio.to_thread(get, f"http://127.0.0.1:{port}/api/v3/depth?symbol={symbol}")
-    while b'"finished": true' not in await asyncio.to_thread(get, f"http://127.0.0.1:{port}/control/status"):
+    status = f"http://127.0.0.1:{port}/control/status"
+    while b'"finished": true' not in await asyncio.to_thread(get, status):  # noqa: ASYNC110 - another process's state
         await asyncio.sleep(0.05)
-    while reader.last > time.perf_counter() - 0.2:
+    while reader.last > time.perf_counter() - 0.2:  # noqa: ASYNC110 - silence is no event
         await asyncio.sleep(0.05)
     transport.disconnect()
     return reader

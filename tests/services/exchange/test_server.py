@@ -13,6 +13,9 @@ import pytest
 from marketpipeline.errors import InvalidInput
 from marketpipeline.exchange.connections import Connection
 from marketpipeline.exchange.main import Exchange
+from marketpipeline.records import AggTrade, Book, ExchangeCandle, Quote, Ticker, Trade
+from marketpipeline.topics import Feed
+from marketpipeline.venues.dialect import Acknowledged, BookChange, StreamOptions, load_dialect
 
 from tests.services.exchange.client import client_of, eventually, messages, serving, settings, until
 
@@ -30,6 +33,29 @@ async def test_a_simulated_market_over_a_combined_connection() -> None:
     assert seen["trade"]["s"] == "BTCUSDT"
     assert len(seen["depth20@100ms"]["bids"]) == 20
     assert abs(seen["depth@100ms"]["E"] - time.time() * 1000) < 20_000
+
+
+async def test_the_projects_own_reader_takes_every_message() -> None:
+    """Each feed as ingestion asks for it, in a market where much happens: nothing is refused, each kind is seen."""
+    dialect = load_dialect("binance")
+    symbol = "binance:BTCUSDT"
+    streams = [*dialect.streams([symbol], list(Feed), StreamOptions())]
+    streams += dialect.streams([symbol], [Feed.BOOK], StreamOptions(levels=20, partial_depth=True))
+    mapper = dialect.mapper(streams)
+    kinds: set[type] = set()
+    scenarios = ["volume-burst", "spread-blow-out@3s", "price-spike@6s", "one-sided-book@12s"]
+    async with (
+        serving(symbols=["BTCUSDT"], speed=8.0, scenarios=scenarios) as exchange,
+        client_of(exchange) as client,
+    ):
+        url = dialect.url(exchange.url).removeprefix(exchange.url)
+        socket = await client.connect(url)
+        await socket.send_str(dialect.subscribe(1, [stream.name for stream in streams]).decode())
+        async with asyncio.timeout(20):
+            while exchange.timeline.elapsed < 20:
+                message = await socket.receive()
+                kinds.add(type(mapper.map(message.data.encode(), time.time_ns() // 1000)))
+    assert kinds == {Acknowledged, BookChange, Book, Trade, AggTrade, Quote, Ticker, ExchangeCandle}
 
 
 async def test_a_bare_connection_and_subscribing_later() -> None:
