@@ -1,0 +1,48 @@
+"""The whole script, against golden files, and what must hold for every script."""
+
+from __future__ import annotations
+
+import pytest
+from marketpipeline_job.job import script
+
+from tests.flink_jobs.examples import GOLDEN, job_settings
+from tests.flink_jobs.regenerate import FOLDER
+
+COMMAND = "flink-jobs/.venv/bin/python -m tests.flink_jobs.regenerate"
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden(name: str) -> None:
+    assert script(GOLDEN[name]).text() == (FOLDER / name).read_text(), f"the SQL has changed; if it should: {COMMAND}"
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == set(GOLDEN)
+
+
+def test_it_is_a_function_of_the_settings() -> None:
+    assert script(job_settings()).text() == script(job_settings()).text()
+
+
+def test_a_table_is_made_once() -> None:
+    made = [statement.split("(")[0].split()[-1] for statement in script(job_settings()).tables]
+    assert len(made) == len(set(made))
+    assert set(made) == {
+        "book", "trades", "rules", "book_metrics", "candles", "alerts", "late", "dead_letters",
+    }  # fmt: skip
+
+
+def test_without_a_feed_nothing_of_it_is_there() -> None:
+    of_book = "\n".join(script(job_settings(feeds=["book"])).inserts)
+    assert "INTO candles" not in of_book
+    assert "whale_trade" not in of_book
+    of_trades = "\n".join(script(job_settings(feeds=["trades"])).inserts)
+    assert "INTO book_metrics" not in of_trades
+    assert "extreme_imbalance" not in of_trades
+
+
+@pytest.mark.parametrize(("lateness_ms", "steps"), [(2_000, 2), (60_000, 2), (60_001, 3), (300_000, 6)])
+def test_as_many_candles_may_close_as_fit_into_the_lateness(lateness_ms: int, steps: int) -> None:
+    text = script(job_settings(windows=["1m"], allowed_lateness_ms=lateness_ms)).text()
+    assert f"CAST(60000000 AS BIGINT), {steps})" in text
+    assert f"CAST(60000000 AS BIGINT), {steps + 1})" not in text
