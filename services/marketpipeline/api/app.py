@@ -13,7 +13,7 @@ from marketpipeline import __version__
 from marketpipeline.api import problems
 from marketpipeline.api.openapi import document
 from marketpipeline.api.reader import Reader
-from marketpipeline.api.routes import analytics, market, system
+from marketpipeline.api.routes import analytics, docs, market, system
 from marketpipeline.settings import ApiSettings
 
 __all__ = ["create_app"]
@@ -40,14 +40,20 @@ def create_app(settings: ApiSettings, meter: Meter | None = None) -> FastAPI:
             await reader.close()
 
     app = FastAPI(
-        title=f"marketpipeline: {settings.pipeline}", version=__version__, description=_DESCRIPTION, lifespan=lifespan
+        title=f"marketpipeline: {settings.pipeline}",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.reader, app.state.pipeline = reader, settings.pipeline
     problems.install(app)
     document(app)
     app.include_router(market.router)
-    app.include_router(analytics.make_router(settings.max_rows))
+    app.include_router(analytics.make_router(settings.max_rows, settings.windows))
     app.include_router(system.router)
+    app.include_router(docs.router)
     if meter is not None:
         _measure(app, meter)
     return app

@@ -57,7 +57,9 @@ class Arguments:
         elif not known:
             self._add(field, text, "no symbol has any data yet")
         else:
-            self._add(field, text, _one_of("symbol", text, [*known, *(split_symbol(s)[1] for s in known)], known))
+            self._add(
+                field, text, _one_of("symbol", text, [*known, *(split_symbol(s)[1] for s in known)], sorted(known))
+            )
         return text
 
     def symbols(self, text: str | None, known: Sequence[str], field: str = "symbols") -> list[str]:
@@ -131,7 +133,7 @@ def _one_of(what: str, text: str, near: Iterable[str], known: Sequence[str]) -> 
     """What would be right, the nearest first."""
     candidates = {name.lower(): name for name in near}
     closest = difflib.get_close_matches(text.lower(), candidates, n=1, cutoff=0.6)
-    shown = ", ".join(sorted(known)[:20]) + (", …" if len(known) > 20 else "")
+    shown = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
     if closest:
         return f"unknown {what}; did you mean {candidates[closest[0]]}? There are: {shown}"
     return f"unknown {what}; there are: {shown}"

@@ -10,6 +10,7 @@ from marketpipeline.api.stores import Newest
 
 __all__ = ["age_ms", "summary"]
 
+_TOP = ("best_bid", "best_bid_quantity", "best_ask", "best_ask_quantity", "mid", "spread", "spread_bps")
 _MEASURES = ("imbalance", "weighted_imbalance", "vtob_ratio")
 
 
@@ -52,20 +53,7 @@ def _top(newest: Newest) -> dict[str, Any]:
     quote, book = newest.quote, newest.book
     if quote is not None and (book is None or quote["receive_time"] >= book["receive_time"]):
         bid, ask = quote["bid_price"], quote["ask_price"]
-        quantities = quote["bid_quantity"], quote["ask_quantity"]
-    elif book is not None:
-        bid, ask = book["best_bid"], book["best_ask"]
-        quantities = book["best_bid_quantity"], book["best_ask_quantity"]
-    else:
-        names = ("best_bid", "best_bid_quantity", "best_ask", "best_ask_quantity", "mid", "spread", "spread_bps")
-        return dict.fromkeys(names)
-    mid = (bid + ask) / 2
-    return {
-        "best_bid": bid,
-        "best_bid_quantity": quantities[0],
-        "best_ask": ask,
-        "best_ask_quantity": quantities[1],
-        "mid": mid,
-        "spread": ask - bid,
-        "spread_bps": (ask - bid) / mid * 1e4,
-    }
+        mid = (bid + ask) / 2
+        values = (bid, quote["bid_quantity"], ask, quote["ask_quantity"], mid, ask - bid, (ask - bid) / mid * 1e4)
+        return dict(zip(_TOP, values, strict=True))
+    return {name: book and book[name] for name in _TOP}

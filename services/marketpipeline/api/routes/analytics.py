@@ -3,6 +3,7 @@
 Annotations are not postponed here: FastAPI reads them, and one names what only its function knows.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, get_args
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -27,8 +28,9 @@ Text = str | SkipJsonSchema[None]
 """An optional parameter: absent or text, never null."""
 
 
-def make_router(max_rows: int) -> APIRouter:
-    """The paths, whose `limit` goes up to `max_rows`."""
+def make_router(max_rows: int, windows: Sequence[str]) -> APIRouter:
+    """The paths, whose `limit` goes up to `max_rows`; `windows` are the intervals that candles have."""
+    usual = "1m" if "1m" in windows else windows[0] if windows else "1m"
     router = APIRouter(prefix="/api/v1/analytics", tags=["analytics"])
     default = min(_DEFAULT_ROWS, max_rows)
     limits = Query(description="Rows at most: the first ones behind `from`, without `from` the newest.")
@@ -39,7 +41,7 @@ def make_router(max_rows: int) -> APIRouter:
         request: Request,
         reader: Asked,
         symbol: Annotated[str, _SYMBOL],
-        interval: Annotated[str, Query(description="Length of a candle.", examples=["1m"])] = "1m",
+        interval: Annotated[str, Query(description=f"Length of a candle: {', '.join(windows)}.")] = usual,
         since: Annotated[Text, FROM] = None,
         until: Annotated[Text, TO] = None,
         limit: Annotated[Text, number, limits] = None,
