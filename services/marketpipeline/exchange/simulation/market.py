@@ -15,8 +15,9 @@ __all__ = ["SymbolMarket"]
 
 DIFF_EVERY = 100_000
 """Microseconds between two reports of book changes."""
-FIRST_TRADE, FIRST_UPDATE = 1_000_000, 10_000_000
-"""Where ids begin; not at 0 or 1, which hide mistakes."""
+IDS_PER_SECOND = 1_000
+"""Ids begin at the time of the begin, in these units: a market that is started again later goes on behind all ids that
+the one before it can have used, as a real exchange does, so that nobody takes its trades for repetitions."""
 
 
 class SymbolMarket:
@@ -24,13 +25,14 @@ class SymbolMarket:
 
     def __init__(self, instrument: Instrument, seed: int, start: int) -> None:
         self.instrument = instrument
-        self.book = OrderBook(FIRST_UPDATE)
+        first_id = start * IDS_PER_SECOND // 1_000_000
+        self.book = OrderBook(first_id)
         self.flow = Flow(instrument, self.book, random.Random(f"{seed}:{instrument.symbol}"), self._traded)
         self.now = start
         self.scenario: Scenario | None = None
         self._began = start
-        self._trade_id = FIRST_TRADE
-        self._agg_trade_id = FIRST_TRADE
+        self._trade_id = first_id
+        self._agg_trade_id = first_id
         self._events: list[Event] = []
         self._quote: tuple[int, int, int, int] | None = None
         self._reported = self.book.update_id
