@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -49,7 +49,8 @@ class Arguments:
         """The full symbol (`exchange:SYMBOL`) of one given in full, or without its exchange where that is unique."""
         if text in known:
             return text
-        same = [symbol for symbol in known if split_symbol(symbol)[1] == text]
+        names = {symbol: split_symbol(symbol)[1] for symbol in known}
+        same = [symbol for symbol in known if names[symbol] == text]
         if len(same) == 1:
             return same[0]
         if same:
@@ -57,9 +58,8 @@ class Arguments:
         elif not known:
             self._add(field, text, "no symbol has any data yet")
         else:
-            self._add(
-                field, text, _one_of("symbol", text, [*known, *(split_symbol(s)[1] for s in known)], sorted(known))
-            )
+            elsewhere = [symbol for symbol in known if names[symbol] == split_symbol(text)[1]]
+            self._add(field, text, _one_of("symbol", text, elsewhere or [*known, *names.values()], sorted(known)))
         return text
 
     def symbols(self, text: str | None, known: Sequence[str], field: str = "symbols") -> list[str]:
@@ -75,12 +75,11 @@ class Arguments:
             self._add(self._prefix + field, text, _one_of(field, text, known, known))
         return text
 
-    def only(self, given: Iterable[str], known: Sequence[str]) -> None:
-        """Names of arguments; one that does not exist is told, since leaving it out would answer another question."""
-        for name in given:
+    def only(self, given: Mapping[str, str], known: Sequence[str]) -> None:
+        """An argument that does not exist is told, since leaving it out would answer another question."""
+        for name, value in given.items():
             if name not in known:
-                expected = _one_of("parameter", name, known, known) if known else "takes no parameters"
-                self._add(name, name, expected)
+                self._add(name, value, _one_of("parameter", name, known, known) if known else "takes no parameters")
 
     def limit(self, text: str | None, default: int, most: int) -> int:
         """The most rows to give, 1 to `most`."""

@@ -1,0 +1,85 @@
+"""`/api/v1/market/realtime` over real stores."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from marketpipeline.api.models import Realtime
+from marketpipeline.api.rows import json_of
+
+from tests.services.api.serving import Api, Stores, serving
+from tests.services.sinks.samples import BTC, ETH, book, candle, quote, ticker, trade
+
+PATH = "/api/v1/market/realtime"
+
+
+async def test_every_symbol_from_the_cache(api: Api, stores: Stores) -> None:
+    now = int(datetime.now(UTC).timestamp() * 1e6)
+    stores.put(trade(1), trade(9, receive_time=now), quote(3), book(2), ticker(), candle(), candle(0, interval="5m"))
+    stores.put(trade(1, ETH))
+    body = await api.get(PATH)
+    Realtime.model_validate(body)
+    assert body["source"] == "redis"
+    btc, eth, okx = body["symbols"]
+    assert (btc["symbol"], eth["symbol"], okx["symbol"]) == (BTC, ETH, "okx:BTC-USDT")
+    assert (btc["price"], btc["imbalance"]) == (trade(9).price, book(2).imbalance)
+    assert btc["candles"] == {"1m": json_of(candle()), "5m": json_of(candle(0, interval="5m"))}
+    assert btc["ticker"] == json_of(ticker())
+    assert 0 <= btc["age_ms"] < 20_000
+    assert (eth["price"], eth["mid"], okx["price"], okx["age_ms"]) == (trade(1).price, None, None, None)
+    assert abs(datetime.fromisoformat(body["time"]) - datetime.now(UTC)) < timedelta(seconds=20)
+
+
+async def test_some_symbols(api: Api) -> None:
+    body = await api.get(PATH, symbols="ETHUSDT,okx:BTC-USDT")
+    assert [moment["symbol"] for moment in body["symbols"]] == [ETH, "okx:BTC-USDT"]
+
+
+async def test_the_database_answers_where_there_is_no_cache_or_it_is_away(stores: Stores) -> None:
+    stores.put(trade(1), trade(9), book(2), ticker(), candle(0), candle(1), candle(0, interval="5m"))
+    away = stores.valkey.settings.model_copy(update={"url": "redis://127.0.0.1:1/0"})
+    for redis in (None, away):
+        async with serving(stores.settings(redis=redis)) as api:
+            body = await api.get(PATH, symbols=BTC)
+        Realtime.model_validate(body)
+        assert body["source"] == "timescale"
+        (btc,) = body["symbols"]
+        assert (btc["price"], btc["imbalance"], btc["best_ask"]) == (
+            trade(9).price,
+            book(2).imbalance,
+            book(2).best_ask,
+        )
+        assert btc["candles"]["1m"] == json_of(candle(1))
+        assert btc["candles"]["5m"] == json_of(candle(0, interval="5m"))
+
+
+async def test_the_two_stores_say_the_same(stores: Stores) -> None:
+    stores.put(trade(1), book(2), ticker(), candle(1))
+    found = []
+    for name in ("redis", "timescale"):
+        async with serving(stores.settings(**{name: None})) as api:
+            body = await api.get(PATH, symbols=BTC)
+            found.append({key: value for key, value in body["symbols"][0].items() if key != "age_ms"})
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field", "words"),
+    [
+        ({"symbols": "BTCUSD"}, "symbols", "did you mean BTCUSDT?"),
+        ({"symbols": ""}, "symbols", "there are: binance:BTCUSDT"),
+        ({"symbol": "BTCUSDT"}, "symbol", "unknown parameter; did you mean symbols?"),
+    ],
+)
+async def test_wrong_parameters(api: Api, parameters: dict[str, str], field: str, words: str) -> None:
+    body = await api.get(PATH, 400, **parameters)
+    (problem,) = body["problems"]
+    assert (problem["field"], body["status"], body["title"]) == (field, 400, "Bad Request")
+    assert words in problem["expected"]
+
+
+async def test_without_any_store(stores: Stores) -> None:
+    async with serving(stores.settings(redis=None, timescale=None)) as api:
+        body = await api.get(PATH, 501)
+    assert "both its sinks are disabled" in body["detail"]

@@ -1,0 +1,74 @@
+"""Health and metrics."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from marketpipeline.api.models import SystemHealth
+
+from tests.services.api.serving import Api, Stores, serving
+from tests.services.sinks.samples import BTC, ETH, book, candle, trade
+
+PATH = "/api/v1/system/health"
+
+
+async def test_both_stores_answer(api: Api, stores: Stores) -> None:
+    now = int(datetime.now(UTC).timestamp() * 1e6)
+    stores.put(trade(1, receive_time=now - 5_000_000), book(1, receive_time=now - 2_000_000), candle(receive_time=now))
+    body = await api.get(PATH)
+    SystemHealth.model_validate(body)
+    assert (body["status"], body["pipeline"]) == ("ok", "test")
+    assert body["stores"]["timescale"]["schema_version"] == 2
+    assert body["stores"]["redis"] | {"latency_ms": 0} == {
+        "status": "ok",
+        "error": None,
+        "latency_ms": 0,
+        "schema_version": None,
+    }
+    btc, eth, _ = body["symbols"]
+    assert btc["symbol"] == BTC
+    assert 0 <= btc["age_ms"] <= btc["book_age_ms"] - 2_000 <= btc["trade_age_ms"] - 5_000 < 20_000
+    assert eth == {"symbol": ETH, "trade_age_ms": None, "book_age_ms": None, "candle_age_ms": None, "age_ms": None}
+
+
+async def test_one_store_is_away(stores: Stores) -> None:
+    away = stores.valkey.settings.model_copy(update={"url": "redis://127.0.0.1:1/0"})
+    stores.put(trade(1))
+    async with serving(stores.settings(redis=away)) as api:
+        body = await api.get(PATH)
+        assert (await api.get("/health"))["status"] == "degraded"
+    SystemHealth.model_validate(body)
+    assert body["status"] == "degraded"
+    assert body["stores"]["redis"]["status"] == "failed"
+    assert "the cache is away" in body["stores"]["redis"]["error"]
+    assert body["symbols"][0]["age_ms"] is not None
+
+
+async def test_no_store_answers(stores: Stores) -> None:
+    redis = stores.valkey.settings.model_copy(update={"url": "redis://127.0.0.1:1/0"})
+    timescale = stores.postgres.settings.model_copy(update={"url": "postgresql://x@127.0.0.1:1/x"})
+    async with serving(stores.settings(redis=redis, timescale=timescale)) as api:
+        body = await api.get(PATH, 503)
+        assert (await api.get("/health", 503))["status"] == "failed"
+        assert (await api.get("/health/live")) == {"alive": True}
+        answer = await api.client.get("/api/v1/market/realtime")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        answer = await api.client.get("/api/v1/analytics/klines/BTCUSDT")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        assert answer.json()["detail"] == "the database is away or has too much to do"
+    SystemHealth.model_validate(body)
+    assert body["status"] == "failed"
+
+
+async def test_a_database_without_tables(stores: Stores) -> None:
+    name = stores.postgres.server.create_database()  # type: ignore[union-attr]
+    url = stores.postgres.settings.url.rpartition("/")[0] + f"/{name}"
+    empty = stores.postgres.settings.model_copy(update={"url": url})
+    async with serving(stores.settings(timescale=empty)) as api:
+        body = await api.get("/api/v1/analytics/klines/BTCUSDT", 503)
+    assert body["detail"] == "the database has no tables yet: no sink has made them"
+
+
+async def test_parameters_are_refused(api: Api) -> None:
+    body = await api.get("/api/v1/system/health", 400, verbose=1)
+    assert body["problems"] == [{"field": "verbose", "value": "1", "expected": "takes no parameters"}]

@@ -1,0 +1,80 @@
+"""The application as a whole: its OpenAPI document, and that a defect shows nothing of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from marketpipeline.api.app import create_app
+from marketpipeline.settings import ApiSettings
+
+from tests.services.sinks.samples import BTC
+
+
+@pytest.fixture
+def settings() -> ApiSettings:
+    return ApiSettings(pipeline="test", symbols=[BTC], windows=["1m"], max_rows=100)
+
+
+def test_the_document_names_every_path_with_its_answers(settings: ApiSettings) -> None:
+    document = create_app(settings).openapi()
+    assert list(document["paths"]) == [
+        "/api/v1/market/realtime",
+        "/api/v1/analytics/klines/{symbol}",
+        "/api/v1/analytics/book/{symbol}",
+        "/api/v1/analytics/alerts",
+        "/api/v1/system/health",
+        "/metrics",
+    ]
+    for path, operations in document["paths"].items():
+        answers = operations["get"]["responses"]
+        assert "422" not in answers
+        if path.startswith("/api"):
+            assert "schema" in answers["200"]["content"]["application/json"], path
+        if "analytics" in path or "market" in path:
+            assert list(answers["400"]["content"]) == ["application/problem+json"]
+
+
+def test_parameters_are_described_with_examples_and_bounds(settings: ApiSettings) -> None:
+    document = create_app(settings).openapi()
+    parameters = document["paths"]["/api/v1/analytics/klines/{symbol}"]["get"]["parameters"]
+    found: dict[str, Any] = {parameter["name"]: parameter for parameter in parameters}
+    assert list(found) == ["symbol", "interval", "from", "to", "limit"]
+    assert found["symbol"]["schema"]["examples"] == ["binance:BTCUSDT"]
+    assert found["limit"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 100, "title": "Limit"}
+    assert all(parameter["description"] for parameter in parameters)
+
+
+def test_rows_have_examples_that_fit_them(settings: ApiSettings) -> None:
+    from marketpipeline.api import row_models
+
+    schemas = create_app(settings).openapi()["components"]["schemas"]
+    for name, model in (
+        ("Candle", row_models.CandleRow),
+        ("BookMetrics", row_models.BookRow),
+        ("Alert", row_models.AlertRow),
+        ("Ticker", row_models.TickerRow),
+    ):
+        example = model.model_config["json_schema_extra"]["example"]  # type: ignore[attr-defined]
+        assert set(schemas[name]["required"]) == set(example)
+        model.model_validate(example)  # type: ignore[attr-defined]
+        shown = schemas[name]["example"]
+        assert shown == {key: value for key, value in example.items() if value is not None}, "null is not shown"
+
+
+async def test_a_defect_shows_nothing_of_itself(settings: ApiSettings, caplog: pytest.LogCaptureFixture) -> None:
+    app = create_app(settings)
+
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError("secret of the house")
+
+    app.state.reader.newest = broken
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        answer = await client.get("/api/v1/market/realtime")
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"] == "the request failed; the server's log says why"
+    assert "secret" not in answer.text
+    assert "ZeroDivisionError" in caplog.text
