@@ -13,7 +13,7 @@ from pathlib import Path
 from marketpipeline.errors import MarketPipelineError
 from marketpipeline.local.unit import State, Unit
 from marketpipeline.local.view.base import Heading
-from marketpipeline.local.view.observe import Observation, Observer
+from marketpipeline.local.view.observe import Observation, Observer, first_candle
 from marketpipeline.local.view.picture import save_picture
 from marketpipeline.local.view.words import candle_words, news_words
 
@@ -35,7 +35,8 @@ class Lines:
         self._units: Mapping[str, Unit] = {}
         self._began = time.monotonic()
         self._started: dict[str, float] = {}
-        self._first_candle: str | None = None
+        self._began_at = time.time_ns() // 1_000
+        self._has_candles = False
         self._waited = 0.0
         self._seen = Observation()
 
@@ -96,7 +97,7 @@ class Lines:
             f"{observer.gap_count:,} gaps, {observer.dead_letters:,} dead letters, {restarts:,} restarts"
             + (" (a component failed)" if failure else "")
         )
-        if self._first_candle is not None:
+        if self._has_candles:
             self.say(f"read what is stored: marketpipeline query candles SYMBOL --state {self._heading.state}")
 
     async def _look_on(self) -> None:
@@ -114,11 +115,10 @@ class Lines:
             self.say(f"… and {len(news) - MOST_NEWS_A_LOOK:,} more alerts and feed events")
 
     def _tell_first_candle(self) -> None:
-        if self._first_candle is not None:
+        candle = first_candle(self._seen.symbols, self._began_at)
+        if self._has_candles or candle is None:
             return
-        candles = [candle for symbol in self._seen.symbols for candle in symbol.forming.values()]
-        if candles:
-            self._first_candle = candles[0].symbol
-            self.say(f"first candle after {time.monotonic() - self._began:.1f} s: {candle_words(candles[0])}")
-            if self._heading.api:
-                self.say(f"API: {self._heading.api}/docs")
+        self._has_candles = True
+        self.say(f"first candle after {time.monotonic() - self._began:.1f} s: {candle_words(candle)}")
+        if self._heading.api:
+            self.say(f"API: {self._heading.api}/docs")

@@ -23,7 +23,7 @@ from marketpipeline.settings import KafkaSettings, RedisStoreSettings
 from marketpipeline.store import LatestKeys
 from marketpipeline.topics import TopicKind
 
-__all__ = ["Observation", "Observer", "SymbolView"]
+__all__ = ["Observation", "Observer", "SymbolView", "first_candle"]
 
 TAILED = (TopicKind.ALERTS, TopicKind.EVENTS, TopicKind.DEAD_LETTERS)
 MOST_KEPT = 200
@@ -177,6 +177,12 @@ class Observer:
 def _is_over_at_once(record: Record) -> bool:
     """The closing of an alert that lasts no time says nothing that its opening has not said."""
     return isinstance(record, Alert) and record.status == "closed" and record.started_at == record.ended_at
+
+
+def first_candle(symbols: Sequence[SymbolView], began: int) -> Candle | None:
+    """A candle that was made since `began` (microseconds): what an earlier run left does not count."""
+    candles = (candle for symbol in symbols for candle in symbol.forming.values())
+    return next((candle for candle in candles if candle.process_time >= began), None)
 
 
 def _symbol_view(symbol: str, found: Sequence[tuple[str, bytes | None]]) -> SymbolView:

@@ -14,7 +14,7 @@ from rich.live import Live
 from marketpipeline.errors import MarketPipelineError
 from marketpipeline.local.unit import Unit
 from marketpipeline.local.view.base import Heading
-from marketpipeline.local.view.observe import Observation, Observer
+from marketpipeline.local.view.observe import Observation, Observer, first_candle
 from marketpipeline.local.view.picture import save_picture
 from marketpipeline.local.view.render import Frame, render
 
@@ -35,6 +35,7 @@ class Screen:
         self._seen = Observation()
         self._message = ""
         self._began = time.monotonic()
+        self._began_at = time.time_ns() // 1_000
         self._first_candle: float | None = None
         self._live: Live | None = None
 
@@ -90,7 +91,7 @@ class Screen:
 
     async def _look(self) -> None:
         self._seen = await asyncio.to_thread(self._observer.look, self._heading.symbols, self._units)
-        if self._first_candle is None and any(symbol.forming for symbol in self._seen.symbols):
+        if self._first_candle is None and first_candle(self._seen.symbols, self._began_at) is not None:
             self._first_candle = time.monotonic() - self._began
 
     def _words(self) -> str:

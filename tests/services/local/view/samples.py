@@ -18,7 +18,14 @@ AT = 1_723_161_254_000_000
 HEADING = Heading("crypto", (SYMBOL, "x:BBB"), "replay of a.gz at 20×", Path("/state"), "http://127.0.0.1:8000")
 
 
-def candle(interval: str = "1m", *, closed: bool = False, open_time: int = AT, change: float = 0.0123) -> Candle:
+def candle(
+    interval: str = "1m",
+    *,
+    closed: bool = False,
+    open_time: int = AT,
+    change: float = 0.0123,
+    process_time: int | None = None,
+) -> Candle:
     return Candle(
         symbol=SYMBOL,
         interval=interval,
@@ -39,7 +46,7 @@ def candle(interval: str = "1m", *, closed: bool = False, open_time: int = AT, c
         first_trade_id=1,
         last_trade_id=2,
         receive_time=AT,
-        process_time=AT,
+        process_time=AT if process_time is None else process_time,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from marketpipeline.local.unit import State
 from marketpipeline.local.view import lines as module
 from marketpipeline.local.view.lines import Lines
 
-from tests.services.local.view.samples import HEADING, FakeObserver, alert, event, symbol_view, unit
+from tests.services.local.view.samples import HEADING, FakeObserver, alert, candle, event, symbol_view, unit
 
 
 def texts(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -30,6 +31,10 @@ async def test_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeyp
         broker.turn(State.READY)
         view.changed(broker)
         observer.symbols = [symbol_view()]
+        await asyncio.sleep(0.1)
+        before = texts(capsys)
+        assert not [line for line in before if line.startswith("first candle")], "it is from an earlier run"
+        observer.symbols[0].forming["1m"] = candle(process_time=time.time_ns() // 1_000)
         observer.records = [event(), *(alert() for _ in range(9))]
         await asyncio.sleep(0.1)
         broker.restarts = 1
@@ -37,7 +42,7 @@ async def test_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeyp
         view.changed(broker)
         await view.settled()
         view.ended(None)
-    said = texts(capsys)
+    said = before + texts(capsys)
     assert said[0] == "pipeline crypto: replay of a.gz at 20×; state in /state"
     assert any(re.fullmatch(r"broker is ready \(\d\.\d s\) toy://broker", line) for line in said)
     (first,) = [line for line in said if line.startswith("first candle after ")]
