@@ -65,7 +65,7 @@ class Control:
             "finished": timeline.finished,
             "last_event_time": timeline.source.last_event_time,
             "frames": timeline.dispatched,
-            "frames_sent": hub.frames_sent + sum(c.frames_sent for c in hub.connections.values()),
+            "frames_sent": hub.sent(),
             "connections_opened": self._server.opened,
             "connections": connections,
             "faults": list(self._faults.fired),

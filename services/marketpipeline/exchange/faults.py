@@ -34,7 +34,9 @@ class Faults:
         self._schedule = Schedule(planned)
         self._scene = scene
         self._acting: list[Interference] = []
+        self.count = 0
         self.fired: deque[dict[str, Any]] = deque(maxlen=100)
+        """The newest ones, as the status shows them."""
 
     def progress(self, elapsed: float) -> None:
         """Exchange time went on; fire what is due."""
@@ -45,6 +47,7 @@ class Faults:
         """Fire one now. Raises InvalidInput for a parameter that is wrong."""
         fault = build(FAULTS[name], parameters, name)
         acting = fault.fire(self._scene)
+        self.count += 1
         if acting is not None:
             self._acting.append(acting)
         self.fired.append({"fault": name, "at_seconds": round(elapsed, 3), **msgspec.structs.asdict(fault)})

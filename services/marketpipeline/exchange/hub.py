@@ -40,6 +40,10 @@ class Hub:
         self.frames_sent = 0
         self._diff_symbol = diff_symbol
 
+    def sent(self) -> int:
+        """Frames sent, also to connections that are gone."""
+        return self.frames_sent + sum(connection.frames_sent for connection in self.connections.values())
+
     def add(self, connection: Connection, sink: Sink, streams: Iterable[str]) -> None:
         """Take a new connection in, with the streams that its address asked for."""
         self.connections[connection.number] = connection

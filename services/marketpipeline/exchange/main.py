@@ -22,6 +22,7 @@ from marketpipeline.exchange.faults import Faults
 from marketpipeline.exchange.gate import Gate
 from marketpipeline.exchange.hub import Hub
 from marketpipeline.exchange.market import Market
+from marketpipeline.exchange.measures import observe
 from marketpipeline.exchange.protocols import Limits, WireProtocol, protocols
 from marketpipeline.exchange.schedule import parse
 from marketpipeline.exchange.server import Server
@@ -46,6 +47,7 @@ def run(settings: ExchangeSettings) -> int:
 
 async def _run(exchange: Exchange) -> int:
     telemetry = Telemetry.start(exchange.settings, "exchange", None)
+    observe(telemetry.meter, exchange.server, exchange.timeline, exchange.faults)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -57,6 +57,7 @@ class Server:
         self.gate = gate
         self.clients: dict[int, Client] = {}
         self.opened = 0
+        self.requests = 0
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -72,6 +73,7 @@ class Server:
         return await self._rest(request)
 
     async def _rest(self, request: web.Request) -> web.Response:
+        self.requests += 1
         path, query, now = request.path, dict(request.query), self.timeline.clock.now
         if delay := self.gate.rest_delay():
             await asyncio.sleep(delay)

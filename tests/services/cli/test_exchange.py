@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -49,6 +50,14 @@ def test_it_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
     with started(*options, port=port) as process:
         assert get(port, "/control/status")["symbols"] == ["SOLUSDT"]
         assert get(port, "/api/v3/depth?symbol=SOLUSDT")["bids"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            metrics = answer.read().decode()
+        for name, value in (
+            ("exchange_requests_total", "1.0"),
+            ("exchange_frames_total", r"\d"),
+            ("exchange_clock", r"\d"),
+        ):
+            assert re.search(rf"(?m)^marketpipeline_{name}\{{.*\}} {value}", metrics), name
         process.send_signal(number)
         assert process.wait(10) == 0
 
