@@ -50,7 +50,7 @@ def test_a_savepoint_counts(tmp_path: Path) -> None:
 def test_the_state_of_other_queries_is_refused_and_kept(tmp_path: Path, change: dict[str, object]) -> None:
     folder(tmp_path).newest()
     kept = complete(tmp_path / "job" / "chk-1", 10)
-    with pytest.raises(InvalidInput, match="checkpoint_directory.*other queries.*remove this folder"):
+    with pytest.raises(InvalidInput, match=r"checkpoint_directory.*other queries.*remove this folder"):
         folder(tmp_path, **change).newest()
     assert kept.exists()
     assert folder(tmp_path).newest() == kept

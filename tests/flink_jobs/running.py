@@ -1,0 +1,192 @@
+"""The real job of a test: its process, its topics, what is sent to it and what it wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from marketpipeline.records import Record, decode, encode
+from marketpipeline.topics import TopicKind, topic_name
+
+from tests.conftest import PROJECT, free_port, wait_for
+from tests.flink_jobs.examples import plain_settings
+
+__all__ = ["RunningJob"]
+
+KINDS = (
+    TopicKind.TRADES, TopicKind.BOOK, TopicKind.RULES, TopicKind.BOOK_METRICS, TopicKind.CANDLES,
+    TopicKind.ALERTS, TopicKind.LATE, TopicKind.DEAD_LETTERS,
+)  # fmt: skip
+PARTITIONS = 3
+
+
+class RunningJob:
+    """A job on topics of its own. They and its checkpoints stay the same over `kill` and `start`."""
+
+    def __init__(self, address: str, prefix: str, folder: Path, **changes: Any) -> None:
+        self.prefix, self.folder, self.log = prefix, folder, folder / "job.log"
+        self.port = free_port()
+        self._client = {"bootstrap.servers": address, "broker.address.family": "v4"}
+        self._producer = Producer(self._client | {"partitioner": "murmur2_random", "linger.ms": 2})
+        self._config = folder / "job.json"
+        self.settings = plain_settings(
+            topic_prefix=prefix,
+            consumer_group=f"{prefix}.stream-job",
+            kafka={"bootstrap_servers": address},
+            http={"host": "127.0.0.1", "port": self.port},
+            checkpoint_directory=(folder / "checkpoints").as_uri(),
+            **changes,
+        )
+        self._config.write_text(json.dumps(self.settings))
+        self._process: subprocess.Popen[bytes] | None = None
+        topics = [NewTopic(self.topic(kind), PARTITIONS, 1) for kind in KINDS]
+        admin = AdminClient(self._client)
+        for future in admin.create_topics(topics).values():
+            future.result(30)
+
+    def topic(self, kind: TopicKind) -> str:
+        return topic_name(self.prefix, kind)
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        arguments = [sys.executable, "-m", "marketpipeline_job", "--config", str(self._config)]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(arguments, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_for(self._is_ready, f"the job to be ready, see {self.log}", seconds=240, every=0.2)
+
+    def health(self) -> tuple[int, dict[str, Any]]:
+        """What /health says; status 0 when nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+        except OSError:
+            return 0, {}
+
+    def metrics(self) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
+
+    def jvm(self) -> int:
+        """Process id of its JVM."""
+        assert self._process is not None
+        found = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self._process.pid)], capture_output=True, text=True, check=True
+        )
+        pids = [int(pid) for pid in found.stdout.split()]
+        assert len(pids) == 1, pids
+        return pids[0]
+
+    def kill(self) -> None:
+        """End it as `kill -9` does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(timeout=30)
+            self._process = None
+
+    def stop(self) -> int:
+        """End it as an operator does; gives its status."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        status = self._process.wait(timeout=60)
+        self._process = None
+        return status
+
+    def wait_for_end(self) -> int:
+        """Its status, once it ends by itself."""
+        assert self._process is not None
+        status = self._process.wait(timeout=30)
+        self._process = None
+        return status
+
+    def send(self, kind: TopicKind, records: Iterable[Record | tuple[str, bytes]]) -> None:
+        """Append records (or a key and raw bytes) to a topic, and wait until the broker has them."""
+        for record in records:
+            key, value = record if isinstance(record, tuple) else (record.symbol, encode(record))
+            while True:
+                try:
+                    self._producer.produce(self.topic(kind), value, key)
+                    break
+                except BufferError:
+                    self._producer.poll(0.1)
+        assert self._producer.flush(30) == 0
+
+    def caught_up(self, *kinds: TopicKind) -> None:
+        """Wait until the job has committed all that these topics hold now."""
+        consumer = Consumer(self._client | {"group.id": self.settings["consumer_group"], "enable.auto.commit": False})
+        try:
+            ends = {}
+            for kind in kinds:
+                for number in range(PARTITIONS):
+                    partition = TopicPartition(self.topic(kind), number)
+                    ends[kind, number] = consumer.get_watermark_offsets(partition, timeout=10)[1]
+
+            def behind() -> bool:
+                asked = [TopicPartition(self.topic(kind), number) for kind, number in ends]
+                committed = {(p.topic, p.partition): p.offset for p in consumer.committed(asked, timeout=10)}
+                return all(committed[self.topic(kind), n] >= end for (kind, n), end in ends.items() if end)
+
+            wait_for(behind, f"the job to commit {', '.join(kinds)}, see {self.log}", seconds=120, every=0.2)
+        finally:
+            consumer.close()
+
+    def rows(self, kind: TopicKind) -> list[Any]:
+        """Every record of a topic, decoded, in the order of its partition."""
+        consumer = Consumer(self._client | {"group.id": "reader", "enable.auto.commit": False})
+        try:
+            found: list[Any] = []
+            for number in range(PARTITIONS):
+                partition = TopicPartition(self.topic(kind), number, 0)
+                end = consumer.get_watermark_offsets(partition, timeout=10)[1]
+                consumer.assign([partition])
+                count = 0
+                while count < end:
+                    messages = consumer.consume(min(10_000, end - count), 10)
+                    assert messages, f"{kind} ends after {count} of {end} records"
+                    for message in messages:
+                        assert message.error() is None, message.error()
+                        found.append(decode(message.value()))
+                    count += len(messages)
+            return found
+        finally:
+            consumer.close()
+
+    def wait_rows(self, kind: TopicKind, condition: Callable[[list[Any]], object], what: str) -> list[Any]:
+        """The rows of a topic, once they meet a condition."""
+
+        def rows() -> list[Any]:
+            found = self.rows(kind)
+            return found if condition(found) else []
+
+        return wait_for(rows, f"{what}, see {self.log}", seconds=60, every=0.1)
+
+    def _is_ready(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            pytest.fail(f"the job ended with {self._process.returncode}: {self.log.read_text()[-3000:]}")
+        return self.health()[0] == 200
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that is dead and not yet waited for does not."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        try:
+            os.kill(pid, 0)
+        except OSError:
+            return False
+        return not Path("/proc").is_dir()
