@@ -43,6 +43,11 @@ class Faults:
         for one in self._schedule.due(elapsed):
             self.fire(one.name, one.parameters, elapsed)
 
+    @property
+    def next_at(self) -> float | None:
+        """When the next planned one is due, in seconds of exchange time."""
+        return self._schedule.next_at
+
     def fire(self, name: str, parameters: Mapping[str, Any], elapsed: float) -> None:
         """Fire one now. Raises InvalidInput for a parameter that is wrong."""
         fault = build(FAULTS[name], parameters, name)

@@ -96,7 +96,7 @@ class Timeline:
         if behind > MAX_LAG:
             self.pacer.skip(behind - MAX_LAG)
             now = self.pacer.now()
-        self._send(self.source.take(now, CHUNK))
+        self._send(self._take(now))
         waited = time.monotonic()
         await self.hub.drain()
         waited = time.monotonic() - waited
@@ -107,7 +107,7 @@ class Timeline:
     async def _step_at_full_speed(self) -> None:
         if not self.hub.routes:
             await self._wait_for_readers()
-        frames = self.source.take(None, CHUNK)
+        frames = self._take(None)
         start = 0
         if self.hub.unsynced:
             for index, frame in enumerate(frames):
@@ -118,6 +118,17 @@ class Timeline:
         self._send(frames[start:] if start else frames)
         await self.hub.drain()
         await asyncio.sleep(0)
+
+    def _take(self, until: int | None) -> list[Frame]:
+        """The next frames; what is planned happens before the first frame that is due at its time or later."""
+        faults = None if self.stage is None else self.stage.faults
+        while faults is not None and (at := faults.next_at) is not None:
+            due = self.first_due + int(at * 1e9)
+            if (self.source.next_due() or due) < due:
+                until = due - 1 if until is None else min(until, due - 1)
+                break
+            faults.progress(at)
+        return self.source.take(until, CHUNK)
 
     def _send(self, frames: list[Frame]) -> None:
         stage = self.stage
@@ -134,10 +145,8 @@ class Timeline:
         self.dispatched += len(frames)
         if frames:
             self.position = max(self.position, frames[-1].due)
-        if stage is not None:
-            stage.faults.progress(self.elapsed)
-            if stage.faults.acting:
-                frames = stage.faults.filter(frames)
+        if stage is not None and stage.faults.acting:
+            frames = stage.faults.filter(frames)
         self.hub.dispatch(frames)
         self.hub.write()
 
