@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from marketpipeline.exchange.faults import FAULTS
+from marketpipeline.exchange.fault_kinds import FAULTS
 from marketpipeline.exchange.main import run
 from marketpipeline.exchange.simulation.scenarios import SCENARIOS
 from marketpipeline.settings import ExchangeSettings, HttpSettings
