@@ -1,0 +1,79 @@
+"""What benchmarks share: the machine in words, and a broker of their own."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from marketpipeline.local.component import NotReady
+from marketpipeline.local.components.broker import Broker
+
+__all__ = ["ROOT", "free_port", "machine", "running_broker"]
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 90.0
+
+
+def machine() -> dict[str, Any]:
+    """The processor, and how busy others keep it."""
+    model = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    load = [round(one, 1) for one in os.getloadavg()]
+    return {"processor": model, "cores": os.cpu_count(), "system": platform.platform(), "load": load}
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running_broker(folder: Path, before: Callable[[], None] | None = None) -> Iterator[str]:
+    """A broker with its data in `folder`; gives its address. `before` is called in its process before it starts."""
+    java = shutil.which("java")
+    if java is None:
+        raise SystemExit("no Java to run the broker")
+    broker = Broker(
+        java=java, jars=ROOT / ".cache" / "jars" / "kafka", folder=folder / "kafka",
+        port=free_port(), controller_port=free_port(), heap_mb=512,
+    )  # fmt: skip
+    with (folder / "broker.log").open("ab") as log:
+        for command in broker.prepare():
+            subprocess.run(command.arguments, cwd=command.directory, stdout=log, stderr=log, check=True)
+        command = broker.command()
+        process = subprocess.Popen(
+            command.arguments, cwd=command.directory, stdout=log, stderr=log, start_new_session=True, preexec_fn=before
+        )
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                broker.check()
+                break
+            except NotReady as error:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise SystemExit(f"the broker did not start: {error}") from error
+                time.sleep(0.2)
+        yield broker.address
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(10)
