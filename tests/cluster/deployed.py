@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,7 +17,7 @@ from psycopg.rows import dict_row
 
 from tests.cluster.kubectl import Kubectl
 
-__all__ = ["Deployed", "Tables", "deployed"]
+__all__ = ["Deployed", "Served", "Tables", "deployed"]
 
 _TABLES = {"trades": "trades", "book": "book_metrics", "candles": "candles", "alerts": "alerts", "gaps": "feed_events"}
 
@@ -47,17 +48,36 @@ class Tables:
 
 
 @dataclass(frozen=True)
-class Deployed:
-    """Where the parts of a pipeline are reached from the test's machine."""
+class Served:
+    """What the query API answers, in the words of `marketpipeline query`."""
 
-    tables: Tables
-    api: str
-    exchange: str
+    address: str
+
+    def query(self, what: str, symbol: str, *options: str) -> list[dict[str, Any]]:
+        """As many rows of a symbol as the API gives at once; of the options only `--interval` is heeded."""
+        asked = {"limit": "5000"}
+        if what == "candles":
+            asked["interval"] = options[options.index("--interval") + 1]
+        path = {"candles": f"klines/{symbol}", "book": f"book/{symbol}", "alerts": "alerts"}[what]
+        if what == "alerts":
+            asked["symbol"] = symbol
+        answer = self.get(f"/api/v1/analytics/{path}?{urllib.parse.urlencode(asked)}")
+        rows: list[dict[str, Any]] = answer[what]
+        return rows
 
     def get(self, path: str) -> Any:
-        """A document of the query API."""
-        with urllib.request.urlopen(f"{self.api}{path}", timeout=30) as answer:
+        """A document of the API."""
+        with urllib.request.urlopen(f"{self.address}{path}", timeout=30) as answer:
             return json.load(answer)
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """The parts of a pipeline as the test reaches them."""
+
+    tables: Tables
+    served: Served
+    exchange: str
 
     def replayed(self) -> bool:
         """Whether the exchange has sent its captures to the end."""
@@ -89,7 +109,7 @@ def deployed(kubectl: Kubectl, name: str) -> Iterator[Deployed]:
                 row_factory=dict_row,
             )
         )
-        yield Deployed(Tables(connection), f"http://127.0.0.1:{api}", f"http://127.0.0.1:{exchange}")
+        yield Deployed(Tables(connection), Served(f"http://127.0.0.1:{api}"), f"http://127.0.0.1:{exchange}")
 
 
 def _json(value: Any) -> Any:

@@ -125,5 +125,33 @@ def test_every_alert(drained: Deployed, capture: Capture, symbol: str) -> None:
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS)
-def test_the_redis_sink_and_the_api_serve_what_the_database_holds(drained: Deployed, symbol: str) -> None:
-    """The candles and alerts of the API are the stored ones, which the oracle has confirmed."""
+def test_nothing_is_missing_and_nothing_was_refused(drained: Deployed, symbol: str) -> None:
+    kinds = {row["kind"] for row in drained.tables.query("gaps", symbol)}
+    assert "gap" not in kinds, kinds
+
+
+@pytest.mark.parametrize("minutes", [1, 5])
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_every_candle_through_the_api(drained: Deployed, capture: Capture, symbol: str, minutes: int) -> None:
+    compare.check_candles(drained.served, symbol, capture(SYMBOLS[symbol]), minutes)
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_every_alert_through_the_api(drained: Deployed, capture: Capture, symbol: str) -> None:
+    compare.check_alerts(drained.served, symbol, capture(SYMBOLS[symbol]), Decimal(50_000))
+
+
+def test_the_newest_values_come_from_the_cache(drained: Deployed, capture: Capture) -> None:
+    """The sink into Valkey wrote them: the API says which store answered."""
+    answer = drained.served.get("/api/v1/market/realtime")
+    prices = {moment["symbol"]: Decimal(repr(moment["price"])) for moment in answer["symbols"]}
+    assert answer["source"] == "redis"
+    assert prices == {symbol: oracle.trades(capture(name))[-1].price for symbol, name in SYMBOLS.items()}
+
+
+def test_deleting_it_removes_every_child_and_keeps_the_data(kubectl: Kubectl, drained: Deployed) -> None:
+    kubectl("delete", "marketpipeline", NAME, "--timeout=240s", seconds=250)
+    kubectl.await_gone("deployments,configmaps,cronjobs,services,poddisruptionbudgets,networkpolicies",
+                       f"--selector=marketpipeline.dev/pipeline={NAME}")  # fmt: skip
+    kubectl.await_gone("pods", f"--selector=marketpipeline.dev/pipeline={NAME}", seconds=90)
+    assert drained.tables.newest("trades", "trade_id").keys() == SYMBOLS.keys()
