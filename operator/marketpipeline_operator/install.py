@@ -1,4 +1,4 @@
-"""What installs the operator: namespace, rights, settings, Deployment. `python -m marketpipeline_operator.install DIR`.
+"""What installs the operator: namespace, rights, settings, Deployment; `make generate` writes manifests/operator.
 
 The rights follow from the kinds that the operator deals with, so that code, manifests and chart cannot part.
 """
@@ -6,9 +6,7 @@ The rights follow from the kinds that the operator deals with, so that code, man
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -26,7 +24,16 @@ from marketpipeline_operator.cluster.kinds import (
 )
 from marketpipeline_operator.names import FIELD_MANAGER, Object
 
-__all__ = ["NAMESPACE", "documents", "lease_rules", "main", "namespaced", "rules"]
+__all__ = [
+    "NAMESPACE",
+    "deployment_yaml",
+    "documents",
+    "lease_rules",
+    "namespace_yaml",
+    "namespaced",
+    "rbac_yaml",
+    "rules",
+]
 
 NAMESPACE = "marketpipeline-system"
 NAME = FIELD_MANAGER
@@ -170,15 +177,29 @@ def _deployment() -> Object:
     }
 
 
-def main(arguments: list[str]) -> int:
-    """Write the files into the folder that is named; 0."""
-    folder = Path(arguments[0])
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, things in documents().items():
-        text = "---\n".join(yaml.safe_dump(thing, sort_keys=False, width=110) for thing in things)
-        (folder / name).write_text(_HEADER + text, encoding="utf-8")
-    return 0
+def namespace_yaml() -> str:
+    """manifests/operator/namespace.yaml."""
+    return _yaml("namespace.yaml")
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def rbac_yaml() -> str:
+    """manifests/operator/rbac.yaml."""
+    return _yaml("rbac.yaml")
+
+
+def deployment_yaml() -> str:
+    """manifests/operator/deployment.yaml."""
+    return _yaml("deployment.yaml")
+
+
+def _yaml(name: str) -> str:
+    return _HEADER + "---\n".join(
+        yaml.dump(thing, Dumper=_Dumper, sort_keys=False, width=110) for thing in documents()[name]
+    )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Without anchors: a reader of a manifest expects none."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True

@@ -53,7 +53,7 @@ class ReconcileSettings(SettingsModel):
         default=600, description="Time between two full listings of the children, against a missed event."
     )
     least_gap: Annotated[float, Field(ge=0)] = Field(
-        default=0.1, description="Least time between two passes over one pipeline; events within it are one."
+        default=0.25, description="Least time between two passes over one pipeline; events within it are one."
     )
     backoff_initial: Seconds = Field(default=0.5, description="First wait after an error that may pass.")
     backoff_max: Seconds = Field(default=60, description="Longest wait after an error that may pass.")

@@ -66,7 +66,7 @@ def _with_operator(context: Context, cache: Cache, key: Key, job: StreamJob, bef
     settled = health.ready and live is not None and live["spec"]["job"]["upgradeMode"] == "stateless"
     status = {"mode": "operator", "state": health.state, "plan": wanted if settled or not reset else known}
     if reset:
-        text = "the job's queries changed, so it starts without its old state, from its committed offsets"
+        text = "the job's queries changed, so it starts without its old state, from the beginning of its topics"
         status["message"] = text
         health = health if health.ready else replace(health, message=f"{text}; {health.message}")
     elif before.get("message"):
@@ -103,14 +103,16 @@ def _start(job: StreamJob, wanted: bool, status: Object) -> JobDecision:
     plan, savepoint = plan_hash(job), status.get("savepoint")
     if savepoint and status.get("plan") != plan:
         status["message"] = (
-            "the job's queries changed, so it starts without its old state, from its committed offsets; "
+            "the job's queries changed, so it starts without its old state, from the beginning of its topics; "
             f"that state is in {savepoint}"
         )
         savepoint = None
     status |= {"state": "CREATED", "plan": plan}
     if savepoint is None:
         status.pop("savepoint", None)
-    health = JobHealth(False, "CREATED", reason="Starting", message=f"from {savepoint or 'its committed offsets'}")
+    health = JobHealth(
+        False, "CREATED", reason="Starting", message=f"from {savepoint or 'the beginning of its topics'}"
+    )
     return JobDecision(JobState(running=True, savepoint=savepoint), health, status)
 
 
@@ -222,5 +224,5 @@ async def stop_job(rest: FlinkRest, context: Context, job: StreamJob) -> Stopped
             last = str(error)
         await asyncio.sleep(_POLL_SECONDS)
     place = view.checkpoint if view else None
-    went_on = f"it goes on from checkpoint {place}" if place else "it goes on from its committed offsets"
+    went_on = f"it goes on from checkpoint {place}" if place else "it starts from the beginning of its topics"
     return Stopped(place, f"stopped without a savepoint ({last}); {went_on}")

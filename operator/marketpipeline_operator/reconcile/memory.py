@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from marketpipeline.plan import Plan
+from marketpipeline.spec import MarketPipeline
 
 from marketpipeline_operator.broker.admin import TopicsReport
 from marketpipeline_operator.flink.rest import JobView
@@ -31,7 +34,8 @@ class Memory:
     job: Errand[JobView | None]
     stop: Errand[Stopped]
     removal: Errand[bool]
-    said: dict[str, str] = field(default_factory=dict)
+    planned: tuple[str, MarketPipeline, Plan] | None = None
+    """Of the last generation: which it was, the resource as read, its plan. Reading and planning is half of a pass."""
 
     @classmethod
     def of(cls, wake: Callable[[], None], settings: ReconcileSettings) -> Memory:

@@ -83,7 +83,7 @@ class Reconciler:
             await self._speaker.write(pipeline, report_halted(pipeline, "Paused", paused, _now()))
             return None
         try:
-            context = self._context(pipeline)
+            context = self._context(key, pipeline)
         except InvalidSpec as error:
             text = "; ".join(map(str, error.problems))
             return await self._halt(key, pipeline, "Invalid", Condition("Degraded", True, "InvalidSpec", text))
@@ -102,13 +102,17 @@ class Reconciler:
         for memory in self._memories.values():
             memory.close()
 
-    def _context(self, pipeline: Object) -> Context:
+    def _context(self, key: Key, pipeline: Object) -> Context:
         """Read the resource again, though the API server has checked it: an older CRD may have let it past."""
-        loaded = load_object({key: value for key, value in pipeline.items() if key != "status"}, "spec")
+        memory, metadata = self._memories[key], pipeline["metadata"]
+        mark = f"{metadata['uid']}/{metadata['generation']}"
+        if memory.planned is None or memory.planned[0] != mark:
+            loaded = load_object({name: value for name, value in pipeline.items() if name != "status"}, "spec")
+            memory.planned = (mark, loaded, plan(loaded))
         return Context(
-            pipeline=loaded,
-            plan=plan(loaded),
-            uid=pipeline["metadata"]["uid"],
+            pipeline=memory.planned[1],
+            plan=memory.planned[2],
+            uid=metadata["uid"],
             settings=self._settings,
             capabilities=self.capabilities,
         )
@@ -201,7 +205,7 @@ class Reconciler:
 
     def _deletion(self, key: Key, pipeline: Object) -> Deletion:
         try:
-            context: Context | None = self._context(pipeline)
+            context: Context | None = self._context(key, pipeline)
         except InvalidSpec:
             context = None
         return Deletion(

@@ -1,0 +1,187 @@
+"""A real JobManager and TaskManager with the arguments that the operator renders, running the project's own job.
+
+It is stopped with a savepoint through the REST port, as a suspension and an upgrade do, and goes on from it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from marketpipeline.errors import RetryableError
+from marketpipeline.settings import KafkaSettings
+from marketpipeline_operator.broker.admin import ensure_topics
+from marketpipeline_operator.broker.rules import write_rules
+from marketpipeline_operator.builders import Context, JobState
+from marketpipeline_operator.builders.standalone import job_manager, task_manager
+from marketpipeline_operator.builders.stream_job import job_config_map
+from marketpipeline_operator.flink.rest import FlinkRest, JobView
+from marketpipeline_operator.names import Object
+from marketpipeline_operator.reconcile.job import stop_job
+
+from tests.conftest import FLINK_PYTHON, JARS, free_port, require
+from tests.operator.builders.support import context_of
+from tests.operator.support import eventually
+from tests.support.broker import RunningBroker
+
+
+class Flink:
+    """Flink's own scripts, with a home and ports of the test's own."""
+
+    def __init__(self, folder: Path, context: Context) -> None:
+        self.folder = folder
+        self.context = context
+        self.rest = free_port()
+        self.ports = {"jobmanager.rpc.port": free_port(), "blob.server.port": free_port()}
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.home = folder / "flink"
+        self.home.mkdir()
+        wheel = next((FLINK_PYTHON.parents[1] / "lib").glob("python3*/site-packages/pyflink"))
+        for name in (
+            "bin",
+            "lib",
+            "opt",
+        ):  # real ones: Flink's scripts look for their home and for jars without following links
+            shutil.copytree(wheel / name, self.home / name, copy_function=_linked)
+        for name in ("plugins", "conf"):
+            (self.home / name).symlink_to(wheel / name)
+        for jar in (JARS / "flink").iterdir():
+            _linked(str(jar), str(self.home / "lib" / jar.name))
+        (self.home / "log").mkdir()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.rest}"
+
+    def start(self, deployment: Object, script: str) -> subprocess.Popen[bytes]:
+        """Start what the container of a Deployment would run: its arguments behind the image's entry point."""
+        [container] = deployment["spec"]["template"]["spec"]["containers"]
+        given = container.get("command", []) + container["args"]
+        arguments = [self._here(part) for part in given[given.index(script) + 1 :]]
+        ports = self.ports if script == "standalone-job" else {"jobmanager.rpc.port": self.ports["jobmanager.rpc.port"]}
+        own = [f"-D{key}={value}" for key, value in ports.items()]
+        own += [f"-Drest.port={self.rest}", f"-Drest.bind-port={self.rest}", f"-Dio.tmp.dirs={self.folder}"]
+        own += ["-Dmetrics.reporter.prom.port=19249-19349", "-Dtaskmanager.host=127.0.0.1", "-Dtaskmanager.rpc.port=0"]
+        settings = [part for part in arguments if part.startswith("-D") and not _taken(part, own)]
+        rest = [part for part in arguments if not part.startswith("-D")]
+        environment = os.environ | {
+            "FLINK_HOME": str(self.home),
+            "FLINK_CONF_DIR": str(self.home / "conf"),
+            "FLINK_LOG_DIR": str(self.home / "log"),
+            "FLINK_PID_DIR": str(self.folder),
+            "PATH": f"{FLINK_PYTHON.parent}:{os.environ['PATH']}",
+        }
+        command = [self.home / "bin" / f"{script}.sh", "start-foreground", *settings, *own, *rest]
+        with (self.folder / f"{script}.log").open("ab") as log:
+            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.folder)
+        self.processes.append(process)
+        return process
+
+    def _here(self, argument: str) -> str:
+        for name in ("jobmanager.rpc.address", "rest.address"):
+            if argument.startswith(f"-D{name}="):
+                return f"-D{name}=127.0.0.1"
+        return argument.replace("/etc/marketpipeline", str(self.folder))
+
+    def logs(self) -> str:
+        return "\n".join(path.read_text(errors="replace")[-3000:] for path in self.folder.glob("*.log"))
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.processes.clear()
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _taken(argument: str, own: list[str]) -> bool:
+    return any(argument.partition("=")[0] == mine.partition("=")[0] for mine in own)
+
+
+@pytest.fixture
+def flink(broker: RunningBroker, tmp_path: Path) -> Iterator[Flink]:
+    require(FLINK_PYTHON.exists(), "no flink-jobs/.venv: run `make setup`")
+    require((JARS / "flink").is_dir(), "no .cache/jars/flink: run `make setup`")
+    spec: dict[str, Any] = {
+        "broker": {"bootstrapServers": broker.address, "topicPrefix": broker.prefix(), "partitions": 1},
+        "processing": {
+            "mode": "standalone",
+            "checkpointDirectory": (tmp_path / "state").as_uri(),
+            "checkpointClaim": "claim",
+            "checkpointInterval": "1s",
+            "resources": {"cpu": "1", "memory": "1200Mi"},
+        },
+    }
+    context = context_of(**spec)
+    assert context.plan.stream_job is not None
+    settings = KafkaSettings(bootstrap_servers=broker.address)
+    ensure_topics(settings, context.plan.topics)
+    write_rules(settings, f"{spec['broker']['topicPrefix']}.rules", context.plan.rules, first=True)
+    document = json.loads(job_config_map(context, context.plan.stream_job)["data"]["settings.json"])
+    (tmp_path / "settings.json").write_text(json.dumps(document))
+    running = Flink(tmp_path, context)
+    yield running
+    running.stop()
+
+
+async def running_job(flink: Flink) -> JobView:
+    rest = FlinkRest()
+
+    async def running() -> JobView | None:
+        assert all(process.poll() is None for process in flink.processes), flink.logs()
+        try:
+            job = await rest.job(flink.address)
+        except RetryableError:
+            return None
+        return job if job and job.state == "RUNNING" else None
+
+    try:
+        return await eventually(running, "a running job", seconds=150, every=0.5)
+    except pytest.fail.Exception:
+        pytest.fail(flink.logs())
+
+
+@pytest.mark.timeout(400)
+async def test_the_job_runs_stops_with_a_savepoint_and_goes_on_from_it(flink: Flink) -> None:
+    job = flink.context.plan.stream_job
+    assert job is not None
+    first = flink.start(job_manager(flink.context, job), "standalone-job")
+    flink.start(task_manager(flink.context, job), "taskmanager")
+    began = await running_job(flink)
+    settings = flink.context.settings
+    here = settings.model_copy(
+        update={"flink": settings.flink.model_copy(update={"rest_url": flink.address, "savepoint_timeout": 60})}
+    )
+    context = replace(flink.context, settings=here)
+    stopped = await stop_job(FlinkRest(), context, job)
+    assert stopped.savepoint is not None, stopped.message
+    assert "/savepoints/savepoint-" in stopped.savepoint
+    assert first.poll() is None, "a JobManager that ended with its job would be started again with it"
+    again = await stop_job(FlinkRest(), context, job)
+    assert again.savepoint == stopped.savepoint, "an operator that was killed after the stop finds it"
+    flink.stop()
+    resumed = replace(context, job=JobState(savepoint=stopped.savepoint))
+    flink.start(job_manager(resumed, job), "standalone-job")
+    flink.start(task_manager(resumed, job), "taskmanager")
+    view = await running_job(flink)
+    checkpoints = await FlinkRest()._call("GET", f"{flink.address}/jobs/{view.id}/checkpoints")
+    assert checkpoints["latest"]["restored"]["external_path"] == stopped.savepoint
+    assert view.id != began.id or checkpoints["latest"]["restored"]["is_savepoint"]
