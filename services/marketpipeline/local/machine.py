@@ -87,15 +87,15 @@ def assemble(
     stores = _Stores(broker, postgres, valkey)
     exchanges = _exchanges(pipeline, options, state, ports)
     feeds = _feeds(pipeline, options, exchanges)
+    job = _stream_job(plan, stores, state, ports, places, java)
     ingestion, sinks, api = [], [], None
     for workload in plan.workloads:
         if workload.component is Program.INGESTION:
-            ingestion += _ingestion(workload, stores, state, ports, exchanges, feeds)
+            ingestion += _ingestion(workload, stores, state, ports, exchanges, feeds, [job.name] if job else [])
         elif workload.component is Program.API:
             api = _service(workload, workload.name, stores.applied(workload.settings), state, after=stores.names)
         else:
             sinks += _sinks(workload, stores, state, ports)
-    job = _stream_job(plan, stores, state, ports, places, java)
     services = [*exchanges.values(), *ingestion, *sinks, *([api] if api else []), *([job] if job else [])]
     return Machine(
         components=[broker, postgres, valkey, *services],
@@ -180,9 +180,11 @@ def _ingestion(
     ports: _Ports,
     exchanges: Mapping[str, Service],
     feeds: Mapping[str, Endpoints],
+    readers: Sequence[str],
 ) -> list[Service]:
+    """Ingestion starts when what it writes is read, so that the first record is as quick through as any other."""
     exchange = workload.settings["exchange"]
-    after = [TOPICS, *([SYMBOLS] if exchange in exchanges else [])]
+    after = [TOPICS, *([SYMBOLS] if exchange in exchanges else []), *readers]
     found = []
     for number, name in enumerate(_names(workload)):
         settings = stores.applied(workload.settings, ports.take()) | {"replica": number}
