@@ -210,7 +210,9 @@ class Source:
     def _judge(self, error: KafkaError) -> None:
         if error.fatal() or error.code() in _HOPELESS:
             raise PermanentError(f"the broker refuses this consumer: {error}")
-        _log.warning("the broker reports an error", extra={"error": str(error)})
+        # The topic of a feed that this pipeline does not have is told to be absent with every refresh.
+        level = logging.DEBUG if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART else logging.WARNING
+        _log.log(level, "the broker reports an error", extra={"error": str(error)})
 
     def _on_error(self, error: KafkaError) -> None:
         level = logging.ERROR if error.fatal() else logging.WARNING
