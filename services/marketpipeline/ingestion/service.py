@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -49,6 +50,7 @@ class Ingestion:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
+        self._asked_to_stop = threading.Event()
         self._ended = threading.Event()
         self._doing = "starting"
         self._unflushed = 0
@@ -73,8 +75,10 @@ class Ingestion:
         """End it; returns whether the broker has everything. It may take the settings' drain timeout."""
         if self._thread is None:
             return True
-        if self._loop is not None and self._stop is not None and not self._ended.is_set():
-            self._loop.call_soon_threadsafe(self._stop.set)
+        self._asked_to_stop.set()
+        if self._loop is not None and self._stop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+                self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
         return self._unflushed == 0
 
@@ -107,7 +111,10 @@ class Ingestion:
 
     async def _work(self) -> None:
         settings = self._settings
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._stop = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        if self._asked_to_stop.is_set():
+            return
         name = f"{settings.pipeline}-ingestion-{settings.exchange}-{settings.replica}"
         rest = RestClient(settings.rest_url, f"marketpipeline/{__version__}")
         outlet = self.outlet = KafkaOutlet(settings.kafka, settings.topic_prefix, name, self._tracing)

@@ -41,6 +41,15 @@ class Platform:
         topics = [NewTopic(topic_name(self.prefix, kind), PARTITIONS, 1) for kind in TopicKind]
         for made in admin.create_topics(topics).values():
             made.result(30)
+        names = {topic.topic for topic in topics}
+
+        def led() -> bool:
+            known = admin.list_topics(timeout=10).topics
+            there = [known[name] for name in names if name in known and known[name].error is None]
+            partitions = [partition for topic in there for partition in topic.partitions.values()]
+            return len([one for one in partitions if one.leader >= 0 and one.error is None]) == len(names) * PARTITIONS
+
+        wait_for(led, "the topics to be there")
 
     @property
     def exchange_url(self) -> str:

@@ -117,7 +117,7 @@ def test_a_replay_as_fast_as_it_goes(
 
 
 def test_kill_9_in_the_middle(platform: Platform, files: dict[str, Path], captured: dict[str, oracle.Capture]) -> None:
-    replay(platform, files, "20")
+    replay(platform, files, "40")
     settings = platform.settings("BTCUSDT", "ETHUSDT")
     platform.start_ingestion(settings)
     platform.wait_replayed(0.3)
@@ -141,7 +141,7 @@ def test_kill_9_in_the_middle(platform: Platform, files: dict[str, Path], captur
 def test_everything_that_goes_wrong_on_the_wire(
     platform: Platform, files: dict[str, Path], captured: dict[str, oracle.Capture]
 ) -> None:
-    replay(platform, files, "12")
+    replay(platform, files, "20")
     platform.start_ingestion(platform.settings("BTCUSDT", "ETHUSDT", stale_after_ms=1500))
     steps: list[tuple[float, str, dict[str, object]]] = [
         (0.05, "gap", {"symbol": "BTCUSDT", "count": 4}),
@@ -178,7 +178,7 @@ def test_everything_that_goes_wrong_on_the_wire(
 def test_a_broker_that_is_away_stops_the_reading_and_loses_nothing(
     platform: Platform, files: dict[str, Path], captured: dict[str, oracle.Capture]
 ) -> None:
-    replay(platform, files, "20")
+    replay(platform, files, "40")
     platform.start_ingestion(platform.settings("BTCUSDT", "ETHUSDT", feeds=(Feed.BOOK, Feed.TRADES, Feed.QUOTES)))
     platform.wait_replayed(0.1)
     platform.broker.kill()
