@@ -13,7 +13,7 @@ from marketpipeline.topics import TopicKind
 
 from marketpipeline_job.ddl import columns, sink, source
 from marketpipeline_job.deadletters import dead_letters
-from marketpipeline_job.sql import PROCESS_TIME, Script, lines, literal, total, view
+from marketpipeline_job.sql import PROCESS_TIME, Script, View, lines, literal, total
 
 __all__ = ["EVENT", "book"]
 
@@ -37,7 +37,7 @@ def book(settings: JobSettings) -> Script:
     return own + Script(tables=(reported,), inserts=(faults,))
 
 
-def _levels(settings: JobSettings) -> str:
+def _levels(settings: JobSettings) -> View:
     taken = [
         f"COALESCE({side}s[{n}][{position}], 0e0) AS {side}_{name}{n}"
         for side in ("bid", "ask")
@@ -62,10 +62,10 @@ def _levels(settings: JobSettings) -> str:
         "asks[CARDINALITY(asks)][1] AS ask_last",
         *taken,
     ]
-    return view("book_levels", f"SELECT\n{lines(fields)}\nFROM book\nWHERE {EVENT}\n  AND {_BOTH_SIDES}")
+    return View("book_levels", f"SELECT\n{lines(fields)}\nFROM book\nWHERE {EVENT}\n  AND {_BOTH_SIDES}")
 
 
-def _sums(settings: JobSettings) -> str:
+def _sums(settings: JobSettings) -> View:
     counted = range(1, settings.calculate + 1)
     fields = [
         "*",
@@ -78,7 +78,7 @@ def _sums(settings: JobSettings) -> str:
         ),
     ]
     fields += [_depth(side, settings) for side in ("bid", "ask")]
-    return view("book_sums", f"SELECT\n{lines(fields)}\nFROM book_levels")
+    return View("book_sums", f"SELECT\n{lines(fields)}\nFROM book_levels")
 
 
 def _depth(side: str, settings: JobSettings) -> str:
@@ -91,7 +91,7 @@ def _depth(side: str, settings: JobSettings) -> str:
     return f"CASE WHEN {side}_last {beyond} {side}_limit THEN {total(within)} END AS {side}_depth"
 
 
-def _measures() -> str:
+def _measures() -> View:
     fields = {
         "symbol": "symbol",
         "event_time": "COALESCE(event_time, receive_time)",
@@ -116,7 +116,7 @@ def _measures() -> str:
         "ask_depth": "ask_depth",
     }
     selected = [f"{expression} AS {name}" for name, expression in fields.items()]
-    return view("book_measures", f"SELECT\n{lines([*selected, '`headers`', 'arrival'])}\nFROM book_sums")
+    return View("book_measures", f"SELECT\n{lines([*selected, '`headers`', 'arrival'])}\nFROM book_sums")
 
 
 def _insert() -> str:

@@ -13,7 +13,7 @@ from marketpipeline.spec.units import microseconds
 from marketpipeline.topics import TopicKind
 
 from marketpipeline_job.ddl import columns, upsert_sink
-from marketpipeline_job.sql import PROCESS_TIME, Script, lines, view
+from marketpipeline_job.sql import PROCESS_TIME, Script, View, lines
 
 __all__ = ["FLUSH_MS", "candles"]
 
@@ -33,7 +33,7 @@ def candles(settings: JobSettings) -> Script:
     )
 
 
-def _parts(settings: JobSettings) -> str:
+def _parts(settings: JobSettings) -> View:
     """Each tick once for every candle that it may change.
 
     A step is (interval, width, back): back 0 is the trade's own candle, n ≥ 1 the candle of the newest trade before,
@@ -59,14 +59,14 @@ def _parts(settings: JobSettings) -> str:
     end = f"open_time + width + {lateness}"
     belongs = "back = 0 AND trade_id IS NOT NULL AND NOT late"
     closes = f"back > 0 AND {end} > clock_before AND {end} <= clock"
-    return view("candle_parts", f"SELECT\n{lines(fields)}\nFROM (\n{stepped}\n)\nWHERE ({belongs})\n   OR ({closes})")
+    return View("candle_parts", f"SELECT\n{lines(fields)}\nFROM (\n{stepped}\n)\nWHERE ({belongs})\n   OR ({closes})")
 
 
 def _step(window: str, width: int, back: int) -> str:
     return f"ROW(CAST('{window}' AS STRING), CAST({width} AS BIGINT), {back})"
 
 
-def _groups(settings: JobSettings) -> str:
+def _groups(settings: JobSettings) -> View:
     fields = [
         "symbol",
         "`interval`",
@@ -95,7 +95,7 @@ def _groups(settings: JobSettings) -> str:
         f"CAST(SUBSTRING(last_key FROM 20 FOR 19) AS BIGINT) - {_OFFSET} AS last_trade_id",
         f"CAST(SUBSTRING(last_key FROM 39 FOR 19) AS BIGINT) - {_OFFSET} AS receive_time",
     ]
-    return view("candle_groups", f"SELECT\n{lines(taken)}\nFROM (\n{grouped}\n)")
+    return View("candle_groups", f"SELECT\n{lines(taken)}\nFROM (\n{grouped}\n)")
 
 
 def _insert() -> str:

@@ -20,7 +20,7 @@ from marketpipeline.topics import TopicKind
 
 from marketpipeline_job.ddl import columns, sink, source
 from marketpipeline_job.deadletters import dead_letters
-from marketpipeline_job.sql import PROCESS_TIME, Script, lines, literal, view
+from marketpipeline_job.sql import PROCESS_TIME, Script, View, lines, literal
 
 __all__ = ["clock", "nested"]
 
@@ -52,7 +52,7 @@ def nested(windows: Sequence[str]) -> list[int]:
     return [width for n, width in enumerate(widths) if not any(width % smaller == 0 for smaller in widths[:n])]
 
 
-def _feed() -> str:
+def _feed() -> View:
     """Trades and heartbeats in one stream, in the order of their partition, and the rules among them."""
     of_trade = [
         "symbol",
@@ -65,10 +65,10 @@ def _feed() -> str:
     columns_of_trade = lines([*of_trade, "FALSE AS is_rule", "arrival"])
     trades = f"SELECT\n{columns_of_trade}\nFROM trades\nWHERE ({_TRADE})\n   OR ({_HEARTBEAT})"
     rules = f"SELECT\n{lines([*of_rule, 'TRUE', 'arrival'])}\nFROM rules\nWHERE v = 1 AND symbol IS NOT NULL"
-    return view("trade_feed", f"{trades}\nUNION ALL\n{rules}")
+    return View("trade_feed", f"{trades}\nUNION ALL\n{rules}")
 
 
-def _clocked(settings: JobSettings) -> str:
+def _clocked(settings: JobSettings) -> View:
     """The clock, the newest trade and the threshold in force behind each row."""
     default = literal(settings.rules.whale_trade)
     fields = [
@@ -80,10 +80,10 @@ def _clocked(settings: JobSettings) -> str:
         "MAX(trade_time) OVER of_symbol AS newest",
         f"COALESCE(LAST_VALUE(whale_trade) OVER of_symbol, {default}) AS whale_trade",
     ]
-    return view("trade_clock", f"SELECT\n{lines(fields)}\nFROM trade_feed\n{_OF_SYMBOL}")
+    return View("trade_clock", f"SELECT\n{lines(fields)}\nFROM trade_feed\n{_OF_SYMBOL}")
 
 
-def _ticks(settings: JobSettings) -> str:
+def _ticks(settings: JobSettings) -> View:
     """`crosses`: the clock has passed an end, so that candles may close. `late`: the trade's candle has closed."""
     lateness, widths = settings.allowed_lateness_ms * 1_000, nested(settings.windows)
     moved = (f"(clock - {lateness}) / {width} > (clock_before - {lateness}) / {width}" for width in widths)
@@ -98,17 +98,17 @@ def _ticks(settings: JobSettings) -> str:
         f"COALESCE({' OR '.join(moved)}, FALSE) AS crosses",
         f"COALESCE({' OR '.join(late)}, FALSE) AS late",
     ]
-    return view("ticks", f"SELECT\n{lines(fields)}\nFROM (\n{inner}\n)")
+    return View("ticks", f"SELECT\n{lines(fields)}\nFROM (\n{inner}\n)")
 
 
-def _once() -> str:
+def _once() -> View:
     """Each trade once, and the heartbeats that close candles; a clock is passed once, so it is their id."""
     ranked = (
         "SELECT *, ROW_NUMBER() OVER (PARTITION BY symbol, COALESCE(trade_id, -clock) ORDER BY arrival) AS nth\n"
         "FROM ticks\nWHERE trade_id IS NOT NULL OR crosses"
     )
     kept = ("symbol", *_CARRIED, "clock", "clock_before", "newest_before", "crosses", "late", "whale_trade")
-    return view("ticks_once", f"SELECT {', '.join(kept)}\nFROM (\n{ranked}\n)\nWHERE nth = 1")
+    return View("ticks_once", f"SELECT {', '.join(kept)}\nFROM (\n{ranked}\n)\nWHERE nth = 1")
 
 
 def _late() -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from textwrap import indent
 
-__all__ = ["PROCESS_TIME", "Script", "lines", "literal", "options", "table", "total", "view"]
+__all__ = ["PROCESS_TIME", "Script", "View", "lines", "literal", "options", "table", "total"]
 
 PROCESS_TIME = "EXTRACT(EPOCH FROM LOCALTIMESTAMP) * 1000000 + EXTRACT(MILLISECOND FROM LOCALTIMESTAMP) * 1000"
 """Now, in microseconds since the epoch; Flink's SQL knows no finer clock than milliseconds. The session's time zone
@@ -14,11 +14,22 @@ is UTC, where this costs a few additions; the same of a TIMESTAMP_LTZ converts t
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """A named query; it costs nothing, the planner puts it in where it is used."""
+
+    name: str
+    query: str
+
+    def __str__(self) -> str:
+        return f"CREATE TEMPORARY VIEW {self.name} AS\n{self.query}"
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
-    """Statements in their order: `tables` and `views` are executed one by one, all of `inserts` are one job."""
+    """Statements in their order: `tables` and `views` are made one by one, all of `inserts` are one job."""
 
     tables: tuple[str, ...] = ()
-    views: tuple[str, ...] = ()
+    views: tuple[View, ...] = ()
     inserts: tuple[str, ...] = ()
 
     def __add__(self, other: Script) -> Script:
@@ -29,7 +40,7 @@ class Script:
     def text(self) -> str:
         """The whole as SQL that Flink's own client takes."""
         inserts = "\n".join(f"{statement};" for statement in self.inserts)
-        statements = [*self.tables, *self.views, f"EXECUTE STATEMENT SET BEGIN\n{inserts}\nEND"]
+        statements = [*self.tables, *map(str, self.views), f"EXECUTE STATEMENT SET BEGIN\n{inserts}\nEND"]
         return "\n\n".join(f"{statement};" for statement in statements) + "\n"
 
 
@@ -47,11 +58,6 @@ def literal(number: float) -> str:
 def total(terms: Iterable[str]) -> str:
     """Sum of terms, from left to right."""
     return " + ".join(terms)
-
-
-def view(name: str, query: str) -> str:
-    """A named query; it costs nothing, the planner puts it in where it is used."""
-    return f"CREATE TEMPORARY VIEW {name} AS\n{query}"
 
 
 def options(values: Mapping[str, str]) -> str:

@@ -6,16 +6,18 @@ import json
 import threading
 import time
 
+import pytest
 from marketpipeline.records import Book, Heartbeat, Rules, Trade
 from marketpipeline.topics import TopicKind
 
 from tests.conftest import wait_for
 from tests.flink_jobs.running import RunningJob, is_alive
 
+pytestmark = pytest.mark.timeout(900)  # the first test waits for a broker, and for the job to start twice
+
 MINUTE = 60_000_000
-T0 = 1_700_000_040_000_000
-"""A full minute, in a full five minutes' third."""
-T0 -= T0 % (5 * MINUTE)
+T0 = 1_699_999_200_000_000
+"""A full hour."""
 
 
 def trade(symbol: str, at: int, trade_id: int, *, price: float = 10.0, quantity: float = 1.0) -> Trade:

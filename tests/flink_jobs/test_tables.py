@@ -18,6 +18,8 @@ from tests.e2e import oracle
 from tests.flink_jobs.conftest import BTC, ETH
 from tests.flink_jobs.running import RunningJob
 
+pytestmark = pytest.mark.timeout(900)  # the first test waits for a broker, and for the job to start twice
+
 SYMBOLS = {"binance:BTCUSDT": BTC, "binance:ETHUSDT": ETH}
 TOLERANCE = Decimal("1e-9")
 symbols = pytest.mark.parametrize("symbol", SYMBOLS)

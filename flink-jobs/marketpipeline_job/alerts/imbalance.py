@@ -11,7 +11,7 @@ from marketpipeline.topics import TopicKind
 
 from marketpipeline_job.alerts.row import insert
 from marketpipeline_job.ddl import sink, source
-from marketpipeline_job.sql import Script, literal, view
+from marketpipeline_job.sql import Script, View, literal
 
 __all__ = ["extreme_imbalance"]
 
@@ -28,8 +28,8 @@ def extreme_imbalance(settings: JobSettings) -> Script:
     )
 
 
-def _feed() -> str:
-    return view(
+def _feed() -> View:
+    return View(
         "imbalance_feed",
         """\
 SELECT symbol, event_time, receive_time, process_time, arrival, imbalance,
@@ -43,9 +43,9 @@ WHERE v = 1 AND symbol IS NOT NULL""",
     )
 
 
-def _in_force(settings: JobSettings) -> str:
+def _in_force(settings: JobSettings) -> View:
     """Each book event with its side: 1 buy, -1 sell, 0 neither, by the thresholds that hold at this event."""
-    return view(
+    return View(
         "imbalance_sides",
         f"""\
 SELECT *,
@@ -61,12 +61,12 @@ WHERE imbalance IS NOT NULL""",
     )
 
 
-def _steps() -> str:
+def _steps() -> View:
     """What an event does to episodes: 0 it closes the one before, 1 it belongs to one (and opens it, or not).
 
     Both in this order, in one row: two streams united would not keep the order.
     """
-    return view(
+    return View(
         "imbalance_steps",
         f"""\
 SELECT {_CARRIED}, belongs,
@@ -92,9 +92,9 @@ CROSS JOIN UNNEST(steps) AS step (belongs)""",
     )
 
 
-def _episodes() -> str:
+def _episodes() -> View:
     """Number and start of the episode; how many events above the high threshold the symbol has had in all."""
-    return view(
+    return View(
         "imbalance_episodes",
         f"""\
 SELECT {_CARRIED}, belongs, side, opens, is_high,
@@ -106,14 +106,14 @@ FROM imbalance_steps
     )
 
 
-def _extremes() -> str:
+def _extremes() -> View:
     """How far the episode went and how many events of it were above the high threshold.
 
     A maximum that starts anew with each episode: the episode's number, doubled, is put before the measure, which is at
     most 1. As a decimal of 20 places nothing of the measure is lost.
     """
     ranked = "CAST(episode * 2 AS DECIMAL(14, 0)) + CAST(ABS(imbalance) AS DECIMAL(22, 20))"
-    return view(
+    return View(
         "imbalance_extremes",
         f"""\
 SELECT *,

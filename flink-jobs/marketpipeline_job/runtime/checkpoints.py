@@ -27,7 +27,7 @@ _NO_RULES = RuleSettings(
 def fingerprint(settings: JobSettings) -> str:
     """Hash of what the state depends on: the queries, without the thresholds in them and without addresses."""
     queries = script(settings.model_copy(update={"rules": _NO_RULES}))
-    text = "\n".join((*queries.views, *queries.inserts, settings.state_backend))
+    text = "\n".join((*map(str, queries.views), *queries.inserts, settings.state_backend))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -49,12 +49,16 @@ def submit(settings: JobSettings, configuration: Mapping[str, str]) -> Job:
     for key, value in configuration.items():
         flink.set_string(key, value)
     wanted = script(settings)
+    level = logging.getLogger().level
     try:
         environment = TableEnvironment.create(
             EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(flink).build()
         )
-        for statement in (*wanted.tables, *wanted.views):
+        for statement in wanted.tables:
             environment.execute_sql(statement)
+        for view in wanted.views:
+            # As a planned query: a view that is only text is parsed and checked again wherever it is used.
+            environment.create_temporary_view(view.name, environment.sql_query(view.query))
         together = environment.create_statement_set()
         for statement in wanted.inserts:
             together.add_insert_sql(statement)
@@ -65,6 +69,9 @@ def submit(settings: JobSettings, configuration: Mapping[str, str]) -> Job:
         client = result.get_job_client()
     except Exception as error:  # PyFlink turns every Java exception into one of its own, without a common base
         raise PermanentError(f"Flink refused the job: {_cause(error)}") from error
+    finally:
+        # Something that PyFlink imports turns all logging to warnings.
+        logging.getLogger().setLevel(level)
     if client is None:
         raise PermanentError("Flink gave no handle of the job")
     return Job(client)
