@@ -8,7 +8,6 @@ last records are control records or were compacted away.
 from __future__ import annotations
 
 import logging
-import socket
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -41,8 +40,8 @@ class Source:
     `on_lost` is told of partitions that went to another member, whose rows are then that member's to store. `lag` is
     how many records of each partition were not given out yet, as of the last second's fetches.
 
-    It is a static member, named after its host and port: a process that was killed and started again has its
-    partitions back at once, where another member would wait for the old one's session to time out.
+    Its membership is not static: a killed process is missed for a session's time-out (10 s), but one that is stopped,
+    as in every rollout and every new run, leaves its partitions to the next at once (docs/decisions/0053).
     """
 
     def __init__(
@@ -71,8 +70,6 @@ class Source:
             "on_commit": self._on_commit,
             "error_cb": self._on_error,
         }
-        if settings.http.port != 0:
-            config["group.instance.id"] = f"{socket.gethostname()}-{settings.http.port}"
         self._consumer = Consumer(config)
 
     def start(self) -> None:
