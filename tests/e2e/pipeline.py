@@ -83,7 +83,8 @@ class Pipeline:
         """kill -9 of a component's own process, whose id the state folder names; returns once it is gone."""
         pid = self.running(component)
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: self.running(component, wait=False) not in (pid, None), f"{component} is started again")
+        again = f"{component} is started again"
+        wait_for(lambda: self.running(component, wait=False) not in (pid, None), again, seconds=180)
 
     def running(self, component: str, *, wait: bool = True) -> Any:
         """The process id of a component that is ready, or None with `wait=False`."""
@@ -95,7 +96,7 @@ class Pipeline:
                 return None
             return known["components"].get(component, {}).get("pid")
 
-        return wait_for(pid, f"{component} runs", seconds=90) if wait else pid()
+        return wait_for(pid, f"{component} runs", seconds=180) if wait else pid()
 
     def exchange_clock(self) -> int:
         """The time of the exchange that is replayed, in microseconds; 0 before it serves."""

@@ -31,9 +31,9 @@ def replay_and_kill(pipeline: Pipeline, capture: Capture, component: str) -> Non
     """Replay both captures, kill `component` half way, wait for the run to end drained."""
     captures = [str(capture(name)) for name in SYMBOLS.values()]
     pipeline.start("--replay", *captures, "--speed", "20", "--until-drained")
-    wait_for(lambda: pipeline.exchange_clock() > MIDDLE, "the replay is half way", seconds=120)
+    wait_for(lambda: pipeline.exchange_clock() > MIDDLE, "the replay is half way", seconds=200)
     pipeline.kill(component)
-    assert pipeline.wait(240) == 0, pipeline.tail()
+    assert pipeline.wait(300) == 0, pipeline.tail()
 
 
 @pytest.mark.parametrize("component", ["stream-job", "sink-timescale", "broker"])
