@@ -51,9 +51,7 @@ class Problem:
         shown = repr(self.value)
         if len(shown) > 80:
             shown = shown[:77] + "..."
-        where = (
-            "" if self.line is None else f" (line {self.line}, column {self.column})"
-        )
+        where = "" if self.line is None else f" (line {self.line}, column {self.column})"
         return f"{self.field}: {shown}{where}: {self.expected}"
 
 
@@ -63,9 +61,7 @@ class InvalidInput(MarketPipelineError):
     def __init__(self, source: str, problems: list[Problem]) -> None:
         self.source = source
         self.problems = problems
-        super().__init__(
-            "\n".join([f"{source}:"] + [f"  {problem}" for problem in problems])
-        )
+        super().__init__("\n".join([f"{source}:"] + [f"  {problem}" for problem in problems]))
 
 
 class InvalidSpec(InvalidInput):

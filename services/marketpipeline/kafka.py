@@ -36,9 +36,7 @@ def client_config(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
     return config | {"security.protocol": protocol}
 
 
-def producer_config(
-    settings: KafkaSettings, client_id: str, *, linger_ms: float = 5.0
-) -> dict[str, Any]:
+def producer_config(settings: KafkaSettings, client_id: str, *, linger_ms: float = 5.0) -> dict[str, Any]:
     """An idempotent producer whose queue is bounded; a full queue pushes back on the caller.
 
     A record is given up only after 10 minutes without a broker, so a restart of the broker loses nothing.
@@ -58,9 +56,7 @@ def producer_config(
     }
 
 
-def consumer_config(
-    settings: KafkaSettings, client_id: str, group: str
-) -> dict[str, Any]:
+def consumer_config(settings: KafkaSettings, client_id: str, group: str) -> dict[str, Any]:
     """A consumer that starts at the beginning, and commits only when told to."""
     return client_config(settings, client_id) | {
         "group.id": group,

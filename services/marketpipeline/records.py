@@ -134,9 +134,7 @@ class Ticker(Record, tag="ticker", frozen=True, kw_only=True, gc=False):
     trades: int | None = None
 
 
-class ExchangeCandle(
-    Record, tag="exchange_candle", frozen=True, kw_only=True, gc=False
-):
+class ExchangeCandle(Record, tag="exchange_candle", frozen=True, kw_only=True, gc=False):
     """A candle as the exchange computes it, to compare ours with."""
 
     event_time: int | None

@@ -56,9 +56,7 @@ FEED_TOPIC = MappingProxyType(
 RAW = frozenset({*FEED_TOPIC.values(), TopicKind.EVENTS, TopicKind.DEAD_LETTERS})
 """Written by ingestion (dead letters by every service)."""
 
-DERIVED = frozenset(
-    {TopicKind.BOOK_METRICS, TopicKind.CANDLES, TopicKind.ALERTS, TopicKind.LATE}
-)
+DERIVED = frozenset({TopicKind.BOOK_METRICS, TopicKind.CANDLES, TopicKind.ALERTS, TopicKind.LATE})
 """Written by the stream job."""
 
 

@@ -100,7 +100,7 @@ class Workload(PlanModel):
 
 
 class StreamJob(PlanModel):
-    """The Flink job. `settings` is the JSON of `JobSettings`; thresholds in it are only what holds until a rule comes."""
+    """The Flink job. `settings` is the JSON of `JobSettings`; its thresholds hold only until a rule comes."""
 
     name: str
     settings: dict[str, Any]

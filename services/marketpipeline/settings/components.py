@@ -168,7 +168,7 @@ class ExchangeSettings(Settings):
     )
     settle_ms: Milliseconds = Field(
         default=1_000,
-        description="Time without a new subscription after which a replay starts, unless all its streams have a reader.",
+        description="Time without a new subscription after which a replay starts, if a stream lacks a reader.",
     )
     symbols: list[str] = Field(default_factory=list, description="Symbols of the simulated market.")
     seed: int = Field(default=1, description="Seed of the simulated market; the same seed is the same market.")
