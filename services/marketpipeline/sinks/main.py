@@ -30,7 +30,7 @@ def run_redis(settings: RedisSinkSettings) -> int:
 
 def run_maintenance(settings: TimescaleSinkSettings) -> int:
     """Drop what is older than its retention, once; the process's exit status."""
-    from marketpipeline.sinks.maintenance import run
+    from marketpipeline.sinks.timescale.maintenance import run
 
     return run(settings)
 

@@ -142,9 +142,7 @@ def test_killed_in_the_middle_and_started_again_the_tables_are_complete(
     assert postgres_store.query("SELECT trades FROM candles") == [(total,)]
 
 
-def test_the_sink_into_the_cache_as_a_process(
-    topics: Topics, valkey: RunningValkey, tmp_path: Path
-) -> None:
+def test_the_sink_into_the_cache_as_a_process(topics: Topics, valkey: RunningValkey, tmp_path: Path) -> None:
     store = ValkeyStore(valkey)
     process = Process(tmp_path, "sink-redis", topics, {"url": store.settings.url, "prefix": store.settings.prefix})
     try:

@@ -13,9 +13,9 @@ from marketpipeline.api.rows import json_of, row_reader
 from marketpipeline.api.statements import latest, select
 from marketpipeline.records import Record
 from marketpipeline.settings import TimescaleStoreSettings
-from marketpipeline.sinks.maintenance import clean_up
 from marketpipeline.sinks.timescale import TimescaleSink
 from marketpipeline.sinks.timescale.connection import connect
+from marketpipeline.sinks.timescale.maintenance import clean_up
 from marketpipeline.sinks.timescale.migrate import migrate
 from marketpipeline.store import TABLES, Table, table_of
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from marketpipeline.records import Record
 from marketpipeline.settings import KafkaSettings, TimescaleSinkSettings
-from marketpipeline.sinks import maintenance
 from marketpipeline.sinks.main import run_maintenance
+from marketpipeline.sinks.timescale import maintenance
 
 from tests.services.sinks.samples import BTC, ETH, START, alert, book, candle, deliver, every_kind, feed_event, trade
 from tests.services.sinks.stores import PostgresStore
