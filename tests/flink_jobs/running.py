@@ -142,8 +142,20 @@ class RunningJob:
         finally:
             consumer.close()
 
+    def send_traced(self, kind: TopicKind, record: Record, headers: list[tuple[str, bytes]]) -> None:
+        """Append a record with headers."""
+        self._producer.produce(self.topic(kind), encode(record), record.symbol, headers=headers)
+        assert self._producer.flush(30) == 0
+
+    def headers(self, kind: TopicKind, symbol: str) -> list[list[tuple[str, bytes]]]:
+        """Headers of a symbol's records; an empty list for a record without."""
+        return [message.headers() or [] for message in self._messages(kind) if message.key() == symbol.encode()]
+
     def rows(self, kind: TopicKind) -> list[Any]:
         """Every record of a topic, decoded, in the order of its partition."""
+        return [decode(message.value()) for message in self._messages(kind)]
+
+    def _messages(self, kind: TopicKind) -> list[Any]:
         consumer = Consumer(self._client | {"group.id": "reader", "enable.auto.commit": False})
         try:
             found: list[Any] = []
@@ -157,7 +169,7 @@ class RunningJob:
                     assert messages, f"{kind} ends after {count} of {end} records"
                     for message in messages:
                         assert message.error() is None, message.error()
-                        found.append(decode(message.value()))
+                        found.append(message)
                     count += len(messages)
             return found
         finally:

@@ -186,6 +186,14 @@ def test_a_flip_closes_one_episode_and_opens_the_next(replayed: RunningJob) -> N
     ]
 
 
+def test_a_trace_goes_on_with_the_row(replayed: RunningJob) -> None:
+    symbol, header = "test:TRACE", ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    replayed.send(TopicKind.BOOK, [book(symbol, T0, 1, 1.0, 1.0)])
+    replayed.send_traced(TopicKind.BOOK, book(symbol, T0 + 1, 2, 1.0, 1.0), [header])
+    wait_for(lambda: len(replayed.headers(TopicKind.BOOK_METRICS, symbol)) == 2, "both rows")
+    assert replayed.headers(TopicKind.BOOK_METRICS, symbol) == [[], [header]]
+
+
 def test_what_cannot_be_used_is_told_or_counted(replayed: RunningJob) -> None:
     symbol = "test:BAD"
     newer = {"type": "book", "v": 2, "symbol": symbol, "update_id": 1}
