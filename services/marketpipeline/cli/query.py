@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import itertools
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -124,10 +123,10 @@ def _show(
 ) -> None:
     folder = _only_folder() if state is None else state
     limit = TABLE_ROWS if limit is None and form == "table" else limit
-    symbols, windows = _known(folder)
     with open_database(folder) as database:
         dsn = make_conninfo(database.url, password=database.password)
-        rows = history.query(dsn, what, symbol, interval, since, until, limit, symbols=symbols, windows=windows)
+        known, windows = database.symbols, database.windows
+        rows = history.query(dsn, what, symbol, interval, since, until, limit, symbols=known, windows=windows)
         try:
             _WRITERS[form](rows, what, sys.stdout)
             sys.stdout.flush()
@@ -141,15 +140,6 @@ def _only_folder(root: Path = Path(".marketpipeline")) -> Path:
     if len(found) > 1:
         raise InvalidQuery("query", [Problem("--state", None, f"must name one of {', '.join(found)}")])
     return newest_folder(root)
-
-
-def _known(folder: Path) -> tuple[Sequence[str], Sequence[str]]:
-    """Symbols and intervals that the run was told to follow, of which there need be no rows yet."""
-    try:
-        settings = json.loads((folder / "settings" / "api.json").read_text(encoding="utf-8"))
-        return list(map(str, settings["symbols"])), list(map(str, settings["windows"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return (), ()
 
 
 def _write_json(rows: Rows, what: history.What, out: TextIO) -> None:

@@ -1,0 +1,164 @@
+"""Whole runs as a user starts them, of a pipeline without a stream job, so that they are up within seconds."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.conftest import FLINK_PYTHON, JARS, require, wait_for
+
+MANIFEST = """\
+apiVersion: marketpipeline.dev/v1alpha1
+kind: MarketPipeline
+metadata: {name: quotes}
+spec:
+  symbols: [binance:BTCUSDT, binance:ETHUSDT]
+  feeds: [quotes]
+  api: {enabled: false}
+"""
+COMPONENTS = {"broker", "postgres", "valkey", "exchange", "ingestion-binance", "sink-timescale", "sink-redis"}
+
+
+class Runs:
+    """`marketpipeline run` on one state folder, one after another."""
+
+    def __init__(self, folder: Path) -> None:
+        self.state = folder / "state"
+        self.log = folder / "run.log"
+        self.manifest = folder / "quotes.yaml"
+        self.manifest.write_text(MANIFEST)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *options: str) -> None:
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(self.command(*options), stdout=out, stderr=out, cwd=self.log.parent)
+
+    def command(self, *options: str) -> list[str]:
+        run = [sys.executable, "-m", "marketpipeline", "run", str(self.manifest), "--no-ui"]
+        return [*run, "--state", str(self.state), *options]
+
+    def refused(self, *options: str) -> str:
+        """What a run says that must not start, status 2."""
+        done = subprocess.run(self.command(*options), capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    def components(self) -> dict[str, Any]:
+        try:
+            live: dict[str, Any] = json.loads((self.state / "state.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        components: dict[str, Any] = live["components"]
+        return components
+
+    def wait_until_ready(self) -> None:
+        def all_ready() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None, self.log.read_text()
+            found = self.components()
+            return set(found) == COMPONENTS and all(component["pid"] for component in found.values())
+
+        wait_for(all_ready, f"everything runs, see {self.log}", seconds=200, every=0.2)
+
+    def processes(self) -> list[int]:
+        """Everything on this machine that names the state folder."""
+        found = []
+        for process in psutil.process_iter(["pid", "cmdline", "status"]):
+            words = process.info["cmdline"] or []
+            mine = self.process is not None and process.pid == self.process.pid
+            if any(str(self.state) in word for word in words) and not mine and process.info["status"] != "zombie":
+                found.append(process.pid)
+        return found
+
+    def end(self, how: signal.Signals) -> int:
+        assert self.process is not None
+        self.process.send_signal(how)
+        return self.process.wait(timeout=120)
+
+    def query(self, what: str, symbol: str) -> list[dict[str, Any]]:
+        command = [sys.executable, "-m", "marketpipeline", "query", what, symbol, "--format", "json"]
+        done = subprocess.run(
+            [*command, "--state", str(self.state)], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[Runs]:
+    require(FLINK_PYTHON.exists(), "no Flink environment: run `make setup`")
+    require((JARS / "kafka").is_dir(), "no Kafka jars: run `make setup`")
+    require(shutil.which("java"), "no Java")
+    found = Runs(tmp_path)
+    yield found
+    if found.process is not None and found.process.poll() is None:
+        found.end(signal.SIGTERM)
+
+
+@pytest.mark.timeout(900)
+def test_a_life(runs: Runs) -> None:
+    """Ctrl-C, another run on the same data, kill -9, and a third: nothing is left behind, nothing is lost."""
+    runs.start()
+    runs.wait_until_ready()
+    assert f"is in use by process {runs.process.pid if runs.process else 0}" in runs.refused()
+    running = runs.query("gaps", "BTCUSDT")
+    assert running == []
+    assert runs.end(signal.SIGINT) == 130
+    assert runs.processes() == []
+    assert runs.components() == {}
+    text = runs.log.read_text()
+    for earlier, later in (
+        ("ingestion-binance is stopped", "sink-redis is stopped"),
+        ("sink-timescale is stopped", "broker is stopped"),
+        ("sink-timescale is stopped", "postgres is stopped"),
+    ):
+        assert text.index(earlier) < text.index(later)
+
+    runs.start()
+    runs.wait_until_ready()
+    pids = [component["pid"] for component in runs.components().values()]
+    assert set(pids) <= set(psutil.pids())
+    assert runs.end(signal.SIGKILL) == -signal.SIGKILL
+    wait_for(lambda: not runs.processes(), "nothing of the killed run is left", seconds=30)
+    assert runs.query("gaps", "BTCUSDT") == [], "the tables of a killed run can be read"
+
+    runs.start("--for", "1s")
+    assert runs.process is not None
+    assert runs.process.wait(timeout=300) == 0, runs.log.read_text()
+    assert runs.processes() == []
+
+
+@pytest.mark.timeout(600)
+def test_a_terminal_signal_while_it_starts(runs: Runs) -> None:
+    runs.start()
+    wait_for(lambda: any(c["process"] for c in runs.components().values()), "the first process is there", seconds=60)
+    assert runs.end(signal.SIGTERM) == 0
+    assert runs.processes() == []
+
+
+@pytest.mark.timeout(600)
+def test_a_capture_that_cannot_be_replayed(runs: Runs, tmp_path: Path) -> None:
+    truncated = tmp_path / "truncated.gz"
+    whole = gzip.compress(b'1723161254000000000 {"stream":"btcusdt@trade","data":{}}\n' * 1_000)
+    truncated.write_bytes(whole[: len(whole) // 2])
+    said = runs.refused("--replay", str(truncated))
+    assert said.startswith(f"error: exchange cannot run: {truncated}")
+    assert runs.processes() == []
+
+
+@pytest.mark.timeout(600)
+def test_a_replay_without_a_symbol_of_the_pipeline(runs: Runs, captures: Path) -> None:
+    said = runs.refused("--replay", str(captures / "binance_btcusdt_20240808.gz"))
+    assert "spec.symbols: ['binance:ETHUSDT']: must be in the captures, which hold BTCUSDT" in said
+    assert runs.processes() == []
