@@ -58,7 +58,7 @@ SUITES = (
     Suite("generated", (tool("python", "scripts/generate.py", "--check"),), 120),
     pytest(SERVICES, "repository", 300, "tests/repository", "tests/scripts", "tests/images"),
     pytest(SERVICES, "services", 900, "tests/services"),
-    pytest(SERVICES, "operator", 600, "tests/operator"),
+    pytest(SERVICES, "operator", 1500, "tests/operator"),
     pytest(FLINK, "flink_jobs", 900, "tests/flink_jobs"),
     pytest(SERVICES, "e2e", 1500, "tests/e2e"),
     pytest(SERVICES, "cluster", 1200, "tests/cluster"),

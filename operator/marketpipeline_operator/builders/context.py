@@ -39,6 +39,7 @@ class Context:
     """All that the objects of one pipeline are made from; the same context gives the same objects.
 
     `stopped` names the processes that shall have no replicas, while a pipeline is suspended or about to be.
+    `decided` is how the job runs by now, operator or standalone: with `auto` it stays so, whatever is installed later.
     """
 
     pipeline: MarketPipeline
@@ -49,6 +50,7 @@ class Context:
     job: JobState = field(default_factory=JobState)
     stopped: frozenset[str] = frozenset()
     hold_workloads: bool = False
+    decided: str | None = None
 
     @property
     def name(self) -> str:
@@ -62,6 +64,8 @@ class Context:
     def uses_flink_operator(self) -> bool:
         """Whether the job is a FlinkDeployment."""
         mode = self.plan.stream_job.mode if self.plan.stream_job else "standalone"
+        if mode == "auto" and self.decided:
+            mode = self.decided
         return mode == "operator" or (mode == "auto" and self.capabilities.flink)
 
     @property

@@ -30,7 +30,8 @@ __all__ = ["BrokerState", "broker_settings", "names_mark", "observe_broker", "re
 
 @dataclass(frozen=True)
 class BrokerState:
-    """What is known. `known` says that all topics were there once, so that workloads need not wait for them."""
+    """What is known. `known` says that all topics were there once, so that workloads need not wait for them,
+    `pending` that the broker has not answered yet, one way or the other."""
 
     provider: str
     desired: int
@@ -41,6 +42,7 @@ class BrokerState:
     faults: tuple[Fault, ...] = ()
     created: tuple[str, ...] = field(default_factory=tuple)
     changed: tuple[str, ...] = field(default_factory=tuple)
+    pending: bool = False
 
     @property
     def is_ready(self) -> bool:
@@ -81,6 +83,7 @@ def observe_broker(
         faults=tuple(faults),
         created=tuple(report.created) if report else (),
         changed=tuple(report.changed) if report else (),
+        pending=report is None and fault is None and context.topic_provider == "admin",
     )
 
 

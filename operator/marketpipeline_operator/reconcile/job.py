@@ -43,6 +43,7 @@ class JobDecision:
     frozen: frozenset[tuple[str, str]] = frozenset()
     events: tuple[tuple[str, str], ...] = ()
     again: float | None = None
+    pending: bool = False
 
 
 def decide_job(
@@ -142,7 +143,9 @@ def _keep(
     elif parts.is_ready and not health.ready:
         again = 2.0
     state = JobState(running=True, savepoint=started_from(live))
-    return JobDecision(state, health, status | {"state": health.state, "plan": plan_hash(job)}, again=again)
+    pending = parts.is_ready and health.state == "SUBMITTING"
+    status |= {"state": health.state, "plan": plan_hash(job)}
+    return JobDecision(state, health, status, again=again, pending=pending)
 
 
 def _health(context: Context, memory: Memory, rest: FlinkRest, ready: bool, live: Object) -> JobHealth:
@@ -158,7 +161,7 @@ def _health(context: Context, memory: Memory, rest: FlinkRest, ready: bool, live
     if (error := memory.job.error(mark)) is not None:
         return JobHealth(False, "UNKNOWN", reason="JobManagerUnreachable", message=str(error))
     if known is None:
-        return JobHealth(False, "INITIALIZING", message="the job is being submitted")
+        return JobHealth(False, "SUBMITTING", message="the job is being submitted")
     if known.state == "RUNNING":
         return JobHealth(True, "RUNNING", reason="Running")
     text = f"stream-job: {known.state}: {known.error or 'no reason given'}"

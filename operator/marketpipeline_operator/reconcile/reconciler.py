@@ -31,7 +31,7 @@ from marketpipeline_operator.reconcile.conflict import rival
 from marketpipeline_operator.reconcile.deletion import Deletion
 from marketpipeline_operator.reconcile.job import JobDecision, decide_job
 from marketpipeline_operator.reconcile.memory import Memory
-from marketpipeline_operator.reconcile.secrets import observe_secrets
+from marketpipeline_operator.reconcile.secrets import SecretsState, observe_secrets
 from marketpipeline_operator.reconcile.speaker import Speaker
 from marketpipeline_operator.settings import OperatorSettings
 from marketpipeline_operator.status.components import ComponentState, Fault, deployment_state
@@ -115,22 +115,30 @@ class Reconciler:
             uid=metadata["uid"],
             settings=self._settings,
             capabilities=self.capabilities,
+            decided=((pipeline.get("status") or {}).get("job") or {}).get("mode"),
         )
 
     async def _make(self, key: Key, pipeline: Object, context: Context) -> float | None:
         pipeline = await self._ensure_finalizer(key, pipeline)
         memory, before = self._memories[key], pipeline.get("status") or {}
-        missing, again = observe_secrets(context, self._kubernetes, memory)
+        secrets = observe_secrets(context, self._kubernetes, memory)
         broker = observe_broker(context, self._kubernetes, self._cache, key, memory, before)
         job = decide_job(context, self._cache, key, memory, self._rest, before.get("job", {}))
+        if job.events:
+            # Where the job's state is must be known before the Deployments that held it are written.
+            await self._speaker.write(pipeline, {**before, "job": job.status})
+            pipeline = self._cache.pipeline(key) or pipeline
+            before = pipeline.get("status") or {}
         context = replace(context, job=job.state, stopped=_stopped(context, job), hold_workloads=not broker.known)
         applied = await self._apply(key, context, job)
-        found = self._findings(key, context, broker, job, (*missing, *self._own_faults(context, applied)))
+        found = self._findings(key, context, broker, job, secrets, self._own_faults(context, applied))
         await self._speaker.tell(pipeline, context, applied, found, _now())
-        await self._speaker.write(pipeline, report(context, pipeline, found, _now()))
+        generation = pipeline["metadata"]["generation"]
+        if not (found.pending and before.get("observedGeneration") == generation):
+            await self._speaker.write(pipeline, report(context, pipeline, found, _now()))
         if applied.errors:
             raise next((e for e in applied.errors if isinstance(e, RetryableError)), applied.errors[0])
-        waits = [seconds for seconds in (again, job.again) if seconds is not None]
+        waits = [seconds for seconds in (secrets.again, job.again) if seconds is not None]
         return min(waits, default=None)
 
     async def _apply(self, key: Key, context: Context, job: JobDecision) -> Applied:
@@ -146,7 +154,13 @@ class Reconciler:
         return applied
 
     def _findings(
-        self, key: Key, context: Context, broker: BrokerState, job: JobDecision, faults: tuple[Fault, ...]
+        self,
+        key: Key,
+        context: Context,
+        broker: BrokerState,
+        job: JobDecision,
+        secrets: SecretsState,
+        faults: list[Fault],
     ) -> Findings:
         pods = self._cache.pods(key)
 
@@ -156,7 +170,8 @@ class Reconciler:
             return deployment_state(process.name, desired, live, pods)
 
         found = [(process, state(process)) for process in processes(context)]
-        return Findings(found, broker, job, faults, held=context.hold_workloads)
+        pending = secrets.pending or broker.pending or job.pending
+        return Findings(found, broker, job, [*secrets.faults, *faults], held=context.hold_workloads, pending=pending)
 
     def _own_faults(self, context: Context, applied: Applied) -> list[Fault]:
         found = []

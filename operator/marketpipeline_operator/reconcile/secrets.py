@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from marketpipeline.errors import RetryableError
 
 from marketpipeline_operator.builders import Context
@@ -11,16 +13,25 @@ from marketpipeline_operator.reconcile.broker import reread_secret
 from marketpipeline_operator.reconcile.memory import Memory
 from marketpipeline_operator.status.components import Fault
 
-__all__ = ["observe_secrets"]
+__all__ = ["SecretsState", "observe_secrets"]
 
 _AGAIN_SECONDS = 5.0
 
 
-def observe_secrets(context: Context, kubernetes: Kubernetes, memory: Memory) -> tuple[tuple[Fault, ...], float | None]:
-    """What is known to be missing, and when to look again if anything is. Does not wait."""
+@dataclass(frozen=True)
+class SecretsState:
+    """What is known to be missing, when to look again if anything is, and whether nothing is known yet."""
+
+    faults: tuple[Fault, ...] = ()
+    again: float | None = None
+    pending: bool = False
+
+
+def observe_secrets(context: Context, kubernetes: Kubernetes, memory: Memory) -> SecretsState:
+    """Look at the Secrets when it is time, and say what is known. Does not wait."""
     wanted = sorted(_references(context))
     if not wanted:
-        return (), None
+        return SecretsState()
     mark = digest(wanted)
 
     async def work() -> tuple[str, ...]:
@@ -34,8 +45,10 @@ def observe_secrets(context: Context, kubernetes: Kubernetes, memory: Memory) ->
 
     known = memory.secrets.result(mark)
     memory.secrets.ask(mark, work, max_age=_AGAIN_SECONDS if known else context.settings.reconcile.interval)
-    missing = memory.secrets.result(mark) or ()
-    return tuple(Fault("SecretMissing", text) for text in missing), _AGAIN_SECONDS if missing else None
+    if known is None:
+        return SecretsState(pending=memory.secrets.error(mark) is None)
+    faults = tuple(Fault("SecretMissing", text) for text in known)
+    return SecretsState(faults, _AGAIN_SECONDS if faults else None)
 
 
 def _references(context: Context) -> set[tuple[str, str]]:

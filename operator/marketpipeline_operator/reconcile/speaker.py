@@ -32,7 +32,7 @@ class Speaker:
         thing = {"apiVersion": pipeline["apiVersion"], "kind": pipeline["kind"], "metadata": metadata, "status": status}
         answer = await self._kubernetes.apply(thing, force=True, subresource="status")
         self._cache.put(answer)
-        for condition in status["conditions"]:
+        for condition in status.get("conditions", []):
             if condition["type"] in _TOLD and _is_news(condition, find(pipeline, condition["type"])):
                 text = f"{condition['type']} is {condition['status']}: {condition['message'] or condition['reason']}"
                 bad = condition["type"] == "Degraded" and condition["status"] == "True"

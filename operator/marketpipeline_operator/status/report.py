@@ -21,13 +21,18 @@ _SINKS = (Component.SINK_TIMESCALE, Component.SINK_REDIS)
 
 @dataclass(frozen=True)
 class Findings:
-    """What a pass found: processes by their state, broker, job, and what else is wrong."""
+    """What a pass found: processes by their state, broker, job, and what else is wrong.
+
+    `held` says that workloads wait for their topics, `pending` that somebody who was asked has not answered yet: an
+    operator that has just started says nothing then, and leaves what was said before.
+    """
 
     components: Sequence[tuple[Process, ComponentState]]
     broker: BrokerState
     job: JobDecision
     faults: Sequence[Fault] = field(default_factory=tuple)
     held: bool = False
+    pending: bool = False
 
 
 def report(context: Context, pipeline: Object, found: Findings, now: str) -> Object:
@@ -77,7 +82,9 @@ def report_halted(pipeline: Object, phase: str, condition: Condition, now: str) 
     changed = {entry.type for entry in mine}
     old = [entry for entry in before.get("conditions", []) if entry["type"] not in changed]
     fresh = as_objects(mine, before.get("conditions", []), generation, now)
-    status = before | {"phase": phase, "conditions": [*fresh, *old], "observedGeneration": generation}
+    status = before | {"phase": phase, "conditions": [*fresh, *old]}
+    if condition.type != "Paused":
+        status["observedGeneration"] = generation
     faults = [Fault(condition.reason, condition.message)] if condition.type == "Degraded" else []
     return status | _last_error(faults, before, now)
 
