@@ -34,7 +34,7 @@ def observe(meter: Meter, operator: Operator, kubernetes: Kubernetes) -> None:
 
     def ready(_: CallbackOptions) -> Found:
         return [
-            Observation(int(holds(pipeline, "Ready")), {"namespace": key[0], "name": key[1]})
+            Observation(int(holds(pipeline, "Ready")), {"pipeline_namespace": key[0], "pipeline": key[1]})
             for key, pipeline in operator.cache.pipelines()
         ]
 
@@ -48,10 +48,10 @@ def observe(meter: Meter, operator: Operator, kubernetes: Kubernetes) -> None:
         return [Observation(kubernetes.seconds)]
 
     meter.create_observable_counter("operator.reconciles", [passes], "1", "Passes over a pipeline, by result.")
-    meter.create_observable_gauge("operator.queue", [depth], "1", "Pipelines that wait for a worker.")
+    meter.create_observable_gauge("operator.queue", [depth], "{pipeline}", "Pipelines that wait for a worker.")
     meter.create_observable_gauge("operator.queue.oldest", [oldest], "s", "Age of the oldest work that is overdue.")
-    meter.create_observable_gauge("operator.pipelines", [phases], "1", "Pipelines, by phase.")
-    meter.create_observable_gauge("operator.pipeline.ready", [ready], "1", "1 for a pipeline that is ready, else 0.")
+    meter.create_observable_gauge("operator.pipelines", [phases], "{pipeline}", "Pipelines, by phase.")
+    meter.create_observable_gauge("operator.pipeline.ready", [ready], "", "1 for a pipeline that is ready, else 0.")
     meter.create_observable_counter("operator.requests", [requests], "1", "Requests to the API server.")
     meter.create_observable_counter("operator.requests.time", [request_seconds], "s", "Time of these requests.")
     duration = meter.create_histogram("operator.reconcile.duration", "s", "Time of a pass.")

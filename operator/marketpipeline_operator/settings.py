@@ -109,8 +109,8 @@ class MonitoringSettings(SettingsModel):
         default_factory=dict, description="Labels by which Prometheus selects them, e.g. release: prometheus."
     )
     runbooks: str = Field(
-        default="https://github.com/marketpipeline/marketpipeline/blob/main/docs/runbooks",
-        description="First part of a runbook's URL.",
+        default="https://marketpipeline.dev/runbooks",
+        description="First part of a runbook's URL; the runbooks are in docs/runbooks.",
     )
 
 

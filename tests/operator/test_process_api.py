@@ -76,10 +76,10 @@ async def test_probes_metrics_standby_and_end(
             for name, *labels in (
                 ("reconciles_total", 'result="ok"'),
                 ("requests_total", 'resource="configmaps"', 'status="201"', 'verb="PATCH"'),
-                ("pipeline_ready", 'name="crypto"', f'namespace="{pipelines.namespace}"'),
+                ("pipeline_ready{", 'pipeline="crypto"', f'pipeline_namespace="{pipelines.namespace}"'),
                 ("reconcile_duration_seconds_count",),
-                ("queue",),
-                ("pipelines", 'phase="Pending"'),
+                ("queue{",),
+                ("pipelines{", 'phase="Pending"'),
             ):
                 lines = [line for line in text.splitlines() if line.startswith(f"marketpipeline_operator_{name}")]
                 assert any(all(label in line for label in labels) for line in lines), (name, lines)

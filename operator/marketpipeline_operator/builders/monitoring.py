@@ -26,6 +26,7 @@ def prometheus_rule(context: Context) -> Object:
     """Alerts on the pipeline as a whole; each says what it means and names its runbook."""
     head = _selected(context, child(context, "monitoring.coreos.com/v1", "PrometheusRule", None))
     pods = f'namespace="{context.namespace}", {_label(PIPELINE)}="{context.name}"'
+    own = f'pipeline_namespace="{context.namespace}", pipeline="{context.name}"'
     rules = [
         _alert(
             context,
@@ -38,7 +39,7 @@ def prometheus_rule(context: Context) -> Object:
         _alert(
             context,
             "MarketPipelineNotIngesting",
-            f"sum(rate(marketpipeline_ingestion_records_total{{{pods}}}[5m])) == 0",
+            f"sum(rate(marketpipeline_ingestion_produced_total{{{pods}}}[5m])) == 0",
             "5m",
             "critical",
             "No record came from any exchange for five minutes.",
@@ -46,7 +47,7 @@ def prometheus_rule(context: Context) -> Object:
         _alert(
             context,
             "MarketPipelineNotReady",
-            f'marketpipeline_operator_pipeline_ready{{namespace="{context.namespace}", name="{context.name}"}} == 0',
+            f"marketpipeline_operator_pipeline_ready{{{own}}} == 0",
             "10m",
             "warning",
             "The operator has reported the pipeline as not ready for ten minutes; its conditions say why.",
