@@ -14,6 +14,8 @@ from tests.e2e.pipeline import SYMBOLS, Pipeline
 
 Capture = Callable[[str], Path]
 
+pytestmark = pytest.mark.timeout(900)
+
 BEFORE = 1723161255_000000
 MIDDLE = BEFORE + 170_000_000
 """Exchange time of the captures' begin, and of the moment of the kill, in microseconds."""

@@ -15,6 +15,8 @@ from tests.e2e.pipeline import SYMBOLS, Pipeline
 
 Capture = Callable[[str], Path]
 
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture(scope="module")
 def replayed(tmp_path_factory: pytest.TempPathFactory, capture: Capture) -> Iterator[Pipeline]:
