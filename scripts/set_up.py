@@ -10,6 +10,7 @@ import argparse
 import fcntl
 import hashlib
 import json
+import os
 import sys
 import time
 import tomllib
@@ -24,6 +25,7 @@ from installers import (
     FLINK,
     ROOT,
     SERVICES,
+    call,
     copy_jars,
     install_flink,
     install_node_packages,
@@ -112,7 +114,7 @@ def steps(*, for_tests: bool) -> list[Step]:
             run=partial(copy_jars, jobs, jars / "flink"),
         ),
     ]
-    return [*wanted, *_node_steps()] if for_tests else wanted
+    return [*wanted, *_node_steps(), _kubernetes_step()] if for_tests else wanted
 
 
 def _node_steps() -> list[Step]:
@@ -131,6 +133,24 @@ def _node_steps() -> list[Step]:
         )
         for place in places
     ]
+
+
+def _kubernetes_step() -> Step:
+    """The cluster of tests/cluster and tests/operator; where it cannot be made these skip, or fail in CI."""
+    kube = ROOT / "tests" / "cluster" / "kube"
+    return Step(
+        name="kubernetes",
+        what="a Kubernetes of our own, compiled, and a base image into ~/.cache/one-node-kubernetes",
+        costs="750 MB to fetch, 5 GB on disk with Go's caches; 7 min on two cores",
+        inputs=[kube / "kube", kube / "go.mod", kube / "go.sum", *sorted(kube.glob("*/main.go"))],
+        gives=Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "one-node-kubernetes/bin/built-from",
+        run=partial(_make_kubernetes, kube / "kube"),
+        optional=True,
+    )
+
+
+def _make_kubernetes(script: Path) -> None:
+    call([script, "prepare"])
 
 
 def carry_out(wanted: list[Step]) -> None:
