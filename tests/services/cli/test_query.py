@@ -65,7 +65,6 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
             sink.close()
         finally:
             server.stop()
-        state.write_settings("api", {"symbols": [BTC, ETH, "binance:SOLUSDT"], "windows": ["1m", "5m", "1h"]})
     finally:
         state.close()
     return path
@@ -78,7 +77,9 @@ def running(ended: Path) -> Iterator[Path]:
     server, component = _server(state)
     server.start()
     try:
-        state.write_live({"pipeline": "stored", "components": {"postgres": {"pid": 1, "url": component.url}}})
+        follows = {"symbols": [BTC, ETH, "binance:SOLUSDT"], "windows": ["1m", "5m", "1h"]}
+        started = {"postgres": {"pid": 1, "url": component.url}}
+        state.write_live({"pipeline": "stored", **follows, "components": started})
         yield ended
     finally:
         state.write_live({})
