@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from marketpipeline.errors import RetryableError
 from marketpipeline.kafka import client_config
@@ -21,35 +21,43 @@ _SECONDS = 10.0
 
 
 class Offsets:
-    """Asks the broker. Raises RetryableError while it does not answer."""
+    """Asks the broker. Raises RetryableError while it does not answer.
+
+    Each question has a consumer of its own, which joins no group. The admin client of librdkafka 2.16 is not to be had
+    for this: asked for a group's offsets while the broker's coordinator still loads, it ends the process by a
+    segmentation fault, and one that outlives a restart of the broker is refused for its old leader epochs
+    (docs/decisions/0053).
+    """
 
     def __init__(self, settings: KafkaSettings) -> None:
-        self._admin = AdminClient(client_config(settings, "local-offsets") | {"log_level": 0})
+        self._config = client_config(settings, "local-offsets") | {"log_level": 0}
 
     def ends(self, topics: Sequence[Topic]) -> Ends:
         """Where `topics` end now."""
         partitions = [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
-        if not partitions:
-            return {}
-        first = self._listed(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-        last = self._listed(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-        return {key: end for key, end in last.items() if end > first[key]}
+        found = {}
+        with self._asking("") as consumer:
+            for place in partitions:
+                first, end = consumer.get_watermark_offsets(place, timeout=_SECONDS)
+                if end > first:
+                    found[place.topic, place.partition] = end
+        return found
 
     def behind(self, group: str, ends: Ends) -> int:
         """Records up to `ends` that the group has not committed yet."""
         if not ends:
             return 0
-        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, number) for topic, number in ends])
-        try:
-            done = self._admin.list_consumer_group_offsets([asked], request_timeout=_SECONDS)[group].result(_SECONDS)
-        except (KafkaException, TimeoutError) as error:
-            raise RetryableError(f"the broker does not say where group {group} is: {error}") from error
-        committed = {(found.topic, found.partition): found.offset for found in done.topic_partitions}
+        with self._asking(group) as consumer:
+            places = consumer.committed([TopicPartition(*place) for place in ends], timeout=_SECONDS)
+        committed = {(found.topic, found.partition): found.offset for found in places}
         return sum(max(0, end - max(0, committed.get(key, 0))) for key, end in ends.items())
 
-    def _listed(self, partitions: Sequence[TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
+    @contextmanager
+    def _asking(self, group: str) -> Iterator[Consumer]:
+        consumer = Consumer(self._config | {"group.id": group or "unused"})
         try:
-            asked = self._admin.list_offsets(dict.fromkeys(partitions, spec), request_timeout=_SECONDS)
-            return {(part.topic, part.partition): done.result(_SECONDS).offset for part, done in asked.items()}
-        except (KafkaException, TimeoutError) as error:
-            raise RetryableError(f"the broker does not say where topics end: {error}") from error
+            yield consumer
+        except KafkaException as error:
+            raise RetryableError(f"the broker does not say how far topics and groups are: {error}") from error
+        finally:
+            consumer.close()

@@ -7,7 +7,6 @@ from typing import Any
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaException,
     Message,
     Producer,
@@ -35,6 +34,7 @@ class Topics:
         self.prefix = broker.prefix()
         self.kafka = KafkaSettings(bootstrap_servers=broker.address)
         self._producer = Producer(producer_config(self.kafka, "test"))
+        self._kinds = set(REDIS_TOPICS | TIMESCALE_TOPICS)
         self.create(*kinds, TopicKind.DEAD_LETTERS)
 
     def _admin(self) -> AdminClient:
@@ -97,14 +97,16 @@ class Topics:
         return found
 
     def committed(self, group: str) -> dict[tuple[str, int], int]:
-        """What a consumer group has committed."""
-        admin = self._admin()
-        asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=5)
+        """What a consumer group has committed in the topics of the sinks."""
+        places = [TopicPartition(self.name(kind), number) for kind in self._kinds for number in range(3)]
+        consumer = Consumer(client_config(self.kafka, "test") | {"group.id": group})
         try:
-            found = asked[group].result(30).topic_partitions or []
-        except KafkaException:  # its coordinator is loading
+            found = consumer.committed(places, timeout=10)
+        except KafkaException:  # the broker is away, or its coordinator loads
             return {}
-        return {(place.topic, place.partition): place.offset for place in found}
+        finally:
+            consumer.close()
+        return {(place.topic, place.partition): place.offset for place in found if place.offset >= 0}
 
     def members(self, group: str) -> list[str]:
         """The ids of a group's members."""
