@@ -110,9 +110,11 @@ async def _work(
     told = asyncio.create_task(stop.wait())
     try:
         ended, _ = await asyncio.wait({*parts, told}, return_when=asyncio.FIRST_COMPLETED)
-        for task in ended - {told}:
+        # kopf takes the signals for itself; its watches then end by themselves, and without an error.
+        broken = [task for task in ended - {told} if task.exception() or task.get_name() != "watches"]
+        for task in broken:
             _log.error("a part of the operator ended", extra={"part": task.get_name(), "error": str(task.exception())})
-        return 0 if told in ended else 1
+        return 1 if broken and told not in ended else 0
     finally:
         stop.set()
         await operator.close()

@@ -73,7 +73,8 @@ def _with_operator(context: Context, cache: Cache, key: Key, job: StreamJob, bef
     elif before.get("message"):
         status["message"] = before["message"]
     state = JobState(running=not context.plan.suspended, stateless=reset)
-    return JobDecision(state, health, status)
+    # The upgrade without state is over: the next pass, which nothing else calls for, asks for savepoints again.
+    return JobDecision(state, health, status, again=0.5 if settled else None)
 
 
 def job_address(context: Context) -> str:
