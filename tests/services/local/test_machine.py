@@ -100,7 +100,7 @@ def test_an_exchange_elsewhere(state: StateFolder, exchange: str, websocket: str
     found = settings(state, "ingestion-binance")
     assert (found["websocket_url"], found["rest_url"]) == (websocket, rest)
     assert not machine.exchanges
-    assert list(machine.ingestion[0].after) == [TOPICS]
+    assert list(machine.ingestion[0].after) == [TOPICS, "stream-job"]
 
 
 def test_an_exchange_that_is_none(state: StateFolder) -> None:
@@ -116,7 +116,7 @@ def test_order(state: StateFolder) -> None:
         "postgres": [],
         "valkey": [],
         "exchange": [],
-        "ingestion-binance": [TOPICS, SYMBOLS],
+        "ingestion-binance": [TOPICS, SYMBOLS, "stream-job"],
         "sink-timescale": [TOPICS, "postgres"],
         "sink-redis": [TOPICS, "valkey"],
         "api": ["postgres", "valkey"],
