@@ -19,6 +19,7 @@ from marketpipeline.ingestion.book import CrossedBook, LocalBook
 from marketpipeline.ingestion.desk import Desk, Put
 from marketpipeline.ingestion.lane import Lane
 from marketpipeline.ingestion.refresh import Refresh
+from marketpipeline.ingestion.snapshots import Snapshots
 from marketpipeline.records import Book, FeedEventKind, Heartbeat
 from marketpipeline.topics import Feed
 from marketpipeline.venues.dialect import BookChange, BookSnapshot, FrameError, RestRequest
@@ -29,10 +30,6 @@ _log = logging.getLogger(__name__)
 
 PATIENCE = 1.0
 """Seconds that a first change is waited for, after subscribing and after a snapshot."""
-RETRY_AFTER = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
-"""Seconds before the next snapshot, by how many were of no use."""
-STABLE_AFTER = 30.0
-"""Seconds after which those are forgotten."""
 OLDER = 20
 """So many changes with older ids and later times, and no other, mean that the exchange numbers them anew."""
 
@@ -59,7 +56,6 @@ class DepthLane(Lane):
     ) -> None:
         super().__init__(symbol, Feed.BOOK, put)
         self._desk = desk
-        self._request = request
         self._levels = levels
         self.last: Book | None = last
         self._book = LocalBook()
@@ -72,11 +68,8 @@ class DepthLane(Lane):
         self._had_book = last is not None
         self._synced_at: int | None = None
         self._held: deque[BookChange] = deque(maxlen=max_held)
-        self._asked = False
-        self._useless = 0
-        self._ask_at: float | None = None
+        self._snapshots = Snapshots(desk, request, self._wants_snapshot, self._load)
         self._older = (-1, 0)
-        self._now = 0.0
         self.resyncs = 0
         self.lost = 0
 
@@ -88,7 +81,7 @@ class DepthLane(Lane):
     def complete(self) -> bool:
         if not self.connected or not self._live or self._unsure:
             return False
-        return self._synced_at is None or self._now >= self._live_since + PATIENCE
+        return self._synced_at is None or self._snapshots.now >= self._live_since + PATIENCE
 
     @property
     def last_id(self) -> int | None:
@@ -111,23 +104,19 @@ class DepthLane(Lane):
         """The book is right again when the next change continues it, or when a snapshot says that none came."""
         super().resume()
         self._unsure = self._live
-        self._ask_in(PATIENCE)
+        self._snapshots.ask_in(PATIENCE)
 
     def doubt(self) -> None:
         """A snapshot tells whether the book moved on."""
         if self._live:
             self._unsure = True
-            self._ask_in(0.0)
+            self._snapshots.ask_in(0.0)
 
     def tick(self, now: float) -> None:
         """Ask when it is time to; renew the book's far levels when the near ones could run out."""
-        self._now = now
-        if self._ask_at is not None and now >= self._ask_at:
-            self._ask()
+        self._snapshots.tick(now)
         if self._live:
             self._refresh.look(self._levels, now)
-            if self._useless and now >= self._live_since + STABLE_AFTER:
-                self._useless = 0
 
     def beat(self, heartbeat: Heartbeat) -> None:
         """Before promising that all was written, write down what was not."""
@@ -139,8 +128,8 @@ class DepthLane(Lane):
         try:
             self._book.apply(change.bids, change.asks)
         except CrossedBook as error:
-            self._useless += 1
             self._lose(f"crossed by update {change.last_id}")
+            self._snapshots.was_useless()
             raise FrameError(str(error), self.symbol) from error
         self._next = change.last_id + 1
         self._unsure = False
@@ -180,7 +169,8 @@ class DepthLane(Lane):
             self.lost += last - delivered
             _log.warning("updates %d to %d are missing", delivered + 1, last, extra={"symbol": self.symbol})
             self._desk.event("gap", self.symbol, self.feed, event_time=time, first_id=delivered + 1, last_id=last)
-            self._delivered = last
+        if change is None:
+            self._delivered = max(start, delivered or 0)
         kind: FeedEventKind = "resync" if self._had_book else "synced"
         self._desk.event(kind, self.symbol, self.feed, event_time=time, first_id=start)
         self._had_book = True
@@ -207,8 +197,7 @@ class DepthLane(Lane):
             if not change.first_id <= newest.last_id + 1 <= change.last_id:
                 held.clear()
         held.append(change)
-        if not self._asked and (self._ask_at is None or not self._useless):
-            self._ask()
+        self._snapshots.ask_now()
 
     def _lose(self, reason: str) -> None:
         """The book is no longer right."""
@@ -217,29 +206,12 @@ class DepthLane(Lane):
         self.resyncs += 1
         self._held.clear()
         self._refresh.forget()
-        if self._useless:
-            self._ask_later()
 
-    def _ask_in(self, seconds: float) -> None:
-        self._ask_at = self._now + seconds
-
-    def _ask_later(self) -> None:
-        self._ask_in(RETRY_AFTER[min(self._useless, len(RETRY_AFTER) - 1)])
-
-    def _ask(self) -> None:
-        self._ask_at = None
-        if not self._asked and self.connected and (not self._live or self._unsure):
-            self._asked = True
-            self._desk.ask(self._request(), self._load, self._refused)
-
-    def _refused(self, reason: str) -> None:
-        self._asked = False
-        self._useless = len(RETRY_AFTER)
-        self._ask_later()
+    def _wants_snapshot(self) -> bool:
+        return self.connected and (not self._live or self._unsure)
 
     def _load(self, snapshot: BookSnapshot) -> None:
         """Start from a snapshot, or ask for a newer one while it ends before the first change that is held."""
-        self._asked = False
         if self._live:
             if not self._unsure:
                 return
@@ -248,8 +220,7 @@ class DepthLane(Lane):
                 return
             self._lose(f"the exchange is at update {snapshot.last_id}, the book at {self._next - 1}")
         if self._held and snapshot.last_id < self._held[0].first_id:
-            self._ask_later()
-            self._useless += 1
+            self._snapshots.was_useless()
             return
         changes = [change for change in self._held if change.last_id > snapshot.last_id]
         self._held.clear()
@@ -257,15 +228,14 @@ class DepthLane(Lane):
             self._book.load(
                 snapshot.bids, snapshot.asks, bids_whole=snapshot.bids_whole, asks_whole=snapshot.asks_whole
             )
-            self._live, self._live_since, self._synced_at = True, self._now, snapshot.last_id
+            self._live, self._live_since, self._synced_at = True, self._snapshots.now, snapshot.last_id
             self._next = snapshot.last_id + 1
             for change in changes:
                 self._apply_held(change)
         except (CrossedBook, FrameError) as error:
             _log.warning("a snapshot and its changes do not fit: %s", error, extra={"symbol": self.symbol})
             self._live = False
-            self._useless += 1
-            self._ask_later()
+            self._snapshots.was_useless()
 
     def _apply_held(self, change: BookChange) -> None:
         try:

@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.services.ingestion.platform import Platform
 from tests.support.broker import RunningBroker, broker
 
 __all__ = ["broker", "platform"]
+
+# What is found must not depend on how busy the machine is.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ class Platform:
         self.port = free_port()
         self.ingestion: subprocess.Popen[bytes] | None = None
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._read: dict[TopicKind, list[tuple[int, AnyRecord]]] = {}
         admin = AdminClient({"bootstrap.servers": broker.address})
         topics = [NewTopic(topic_name(self.prefix, kind), PARTITIONS, 1) for kind in TopicKind]
         for made in admin.create_topics(topics).values():
@@ -74,6 +75,7 @@ class Platform:
     def start_ingestion(self, settings: dict[str, Any]) -> subprocess.Popen[bytes]:
         """`marketpipeline ingestion` with these settings."""
         IngestionSettings(**settings)
+        self._read.clear()
         path = self.folder / "ingestion.json"
         path.write_text(json.dumps(settings))
         self.ingestion = self._spawn("ingestion", ["ingestion", "--config", str(path)])
@@ -124,7 +126,13 @@ class Platform:
         wait_for(reached, f"{share:.0%} of the replay to be read: {self.health()}", seconds=seconds)
 
     def records(self, kind: TopicKind) -> list[tuple[int, AnyRecord]]:
-        """Everything in a topic."""
+        """Everything in a topic; read once, after the ingestion was stopped."""
+        assert self.ingestion is None or self.ingestion.poll() is not None, "it still writes"
+        if kind not in self._read:
+            self._read[kind] = self._read_topic(kind)
+        return self._read[kind]
+
+    def _read_topic(self, kind: TopicKind) -> list[tuple[int, AnyRecord]]:
         consumer: Any = Consumer(
             {"bootstrap.servers": self.broker.address, "group.id": "test", "enable.auto.commit": False}
         )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from marketpipeline.ingestion.depth import OLDER, PATIENCE, RETRY_AFTER, DepthLane
+from marketpipeline.ingestion.depth import OLDER, PATIENCE, DepthLane
+from marketpipeline.ingestion.snapshots import RETRY_AFTER
 from marketpipeline.records import Book, Heartbeat
 from marketpipeline.venues.dialect import BookChange, FrameError
 
@@ -203,6 +204,21 @@ def test_after_a_restart_the_gap_is_exactly_what_was_not_delivered() -> None:
     b.live((46, 48), (49, 53))
     assert b.ids == [53]
     assert b.desk.told() == [("gap", 31, 52), ("resync", 50, None)]
+
+
+def test_what_is_missed_between_the_first_sync_and_the_first_change_is_named() -> None:
+    b = bench()
+    b.lane.resume()
+    b.tick(PATIENCE)
+    b.answer(10)
+    b.tick(PATIENCE)
+    assert b.beats()
+    b.lane.interrupt()
+    b.lane.resume()
+    b.live((15, 16))
+    b.answer(16)
+    b.live((17, 17))
+    assert b.desk.told() == [("synced", 10, None), ("gap", 11, 16), ("resync", 16, None)]
 
 
 def test_after_a_restart_without_a_loss_there_is_no_gap() -> None:
