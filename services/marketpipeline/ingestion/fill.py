@@ -95,7 +95,9 @@ class Fill(Generic[R]):
 
     def _ask(self, first: int | None, limit: int, take: Callable[[list[R], int, int], None]) -> None:
         subscription = self._lane.subscription
-        self._lane.dropped = self._lane.dropped and bool(self._lane.held)
+        if self._lane.dropped and not self._lane.held:
+            self._lane.dropped = False
+            self._newest = None
         self._asked = True
 
         def done(page: list[R]) -> None:

@@ -251,6 +251,21 @@ def test_what_is_more_than_may_be_held_is_fetched() -> None:
     assert b.desk.told() == [("fill", 1, 7)]
 
 
+def test_what_was_dropped_after_the_newest_was_asked_for_is_fetched_too() -> None:
+    b = bench(last=0, page=1, max_held=1)
+    b.lane.resume()
+    b.answer(1)
+    b.answer(3)
+    b.live(3, 4)
+    b.answer(2)
+    assert b.lane.pending, "4 was dropped"
+    assert b.params()["first"] == "None"
+    b.answer(4)
+    b.answer(4)
+    assert b.ids == [1, 2, 3, 4]
+    assert not b.lane.pending
+
+
 def test_ids_that_begin_again_are_told() -> None:
     b = bench(last=1000)
     b.lane.resume()
