@@ -7,15 +7,27 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.conftest import wait_for
 from tests.e2e import compare
 from tests.e2e.pipeline import SYMBOLS, Pipeline
 
 Capture = Callable[[str], Path]
 
 pytestmark = pytest.mark.timeout(900)
+
+
+def answer_of(address: str) -> dict[str, Any]:
+    """The JSON that is served there; empty while nothing is."""
+    try:
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except OSError:
+        return {}
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +73,8 @@ def test_a_second_run_picks_up_the_state_and_the_api_serves_it(replayed: Pipelin
     first = replayed.query("candles", "binance:BTCUSDT", "--interval", "5m")
     replayed.start("--replay", str(capture(SYMBOLS["binance:BTCUSDT"])), str(capture(SYMBOLS["binance:ETHUSDT"])))
     try:
-        replayed.running("api")
         address = f"http://127.0.0.1:{replayed.port}/api/v1/analytics/klines/BTCUSDT?interval=5m"
-        with urllib.request.urlopen(address, timeout=10) as answer:
-            served = json.load(answer)
+        served = wait_for(lambda: answer_of(address), f"{address} answers", seconds=180)
     finally:
         replayed.stop()
     times = {row["open_time"] for row in served["candles"]}
