@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import time_ns
+from typing import TypeGuard
 
 from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
@@ -56,29 +57,26 @@ class Socket(WSListener):
 
     def send(self, message: bytes) -> None:
         """Send a text message."""
-        if self._transport is not None:
+        if self._is_open(self._transport):
             self._transport.send(_TEXT, message)
 
     def ping(self, payload: bytes) -> None:
         """Send a ping; its pong is reported."""
-        if self._transport is not None:
+        if self._is_open(self._transport):
             self._transport.send_ping(payload)
 
     def close(self, reason: str) -> None:
         """Say good-bye and disconnect."""
         self._reason = reason
-        if self._transport is not None:
+        if self._is_open(self._transport):
             self._transport.send_close(WSCloseCode.OK)
             self._transport.disconnect()
 
     def pause(self, paused: bool) -> None:
         """Stop or go on reading; meanwhile the exchange's bytes wait in the kernel, and then at the exchange."""
-        if self._transport is None or self._transport.is_disconnected:
-            return
-        if paused:
-            self._transport.underlying_transport.pause_reading()
-        else:
-            self._transport.underlying_transport.resume_reading()
+        if self._is_open(self._transport):
+            reading = self._transport.underlying_transport
+            (reading.pause_reading if paused else reading.resume_reading)()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """The hot path."""
@@ -93,6 +91,10 @@ class Socket(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection is gone, whoever ended it."""
         self._closed(self._reason)
+
+    @staticmethod
+    def _is_open(transport: WSTransport | None) -> TypeGuard[WSTransport]:
+        return transport is not None and not transport.is_disconnected
 
     def _on_other(self, kind: WSMsgType, transport: WSTransport, frame: WSFrame) -> None:
         if kind is _PONG:

@@ -87,7 +87,7 @@ class Run:
     async def run(self) -> int:
         """Start, wait for the end, stop. Raises the failure of a component that failed for good."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._signals.put_nowait, number)
         steps = steps_of(self._pipeline, self._plan, self._machine)
         supervisor = Supervisor(self._machine.components, steps, self._guard, self._state.log, self._changed)

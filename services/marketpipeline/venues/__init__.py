@@ -1,8 +1,8 @@
 """The exchanges that the project speaks with, each a subpackage that nothing generic names.
 
 `venues/<name>/__init__.py` holds one `VENUE`, light enough for everyone to import: what validation, the
-plan and the operator need to know. Its modules `mapper`, `session` and `rest` are loaded by ingestion when a
-pipeline asks for that exchange. An exchange is added by adding a subpackage: see CONTRIBUTING.md.
+plan and the operator need to know. Its module `dialect` (see `venues.dialect`) is loaded by ingestion
+when a pipeline asks for that exchange. An exchange is added by adding a subpackage: see CONTRIBUTING.md.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -61,6 +63,22 @@ class Runs:
             return {}
         components: dict[str, Any] = live["components"]
         return components
+
+    def on_a_terminal(self, *options: str) -> tuple[int, str]:
+        """Status of a run with its screen, and all that it drew."""
+        master, slave = pty.openpty()
+        command = [word for word in self.command(*options) if word != "--no-ui"]
+        environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
+        process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment)
+        os.close(slave)
+        drawn = bytearray()
+        while True:
+            try:
+                drawn += os.read(master, 65_536)
+            except OSError:  # the last process that had the terminal is gone
+                break
+        os.close(master)
+        return process.wait(timeout=60), drawn.decode(errors="replace")
 
     def wait_until_ready(self) -> None:
         def all_ready() -> bool:
@@ -133,9 +151,11 @@ def test_a_life(runs: Runs) -> None:
     wait_for(lambda: not runs.processes(), "nothing of the killed run is left", seconds=30)
     assert runs.query("gaps", "BTCUSDT") == [], "the tables of a killed run can be read"
 
-    runs.start("--for", "1s")
-    assert runs.process is not None
-    assert runs.process.wait(timeout=300) == 0, runs.log.read_text()
+    status, drawn = runs.on_a_terminal("--for", "1s", "--screenshot", str(runs.log.with_suffix(".svg")))
+    assert status == 0, drawn
+    for part in ("components", "ingestion-binance", "ready", "binance:ETHUSDT", "ended after"):
+        assert part in drawn
+    assert "binance:ETHUSDT" in runs.log.with_suffix(".svg").read_text()
     assert runs.processes() == []
 
 
