@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -92,7 +93,14 @@ def run(suite: Suite) -> Outcome:
 def _run_command(command: tuple[str, ...], out: int, limit: int) -> int:
     """Status of a command; over its limit it is interrupted, so that it can stop what it started, then killed."""
     try:
-        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            preexec_fn=_interruptible,
+        )
     except OSError as error:
         os.write(out, f"cannot start {command[0]}: {error}\n".encode())
         return 127
@@ -100,13 +108,18 @@ def _run_command(command: tuple[str, ...], out: int, limit: int) -> int:
         return process.wait(limit)
     except subprocess.TimeoutExpired:
         os.write(out, f"\nstill running after {limit} s: stopped\n".encode())
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         try:
             process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
         return 124
+
+
+def _interruptible() -> None:
+    """A shell starts what runs in its background with the interrupt ignored, and a child would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def report(outcome: Outcome) -> None:

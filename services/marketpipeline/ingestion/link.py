@@ -84,6 +84,7 @@ class Link:
         self._last_clock = 0
         self._moved_at = now
         self._asking = False
+        self._probed_at = now
         self._now = now
 
     def frame(self, payload: bytes, receive_time: int) -> None:
@@ -216,10 +217,15 @@ class Link:
         self.on_beat()
 
     def _probe(self, quiet: float) -> None:
-        if quiet >= QUIET_AFTER and not self._asking:
+        """At most once a second, also at an exchange whose time stands still."""
+        if quiet < QUIET_AFTER or self._now - self._probed_at < QUIET_AFTER:
+            return
+        if not self._asking:
             self._asking = True
+            self._probed_at = self._now
             self._desk.ask(self._dialect.server_time(), self._barrier, self._no_time)
         elif quiet >= PING_AFTER and self._pace.take(self._now):
+            self._probed_at = self._now
             self._ping(0)
 
     def _barrier(self, server_time: int) -> None:

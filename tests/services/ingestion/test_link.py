@@ -135,6 +135,18 @@ def test_a_pong_of_another_ping_moves_nothing() -> None:
     assert stage.session.synced_through == EXCHANGE * 1000 - 500_000
 
 
+def test_an_exchange_whose_time_stands_still_is_asked_once_a_second() -> None:
+    stage = Stage(feeds=(Feed.TRADES,))
+    stage.start()
+    stage.frame(trade_frame(1))
+    for _ in range(100):
+        stage.run(0.1)
+        if any("time" in get.request.path for get in stage.gets):
+            stage.answer({"serverTime": EXCHANGE}, path="/time")
+            stage.pong()
+    assert 7 <= len(stage.pings) <= 10
+
+
 def test_without_a_pong_the_connection_is_given_up() -> None:
     stage = Stage()
     stage.start()
