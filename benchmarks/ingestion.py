@@ -32,11 +32,11 @@ from marketpipeline.settings import KafkaSettings
 from marketpipeline.topics import TopicKind, topic_name
 
 from benchmarks.feeds.frames import load
-from benchmarks.support import ROOT, machine, running_broker
+from benchmarks.support import CAPTURES, ROOT, machine, running_broker
 
 __all__ = ["main"]
 
-CAPTURE = ROOT.parent / "shared" / "data" / "binance_btcusdt_20240808.gz"
+CAPTURE = CAPTURES[0]
 OTHER = ROOT / ".cache" / "benchmarks" / "cryptofeed"
 OTHER_PACKAGES = ["cryptofeed==2.4.1", "confluent-kafka==" + version("confluent-kafka")]
 PARTITIONS = 3

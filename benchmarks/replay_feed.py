@@ -1,12 +1,14 @@
-"""How fast the exchange feeds a reader: `python -m benchmarks.replay_feed CAPTURE...` replays them at full speed.
+"""How fast the exchange feeds a reader: `python -m benchmarks.replay_feed [CAPTURE...]`, prints JSON.
 
-One process serves, this one reads with picows and does nothing with the frames. Printed: frames a second as read,
-and the processor time of the serving process for each frame, which is what it can do at most on a core of its own.
+The captures are replayed at full speed. One process serves, this one reads with picows and does nothing with the
+frames. Told for the best of some rounds: frames a second as read, and the processor time of the serving process for
+each frame, which is what it can do at most on a core of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import platform
 import subprocess
 import sys
@@ -17,6 +19,8 @@ from contextlib import suppress
 import psutil
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+from benchmarks.support import CAPTURES, free_port, machine
 
 ROUNDS = 5
 FEEDS = ("depth@100ms", "bookTicker", "trade")
@@ -85,10 +89,11 @@ def measure(captures: list[str], port: int) -> tuple[int, float, float]:
 
 
 def main() -> None:
-    found = [measure(sys.argv[1:], 29700 + number) for number in range(ROUNDS)]
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}")
-    for frames, rate, cost in found:
-        print(f"{frames} frames, {rate:,.0f} frames/s, {cost:.2f} µs of the server's processor a frame")
+    captures = sys.argv[1:] or [str(path) for path in CAPTURES]
+    found = [measure(captures, free_port()) for _ in range(ROUNDS)]
+    frames, rate, cost = max(found, key=lambda one: one[1])
+    told = {"frames": frames, "per_second": round(rate), "server_microseconds_per_frame": round(cost, 2)}
+    print(json.dumps({"machine": machine(), "python": platform.python_version(), **told}, indent=2))
 
 
 if __name__ == "__main__":

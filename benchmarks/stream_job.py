@@ -28,17 +28,16 @@ import msgspec
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from marketpipeline.kafka import producer_config
-from marketpipeline.records import Book, decode, encode
+from marketpipeline.records import Book, BookMetrics, decode, encode
 from marketpipeline.settings import KafkaSettings
 from marketpipeline.topics import TopicKind, topic_name
 
-from benchmarks.support import ROOT, free_port, machine, running_broker
+from benchmarks.support import CAPTURES, ROOT, free_port, machine, running_broker
 from tests.flink_jobs.examples import plain_settings
 from tests.flink_jobs.records import book_records
 
 __all__ = ["main"]
 
-CAPTURES = ("binance_btcusdt_20240808.gz", "binance_ethusdt_20240808.gz")
 PYTHON = ROOT / "flink-jobs" / ".venv" / "bin" / "python"
 KINDS = ("trades", "book", "rules", "book-metrics", "candles", "alerts", "late", "dead-letters")
 PARTITIONS = 3
@@ -70,7 +69,7 @@ def main() -> int:
 def _events(wanted: int) -> Iterator[Book]:
     """Book events of both captures as they interleave; each round continues the one before in ids and time."""
     merged = sorted(
-        (record for name in CAPTURES for record in book_records(ROOT.parent / "shared" / "data" / name, 20)),
+        (record for path in CAPTURES for record in book_records(path, 20)),
         key=lambda record: record.receive_time,
     )
     made = 0
@@ -78,6 +77,7 @@ def _events(wanted: int) -> Iterator[Book]:
         for record in merged:
             if made == wanted:
                 return
+            assert record.event_time is not None, "the captures' book events have the exchange's time"
             made += 1
             yield msgspec.structs.replace(
                 record,
@@ -222,7 +222,10 @@ def _arrivals(address: str, prefix: str) -> Iterator[tuple[tuple[str, int], floa
         while left:
             for message in consumer.consume(min(left, 10_000), 10):
                 left -= 1
-                row = decode(message.value())
+                value = message.value()
+                assert value is not None
+                row = decode(value)
+                assert isinstance(row, BookMetrics)
                 yield (row.symbol, row.update_id), message.timestamp()[1] / 1000
     finally:
         consumer.close()

@@ -17,9 +17,11 @@ from typing import Any
 from marketpipeline.local.component import NotReady
 from marketpipeline.local.components.broker import Broker
 
-__all__ = ["ROOT", "free_port", "machine", "running_broker"]
+__all__ = ["CAPTURES", "ROOT", "free_port", "machine", "running_broker"]
 
 ROOT = Path(__file__).resolve().parent.parent
+CAPTURES = tuple(ROOT.parent / "shared" / "data" / f"binance_{symbol}_20240808.gz" for symbol in ("btcusdt", "ethusdt"))
+"""Real frames of both symbols, of the same six minutes."""
 START_SECONDS = 90.0
 
 

@@ -6,11 +6,14 @@ the REST snapshot. cryptofeed knows no `trade` stream, only `aggTrade`: those fr
 The callbacks make of each event the record that ours make, with the json library that cryptofeed brings.
 """
 
+from __future__ import annotations
+
 import asyncio
 import sys
 import time
+from typing import Any
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 from cryptofeed.defines import ASK, BID, L2_BOOK, TICKER, TRADES
 from cryptofeed.exchanges import Binance
 from cryptofeed.symbols import Symbols
@@ -24,29 +27,29 @@ SYMBOL = "BTCUSDT"
 class Snapshot:
     """Answers the one REST request of the feed from memory."""
 
-    def __init__(self, body):
+    def __init__(self, body: str) -> None:
         self.body = body
 
-    async def read(self, url):
+    async def read(self, url: str) -> str:
         return self.body
 
 
-def main(path, config, prefix):
+def main(path: str, config: str, prefix: str) -> None:
     with open(path, encoding="utf-8") as lines:
         snapshot = next(lines)
         frames = [line.rstrip("\n") for line in lines]
-    failures = []
+    failures: list[KafkaError | None] = []
     producer = Producer(
         json.loads(config) | {"on_delivery": lambda e, m: failures.append(e), "delivery.report.only.error": True}
     )
     produce, produced = producer.produce, [0]
     key = b"binance:" + SYMBOL.encode()
 
-    def put(kind, record):
+    def put(kind: str, record: dict[str, Any]) -> None:
         produced[0] += 1
         produce(f"{prefix}.{kind}", json.dumpb(record), key, 0)
 
-    async def on_trade(trade, receipt):
+    async def on_trade(trade: Any, receipt: float) -> None:
         put(
             "trades",
             {
@@ -64,7 +67,7 @@ def main(path, config, prefix):
             },
         )
 
-    async def on_quote(quote, receipt):
+    async def on_quote(quote: Any, receipt: float) -> None:
         put(
             "quotes",
             {
@@ -81,7 +84,7 @@ def main(path, config, prefix):
             },
         )
 
-    async def on_book(book, receipt):
+    async def on_book(book: Any, receipt: float) -> None:
         sides = {
             side: [
                 (float(price), float(quantity))
@@ -112,7 +115,7 @@ def main(path, config, prefix):
     feed.http_conn = Snapshot(snapshot)
     feed._reset()
 
-    async def work():
+    async def work() -> tuple[float, float, float]:
         handler, waited = feed.message_handler, 0.0
         began, cpu = time.perf_counter(), time.thread_time()
         for start in range(0, len(frames), EVERY):

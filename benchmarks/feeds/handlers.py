@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from marketpipeline.ingestion.desk import Get
 from marketpipeline.ingestion.producer import KafkaOutlet
 from marketpipeline.ingestion.session import Session
 from marketpipeline.settings import IngestionSettings
@@ -40,7 +41,7 @@ def main(settings: IngestionSettings, path: Path, rounds: int) -> None:
             link.frame(frame, 0)
             break
     session.tick(0.0, 0)
-    call = next(command for command in session.commands if type(command).__name__ == "Get")
+    call = next(command for command in session.commands if isinstance(command, Get))
     session.gate.answered(call.call, 200, {}, frames.snapshot, 0.0, 0)
     take, waited = link.frame, 0.0
     began, cpu_began = time.perf_counter(), time.thread_time()

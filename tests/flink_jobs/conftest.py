@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from marketpipeline.records import Record
 from marketpipeline.topics import TopicKind
 
 from tests.conftest import JARS, require
@@ -37,18 +38,16 @@ def job(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture(scope="session")
 def replayed(job: RunningJob, capture: Callable[[str], Path]) -> RunningJob:
     """The job when it has read both captures: the first half, then `kill -9` within the second, then a restart."""
-    trades = [trade_records(capture(name)) for name in (BTC, ETH)]
-    books = [book_records(capture(name), LEVELS) for name in (BTC, ETH)]
-    for records in trades:
-        job.send(TopicKind.TRADES, records[: len(records) // 2])
-    for records in books:
-        job.send(TopicKind.BOOK, records[: len(records) // 2])
+    sent: list[tuple[TopicKind, Sequence[Record]]] = [
+        *((TopicKind.TRADES, trade_records(capture(name))) for name in (BTC, ETH)),
+        *((TopicKind.BOOK, book_records(capture(name), LEVELS)) for name in (BTC, ETH)),
+    ]
+    for kind, records in sent:
+        job.send(kind, records[: len(records) // 2])
     job.caught_up(TopicKind.TRADES, TopicKind.BOOK)
     known = len(job.rows(TopicKind.CANDLES))
-    for records in trades:
-        job.send(TopicKind.TRADES, records[len(records) // 2 :])
-    for records in books:
-        job.send(TopicKind.BOOK, records[len(records) // 2 :])
+    for kind, records in sent:
+        job.send(kind, records[len(records) // 2 :])
     job.wait_rows(TopicKind.CANDLES, lambda rows: len(rows) > known, "the second half to be under way")
     job.kill()
     job.start()

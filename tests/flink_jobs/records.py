@@ -51,9 +51,9 @@ def trade_records(capture: Path) -> list[Record]:
     return found + [trade for _, trade in again]
 
 
-def book_records(capture: Path, levels: int) -> list[Record]:
+def book_records(capture: Path, levels: int) -> list[Book]:
     """The top levels after every diff event behind the capture's snapshot."""
-    found: list[Record] = []
+    found: list[Book] = []
     waiting: list[tuple[int, dict[str, Any]]] = []
     sides: dict[str, dict[float, float]] = {}
     last = None

@@ -37,7 +37,10 @@ class RunningJob:
     def __init__(self, address: str, prefix: str, folder: Path, **changes: Any) -> None:
         self.prefix, self.folder, self.log = prefix, folder, folder / "job.log"
         self.port = free_port()
-        self._client = {"bootstrap.servers": address, "broker.address.family": "v4"}
+        self._client: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": address,
+            "broker.address.family": "v4",
+        }
         self._producer = Producer(self._client | {"partitioner": "murmur2_random", "linger.ms": 2})
         self._config = folder / "job.json"
         self.settings = plain_settings(
@@ -142,7 +145,7 @@ class RunningJob:
         finally:
             consumer.close()
 
-    def send_traced(self, kind: TopicKind, record: Record, headers: list[tuple[str, bytes]]) -> None:
+    def send_traced(self, kind: TopicKind, record: Record, headers: list[tuple[str, str | bytes | None]]) -> None:
         """Append a record with headers."""
         self._producer.produce(self.topic(kind), encode(record), record.symbol, headers=headers)
         assert self._producer.flush(30) == 0

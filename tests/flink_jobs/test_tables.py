@@ -29,7 +29,7 @@ Find = Callable[[str], Path]
 
 def near(value: float | None, wanted: Decimal | None) -> bool:
     if value is None or wanted is None:
-        return value is wanted
+        return value is None and wanted is None
     return abs(Decimal(repr(value)) - wanted) <= TOLERANCE * max(Decimal(1), abs(wanted))
 
 

@@ -77,7 +77,7 @@ class Kubectl:
 
 
 async def eventually(
-    condition: Callable[[], Awaitable[T]], what: str, *, seconds: float = 20.0, every: float = 0.05
+    condition: Callable[[], Awaitable[T | None]], what: str, *, seconds: float = 20.0, every: float = 0.05
 ) -> T:
     """The first true value of `condition`; the test fails, naming `what`, when there is none in time."""
     deadline = time.monotonic() + seconds

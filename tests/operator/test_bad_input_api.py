@@ -134,8 +134,8 @@ async def test_a_missing_secret_and_a_missing_key_are_named_and_mended(
     pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker, kubectl: Kubectl
 ) -> None:
     await operator.start()
-    spec = {"broker": {"topicPrefix": broker.prefix()}, "sinks": {"redis": {"passwordSecret": {"name": "cache"}}}}
-    await pipelines.create(address=broker.address, **spec)
+    sinks = {"redis": {"passwordSecret": {"name": "cache"}}}
+    await pipelines.create(address=broker.address, broker={"topicPrefix": broker.prefix()}, sinks=sinks)
     said = await pipelines.until("Degraded", status="True", reason="SecretMissing")
     assert f"Secret cache is missing in namespace {pipelines.namespace}" in said["message"]
     head = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cache", "namespace": pipelines.namespace}}

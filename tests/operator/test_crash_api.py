@@ -20,7 +20,7 @@ from marketpipeline_operator.cluster.kinds import CHILD_KINDS, PIPELINE_KIND, PO
 from tests.operator.support import Kubectl, Pipelines, settings_for, topics_of
 from tests.support.broker import RunningBroker
 
-LEAN = {"sinks": {"timescale": {"enabled": False}}, "api": {"enabled": False}}
+LEAN: dict[str, Any] = {"sinks": {"timescale": {"enabled": False}}, "api": {"enabled": False}}
 
 
 BESIDE = 4
@@ -147,7 +147,7 @@ async def whole(kubeconfig: Path, pipelines: Pipelines, done: Callable[[Pipeline
 async def test_killed_at_each_request_of_a_creation_and_an_update(
     kubeconfig: Path, kubectl: Kubectl, kubernetes: Kubernetes, pipelines: Pipelines, broker: RunningBroker
 ) -> None:
-    change = {
+    change: dict[str, Any] = {
         "ingestion": {"replicas": 2},
         "sinks": {"redis": {"enabled": False}},
         "symbols": [f"binance:{base}USDT" for base in ("BTC", "ETH", "SOL", "XRP")],
@@ -190,7 +190,7 @@ async def test_killed_at_each_request_of_a_deletion(
 ) -> None:
     async def create(place: Pipelines) -> str:
         prefix = broker.prefix()
-        spec = {"broker": {"topicPrefix": prefix}, "deletionPolicy": "Delete", **LEAN}
+        spec: dict[str, Any] = {"broker": {"topicPrefix": prefix}, "deletionPolicy": "Delete", **LEAN}
         await place.create(address=broker.address, **spec)
         await whole(kubeconfig, place, made)
         await place.delete()

@@ -126,11 +126,12 @@ async def test_the_liveness_fails_when_a_watch_is_deaf(
     monkeypatch.setattr(application, "_GRACE_SECONDS", 0.1)
     operator = Operator(kubernetes, settings_for(pipelines.namespace), "test")
     await operator._resync()
-    assert operator.alive, "nothing there, nothing told"
+    alive = [operator.alive]
     operator.seen(await pipelines.create())
     await operator._resync()
-    assert operator.alive, "told of all there is"
+    alive.append(operator.alive)
     await pipelines.create("unheard")
     await operator._resync()
-    assert not operator.alive
+    alive.append(operator.alive)
+    assert alive == [True, True, False], "nothing there and nothing told; told of all there is; not told of one"
     await operator.close()

@@ -72,7 +72,7 @@ async def test_a_suspension_waits_for_the_savepoint_and_resuming_starts_from_it(
     await pipelines.until("ProcessingReady", status="False", reason="Suspending")
 
     async def quiet() -> bool:
-        return (await pipelines.deployments())["ingestion-binance-0"]["spec"]["replicas"] == 0
+        return bool((await pipelines.deployments())["ingestion-binance-0"]["spec"]["replicas"] == 0)
 
     await eventually(quiet, "ingestion stopped")
     assert (await job_manager(pipelines))["spec"]["replicas"] == 1, "the job still writes its savepoint"
@@ -80,7 +80,7 @@ async def test_a_suspension_waits_for_the_savepoint_and_resuming_starts_from_it(
 
     async def suspended() -> bool:
         found = await pipelines.get() or {}
-        return found["status"]["phase"] == "Suspended"
+        return bool(found["status"]["phase"] == "Suspended")
 
     await eventually(suspended, "suspended")
     assert (await job_manager(pipelines))["spec"]["replicas"] == 0
@@ -90,7 +90,7 @@ async def test_a_suspension_waits_for_the_savepoint_and_resuming_starts_from_it(
     await pipelines.edit(suspend=False)
 
     async def resumed() -> bool:
-        return (await job_manager(pipelines))["spec"]["replicas"] == 1
+        return bool((await job_manager(pipelines))["spec"]["replicas"] == 1)
 
     await eventually(resumed, "resumed")
     assert started_from(await job_manager(pipelines)) == PLACE
@@ -110,7 +110,7 @@ async def test_an_upgrade_keeps_the_state_where_the_queries_are_the_same(
 
     async def upgraded() -> bool:
         found = await pipelines.deployments()
-        return found["taskmanager"]["spec"]["replicas"] == 2
+        return bool(found["taskmanager"]["spec"]["replicas"] == 2)
 
     await eventually(upgraded, "two TaskManagers")
     assert started_from(await job_manager(pipelines)) == PLACE

@@ -6,6 +6,7 @@ import difflib
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -16,7 +17,7 @@ from marketpipeline_operator.settings import OperatorSettings
 from tests.operator.builders.support import context_of
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-SECRETS = {
+SECRETS: dict[str, Any] = {
     "broker": {
         "bootstrapServers": "kafka:9093",
         "username": "market",

@@ -13,8 +13,14 @@ CONFIG_MAP = next(kind for kind in CHILD_KINDS if kind.kind == "ConfigMap")
 
 
 def child(version: int = 1, uid: str = "u1", name: str = "crypto-api", **labels: str) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": "ns", "uid": uid, "resourceVersion": str(version), "managedFields": [1]}
-    metadata["labels"] = {PIPELINE: "crypto"} | labels
+    metadata = {
+        "name": name,
+        "namespace": "ns",
+        "uid": uid,
+        "resourceVersion": str(version),
+        "managedFields": [1],
+        "labels": {PIPELINE: "crypto"} | labels,
+    }
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"v": str(version)}}
 
 

@@ -78,7 +78,7 @@ class Flink:
             "FLINK_PID_DIR": str(self.folder),
             "PATH": f"{FLINK_PYTHON.parent}:{os.environ['PATH']}",
         }
-        command = [self.home / "bin" / f"{script}.sh", "start-foreground", *settings, *own, *rest]
+        command = [str(self.home / "bin" / f"{script}.sh"), "start-foreground", *settings, *own, *rest]
         with (self.folder / f"{script}.log").open("ab") as log:
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.folder)
         self.processes.append(process)

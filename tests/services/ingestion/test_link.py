@@ -19,9 +19,10 @@ def test_streams_are_asked_for_and_ready_when_acknowledged() -> None:
         {"method": "SUBSCRIBE", "id": 1,
          "params": ["btcusdt@trade", "btcusdt@bookTicker", "ethusdt@trade", "ethusdt@bookTicker"]}
     ]  # fmt: skip
-    assert not stage.session.started
+    started = [stage.session.started]
     stage.frame(b'{"result":null,"id":1}', number)
-    assert stage.session.started
+    started.append(stage.session.started)
+    assert started == [False, True], "not before it is acknowledged"
     assert stage.session.connected_links == 1
 
 

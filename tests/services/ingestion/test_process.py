@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from marketpipeline.records import Book, DeadLetter, Heartbeat, Quote, Trade
+from marketpipeline.records import Book, DeadLetter, FeedEvent, Heartbeat, Quote, Trade
 from marketpipeline.topics import Feed, TopicKind
 
 from tests.conftest import wait_for
@@ -48,6 +48,13 @@ def check_trades(platform: Platform, symbol: str, captured: oracle.Capture, *, m
         assert trade.filled == (trade.event_time is None)
 
 
+def span(event: FeedEvent) -> tuple[int, int]:
+    """The first and the last id of an event about ids."""
+    assert event.first_id is not None, event
+    assert event.last_id is not None, event
+    return event.first_id, event.last_id
+
+
 def check_books(platform: Platform, symbol: str, captured: oracle.Capture) -> int:
     """After the first sync each change is a record or lies in a gap; best levels equal quotes.
 
@@ -57,8 +64,8 @@ def check_books(platform: Platform, symbol: str, captured: oracle.Capture) -> in
     ids = [book.update_id for book in books]
     assert ids == sorted(set(ids))
     events = [event for event in platform.events(symbol) if event.feed == "book"]
-    start = next(event.first_id for event in events if event.kind == "synced")
-    gaps = [(event.first_id, event.last_id) for event in events if event.kind == "gap"]
+    start = next(span(event)[0] for event in events if event.kind == "synced")
+    gaps = [span(event) for event in events if event.kind == "gap"]
     written, missing = set(ids), 0
     for _, last in captured.changes:
         if last > start:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from marketpipeline.errors import RetryableError
+from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.ingestion import producer as module
 from marketpipeline.ingestion.partition import partition_of
 from marketpipeline.ingestion.producer import KafkaOutlet
@@ -109,10 +109,16 @@ def test_a_dead_letter_that_is_too_large_is_counted_and_nothing_else(platform: P
     assert (made.undelivered, made.failure) == (1, None)
 
 
+def failure(made: KafkaOutlet) -> PermanentError | None:
+    """What it failed with, as far as the client has told it by now."""
+    made.poll()
+    return made.failure
+
+
 def test_a_lost_record_of_data_is_a_failure(platform: Platform) -> None:
     made = outlet(platform)
     made.lane(TopicKind.TRADES, SYMBOL)(_oversized())
-    wait_for(lambda: made.poll() or made.failure, "the failure", seconds=10)
+    wait_for(lambda: failure(made), "the failure", seconds=10)
     assert "was not delivered" in str(made.failure)
 
 
@@ -126,7 +132,7 @@ def test_a_delivery_that_fails_later_is_seen(platform: Platform, monkeypatch: py
     platform.broker.kill()
     try:
         made.lane(TopicKind.TRADES, SYMBOL)(trade(1))
-        wait_for(lambda: made.poll() or made.failure, "the failure", seconds=20)
+        wait_for(lambda: failure(made), "the failure", seconds=20)
     finally:
         platform.broker.start()
     assert made.undelivered == 1

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Literal
+
 from marketpipeline.ingestion.silence import Silence
 
 
 def run(
     silence: Silence, speaks: set[int], seconds: int, start: int = 0, seen: int = 0
-) -> tuple[list[tuple[int, str]], int]:
+) -> tuple[list[tuple[int, Literal["stale", "still", "recovered"]]], int]:
     """Look once a second at a stream that speaks at certain seconds; what was reported and when."""
     reports = []
     for now in range(start, start + seconds):

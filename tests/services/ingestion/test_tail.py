@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from marketpipeline.errors import RetryableError
 from marketpipeline.ingestion import tail
+from marketpipeline.ingestion.lanes import Memory
 from marketpipeline.ingestion.producer import KafkaOutlet
 from marketpipeline.ingestion.tail import read_memory
 from marketpipeline.records import AggTrade, Book, Heartbeat, Trade
@@ -44,11 +45,11 @@ def filled(platform: Platform) -> Platform:
     return platform
 
 
-def memory(platform: Platform, symbols: list[str]) -> tail.Memory:
+def memory(platform: Platform, symbols: list[str]) -> Memory:
     """Read them; topics that were made a moment ago may have no leader yet, and then it is tried again."""
     kafka = KafkaSettings(bootstrap_servers=platform.broker.address)
 
-    def attempt() -> tail.Memory | None:
+    def attempt() -> Memory | None:
         try:
             return read_memory(kafka, platform.prefix, symbols, dict.fromkeys(KINDS, PARTITIONS))
         except RetryableError:

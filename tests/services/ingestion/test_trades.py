@@ -41,6 +41,12 @@ class Bench:
     def filled(self) -> list[int]:
         return [record.trade_id for record in self.put if isinstance(record, Trade) and record.filled]
 
+    def pending(self) -> bool:
+        return self.lane.pending
+
+    def deaf(self) -> bool:
+        return self.lane.deaf
+
     def beats(self) -> bool:
         before = len(self.put)
         self.lane.beat(Heartbeat(symbol=SYMBOL, event_time=1, receive_time=1))
@@ -70,7 +76,7 @@ def test_without_a_past_it_begins_with_the_first() -> None:
 def test_after_a_restart_what_was_missed_comes_first_in_order_and_marked() -> None:
     b = bench(last=10)
     b.lane.resume()
-    assert b.lane.pending
+    assert b.pending()
     assert not b.beats()
     b.live(14, 15)
     assert b.ids == []
@@ -79,7 +85,7 @@ def test_after_a_restart_what_was_missed_comes_first_in_order_and_marked() -> No
     assert b.ids == [11, 12, 13, 14, 15]
     assert b.filled == [11, 12, 13], "14 came live too: that one tells more"
     assert b.desk.told() == [("fill", 11, 13)]
-    assert not b.lane.pending
+    assert not b.pending()
     assert b.beats()
 
 
@@ -96,7 +102,7 @@ def test_a_live_trade_that_continues_ends_the_fill() -> None:
     b = bench(last=10)
     b.lane.resume()
     b.live(11)
-    assert not b.lane.pending
+    assert not b.pending()
     b.answer(11)
     b.live(12)
     assert b.ids == [11, 12]
@@ -130,7 +136,7 @@ def test_a_second_connection_that_is_ahead_waits_for_the_first() -> None:
     b.lane.resume()
     b.live(1, 3, 2, 4)
     assert b.ids == [1, 2, 3, 4]
-    assert not b.lane.pending
+    assert not b.pending()
     b.answer(2, 3)
     assert b.ids == [1, 2, 3, 4]
     assert b.filled == []
@@ -142,10 +148,10 @@ def test_what_was_asked_before_the_subscription_proves_nothing() -> None:
     b.lane.interrupt()
     b.lane.resume()
     b.answer(11)
-    assert b.lane.pending, "12 may have happened between the answer and the second subscription"
+    assert b.pending(), "12 may have happened between the answer and the second subscription"
     assert b.params()["first"] == "12"
     b.answer()
-    assert not b.lane.pending
+    assert not b.pending()
 
 
 def test_rest_that_lags_is_asked_again_then_the_hole_is_a_gap() -> None:
@@ -196,7 +202,7 @@ def test_in_a_quiet_market_the_newest_id_tells_how_much_is_too_much() -> None:
     b.answer(20)
     assert b.params() == {"first": "18", "limit": "3"}
     b.answer(18, 19, 20)
-    assert not b.lane.pending
+    assert not b.pending()
     assert b.desk.told() == [("gap", 6, 17), ("fill", 1, 20)]
 
 
@@ -222,7 +228,7 @@ def test_a_refusal_for_good_is_a_gap_up_to_the_next_live_one() -> None:
     b = bench(last=10)
     b.lane.resume()
     b.desk.asked.popleft().refused("HTTP 400")
-    assert not b.lane.pending
+    assert not b.pending()
     b.live(15, 16)
     assert b.ids == [15, 16]
     assert b.desk.told() == [("gap", 11, 14)]
@@ -258,12 +264,12 @@ def test_what_was_dropped_after_the_newest_was_asked_for_is_fetched_too() -> Non
     b.answer(3)
     b.live(3, 4)
     b.answer(2)
-    assert b.lane.pending, "4 was dropped"
+    assert b.pending(), "4 was dropped"
     assert b.params()["first"] == "None"
     b.answer(4)
     b.answer(4)
     assert b.ids == [1, 2, 3, 4]
-    assert not b.lane.pending
+    assert not b.pending()
 
 
 def test_ids_that_begin_again_are_told() -> None:
@@ -294,7 +300,7 @@ def test_a_stream_in_doubt_that_missed_nothing() -> None:
     assert not b.beats()
     b.answer()
     assert b.beats()
-    assert not b.lane.deaf
+    assert not b.deaf()
 
 
 def test_a_deaf_stream_is_filled_and_promises_nothing_until_it_speaks() -> None:
@@ -304,10 +310,10 @@ def test_a_deaf_stream_is_filled_and_promises_nothing_until_it_speaks() -> None:
     b.lane.doubt()
     b.answer(2, 3)
     assert b.ids == [1, 2, 3]
-    assert b.lane.deaf
+    assert b.deaf()
     assert not b.beats(), "4 may have happened"
     b.live(4)
-    assert not b.lane.deaf
+    assert not b.deaf()
     assert b.beats()
 
 
@@ -366,5 +372,5 @@ def test_whatever_happens_every_trade_is_put_once_in_order(steps: list[str], pag
         now += 1.0
         b.lane.tick(now)
     assert b.ids == list(range(1, happened + 1))
-    assert not b.lane.pending
+    assert not b.pending()
     assert "gap" not in {event.kind for event in b.desk.events}

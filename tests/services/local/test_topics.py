@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, ConfigResource
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.kafka import client_config, consumer_config
 from marketpipeline.local.topics import ensure_topics, publish_rules

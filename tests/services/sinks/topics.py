@@ -12,7 +12,7 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from marketpipeline.kafka import client_config, producer_config
 from marketpipeline.records import Record, encode
 from marketpipeline.settings import KafkaSettings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewTopic
 from marketpipeline.kafka import client_config, consumer_config, producer_config
 from marketpipeline.local.component import NotReady
 from marketpipeline.local.components.broker import Broker
