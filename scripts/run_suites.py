@@ -65,10 +65,10 @@ SUITES = (
     Suite("generated", (tool("python", "scripts/generate.py", "--check"),), 120),
     pytest(SERVICES, "repository", 300, "tests/repository", "tests/scripts", "tests/images"),
     pytest(SERVICES, "services", 2400, "tests/services", options=("--ignore=tests/services/sinks",)),
-    pytest(SERVICES, "sinks", 1500, "tests/services/sinks", settled=False),
+    pytest(SERVICES, "sinks", 1500, "tests/services/sinks"),
     pytest(SERVICES, "operator", 1500, "tests/operator", settled=False),
-    pytest(FLINK, "flink_jobs", 900, "tests/flink_jobs", settled=False),
-    pytest(SERVICES, "e2e", 1500, "tests/e2e/test_replay.py", settled=False),
+    pytest(FLINK, "flink_jobs", 900, "tests/flink_jobs"),
+    pytest(SERVICES, "e2e", 1500, "tests/e2e/test_replay.py"),
     pytest(SERVICES, "kills", 2400, "tests/e2e/test_kill.py", settled=False),
     pytest(SERVICES, "cluster", 1200, "tests/cluster", settled=False),
 )
