@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ __all__ = [
     "FLINK",
     "ROOT",
     "SERVICES",
+    "build_go_tools",
     "call",
     "copy_jars",
     "index_environment",
@@ -140,3 +142,23 @@ def install_node_packages(folder: Path) -> None:
     if shutil.which("npm") is None:
         raise SetupError("npm is absent (Node 20 or newer); the tests that need it skip, and fail in CI")
     call(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder)
+
+
+def build_go_tools(module: Path, target: Path) -> None:
+    """The tools that a Go module lists, at the versions of its go.mod and go.sum, as static programs in `target`."""
+    if shutil.which("go") is None:
+        raise SetupError("go is absent (1.24 or newer); the tests that need helm skip, and fail in CI")
+    # A helm that is not built by its own Makefile takes itself for one of an old Kubernetes.
+    versions = dict(re.findall(r"^\s*(\S+) v(\S+)", (module / "go.mod").read_text(), flags=re.MULTILINE))
+    helm, minor = versions["helm.sh/helm/v3"], versions["k8s.io/client-go"].split(".")[1]
+    package = "helm.sh/helm/v3"
+    known = {f"{package}/internal/version.version": f"v{helm}"}
+    for place in ("pkg/chartutil", "pkg/lint/rules"):
+        known |= {f"{package}/{place}.k8sVersionMajor": "1", f"{package}/{place}.k8sVersionMinor": minor}
+    flags = " ".join(["-s -w", *(f"-X {name}={value}" for name, value in known.items())])
+    target.mkdir(parents=True, exist_ok=True)
+    call(
+        ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", f"{target}/", "tool"],
+        cwd=module,
+        env={**os.environ, "CGO_ENABLED": "0"},
+    )

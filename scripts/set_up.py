@@ -25,6 +25,7 @@ from installers import (
     FLINK,
     ROOT,
     SERVICES,
+    build_go_tools,
     call,
     copy_jars,
     install_flink,
@@ -114,7 +115,7 @@ def steps(*, for_tests: bool) -> list[Step]:
             run=partial(copy_jars, jobs, jars / "flink"),
         ),
     ]
-    return [*wanted, *_node_steps(), _kubernetes_step()] if for_tests else wanted
+    return [*wanted, *_node_steps(), _tools_step(), _kubernetes_step()] if for_tests else wanted
 
 
 def _node_steps() -> list[Step]:
@@ -133,6 +134,20 @@ def _node_steps() -> list[Step]:
         )
         for place in places
     ]
+
+
+def _tools_step() -> Step:
+    """What checks the chart and the Tiltfile; where it cannot be made their tests skip, or fail in CI."""
+    module = ROOT / "tests" / "helm" / "tools"
+    return Step(
+        name="tools",
+        what="helm and a Starlark interpreter, compiled, into .cache/tools",
+        costs="50 MB to fetch, 65 MB on disk beside Go's caches; 2 min on two cores",
+        inputs=[module / "go.mod", module / "go.sum"],
+        gives=CACHE / "tools" / "helm",
+        run=partial(build_go_tools, module, CACHE / "tools"),
+        optional=True,
+    )
 
 
 def _kubernetes_step() -> Step:

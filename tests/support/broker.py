@@ -6,32 +6,32 @@ It imports no Kafka client, so it serves both environments.
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from marketpipeline.local.component import Command
 from marketpipeline.local.components.broker import Broker
 
-from tests.conftest import JARS, free_port, require, wait_for
+from tests.conftest import JARS, free_port, require
+from tests.support.server import RunningServer
 
 __all__ = ["RunningBroker", "broker"]
 
 
-class RunningBroker:
-    """A broker process. Its port and its data stay the same over `kill` and `start`."""
+class RunningBroker(RunningServer):
+    """A broker process. It serves when its log says so, which takes no client."""
+
+    START_SECONDS = 90.0
 
     def __init__(self, java: str, jars: Path, folder: Path) -> None:
-        self._component = Broker(
+        self._component: Broker
+        component = Broker(
             java=java, jars=jars, folder=folder, port=free_port(), controller_port=free_port(), heap_mb=256
         )
-        self._log = folder.with_suffix(".log")
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(component, folder.with_suffix(".log"))
+        self._known = 0
 
     @property
     def address(self) -> str:
@@ -44,54 +44,16 @@ class RunningBroker:
 
     def start(self) -> None:
         """Start it and wait until it serves."""
-        for command in self._component.prepare():
-            self._spawn(command).wait(timeout=60)
-        known = self._started()
-        self._process = self._spawn(self._component.command())
-        wait_for(self._has_started(known), f"the broker to start, see {self._log}", seconds=90)
+        self._known = self._started()
+        super().start()
 
-    def kill(self) -> None:
-        """End it as `kill -9` does."""
-        self._end(signal.SIGKILL)
-
-    def stop(self) -> None:
-        """End it as an operator does."""
-        self._end(signal.SIGTERM)
-
-    def _end(self, how: signal.Signals) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        os.killpg(process.pid, how)
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(timeout=10)
-
-    def _spawn(self, command: Command) -> subprocess.Popen[bytes]:
-        with self._log.open("ab") as log:
-            return subprocess.Popen(
-                command.arguments,
-                cwd=command.directory,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+    def serves(self) -> bool:
+        """Whether the log tells of one start more than before."""
+        return self._started() > self._known
 
     def _started(self) -> int:
         text = self._log.read_text(errors="replace") if self._log.exists() else ""
         return text.count("Kafka Server started")
-
-    def _has_started(self, known: int) -> Callable[[], bool]:
-        def condition() -> bool:
-            assert self._process is not None
-            if self._process.poll() is not None:
-                pytest.fail(f"the broker ended with {self._process.returncode}: {self._log.read_text()[-2000:]}")
-            return self._started() > known
-
-        return condition
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -13,12 +12,15 @@ from marketpipeline.local.component import Command, Component, NotReady
 from marketpipeline.local.identity import privileges
 
 from tests.conftest import wait_for
+from tests.support.tied import tied
 
 __all__ = ["RunningServer"]
 
 
 class RunningServer:
     """One process. Its port and its data stay the same over `kill` and `start`."""
+
+    START_SECONDS = 60.0
 
     def __init__(self, component: Component, log: Path) -> None:
         self._component = component
@@ -30,7 +32,7 @@ class RunningServer:
         for command in self._component.prepare():
             assert self._spawn(command).wait(timeout=60) == 0, self._log.read_text()[-2000:]
         self._process = self._spawn(self._component.command())
-        wait_for(self._is_ready, f"{self._component.name} to start, see {self._log}", seconds=60)
+        wait_for(self._is_ready, f"{self._component.name} to start, see {self._log}", seconds=self.START_SECONDS)
 
     def kill(self) -> None:
         """End it as `kill -9` does."""
@@ -50,6 +52,14 @@ class RunningServer:
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGCONT)
 
+    def serves(self) -> bool:
+        """Whether it does its work."""
+        try:
+            self._component.check()
+        except NotReady:
+            return False
+        return True
+
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None
         if process is None:
@@ -67,20 +77,13 @@ class RunningServer:
             pytest.fail(
                 f"{self._component.name} ended with {self._process.returncode}: {self._log.read_text()[-2000:]}"
             )
-        try:
-            self._component.check()
-        except NotReady:
-            return False
-        return True
+        return self.serves()
 
     def _spawn(self, command: Command) -> subprocess.Popen[bytes]:
-        arguments = list(command.arguments)
         options = privileges(command.user, command.folders)
-        if options or shutil.which("setpriv"):
-            arguments = ["setpriv", *options, "--pdeathsig", command.death_signal.name[3:], "--", *arguments]
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                arguments,
+                tied(command.arguments, death=command.death_signal, options=options),
                 cwd=command.directory,
                 env=os.environ | dict(command.environment),
                 stdin=subprocess.DEVNULL,

@@ -13,16 +13,18 @@ __all__ = ["common", "embedded"]
 def common(settings: JobSettings) -> dict[str, str]:
     """What holds wherever the job runs.
 
-    At least once: rows have natural keys and sinks are upserts, so a row that is sent again changes nothing, and
-    results are visible at once instead of at the next checkpoint. A job that fails is started again for ever, slower
-    each time. With object reuse rows are not copied between the functions of a task.
+    State exactly once: an alert compares an event with the one before, so one that state has counted must not be
+    counted again after a restart. Rows at least once (`ddl.sink`): they have natural keys and are upserted, so one
+    that is sent again changes nothing, and results are visible at once instead of at the next checkpoint. A job that
+    fails is started again for ever, slower each time. With object reuse rows are not copied between the functions of
+    a task.
     """
     return {
         "pipeline.name": f"{settings.pipeline}: stream job",
         "pipeline.object-reuse": "true",
         "parallelism.default": str(settings.parallelism),
         "execution.buffer-timeout.interval": "10 ms",
-        "execution.checkpointing.mode": "AT_LEAST_ONCE",
+        "execution.checkpointing.mode": "EXACTLY_ONCE",
         "execution.checkpointing.interval": f"{settings.checkpoint_interval_ms} ms",
         "execution.checkpointing.dir": settings.checkpoint_directory,
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",

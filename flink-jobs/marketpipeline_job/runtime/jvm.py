@@ -36,8 +36,11 @@ _TUNING = (
 """docs/decisions/0022."""
 
 
-def start_jvm(java_home: str | None, heap_mb: int, log_level: str) -> subprocess.Popen[bytes]:
-    """Start it and let PyFlink use it. Raises InvalidInput without a Java, PermanentError when it does not come up."""
+def start_jvm(java_home: str | None, heap_mb: int, log_level: str, temporary: Path) -> subprocess.Popen[bytes]:
+    """Start it and let PyFlink use it; what a killed JVM leaves behind is in `temporary`.
+
+    Raises InvalidInput without a Java, PermanentError when it does not come up.
+    """
     java = str(Path(java_home) / "bin" / "java") if java_home else shutil.which("java")
     if java is None or not Path(java).exists():
         expected = "must be the home of a Java 17 or newer; set JAVA_HOME, or put java on the path"
@@ -49,7 +52,8 @@ def start_jvm(java_home: str | None, heap_mb: int, log_level: str) -> subprocess
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "port"
         environment["_PYFLINK_CONN_INFO_PATH"] = str(answer)
-        process = subprocess.Popen(_command(java, heap_mb, environment), stdin=subprocess.PIPE, env=environment)
+        command = _command(java, heap_mb, temporary, environment)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
         try:
             port = _port(process, answer)
         except BaseException:
@@ -60,7 +64,7 @@ def start_jvm(java_home: str | None, heap_mb: int, log_level: str) -> subprocess
     return process
 
 
-def _command(java: str, heap_mb: int, environment: dict[str, str]) -> list[str]:
+def _command(java: str, heap_mb: int, temporary: Path, environment: dict[str, str]) -> list[str]:
     """With `setpriv`, where there is one, the kernel ends it in the moment in which this process is gone."""
     bound = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
     return [
@@ -70,6 +74,7 @@ def _command(java: str, heap_mb: int, environment: dict[str, str]) -> list[str]:
         "--add-opens=jdk.proxy2/jdk.proxy2=ALL-UNNAMED",
         *gateway_server.get_jvm_opts(environment),
         f"-Xmx{heap_mb}m",
+        f"-Djava.io.tmpdir={temporary}",
         *_TUNING,
         "-XX:+ExitOnOutOfMemoryError",
         f"-Dlog4j2.configurationFile={_LOG_CONFIGURATION}",

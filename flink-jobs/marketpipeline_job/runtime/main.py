@@ -77,7 +77,7 @@ def _run_embedded(settings: JobSettings, places: Places, monitor: Monitor, stopp
     jars = _jars(places)
     from marketpipeline_job.runtime.jvm import start_jvm  # imports PyFlink, which takes a second
 
-    jvm = start_jvm(places.java_home, settings.heap_mb, _JVM_LEVELS[settings.telemetry.log_level])
+    jvm = start_jvm(places.java_home, settings.heap_mb, _JVM_LEVELS[settings.telemetry.log_level], folder.temporary)
     try:
         from marketpipeline_job.runtime.submit import submit
 
@@ -127,6 +127,10 @@ def _free_port() -> int:
 
 
 def _end(jvm: subprocess.Popen[bytes]) -> None:
-    """Nothing of it is needed any more: all that lasts is in the checkpoints."""
+    """Nothing of it is needed any more: all that lasts is in the checkpoints.
+
+    PyFlink's objects would still release their counterparts in the JVM, and complain for each that it is gone.
+    """
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
     jvm.kill()
     jvm.wait()

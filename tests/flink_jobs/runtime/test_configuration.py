@@ -12,7 +12,7 @@ from tests.flink_jobs.examples import job_settings
 def test_what_holds_everywhere_names_no_place_of_this_machine() -> None:
     found = common(job_settings(parallelism=3, state_backend="rocksdb"))
     assert found["parallelism.default"] == "3"
-    assert found["execution.checkpointing.mode"] == "AT_LEAST_ONCE"
+    assert found["execution.checkpointing.mode"] == "EXACTLY_ONCE"
     assert found["execution.checkpointing.incremental"] == "true"
     assert not any(key.startswith(("rest.", "pipeline.jars", "execution.state-recovery")) for key in found)
 

@@ -59,6 +59,8 @@ class Broker:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "server.properties").write_text(self._properties(), encoding="utf-8")
         (self.folder / "log4j2.properties").write_text(_LOG4J, encoding="utf-8")
+        shutil.rmtree(self.folder / "tmp", ignore_errors=True)  # a killed broker leaves its native libraries
+        (self.folder / "tmp").mkdir()
         formatted = self.folder / "formatted"
         if formatted.exists():
             return ()
@@ -100,6 +102,7 @@ class Broker:
             "-XX:TieredStopAtLevel=1",
             "-XX:+ExitOnOutOfMemoryError",
             "-Djava.awt.headless=true",
+            f"-Djava.io.tmpdir={self.folder / 'tmp'}",
             f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
         )
         return Command((self.java, *options, "-cp", f"{self.jars}/*", *arguments), directory=self.folder)
