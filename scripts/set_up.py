@@ -142,7 +142,7 @@ def _tools_step() -> Step:
     return Step(
         name="tools",
         what="helm and a Starlark interpreter, compiled, into .cache/tools",
-        costs="50 MB to fetch, 65 MB on disk beside Go's caches; 2 min on two cores",
+        costs="95 MB to fetch, 65 MB on disk beside Go's caches; 2 min on two cores",
         inputs=[module / "go.mod", module / "go.sum"],
         gives=CACHE / "tools" / "helm",
         run=partial(build_go_tools, module, CACHE / "tools"),

@@ -1,0 +1,202 @@
+"""What a user of the chart may set: the one definition of values.yaml and of its schema.
+
+Defaults that the manifests have too come from `install.py`; what only the operator understands, from its settings.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from marketpipeline.plan import Component
+from marketpipeline.settings import SettingsModel
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from marketpipeline_operator.install import documents
+from marketpipeline_operator.settings import (
+    DeletionSettings,
+    FlinkSettings,
+    MonitoringSettings,
+    ReconcileSettings,
+    Seconds,
+)
+
+__all__ = ["OtherSettings", "Values"]
+
+_POD = documents()["deployment.yaml"][1]["spec"]["template"]["spec"]
+_CONTAINER = _POD["containers"][0]
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+OptionalName = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?)?$")]
+OptionalDigest = Annotated[str, StringConstraints(pattern=r"^(sha256:[0-9a-f]{64})?$")]
+OptionalTag = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9_][-.A-Za-z0-9_]{0,127})?$")]
+Interval = Annotated[str, StringConstraints(pattern=r"^([0-9]+(ms|s|m|h))+$")]
+PullPolicy = Literal["Always", "IfNotPresent", "Never"]
+Amounts = dict[str, str | int | float]
+
+
+class _Values(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+
+class Image(_Values):
+    repository: Text = Field(default="marketpipeline/operator", description="Name of the image, with its registry.")
+    tag: OptionalTag = Field(default="", description="Tag; empty is the chart's appVersion.")
+    digest: OptionalDigest = Field(default="", description="Digest (sha256:…); where it is given the tag is not used.")
+    pull_policy: PullPolicy = Field(default="IfNotPresent", description="When the kubelet pulls.")
+    pull_secrets: list[Label] = Field(
+        default_factory=list, description="Names of image pull Secrets in the operator's namespace."
+    )
+
+
+class Images(_Values):
+    registry: Text = Field(
+        default="marketpipeline", description="First part of every image's name; an image is registry/component:tag."
+    )
+    tag: OptionalTag = Field(default="", description="Tag of every image; empty is the chart's appVersion.")
+    overrides: dict[Component, Text] = Field(
+        default_factory=dict,
+        description=(
+            "Whole image names by component, e.g. one pinned by digest. "
+            f"Components: {', '.join(component.value for component in Component)}."
+        ),
+    )
+    pull_policy: PullPolicy = Field(default="IfNotPresent", description="When the kubelet pulls.")
+    pull_secrets: list[Label] = Field(
+        default_factory=list, description="Names of image pull Secrets in the namespaces of the pipelines."
+    )
+
+
+class Crds(_Values):
+    install: bool = Field(
+        default=True,
+        description=(
+            "Whether the CRD is part of the release, so that an upgrade of the release upgrades it; false where "
+            "someone else applies crds/."
+        ),
+    )
+    keep: bool = Field(
+        default=True,
+        description="Whether the CRD, and so every MarketPipeline, outlives `helm uninstall`.",
+    )
+
+
+class ServiceAccount(_Values):
+    create: bool = Field(default=True, description="Whether the chart makes it.")
+    name: OptionalName = Field(default="", description="Its name; empty is the release's full name.")
+    annotations: dict[str, str] = Field(default_factory=dict, description="Annotations, e.g. of a cloud's identity.")
+
+
+class Rbac(_Values):
+    create: bool = Field(
+        default=True, description="Whether the chart makes the roles and bindings; false where someone else does."
+    )
+
+
+class ServiceMonitor(_Values):
+    enabled: bool = Field(
+        default=False,
+        description="Whether to make a Service for the metrics and a ServiceMonitor; it takes Prometheus' operator.",
+    )
+    interval: Interval = Field(default="15s", description="Time between two scrapes.")
+    labels: dict[str, str] = Field(
+        default_factory=dict, description="Labels by which Prometheus selects it, e.g. release: prometheus."
+    )
+
+
+class Metrics(_Values):
+    service_monitor: ServiceMonitor = Field(
+        default_factory=ServiceMonitor, description="How Prometheus' operator finds the operator's own metrics."
+    )
+
+
+class Variable(_Values):
+    name: Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")]
+    value: str | None = None
+    value_from: dict[str, Any] | None = None
+
+
+class LeaseTimes(SettingsModel):
+    duration: Seconds = Field(default=15, description="Silence of the holder after which another takes over.")
+    renew: Seconds = Field(default=5, description="Time between two renewals.")
+
+
+class TelemetryValues(SettingsModel):
+    otlp_endpoint: str | None = Field(default=None, description="Base URL of an OTLP/HTTP collector for traces.")
+    trace_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.001, description="Share of traces kept (0 to 1)."
+    )
+
+
+class OtherSettings(SettingsModel):
+    """Branches of the operator's settings that no other value sets."""
+
+    reconcile: ReconcileSettings = Field(ReconcileSettings(), description="How work is spread over time. Seconds.")
+    deletion: DeletionSettings = Field(DeletionSettings(), description="Limits of a deletion's steps. Seconds.")
+    lease: LeaseTimes = Field(LeaseTimes(), description="By which one operator works and others wait. Seconds.")
+    flink: FlinkSettings = Field(FlinkSettings(), description="The stream job's surroundings.")
+    monitoring: MonitoringSettings = Field(
+        MonitoringSettings(), description="What each pipeline gets for Prometheus' operator, where the cluster has it."
+    )
+    telemetry: TelemetryValues = Field(TelemetryValues(), description="Traces of the operator.")
+
+
+class Values(_Values):
+    """All values."""
+
+    image: Image = Field(default_factory=Image, description="The operator's own image.")
+    images: Images = Field(
+        default_factory=Images, description="The images of services and of the stream job, which the operator hands on."
+    )
+    namespaces: list[Label] = Field(
+        default_factory=list,
+        json_schema_extra={"uniqueItems": True},
+        description=(
+            "Namespaces whose MarketPipelines it serves, with a Role in each; they have to exist. None means the whole "
+            "cluster, with a ClusterRole."
+        ),
+    )
+    replicas: Annotated[int, Field(ge=0, le=5)] = Field(
+        default=1,
+        description="Operators. One works, any other stands by and is not Ready, so `helm --wait` would time out.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
+    settings: OtherSettings = Field(
+        default_factory=OtherSettings,
+        description="Further settings of the operator. What is absent has the operator's own default:",
+    )
+    env: list[Variable] = Field(
+        default_factory=list,
+        description=(
+            "Environment variables: name with value or valueFrom. MARKETPIPELINE_RECONCILE__WORKERS and the like "
+            "override a setting."
+        ),
+    )
+    crds: Crds = Field(default_factory=Crds, description="The CustomResourceDefinition.")
+    service_account: ServiceAccount = Field(default_factory=ServiceAccount, description="What the operator runs as.")
+    rbac: Rbac = Field(default_factory=Rbac, description="The rights of the operator.")
+    metrics: Metrics = Field(default_factory=Metrics, description="The operator's own metrics, served on port 9100.")
+    resources: dict[Literal["requests", "limits", "claims"], Amounts | list[Any]] = Field(
+        default_factory=lambda: _CONTAINER["resources"], description="Compute of the operator."
+    )
+    termination_grace_period_seconds: Annotated[int, Field(ge=1)] = Field(
+        default=_POD["terminationGracePeriodSeconds"], description="Time to end in order."
+    )
+    pod_annotations: dict[str, str] = Field(default_factory=dict, description="Annotations of the Pod.")
+    pod_labels: dict[str, str] = Field(default_factory=dict, description="Labels of the Pod.")
+    pod_security_context: dict[str, Any] = Field(
+        default_factory=lambda: _POD["securityContext"],
+        description="Security of the Pod; null removes a field, e.g. runAsUser on OpenShift.",
+    )
+    security_context: dict[str, Any] = Field(
+        default_factory=lambda: _CONTAINER["securityContext"], description="Security of the container."
+    )
+    node_selector: dict[str, str] = Field(default_factory=dict, description="Labels of the nodes that it may run on.")
+    tolerations: list[dict[str, Any]] = Field(default_factory=list, description="Taints of nodes that it bears.")
+    affinity: dict[str, Any] = Field(default_factory=dict, description="Which nodes and neighbours it prefers.")
+    priority_class_name: str = Field(
+        default="", description="PriorityClass of the Pod; empty is the cluster's default."
+    )
+    name_override: OptionalName = Field(default="", description="In place of the chart's name.")
+    fullname_override: OptionalName = Field(default="", description="In place of release and chart name together.")
