@@ -33,6 +33,7 @@ from marketpipeline.topics import TopicKind, topic_name
 
 from benchmarks.feeds.frames import load
 from benchmarks.support import CAPTURES, ROOT, machine, running_broker
+from tests.support.tied import tied
 
 __all__ = ["main"]
 
@@ -131,7 +132,7 @@ class Bench:
     @contextmanager
     def _sender(self) -> Iterator[dict[str, Any]]:
         command = [sys.executable, "-m", "benchmarks.feeds.feeder", str(CAPTURE), str(self._rounds)]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=pin_elsewhere)
+        process = subprocess.Popen(tied(command), cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=pin_elsewhere)
         try:
             assert process.stdout is not None
             yield json.loads(process.stdout.readline())

@@ -30,6 +30,7 @@ from marketpipeline_operator.cluster.kinds import CHILD_KINDS, PIPELINE_KIND
 from tests.cluster.platform import OneNode
 from tests.conftest import JARS, PROJECT, free_port
 from tests.support.broker import RunningBroker
+from tests.support.tied import tied
 
 CLUSTER = "operator-benchmark"
 NAMESPACES = 4
@@ -42,7 +43,8 @@ def operator(kubeconfig: Path, folder: Path, port: int) -> Iterator[psutil.Proce
     (folder / "settings.json").write_text(json.dumps(settings))
     command = [sys.executable, "-m", "marketpipeline_operator", "--config", str(folder / "settings.json")]
     with (folder / "operator.log").open("wb") as log:
-        process = subprocess.Popen(command, env=os.environ | {"KUBECONFIG": str(kubeconfig)}, stdout=log, stderr=log)
+        environment = os.environ | {"KUBECONFIG": str(kubeconfig)}
+        process = subprocess.Popen(tied(command), env=environment, stdout=log, stderr=log)
     try:
         yield psutil.Process(process.pid)
     finally:

@@ -21,6 +21,7 @@ import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from benchmarks.support import CAPTURES, free_port, machine
+from tests.support.tied import tied
 
 ROUNDS = 5
 FEEDS = ("depth@100ms", "bookTicker", "trade")
@@ -68,7 +69,7 @@ def measure(captures: list[str], port: int) -> tuple[int, float, float]:
     """Frames, frames a second, and microseconds of the server's processor for each."""
     options = [option for capture in captures for option in ("--replay", capture)]
     command = [sys.executable, "-m", "marketpipeline", "exchange", *options, "--speed", "max", "--port", str(port)]
-    server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(tied(command), stderr=subprocess.DEVNULL)
     try:
         for _ in range(300):
             with suppress(OSError):

@@ -35,6 +35,7 @@ from marketpipeline.topics import TopicKind, topic_name
 from benchmarks.support import CAPTURES, ROOT, free_port, machine, running_broker
 from tests.flink_jobs.examples import plain_settings
 from tests.flink_jobs.records import book_records
+from tests.support.tied import tied
 
 __all__ = ["main"]
 
@@ -160,7 +161,7 @@ def _job(folder: Path, address: str, prefix: str, backend: str, core: int | None
     pinned = None if core is None else lambda: os.sched_setaffinity(0, {core})
     with (folder / "job.log").open("wb") as log:
         process = subprocess.Popen(
-            [str(PYTHON), "-m", "marketpipeline_job", "--config", str(folder / "job.json")],
+            tied([str(PYTHON), "-m", "marketpipeline_job", "--config", str(folder / "job.json")]),
             cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=pinned,
         )  # fmt: skip
     try:

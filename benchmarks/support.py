@@ -17,6 +17,8 @@ from typing import Any
 from marketpipeline.local.component import NotReady
 from marketpipeline.local.components.broker import Broker
 
+from tests.support.tied import tied
+
 __all__ = ["CAPTURES", "ROOT", "free_port", "machine", "running_broker"]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,8 +61,9 @@ def running_broker(folder: Path, before: Callable[[], None] | None = None) -> It
             subprocess.run(command.arguments, cwd=command.directory, stdout=log, stderr=log, check=True)
         command = broker.command()
         process = subprocess.Popen(
-            command.arguments, cwd=command.directory, stdout=log, stderr=log, start_new_session=True, preexec_fn=before
-        )
+            tied(command.arguments, death=command.death_signal), cwd=command.directory, stdout=log, stderr=log,
+            start_new_session=True, preexec_fn=before,
+        )  # fmt: skip
     try:
         deadline = time.monotonic() + START_SECONDS
         while True:

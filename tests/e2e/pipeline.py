@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import FLINK_PYTHON, free_port, require, wait_for
+from tests.support.tied import tied
 
 __all__ = ["SYMBOLS", "Pipeline"]
 
@@ -48,7 +49,7 @@ class Pipeline:
         """`marketpipeline run` in the background, without its screen."""
         command = [*self._command("run", str(self.manifest), "--state", str(self.state), "--no-ui"), *options]
         with self.log.open("ab") as out:
-            self.process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(tied(command), stdout=out, stderr=out, stdin=subprocess.DEVNULL)
 
     def wait(self, seconds: float) -> int:
         """The exit status of `run`; the test fails with the end of its log when that takes longer."""

@@ -21,6 +21,7 @@ from marketpipeline.topics import TopicKind, topic_name
 
 from tests.conftest import PROJECT, free_port, wait_for
 from tests.flink_jobs.examples import plain_settings
+from tests.support.tied import tied
 
 __all__ = ["RunningJob"]
 
@@ -65,7 +66,9 @@ class RunningJob:
         """Start it and wait until it is ready."""
         arguments = [sys.executable, "-m", "marketpipeline_job", "--config", str(self._config)]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(arguments, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                tied(arguments), cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         wait_for(self._is_ready, f"the job to be ready, see {self.log}", seconds=240, every=0.2)
 
     def health(self) -> tuple[int, dict[str, Any]]:

@@ -24,6 +24,7 @@ from marketpipeline_operator.settings import ReconcileSettings
 
 from tests.conftest import free_port, wait_for
 from tests.operator.support import Kubectl, Pipelines, eventually, settings_for
+from tests.support.tied import tied
 
 
 @contextmanager
@@ -33,7 +34,8 @@ def process(kubeconfig: Path, folder: Path, **settings: Any) -> Iterator[tuple[s
     path.write_text(json.dumps({"http": {"host": "127.0.0.1", "port": port}, **settings}))
     command = [sys.executable, "-m", "marketpipeline_operator", "--config", str(path)]
     with (folder / f"{port}.log").open("wb") as log:
-        running = subprocess.Popen(command, env=os.environ | {"KUBECONFIG": str(kubeconfig)}, stdout=log, stderr=log)
+        environment = os.environ | {"KUBECONFIG": str(kubeconfig)}
+        running = subprocess.Popen(tied(command), env=environment, stdout=log, stderr=log)
     try:
         yield running, f"http://127.0.0.1:{port}"
     finally:

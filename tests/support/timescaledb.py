@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PROJECT, require
+from tests.support.tied import tied
 
 __all__ = ["timescaledb"]
 
@@ -30,7 +31,7 @@ def timescaledb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log = tmp_path_factory.mktemp("timescaledb") / "log"
     with log.open("wb") as err:
         process = subprocess.Popen(
-            [str(node), "server.mjs"], cwd=_FOLDER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err
+            tied([str(node), "server.mjs"]), cwd=_FOLDER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err
         )
     try:
         yield f"postgresql://postgres@127.0.0.1:{_port(process, log)}/postgres?sslmode=disable"

@@ -30,6 +30,7 @@ from tests.conftest import FLINK_PYTHON, JARS, free_port, require
 from tests.operator.builders.support import context_of
 from tests.operator.support import eventually
 from tests.support.broker import RunningBroker
+from tests.support.tied import tied
 
 
 class Flink:
@@ -80,7 +81,7 @@ class Flink:
         }
         command = [str(self.home / "bin" / f"{script}.sh"), "start-foreground", *settings, *own, *rest]
         with (self.folder / f"{script}.log").open("ab") as log:
-            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.folder)
+            process = subprocess.Popen(tied(command), env=environment, stdout=log, stderr=log, cwd=self.folder)
         self.processes.append(process)
         return process
 

@@ -21,6 +21,7 @@ from tests.conftest import free_port, wait_for
 from tests.services.api.serving import Stores
 from tests.services.sinks.samples import BTC, candle, trade
 from tests.support.postgres import PASSWORD, RunningPostgres
+from tests.support.tied import tied
 from tests.support.valkey import RunningValkey
 
 
@@ -46,7 +47,7 @@ class Process:
             "MARKETPIPELINE_REDIS__PASSWORD": PASSWORD,
         }
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command(), env=environment, stdout=log, stderr=log)
+            self.process = subprocess.Popen(tied(self.command()), env=environment, stdout=log, stderr=log)
         wait_for(lambda: self.status("/health") == 200, "the API is ready", seconds=60)
 
     def status(self, path: str) -> int:

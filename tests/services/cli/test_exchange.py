@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import free_port, wait_for
+from tests.support.tied import tied
 
 COMMAND = [sys.executable, "-m", "marketpipeline", "exchange"]
 
@@ -30,7 +31,7 @@ def get(port: int, path: str) -> Any:
 
 @contextmanager
 def started(*options: str, port: int) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(tied([*COMMAND, *options]), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(lambda: process.poll() is not None or get(port, "/health/live"), "the exchange is open")
         yield process

@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import free_port, wait_for
 from tests.services.cli.test_exchange import get, started
+from tests.support.tied import tied
 
 MANIFEST = """\
 apiVersion: marketpipeline.dev/v1alpha1
@@ -63,7 +64,8 @@ def test_however_it_ends_what_was_flushed_is_there(
     exchange: str, command: list[str], tmp_path: Path, number: signal.Signals
 ) -> None:
     path = tmp_path / "a.gz"
-    process = subprocess.Popen([*command, "--exchange", exchange], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    arguments = tied([*command, "--exchange", exchange])
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         wait_for(lambda: path.exists() and path.stat().st_size > 2_000, "something is written")
         process.send_signal(number)

@@ -19,6 +19,7 @@ from marketpipeline.topics import Feed, TopicKind, topic_name
 
 from tests.conftest import free_port, wait_for
 from tests.support.broker import RunningBroker
+from tests.support.tied import tied
 
 __all__ = ["PARTITIONS", "Platform"]
 
@@ -182,7 +183,8 @@ class Platform:
 
     def _spawn(self, name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen([*COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            command = tied([*COMMAND, *arguments])
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self._processes.append(process)
         return process
 

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from tests.conftest import FLINK_PYTHON, JARS, require, wait_for
+from tests.support.tied import tied
 
 MANIFEST = """\
 apiVersion: marketpipeline.dev/v1alpha1
@@ -43,7 +44,8 @@ class Runs:
 
     def start(self, *options: str) -> None:
         with self.log.open("ab") as out:
-            self.process = subprocess.Popen(self.command(*options), stdout=out, stderr=out, cwd=self.log.parent)
+            command = tied(self.command(*options))
+            self.process = subprocess.Popen(command, stdout=out, stderr=out, cwd=self.log.parent)
 
     def command(self, *options: str) -> list[str]:
         run = [sys.executable, "-m", "marketpipeline", "run", str(self.manifest), "--no-ui"]

@@ -21,6 +21,7 @@ from tests.services.sinks.stores import PostgresStore, ValkeyStore
 from tests.services.sinks.topics import Topics
 from tests.support.broker import RunningBroker
 from tests.support.postgres import PASSWORD, RunningPostgres
+from tests.support.tied import tied
 from tests.support.valkey import RunningValkey
 
 
@@ -50,7 +51,7 @@ class Process:
         arguments = [sys.executable, "-m", "marketpipeline", self._command, "--config", str(self._config)]
         environment = os.environ | {"MARKETPIPELINE_STORE__PASSWORD": PASSWORD}
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(arguments, env=environment, stdout=log, stderr=log)
+            self._process = subprocess.Popen(tied(arguments), env=environment, stdout=log, stderr=log)
         wait_for(self.is_ready, "the sink is ready", seconds=60)
 
     def is_ready(self) -> bool:
