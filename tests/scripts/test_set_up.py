@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 from pathlib import Path
 
 import installers
@@ -11,6 +13,7 @@ import set_up
 import toolchain
 
 from tests.conftest import PROJECT
+from tests.support.tools import tool
 
 
 @pytest.fixture(autouse=True)
@@ -126,3 +129,19 @@ def test_what_is_there_now_is_what_the_sums_say() -> None:
     for project, name in ((PROJECT / "third-party" / "kafka", "kafka"), (PROJECT / "flink-jobs", "flink")):
         pinned = {line.split()[1] for line in (project / "jars.sha256").read_text().splitlines()}
         assert {jar.name for jar in (PROJECT / ".cache" / "jars" / name).iterdir()} == pinned
+
+
+def test_without_go_the_tools_are_left_out_with_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(toolchain.SetupError, match="go is absent"):
+        installers.build_go_tools(PROJECT / "tests" / "helm" / "tools", tmp_path / "tools")
+    (step,) = [step for step in set_up.steps(for_tests=True) if step.name == "tools"]
+    assert step.optional
+    assert not [step for step in set_up.steps(for_tests=False) if step.name == "tools"]
+
+
+def test_the_helm_that_is_used_is_the_pinned_one() -> None:
+    pinned = re.search(r"helm.sh/helm/v3 (\S+)", (PROJECT / "tests/helm/tools/go.mod").read_text())
+    done = subprocess.run([tool("helm"), "version", "--short"], capture_output=True, text=True, check=True)
+    assert pinned is not None
+    assert done.stdout.strip().partition("+")[0] == pinned[1]
