@@ -28,6 +28,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.support import CAPTURES, ROOT, free_port, machine
+from tests.support.tied import tied
 
 __all__ = ["main"]
 
@@ -98,9 +99,9 @@ def _measure(folder: Path, speed: float, seconds: float) -> Buckets:
         str(folder / "state"),
         "--no-ui",
     ]
-    replay = ["--replay", *map(str, CAPTURES), "--speed", f"{speed:.3f}"]
+    command += ["--replay", *map(str, CAPTURES), "--speed", f"{speed:.3f}"]
     with (folder / "run.log").open("wb") as log:
-        process = subprocess.Popen([*command, *replay], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        process = subprocess.Popen(tied(command), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         total = _extent()[0]
         _wait_for_frames(folder, process, total // 3)

@@ -27,15 +27,11 @@ CLOSING = re.compile(r"^=+ (?=.*\d+ (?:passed|failed|skipped|error))(.*) =+$", r
 
 @dataclass(frozen=True)
 class Suite:
-    """`commands` run in order, the first that fails ends the suite, as does running for more than `limit` seconds.
-
-    One that is not `settled` runs when it is named: it has not been seen whole and green on an idle machine yet.
-    """
+    """`commands` run in order, the first that fails ends the suite, as does running for more than `limit` seconds."""
 
     name: str
     commands: tuple[tuple[str, ...], ...]
     limit: int
-    settled: bool = True
 
 
 @dataclass(frozen=True)
@@ -47,11 +43,9 @@ class Outcome:
     closing: str = ""
 
 
-def pytest(
-    folder: Path, name: str, limit: int, *paths: str, options: tuple[str, ...] = (), settled: bool = True
-) -> Suite:
+def pytest(folder: Path, name: str, limit: int, *paths: str, options: tuple[str, ...] = ()) -> Suite:
     """A suite of tests; no test found (pytest's status 5) is a failure like any other."""
-    return Suite(name, ((str(folder / "pytest"), "-p", "no:cacheprovider", *options, *paths),), limit, settled)
+    return Suite(name, ((str(folder / "pytest"), "-p", "no:cacheprovider", *options, *paths),), limit)
 
 
 def tool(name: str, *arguments: str) -> tuple[str, ...]:
@@ -66,11 +60,11 @@ SUITES = (
     pytest(SERVICES, "repository", 300, "tests/repository", "tests/scripts", "tests/images", "tests/helm"),
     pytest(SERVICES, "services", 2400, "tests/services", "tests/support", options=("--ignore=tests/services/sinks",)),
     pytest(SERVICES, "sinks", 1500, "tests/services/sinks"),
-    pytest(SERVICES, "operator", 1500, "tests/operator", settled=False),
+    pytest(SERVICES, "operator", 1500, "tests/operator"),
     pytest(FLINK, "flink_jobs", 900, "tests/flink_jobs"),
     pytest(SERVICES, "e2e", 1500, "tests/e2e/test_replay.py"),
-    pytest(SERVICES, "kills", 2400, "tests/e2e/test_kill.py", settled=False),
-    pytest(SERVICES, "cluster", 1200, "tests/cluster", settled=False),
+    pytest(SERVICES, "kills", 2400, "tests/e2e/test_kill.py"),
+    pytest(SERVICES, "cluster", 1200, "tests/cluster"),
 )
 
 
@@ -149,7 +143,7 @@ def main() -> int:
     began = time.monotonic()
     outcomes = []
     for suite in SUITES:
-        if suite.name in arguments.suites or (suite.settled and not arguments.suites):
+        if not arguments.suites or suite.name in arguments.suites:
             outcomes.append(run(suite))
             report(outcomes[-1])
     failed = [outcome for outcome in outcomes if outcome.failed]

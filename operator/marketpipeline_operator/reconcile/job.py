@@ -29,6 +29,8 @@ from marketpipeline_operator.status.job import JobHealth, flink_deployment_healt
 __all__ = ["JobDecision", "decide_job", "job_address", "stop_job"]
 
 _POLL_SECONDS = 1.0
+_TOLD_SECONDS = 10.0
+"""After its end a job's savepoint is waited for: Flink answers from a copy that may be three seconds old."""
 _ENDED = frozenset({"FINISHED", "CANCELED"})
 _FAILED = frozenset({"FAILED", "FAILING", "RESTARTING"})
 
@@ -204,6 +206,7 @@ async def stop_job(rest: FlinkRest, context: Context, job: StreamJob) -> Stopped
     deadline = time.monotonic() + limit
     trigger: tuple[str, str] | None = None
     view: JobView | None = None
+    ended_at: float | None = None
     last = "the JobManager did not answer"
     while time.monotonic() < deadline:
         try:
@@ -217,8 +220,12 @@ async def stop_job(rest: FlinkRest, context: Context, job: StreamJob) -> Stopped
             if view is None:
                 return Stopped(None, "stopped before its job had begun")
             if view.state in _ENDED:
-                return Stopped(view.savepoint, f"stopped with savepoint {view.savepoint}")
-            if trigger is None and view.state == "RUNNING":
+                if view.savepoint:
+                    return Stopped(view.savepoint, f"stopped with savepoint {view.savepoint}")
+                last = f"the job is {view.state} and tells of no savepoint"
+                ended_at = ended_at or time.monotonic()
+                deadline = min(deadline, ended_at + _TOLD_SECONDS)
+            elif trigger is None and view.state == "RUNNING":
                 trigger = (view.id, await rest.stop(address, view.id, savepoints(job)))
             elif trigger is None:
                 last = f"the job is {view.state}: {view.error or 'no reason given'}"
