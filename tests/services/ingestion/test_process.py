@@ -64,7 +64,8 @@ def check_books(platform: Platform, symbol: str, captured: oracle.Capture) -> in
     ids = [book.update_id for book in books]
     assert ids == sorted(set(ids))
     events = [event for event in platform.events(symbol) if event.feed == "book"]
-    start = next(span(event)[0] for event in events if event.kind == "synced")
+    start = next(event.first_id for event in events if event.kind == "synced")
+    assert start is not None
     gaps = [span(event) for event in events if event.kind == "gap"]
     written, missing = set(ids), 0
     for _, last in captured.changes:

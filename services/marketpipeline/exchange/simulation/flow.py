@@ -103,8 +103,10 @@ class Flow:
         self.trade_lots(sign, self.instrument.lots(notional, self.fair), limit)
 
     def trade_lots(self, sign: int, lots: int, limit: int | None = None) -> None:
-        """The same in lots."""
+        """The same in lots. Where it sweeps a side clean a maker quotes again: a liquid book is never one-sided."""
         fills = self.book.take(sign, lots, limit)
+        if self.book.sides[-sign].best is None:
+            self._rest(-sign)
         if fills:
             self._excited = min(self._excited + self.CLUSTER, 20 * self.mood.taker_rate)
             self._traded(sign, fills)

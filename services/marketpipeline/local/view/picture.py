@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from marketpipeline.local.view.render import Frame, render
 __all__ = ["save_picture"]
 
 WIDTH = 128
+_FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+"""What rich would have fetched from the internet by everybody who looks at the picture."""
 
 
 def save_picture(
@@ -25,8 +28,9 @@ def save_picture(
     """Write the screen to `path`. Raises InvalidInput when that cannot be written."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(render(Frame(heading, list(units.values()), observer, seen, message="", width=WIDTH, height=None)))
+    drawn = _FONTS.sub("", console.export_svg(title=f"marketpipeline run ({heading.pipeline})"))
     try:
-        path.write_text(console.export_svg(title=f"marketpipeline run ({heading.pipeline})"), encoding="utf-8")
+        path.write_text(drawn, encoding="utf-8")
     except OSError as error:
         problem = Problem("--screenshot", str(path), f"must be a file that can be written: {error.strerror}")
         raise InvalidInput("run", [problem]) from error

@@ -41,7 +41,8 @@ def alert_words(alert: Alert) -> str:
 
 def event_words(event: FeedEvent) -> str:
     """An event of a feed."""
-    ids = "" if event.first_id is None else f" {event.first_id}…{event.last_id}"
+    last = "" if event.last_id is None else str(event.last_id)
+    ids = "" if event.first_id is None else f" {event.first_id}…{last}"
     detail = f" ({event.detail})" if event.detail else ""
     return f"{event.kind} {event.symbol or 'connection'} {event.feed}{ids}{detail}"
 

@@ -171,6 +171,18 @@ def test_price_spike(percent: float) -> None:
     assert seen.notionals, "it moves by trades"
 
 
+@pytest.mark.parametrize("percent", ["-30", "30"])
+def test_a_side_that_was_swept_clean_is_quoted_again(percent: str) -> None:
+    market = source([Planned("price-spike", {"percent": percent, "seconds": "3"}, 2.0)])
+    known = client(market)
+    for step in range(60):
+        for frame in run(market, (step + 1) / 10):
+            known.note(frame)
+        top = known.depth("BTCUSDT", 1)
+        assert top.bids, f"bids after {step / 10} s"
+        assert top.asks, f"asks after {step / 10} s"
+
+
 def test_volume_burst() -> None:
     market = source([Planned("volume-burst", {"seconds": "10", "notional": "2000000"}, 5.0)])
     seen = watch(market, 5, 15)
