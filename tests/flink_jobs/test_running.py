@@ -233,7 +233,9 @@ def test_stopped_in_order_it_goes_on_where_it_was(replayed: RunningJob) -> None:
     replayed.wait_rows(
         TopicKind.CANDLES, lambda rows: any(r.symbol == symbol and r.trades == 2 for r in rows), "both trades"
     )
+    told = len(replayed.log.read_bytes())
     assert replayed.stop() == 0
+    assert b'"level": "ERROR"' not in replayed.log.read_bytes()[told:], "an end in order is no error"
     assert not is_alive(jvm)
     assert list((replayed.folder / "checkpoints").glob("savepoint-*/_metadata"))
     written = len(replayed.rows(TopicKind.BOOK_METRICS))

@@ -92,6 +92,7 @@ def _run_embedded(settings: JobSettings, places: Places, monitor: Monitor, stopp
             _log.info("stopped", extra={"savepoint": where, "seconds": round(time.monotonic() - began, 2)})
         except RetryableError as error:
             _log.warning("stopped without a savepoint, the next start goes on from the last checkpoint: %s", error)
+        job.release()
     finally:
         _end(jvm)
         folder.close()
@@ -127,10 +128,6 @@ def _free_port() -> int:
 
 
 def _end(jvm: subprocess.Popen[bytes]) -> None:
-    """Nothing of it is needed any more: all that lasts is in the checkpoints.
-
-    PyFlink's objects would still release their counterparts in the JVM, and complain for each that it is gone.
-    """
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    """Nothing of it is needed any more: all that lasts is in the checkpoints."""
     jvm.kill()
     jvm.wait()

@@ -42,6 +42,14 @@ class Job:
         except (Py4JError, Py4JNetworkError) as error:
             raise RetryableError(f"no savepoint could be made: {_cause(error)}") from error
 
+    def release(self) -> None:
+        """Let go of the JVM, which may end now.
+
+        PyFlink's objects would still release their counterparts there, each with an error that it is gone.
+        """
+        logging.getLogger("py4j.java_gateway").setLevel(logging.CRITICAL)
+        get_gateway().close()
+
 
 def submit(settings: JobSettings, configuration: Mapping[str, str]) -> Job:
     """Compile the script and start it. Raises PermanentError with Flink's own reason when it is refused."""
