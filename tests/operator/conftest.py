@@ -48,17 +48,15 @@ def kubeconfig() -> Iterator[Path]:
 def kubectl(kubeconfig: Path) -> Kubectl:
     """kubectl as an administrator; CRD and the operator's namespace are there."""
     found = Kubectl(OneNode(NAME, node=False).kubectl(), kubeconfig)
-    found.apply(*yaml.safe_load_all(CRD.read_text()))
+    found.define(yaml.safe_load(CRD.read_text()))
     found.apply(*yaml.safe_load_all((PROJECT / "manifests" / "operator" / "namespace.yaml").read_text()))
-    found("wait", "--for=condition=Established", "crd/marketpipelines.marketpipeline.dev", "--timeout=30s")
     return found
 
 
 @pytest.fixture(scope="session")
 def flink_crd(kubectl: Kubectl) -> None:
     """A cluster with Flink's operator, as far as the API server can tell."""
-    kubectl.apply(yaml.safe_load(FLINK_CRD.read_text()))
-    kubectl("wait", "--for=condition=Established", "crd/flinkdeployments.flink.apache.org", "--timeout=30s")
+    kubectl.define(yaml.safe_load(FLINK_CRD.read_text()))
 
 
 @pytest.fixture

@@ -18,12 +18,14 @@ from confluent_kafka.admin import AdminClient
 from marketpipeline.records import Rules, decode
 from marketpipeline_operator.application import Operator
 from marketpipeline_operator.cluster.client import Kubernetes
+from marketpipeline_operator.cluster.errors import Unavailable
 from marketpipeline_operator.cluster.kinds import CHILD_KINDS, EVENT, OPTIONAL_KINDS, PIPELINE_KIND, POD, Kind
 from marketpipeline_operator.handlers import kopf_settings, registry_of
 from marketpipeline_operator.names import PIPELINE, Object
 from marketpipeline_operator.settings import OperatorSettings
 from marketpipeline_operator.status.conditions import find
 
+from tests.conftest import wait_for
 from tests.support.broker import RunningBroker
 
 __all__ = [
@@ -68,6 +70,18 @@ class Kubectl:
         items = {"apiVersion": "v1", "kind": "List", "items": list(things)}
         self("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=json.dumps(items))
 
+    def define(self, crd: Object) -> None:
+        """Apply a CRD and wait until its objects can be asked for: while their storage begins, that is answered 429."""
+        name = crd["metadata"]["name"]
+        self.apply(crd)
+        self("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
+        wait_for(lambda: self.succeeds("get", name, "--all-namespaces"), f"{name} served")
+
+    def succeeds(self, *arguments: str) -> bool:
+        """Whether kubectl ends with status 0."""
+        command = [self.program, f"--kubeconfig={self.kubeconfig}", *arguments]
+        return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+
     def drop_namespace(self, name: str) -> None:
         """Delete it without waiting; pipelines in it get no ordered deletion, since their operator is gone."""
         patch = '{"metadata":{"finalizers":null}}'
@@ -79,11 +93,15 @@ class Kubectl:
 async def eventually(
     condition: Callable[[], Awaitable[T | None]], what: str, *, seconds: float = 20.0, every: float = 0.05
 ) -> T:
-    """The first true value of `condition`; the test fails, naming `what`, when there is none in time."""
+    """The first true value of `condition`; the test fails, naming `what`, when there is none in time.
+
+    An API server that is busy for a moment, as it is with a CRD that has just changed, is asked again.
+    """
     deadline = time.monotonic() + seconds
     while True:
-        if value := await condition():
-            return value
+        with contextlib.suppress(Unavailable):
+            if value := await condition():
+                return value
         if time.monotonic() > deadline:
             pytest.fail(f"not within {seconds:g} s: {what}")
         await asyncio.sleep(every)

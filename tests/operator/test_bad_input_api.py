@@ -104,11 +104,12 @@ async def test_a_spec_that_came_past_an_older_crd_is_told_in_the_status(
     try:
 
         async def served() -> bool:
-            await (await operator.start()).look_around()
-            assert operator.operator is not None
-            lacks = operator.operator.reconciler.outdated
-            await operator.stop()
-            return "spec.retention" in lacks
+            try:
+                running = await operator.start()
+                await running.look_around()
+                return "spec.retention" in running.reconciler.outdated
+            finally:
+                await operator.stop()
 
         await eventually(served, "the older CRD noticed", every=1)
         await operator.start()
@@ -120,7 +121,7 @@ async def test_a_spec_that_came_past_an_older_crd_is_told_in_the_status(
         said = await pipelines.until("Degraded", status="True", reason="OutdatedCRD")
         assert "spec.retention" in said["message"]
     finally:
-        kubectl("replace", "--filename=-", stdin=json.dumps(current))
+        kubectl.define(current)
 
 
 def _without_rules(schema: Any) -> None:
