@@ -103,10 +103,9 @@ class Flow:
         self.trade_lots(sign, self.instrument.lots(notional, self.fair), limit)
 
     def trade_lots(self, sign: int, lots: int, limit: int | None = None) -> None:
-        """The same in lots. Where it sweeps a side clean a maker quotes again: a liquid book is never one-sided."""
+        """The same in lots."""
         fills = self.book.take(sign, lots, limit)
-        if self.book.sides[-sign].best is None:
-            self._rest(-sign)
+        self._quote_if_empty(-sign)
         if fills:
             self._excited = min(self._excited + self.CLUSTER, 20 * self.mood.taker_rate)
             self._traded(sign, fills)
@@ -139,8 +138,14 @@ class Flow:
         for tick, queue in self.book.sides[sign].queues.items():
             if nth < len(queue):
                 self.book.cancel(sign, tick, nth)
+                self._quote_if_empty(sign)
                 return
             nth -= len(queue)
+
+    def _quote_if_empty(self, sign: int) -> None:
+        """A maker quotes where the last order of a side is gone: a liquid book is never one-sided."""
+        if self.book.sides[sign].best is None:
+            self._rest(sign)
 
     def _side(self) -> int:
         return BUY if self._rng.random() < 0.5 else SELL
