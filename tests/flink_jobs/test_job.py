@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from marketpipeline_job.job import script
 
 from tests.flink_jobs.examples import GOLDEN, job_settings
-from tests.flink_jobs.regenerate import FOLDER
+from tests.support.golden import check_golden
 
-COMMAND = "flink-jobs/.venv/bin/python -m tests.flink_jobs.regenerate"
+FOLDER = Path(__file__).with_name("golden")
 
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_golden(name: str) -> None:
-    assert script(GOLDEN[name]).text() == (FOLDER / name).read_text(), f"the SQL has changed; if it should: {COMMAND}"
+    check_golden(FOLDER / name, script(GOLDEN[name]).text())
 
 
 def test_no_golden_file_is_left_over() -> None:

@@ -1,9 +1,7 @@
-"""Golden files: a resource, and every object that is made of it. `UPDATE_GOLDEN=1` writes them anew."""
+"""Golden files: a resource, and every object that is made of it."""
 
 from __future__ import annotations
 
-import difflib
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from marketpipeline_operator.names import Object
 from marketpipeline_operator.settings import OperatorSettings
 
 from tests.operator.builders.support import context_of
+from tests.support.golden import check_golden
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SECRETS: dict[str, Any] = {
@@ -78,12 +77,7 @@ def rendered(context: Context) -> str:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_resource_gives_the_objects_of_its_golden_file(name: str) -> None:
-    path = GOLDEN / f"{name}.yaml"
-    found = rendered(CASES[name])
-    if os.environ.get("UPDATE_GOLDEN"):
-        path.write_text(found)
-    wanted = path.read_text()
-    assert found == wanted, "".join(difflib.unified_diff(wanted.splitlines(True), found.splitlines(True), n=2))
+    check_golden(GOLDEN / f"{name}.yaml", rendered(CASES[name]))
 
 
 def everything() -> list[tuple[str, Object]]:

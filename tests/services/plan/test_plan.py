@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from marketpipeline.spec import MarketPipeline, load_file, load_text
 from marketpipeline.topics import TopicKind
 
 from tests.conftest import PROJECT
+from tests.support.golden import check_golden
 
 GOLDEN = Path(__file__).parent / "golden"
 MANIFESTS = sorted((PROJECT / "manifests").glob("*.yaml"))
@@ -47,13 +47,9 @@ def pipeline(spec: str = "") -> MarketPipeline:
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("form", ["json", "txt"])
 def test_golden(manifest: Path, form: str) -> None:
-    """Write them anew with UPDATE_GOLDEN=1 and read the difference."""
     found = plan(load_file(manifest))
     text = (json.dumps(plan_as_json(found), indent=2) if form == "json" else plan_as_text(found)) + "\n"
-    golden = GOLDEN / f"{manifest.stem}.{form}"
-    if os.environ.get("UPDATE_GOLDEN"):
-        golden.write_text(text)
-    assert text == golden.read_text()
+    check_golden(GOLDEN / f"{manifest.stem}.{form}", text)
 
 
 def test_every_golden_has_its_manifest() -> None:
