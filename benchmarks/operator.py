@@ -1,8 +1,9 @@
 """How many pipelines one operator bears: `python -m benchmarks.operator [--pipelines 200]`.
 
-A real API server without a node (tests/cluster/kube), a real broker, and the operator as a process of its own. Told:
+A real control plane without a node (tests/cluster/kube), a real broker, and the operator as a process of its own. Told:
 the time from the first `create` until every pipeline has all its children and its thresholds are written, the
-operator's memory, and what it costs when nothing changes.
+operator's memory, and what it costs when all of them run and nothing changes. What a kubelet and Flink's operator would
+say, this program says.
 """
 
 from __future__ import annotations
@@ -11,21 +12,36 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 import yaml
+from confluent_kafka.admin import AdminClient
+from marketpipeline.plan import plan
+from marketpipeline.spec import load_object
 from marketpipeline_operator.cluster.client import Kubernetes
-from marketpipeline_operator.cluster.kinds import CHILD_KINDS, PIPELINE_KIND
+from marketpipeline_operator.cluster.kinds import (
+    CHILD_KINDS,
+    LEASE,
+    OPTIONAL_KINDS,
+    PIPELINE_KIND,
+    POD,
+    Kind,
+    kind_of,
+)
+from marketpipeline_operator.names import Object
+from marketpipeline_operator.settings import LeaseSettings
 
 from tests.cluster.platform import OneNode
 from tests.conftest import JARS, PROJECT, free_port
@@ -34,6 +50,8 @@ from tests.support.tied import tied
 
 CLUSTER = "operator-benchmark"
 NAMESPACES = 4
+FLINK_CRD = PROJECT / "tests" / "operator" / "flink_crd.yaml"
+FLINK = next(kind for kind in OPTIONAL_KINDS if kind.kind == "FlinkDeployment")
 
 
 @contextmanager
@@ -62,7 +80,7 @@ def pipeline(number: int, broker: str) -> dict[str, Any]:
             "symbols": ["binance:BTCUSDT", "binance:ETHUSDT"],
             "feeds": ["trades"],
             "broker": {"bootstrapServers": broker, "partitions": 1, "topicPrefix": f"bench-{number:03}"},
-            "processing": {"mode": "standalone"},
+            "processing": {"mode": "operator"},
         },
     }
 
@@ -71,28 +89,61 @@ async def complete(kubernetes: Kubernetes) -> int:
     """Pipelines whose children are all there and whose thresholds are in their topic."""
     done = 0
     async for thing in kubernetes.list(PIPELINE_KIND, None):
-        topics = (thing.get("status") or {}).get("topics", {})
-        counts = {entry["name"]: entry["desired"] for entry in (thing.get("status") or {}).get("components", [])}
-        done += "rules" in topics and counts.get("stream-job") == 1
+        status = thing.get("status") or {}
+        counts = {entry["name"]: entry["desired"] for entry in status.get("components", [])}
+        done += "rules" in status.get("topics", {}) and counts.get("stream-job") == 1
     return done
 
 
-async def children(kubernetes: Kubernetes) -> int:
-    """Children of all pipelines."""
-    count = 0
-    for kind in CHILD_KINDS:
-        async for _ in kubernetes.list(kind, None, "app.kubernetes.io/managed-by=marketpipeline-operator"):
-            count += 1
-    return count
+async def running(kubernetes: Kubernetes) -> int:
+    """Pipelines that say that they run."""
+    found = [thing.get("status") or {} async for thing in kubernetes.list(PIPELINE_KIND, None)]
+    return sum(status.get("phase") == "Running" for status in found)
 
 
-def requests(port: int) -> float:
-    """Requests of the operator to the API server so far."""
+async def ours(kubernetes: Kubernetes, *kinds: Kind) -> list[Object]:
+    """Everything of `kinds` that belongs to a pipeline."""
+    selector = "app.kubernetes.io/managed-by=marketpipeline-operator"
+    return [thing for kind in kinds async for thing in kubernetes.list(kind, None, selector)]
+
+
+async def be_the_others(kubernetes: Kubernetes) -> None:
+    """Say what the kubelet says of a Pod that runs, and Flink's operator of a job that does."""
+    for thing in await ours(kubernetes, POD, FLINK):
+        metadata, status = thing["metadata"], thing.get("status", {})
+        if thing["kind"] == "FlinkDeployment" and status.get("lifecycleState") != "STABLE":
+            found = {"observedGeneration": metadata["generation"], "jobStatus": {"state": "RUNNING"}}
+            status = found | {"lifecycleState": "STABLE", "jobManagerDeploymentStatus": "READY"}
+        elif thing["kind"] == "Pod" and status.get("phase") != "Running":
+            status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+        else:
+            continue
+        await kubernetes.merge(
+            kind_of(thing), metadata["namespace"], metadata["name"], {"status": status}, subresource="status"
+        )
+
+
+def requests(port: int) -> Counter[str]:
+    """Requests of the operator to the API server so far, as "verb resource status"."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         lines = answer.read().decode().splitlines()
-    return sum(
-        float(line.rpartition(" ")[2]) for line in lines if line.startswith("marketpipeline_operator_requests_total")
-    )
+    found: Counter[str] = Counter()
+    for line in lines:
+        if line.startswith("marketpipeline_operator_requests_total"):
+            labels = dict(re.findall(r'(\w+)="([^"]*)"', line))
+            found[f"{labels['verb']} {labels['resource']} {labels['status']}"] = int(float(line.rpartition(" ")[2]))
+    return found
+
+
+async def quiet(port: int) -> None:
+    """Wait until the operator asks for nothing but its Lease any more."""
+    before = requests(port)
+    while True:
+        await asyncio.sleep(15)
+        now = requests(port)
+        if all("leases" in what for what in now - before):
+            return
+        before = now
 
 
 async def measure(kubeconfig: Path, broker: str, wanted: int, idle: float) -> None:
@@ -100,7 +151,8 @@ async def measure(kubeconfig: Path, broker: str, wanted: int, idle: float) -> No
     port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="operator-benchmark-"))
     with operator(kubeconfig, folder, port) as process:
-        await asyncio.sleep(8)
+        await working(kubernetes)
+        await one(kubernetes, broker)
         print(f"idle without pipelines: {process.memory_info().rss / 2**20:.0f} MB")
         began = time.monotonic()
         for number in range(wanted):
@@ -110,20 +162,84 @@ async def measure(kubeconfig: Path, broker: str, wanted: int, idle: float) -> No
         while (done := await complete(kubernetes)) < wanted and time.monotonic() - began < 600:
             peak = max(peak, process.memory_info().rss / 2**20)
             await asyncio.sleep(1)
-        print(f"{done} complete after {time.monotonic() - began:.1f} s, {await children(kubernetes)} children")
+        print(f"{done} complete after {time.monotonic() - began:.1f} s")
         cpu = process.cpu_times()
-        print(f"processor time {cpu.user + cpu.system:.1f} s, memory at most {peak:.0f} MB")
-        await asyncio.sleep(30)
+        print(f"processor time {cpu.user + cpu.system:.1f} s, memory at most {peak:.0f} MB; requests so far:")
+        for what, number in sorted(requests(port).items()):
+            print(f"  {number} {what}")
+        print(f"{len(await ours(kubernetes, *CHILD_KINDS, FLINK))} children")
+        while await running(kubernetes) < wanted and time.monotonic() - began < 1200:
+            await be_the_others(kubernetes)
+            await asyncio.sleep(1)
+        print(f"{await running(kubernetes)} run after {time.monotonic() - began:.0f} s")
+        await quiet(port)
         before, cpu, asked = time.monotonic(), process.cpu_times(), requests(port)
         await asyncio.sleep(idle)
         after = process.cpu_times()
         share = (after.user + after.system - cpu.user - cpu.system) / (time.monotonic() - before)
-        print(
-            f"nothing changes for {idle:g} s: {share:.1%} of a core, {requests(port) - asked:.0f} requests "
-            f"(the Lease's own: about {2 * idle / 5:.0f}), {process.memory_info().rss / 2**20:.0f} MB"
-        )
+        print(f"nothing changes for {idle:g} s: {share:.1%} of a core, {process.memory_info().rss / 2**20:.0f} MB")
+        for what, number in (requests(port) - asked).items():
+            print(f"  {number} {what}")
     kubernetes.close()
     print(f"log: {folder}/operator.log; load of the machine {os.getloadavg()[0]:.1f}")
+
+
+async def one(kubernetes: Kubernetes, broker: str) -> None:
+    """From the creation of one pipeline to its topics and to the last of its children; each child deleted by hand."""
+    namespace, name = "bench-0", "alone"
+    thing = pipeline(0, broker)
+    thing["metadata"] |= {"name": name, "namespace": namespace}
+    thing["spec"]["broker"]["topicPrefix"] = name
+    admin, mine = AdminClient({"bootstrap.servers": broker}), f"marketpipeline.dev/pipeline={name}"
+
+    wanted = {topic.name for topic in plan(load_object(thing)).topics}
+
+    async def found() -> dict[str, Object]:
+        listed = [thing for kind in (*CHILD_KINDS, FLINK) async for thing in kubernetes.list(kind, namespace, mine)]
+        return {f"{thing['kind']} {thing['metadata']['name']}": thing for thing in listed}
+
+    async def until(condition: Callable[[], Awaitable[bool]]) -> float:
+        began = time.monotonic()
+        while True:
+            if await condition():
+                return time.monotonic() - began
+            await asyncio.sleep(0.02)
+
+    async def topics() -> bool:
+        return wanted <= set((await asyncio.to_thread(admin.list_topics, timeout=10)).topics)
+
+    async def everything() -> bool:
+        return {"CronJob alone-feed-watch", "FlinkDeployment alone-job"} <= set(await found())
+
+    await kubernetes.create(PIPELINE_KIND, namespace, thing)
+    topics_after = await until(topics)
+    print(f"one pipeline: its topics after {topics_after:.2f} s, its children {await until(everything):.2f} s later")
+    children, slowest = await found(), 0.0
+    for key, child in children.items():
+
+        async def back(key: str = key, before: Object = child) -> bool:
+            now = (await found()).get(key, before)
+            return bool(now["metadata"]["uid"] != before["metadata"]["uid"])
+
+        await kubernetes.delete(kind_of(child), namespace, child["metadata"]["name"])
+        slowest = max(slowest, await until(back))
+    print(f"each of its {len(children)} children deleted by hand: back after {slowest:.2f} s at most")
+    await kubernetes.delete(PIPELINE_KIND, namespace, name)
+    await until(lambda: gone(kubernetes, namespace, name))
+
+
+async def gone(kubernetes: Kubernetes, namespace: str, name: str) -> bool:
+    """Whether a pipeline is no more."""
+    return await kubernetes.get(PIPELINE_KIND, namespace, name) is None
+
+
+async def working(kubernetes: Kubernetes) -> None:
+    """Wait until the operator holds its Lease."""
+    while True:
+        lease = await kubernetes.get(LEASE, LeaseSettings().namespace, LeaseSettings().name)
+        if lease and lease["spec"].get("holderIdentity"):
+            return
+        await asyncio.sleep(0.5)
 
 
 def main() -> int:
@@ -141,7 +257,7 @@ def main() -> int:
     try:
         kubeconfig, kubectl = cluster.up(), cluster.kubectl()
         running.start()
-        documents = [*(PROJECT / "crds").glob("*.yaml"), PROJECT / "manifests" / "operator" / "namespace.yaml"]
+        documents = [*(PROJECT / "crds").glob("*.yaml"), FLINK_CRD, PROJECT / "manifests/operator/namespace.yaml"]
         names = [
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"bench-{n}"}} for n in range(NAMESPACES)
         ]

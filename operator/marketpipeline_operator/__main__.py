@@ -18,7 +18,7 @@ from marketpipeline_operator.settings import OperatorSettings
 def main(config: Path | None, kubeconfig: str | None) -> None:
     """Load the settings and run."""
     try:
-        settings = OperatorSettings.load(config) if config else OperatorSettings()
+        settings = OperatorSettings.load(config)
     except InvalidInput as error:
         click.echo(str(error), err=True)
         sys.exit(2)

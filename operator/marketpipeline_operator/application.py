@@ -72,7 +72,7 @@ class Operator:
     def _news(self, key: Key, thing: Object) -> None:
         self.wake(key)
         if kind_of(thing) == PIPELINE_KIND:
-            for other in self.reconciler.keys_in_conflict():
+            for other in tuple(self.reconciler.claims.waiting):
                 self.wake(other)
 
     def synced(self) -> None:

@@ -57,6 +57,19 @@ def registry_of(
     return registry
 
 
+class _NoEssence(kopf.DiffBaseStorage):
+    """No differences between versions of an object: no handler asks for them, and to copy each object costs a fifth."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        pass
+
+
 def _register(registry: kopf.OperatorRegistry, kind: Kind, observer: Observer) -> None:
     def index(body: kopf.Body, **_: Any) -> None:
         observer.seen({**body, "apiVersion": kind.api_version, "kind": kind.kind})
@@ -87,7 +100,7 @@ def kopf_settings(settings: OperatorSettings) -> kopf.OperatorSettings:
     found.scanning.disabled = True  # it takes rights on CRDs and namespaces; the operator looks itself
     found.persistence.finalizer = f"{PREFIX}/kopf"  # never set; kopf takes its own away where it has no use for it
     found.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=PREFIX)
-    found.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=PREFIX)
+    found.persistence.diffbase_storage = _NoEssence()
     found.networking.request_timeout = settings.reconcile.request_timeout
     found.watching.chunk_size = 250
     found.watching.server_timeout = 300

@@ -192,8 +192,7 @@ class Pipelines:
 
     async def set_status(self, kind: Kind, name: str, status: Object) -> None:
         """Be the controller of a child."""
-        path = kind.path(self.namespace, name, "status", fieldManager="test")
-        await self.kubernetes._call("PATCH", kind, path, {"status": status}, "application/merge-patch+json")
+        await self.kubernetes.merge(kind, self.namespace, name, {"status": status}, subresource="status")
 
     async def pods(self, name: str = "crypto") -> list[Object]:
         """Pods of a pipeline that are to stay."""

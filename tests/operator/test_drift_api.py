@@ -31,7 +31,8 @@ pytestmark = pytest.mark.usefixtures("flink_crd")
 
 async def made(pipelines: Pipelines, broker: RunningBroker, mode: str) -> None:
     prefix = broker.prefix()
-    await pipelines.create(address=broker.address, broker={"topicPrefix": prefix}, processing={"mode": mode})
+    spec: dict[str, Any] = {"broker": {"topicPrefix": prefix}, "processing": {"mode": mode}, "api": {"replicas": 2}}
+    await pipelines.create(address=broker.address, **spec)
 
     async def complete() -> bool:
         found = await pipelines.children(kinds=ALL)

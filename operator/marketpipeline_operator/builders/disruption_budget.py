@@ -10,7 +10,7 @@ __all__ = ["disruption_budget"]
 
 
 def disruption_budget(context: Context, workload: str) -> Object:
-    """One for a workload of the plan. With a single replica it allows the drain: it may never block one."""
+    """One for a workload of several replicas; of a single one it could only forbid the drain or mean nothing."""
     return child(context, "policy/v1", "PodDisruptionBudget", workload, workload=workload) | {
         "spec": {
             "maxUnavailable": 1,

@@ -7,9 +7,10 @@ replaced by an older event that was still on its way.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+import msgspec
 
 from marketpipeline_operator.cluster.kinds import PIPELINE_KIND, POD, Kind, kind_of
 from marketpipeline_operator.names import PIPELINE, Object
@@ -34,7 +35,7 @@ class Child:
     @property
     def body(self) -> Object:
         """The object, without what nobody here reads."""
-        found: Object = json.loads(self.data)
+        found: Object = msgspec.json.decode(self.data)
         return found
 
 
@@ -57,7 +58,7 @@ class Cache:
         known = place.get(mark)
         if known is not None and known.uid == metadata["uid"] and known.version >= version:
             return None
-        data = json.dumps(_trimmed(thing, kind), separators=(",", ":")).encode()
+        data = msgspec.json.encode(_trimmed(thing, kind))
         place[mark] = Child(kind, metadata["namespace"], metadata["name"], metadata["uid"], version, data)
         return key
 
@@ -93,6 +94,11 @@ class Cache:
         """All pipelines."""
         for key, child in list(self._pipelines.items()):
             yield key, child.body
+
+    def version(self, key: Key) -> tuple[str, int] | None:
+        """Which object a pipeline is and its resourceVersion: as long as these are the same, so is all of it."""
+        found = self._pipelines.get(key)
+        return (found.uid, found.version) if found else None
 
     def keys(self) -> list[Key]:
         """The keys of all pipelines."""

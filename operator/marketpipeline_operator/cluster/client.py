@@ -7,7 +7,6 @@ request runs in a thread of a small pool; the event loop never waits for the net
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -15,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Self
 
+import msgspec
 import urllib3
 from kubernetes import client as kube
 from kubernetes import config as kube_config
@@ -75,9 +75,9 @@ class Kubernetes:
         path = kind.path(metadata.get("namespace"), metadata["name"], subresource, **query)
         return await self._call("PATCH", kind, path, thing, _APPLY)
 
-    async def merge(self, kind: Kind, namespace: str, name: str, patch: Object) -> Object:
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: Object, *, subresource: str = "") -> Object:
         """JSON merge patch; with a resourceVersion in it, only of exactly that version."""
-        return await self._call("PATCH", kind, kind.path(namespace, name), patch, _MERGE)
+        return await self._call("PATCH", kind, kind.path(namespace, name, subresource), patch, _MERGE)
 
     async def create(self, kind: Kind, namespace: str, thing: Object) -> Object:
         """Create; Conflict where it exists."""
@@ -148,7 +148,7 @@ class Kubernetes:
         self.seconds += time.monotonic() - began
         self.requests[verb, kind.plural if kind else "", status] += 1
         if 200 <= status < 300:
-            answer: Object = json.loads(data)
+            answer: Object = msgspec.json.decode(data)
             return answer
         if missing and status == 404:
             return {}
@@ -160,7 +160,7 @@ class Kubernetes:
         if token := configuration.get_api_key_with_prefix("authorization", alias="BearerToken"):
             headers["Authorization"] = token
         # Bytes are sent as they are; the client would make other things of some content types.
-        data: Any = json.dumps(body, separators=(",", ":")).encode() if body is not None else None
+        data: Any = msgspec.json.encode(body) if body is not None else None
         try:
             pool = self._api.rest_client.pool_manager
             answer = pool.request(

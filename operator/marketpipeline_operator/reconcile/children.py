@@ -12,13 +12,16 @@ from marketpipeline_operator.cluster.cache import Cache, Child, Key
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.errors import Conflict
 from marketpipeline_operator.cluster.kinds import TOPIC_KINDS, kind_of
-from marketpipeline_operator.names import Object
+from marketpipeline_operator.names import RENDERED, Object
 from marketpipeline_operator.reconcile.diff import difference
 
-__all__ = ["Applied", "apply_children", "remove_orphans"]
+__all__ = ["Applied", "Matched", "apply_children", "remove_orphans"]
 
 _log = logging.getLogger(__name__)
 _DATA = frozenset(kind.kind for kind in TOPIC_KINDS)
+
+Matched = dict[tuple[str, str], tuple[Child, str]]
+"""By kind and name: a child that was as wanted, and the hash of what was wanted."""
 
 
 @dataclass
@@ -38,16 +41,25 @@ class Applied:
 
 
 async def apply_children(
-    kubernetes: Kubernetes, cache: Cache, key: Key, uid: str, wanted: Sequence[Object], applied: Applied
+    kubernetes: Kubernetes,
+    cache: Cache,
+    key: Key,
+    uid: str,
+    wanted: Sequence[Object],
+    applied: Applied,
+    matched: Matched,
 ) -> None:
     """Write each child that is absent or not as wanted; one that fails does not keep the others from being written."""
     there = cache.children(key)
     for thing in wanted:
-        kind, name = thing["kind"], thing["metadata"]["name"]
-        known = there.get((kind, name))
+        kind, name = mark = thing["kind"], thing["metadata"]["name"]
+        known, rendered = there.get(mark), thing["metadata"]["annotations"][RENDERED]
+        if known is not None and matched.get(mark) == (known, rendered):
+            continue
         live = known.body if known else None
         path = difference(thing, live) if live else "absent"
-        if path is None:
+        if known is not None and path is None:
+            matched[mark] = (known, rendered)
             continue
         try:
             if live is not None:

@@ -27,7 +27,7 @@ from marketpipeline_operator.flink.rest import FlinkRest
 from marketpipeline_operator.names import FINALIZER, FORCE_DELETE, PAUSE, Object, child_name
 from marketpipeline_operator.reconcile.broker import BrokerState, observe_broker
 from marketpipeline_operator.reconcile.children import Applied, apply_children, remove_orphans
-from marketpipeline_operator.reconcile.conflict import rival
+from marketpipeline_operator.reconcile.conflict import Claims
 from marketpipeline_operator.reconcile.deletion import Deletion
 from marketpipeline_operator.reconcile.job import JobDecision, decide_job
 from marketpipeline_operator.reconcile.memory import Memory
@@ -35,7 +35,7 @@ from marketpipeline_operator.reconcile.secrets import SecretsState, observe_secr
 from marketpipeline_operator.reconcile.speaker import Speaker
 from marketpipeline_operator.settings import OperatorSettings
 from marketpipeline_operator.status.components import ComponentState, Fault, deployment_state
-from marketpipeline_operator.status.conditions import Condition, find
+from marketpipeline_operator.status.conditions import Condition
 from marketpipeline_operator.status.report import Findings, report, report_halted
 
 __all__ = ["Reconciler"]
@@ -65,6 +65,7 @@ class Reconciler:
         self._rest = rest
         self._wake = wake
         self._memories: dict[Key, Memory] = {}
+        self.claims = Claims(cache)
         self.capabilities = Capabilities()
         self.outdated: list[str] = []
 
@@ -87,15 +88,11 @@ class Reconciler:
         except InvalidSpec as error:
             text = "; ".join(map(str, error.problems))
             return await self._halt(key, pipeline, "Invalid", Condition("Degraded", True, "InvalidSpec", text))
-        if other := rival(self._cache, key, pipeline):
+        if other := self.claims.rival(key):
             prefix = context.pipeline.topic_prefix
             text = f"{other} is older and has the topics {prefix}.* at this broker; set another broker.topicPrefix"
             return await self._halt(key, pipeline, "Degraded", Condition("Degraded", True, "TopicConflict", text))
         return await self._make(key, pipeline, context)
-
-    def keys_in_conflict(self) -> list[Key]:
-        """Pipelines that wait for another one to go."""
-        return [k for k, p in self._cache.pipelines() if find(p, "Degraded").get("reason") == "TopicConflict"]
 
     def close(self) -> None:
         """Stop all errands."""
@@ -143,12 +140,12 @@ class Reconciler:
 
     async def _apply(self, key: Key, context: Context, job: JobDecision) -> Applied:
         """Write what differs, remove what is no more; what the job's decision freezes stays as it is."""
-        applied = Applied()
-        everything = build(replace(context, hold_workloads=False))
+        applied, memory = Applied(), self._memories[key]
+        everything = memory.build(replace(context, hold_workloads=False))
         wanted = build(context) if context.hold_workloads else everything
         wanted = [thing for thing in wanted if (thing["kind"], thing["metadata"]["name"]) not in job.frozen]
         wanted += build_topics(context)
-        await apply_children(self._kubernetes, self._cache, key, context.uid, wanted, applied)
+        await apply_children(self._kubernetes, self._cache, key, context.uid, wanted, applied, memory.matched)
         kept = {(thing["kind"], thing["metadata"]["name"]) for thing in everything} | job.frozen
         await remove_orphans(self._kubernetes, self._cache, key, context.uid, kept, applied)
         return applied
@@ -230,6 +227,7 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         if memory := self._memories.pop(key, None):
             memory.close()
+        self.claims.forget(key)
         self._cache.forget(key)
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -84,23 +85,28 @@ class Settings(BaseSettings):
     telemetry: TelemetrySettings = TelemetrySettings()
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read the settings file, then the environment. Raises InvalidInput that names each wrong field."""
+    def load(cls, path: Path | None) -> Self:
+        """Read the settings file, if there is one, and the environment over it.
+
+        Raises InvalidInput that names each wrong field.
+        """
         try:
-            data: Any = json.loads(path.read_text(encoding="utf-8"))
+            data: Any = json.loads(path.read_text(encoding="utf-8")) if path else {}
         except (OSError, ValueError) as error:
             raise InvalidInput(
                 str(path),
                 [Problem("settings", str(path), f"must be readable JSON: {error}")],
             ) from error
+        if not isinstance(data, dict):
+            raise InvalidInput(str(path), [Problem("settings", str(path), "must be a JSON object")])
         try:
-            return cls(**data)
+            return cls(**_merged(data, EnvSettingsSource(cls)()))
         except ValidationError as error:
             problems = [
                 Problem(".".join(map(str, details["loc"])), details["input"], details["msg"])
                 for details in error.errors(include_url=False)
             ]
-            raise InvalidInput(str(path), problems) from error
+            raise InvalidInput(str(path or "environment"), problems) from error
 
     @classmethod
     def settings_customise_sources(
@@ -111,5 +117,15 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment before the file, nothing else."""
-        return env_settings, init_settings
+        """What is given, nothing else: a plan that is made of settings may not depend on who makes it."""
+        return (init_settings,)
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Both trees; where a leaf is in both, that of `over`."""
+    both = {
+        key: _merged(under[key], value) if isinstance(value, dict) and isinstance(under[key], dict) else value
+        for key, value in over.items()
+        if key in under
+    }
+    return under | over | both

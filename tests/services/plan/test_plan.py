@@ -52,6 +52,13 @@ def test_golden(manifest: Path, form: str) -> None:
     check_golden(GOLDEN / f"{manifest.stem}.{form}", text)
 
 
+def test_the_environment_of_who_plans_is_not_in_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = plan_as_json(planned())
+    for name in ("TELEMETRY__LOG_LEVEL=DEBUG", "HTTP__PORT=1", "KAFKA__PASSWORD=secret", "STORE__PASSWORD=secret"):
+        monkeypatch.setenv(*f"MARKETPIPELINE_{name}".split("=", 1))
+    assert plan_as_json(planned()) == before
+
+
 def test_every_golden_has_its_manifest() -> None:
     assert len(MANIFESTS) >= 3
     assert {path.stem for path in GOLDEN.iterdir()} == {path.stem for path in MANIFESTS}
