@@ -29,6 +29,7 @@ spec:
   symbols: [{symbols}]
   depth: {{levels: 20, calculate: 10}}
   thresholds: {{imbalance: {{medium: 0.5, high: 0.7}}, whaleTrade: 50000}}
+  processing: {{parallelism: {parallelism}}}
   api: {{port: {port}}}
 """
 
@@ -36,13 +37,13 @@ spec:
 class Pipeline:
     """One pipeline with a state folder of its own, below `folder`."""
 
-    def __init__(self, folder: Path, symbols: Sequence[str] = tuple(SYMBOLS)) -> None:
+    def __init__(self, folder: Path, symbols: Sequence[str] = tuple(SYMBOLS), parallelism: int = 1) -> None:
         require(FLINK_PYTHON.exists(), "Flink's environment is absent: run `make setup`")
         self.state = folder / "state"
         self.manifest = folder / "pipeline.yaml"
         self.log = folder / "run.log"
         self.port = free_port()
-        self.manifest.write_text(MANIFEST.format(symbols=", ".join(symbols), port=self.port))
+        self.manifest.write_text(MANIFEST.format(symbols=", ".join(symbols), port=self.port, parallelism=parallelism))
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *options: str) -> None:

@@ -1,4 +1,7 @@
-"""kill -9 in the middle of a replay at 20 times its speed: in the end the tables are as if nothing had happened."""
+"""kill -9 in the middle of a replay at 20 times its speed: in the end the tables are as if nothing had happened.
+
+The stream job computes with two tasks side by side, as it does with one in the replay that nothing disturbs.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ MIDDLE = BEFORE + 170_000_000
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
     """Not started yet."""
-    pipeline = Pipeline(tmp_path)
+    pipeline = Pipeline(tmp_path, parallelism=2)
     yield pipeline
     pipeline.stop()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ from marketpipeline.spec import load_file
 from marketpipeline.topics import TopicKind
 
 from tests.conftest import PROJECT
+from tests.conftest import wait_for as wait_until
 from tests.support.broker import RunningBroker
 
 
@@ -136,7 +138,13 @@ def test_a_group_has_caught_up_with_the_first_look(broker: RunningBroker) -> Non
         consumer.close()
 
     offsets = Offsets(settings)
-    assert CaughtUp(offsets, [Reader("sink", group, [topic])]).look().done, "an empty topic holds nobody up"
+
+    def nothing_to_wait_for() -> bool:
+        with contextlib.suppress(RetryableError):  # a topic that was just made may have no leader yet
+            return CaughtUp(offsets, [Reader("sink", group, [topic])]).look().done
+        return False
+
+    wait_until(nothing_to_wait_for, "an empty topic holds nobody up")
     produce(10)
     stage = CaughtUp(offsets, [Reader("sink", group, [topic])])
     look = stage.look()
