@@ -39,7 +39,7 @@ lock: setup ## write the locks anew from the pyproject and pom files (UPGRADE=1 
 generate: setup ## write every generated file anew
 	@$(BIN)/python scripts/generate.py
 
-bench: setup ## measure what is claimed about speed (ARGS for one of them)
+bench: setup-test ## measure what is claimed about speed (ARGS for one of them)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove environments, jars and caches, not the state of runs

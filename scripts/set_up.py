@@ -78,7 +78,7 @@ def _what_counts(path: Path) -> bytes:
 
 
 def steps(*, for_tests: bool) -> list[Step]:
-    """What is to be there, in order; what each costs was measured from empty caches (docs/decisions/0010)."""
+    """What is to be there, in order; what each costs was measured from empty caches (docs/decisions/0011)."""
     kafka, jobs, jars = ROOT / "third-party" / "kafka", ROOT / "flink-jobs", CACHE / "jars"
     ours, theirs = ROOT / "pyproject.toml", ROOT / "flink-jobs" / "pyproject.toml"
     wanted = [
@@ -155,7 +155,8 @@ def _kubernetes_step() -> Step:
     kube = ROOT / "tests" / "cluster" / "kube"
     return Step(
         name="kubernetes",
-        what="a Kubernetes of our own, compiled, and a base image into ~/.cache/one-node-kubernetes",
+        what="a Kubernetes of our own, compiled, and a base image into ~/.cache/one-node-kubernetes; by apt-get, where "
+        "absent, what it runs on: containerd, runc, buildah, debootstrap and others (SETUP_APT=no forbids it)",
         costs="750 MB to fetch, 5 GB on disk with Go's caches; 7 min on two cores",
         inputs=[kube / "kube", kube / "go.mod", kube / "go.sum", *sorted(kube.glob("*/main.go"))],
         gives=Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "one-node-kubernetes/bin/built-from",
@@ -179,6 +180,7 @@ def carry_out(wanted: list[Step]) -> None:
         for number, step in enumerate(stale, 1):
             print(f"[{number}/{len(stale)}] {step.what} (first time: {step.costs})", flush=True)
             began, key = time.monotonic(), step.key()
+            step.stamp.unlink(missing_ok=True)
             try:
                 step.run()
             except SetupError as error:

@@ -79,7 +79,8 @@ def source(settings: JobSettings, kind: TopicKind) -> str:
     """A topic that the job reads, from its beginning unless the job is restored.
 
     Not from the group's offsets: without the state that belongs to them a candle would be made of its second half
-    and put in the place of the whole one. What cannot be read as JSON is left out by Flink, and counted (health.py).
+    and put in the place of the whole one. What cannot be read as JSON is left out by Flink and counted
+    (runtime/monitor.py).
     """
     declared = [f"`{name}` {sql_type}" for name, sql_type in columns(*_SOURCES[kind]).items()]
     declared += [

@@ -2,7 +2,7 @@
 
 Flink's JSON reader does not keep the raw record, so the payload here is the fields that could be told, and `source`
 names topic, partition and offset, where the record itself still is. A record that is no JSON at all never becomes a
-row; those are counted by the source (health.py).
+row; those are counted by the source (runtime/monitor.py).
 """
 
 from __future__ import annotations

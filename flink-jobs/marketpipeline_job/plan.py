@@ -14,19 +14,23 @@ from marketpipeline.spec.units import milliseconds
 __all__ = ["DEDUPLICATION_MS", "with_state_ttl"]
 
 DEDUPLICATION_MS = 3_600_000
-"""A trade that comes again later than an hour is late by the symbol's clock: the candle that it is in has closed."""
+"""At least so long the ids of trades are known, and as long as the smallest candle is open: a trade that comes again
+later than that is late by the symbol's clock. While the job is down no id is forgotten, but all are an hour older."""
 
 _BEYOND_WINDOW_MS = 86_400_000
 """A forming candle outlives a day without the job; after that a job that is restored would begin it anew."""
 
 
-def with_state_ttl(plan: str, windows: Sequence[str]) -> str:
+def with_state_ttl(plan: str, windows: Sequence[str], lateness_ms: int) -> str:
     """The compiled plan, its nodes with state that grows told how long to keep it.
 
     Raises LookupError where the planner has made no such node: then it names them otherwise, and nothing would expire.
     """
-    longest = max((milliseconds(window) for window in windows), default=0)
-    wanted = {"deduplicateState": DEDUPLICATION_MS, "groupAggregateState": longest + _BEYOND_WINDOW_MS}
+    widths = [milliseconds(window) for window in windows] or [0]
+    wanted = {
+        "deduplicateState": max(DEDUPLICATION_MS, min(widths) + lateness_ms),
+        "groupAggregateState": max(widths) + _BEYOND_WINDOW_MS,
+    }
     found = json.loads(plan)
     states = [state for node in found["nodes"] for state in node.get("state") or []]
     unknown = {state["name"] for state in states} - set(wanted)

@@ -109,19 +109,27 @@ class Operator:
                 _log.warning("no listing", extra={"error": str(error)})
 
     async def _resync(self) -> None:
-        namespaces: Collection[str | None] = self._settings.namespaces or [None]
         for kind in (PIPELINE_KIND, *self.watched):
-            selector = None if kind == PIPELINE_KIND else f"{MANAGED_BY}={FIELD_MANAGER}"
-            found = [
-                {"metadata": _marks(thing), "apiVersion": thing["apiVersion"], "kind": thing["kind"]}
-                for namespace in namespaces
-                async for thing in self._kubernetes.list(kind, namespace, selector)
-            ]
-            if unheard := self.cache.unheard(kind, found):
-                await asyncio.sleep(_GRACE_SECONDS)
-                if unheard & self.cache.unheard(kind, found):
-                    _log.error("a watch does not tell what there is", extra={"kind": kind.kind})
-                    self.deaf_since = self.deaf_since or time.monotonic()
+            found = await self._listing(kind)
+            behind, gone = self.cache.behind(kind, found), self.cache.gone_from(kind, found)
+            if not behind and not gone:
+                continue
+            await asyncio.sleep(_GRACE_SECONDS)
+            behind &= self.cache.behind(kind, found)
+            if gone:  # what was made while the listing went on is in a new one
+                gone &= self.cache.gone_from(kind, await self._listing(kind))
+            if behind or gone:
+                _log.error("a watch does not tell what there is", extra={"kind": kind.kind})
+                self.deaf_since = self.deaf_since or time.monotonic()
+
+    async def _listing(self, kind: Kind) -> list[Object]:
+        namespaces: Collection[str | None] = self._settings.namespaces or [None]
+        selector = None if kind == PIPELINE_KIND else f"{MANAGED_BY}={FIELD_MANAGER}"
+        return [
+            {"metadata": _marks(thing), "apiVersion": thing["apiVersion"], "kind": thing["kind"]}
+            for namespace in namespaces
+            async for thing in self._kubernetes.list(kind, namespace, selector)
+        ]
 
     async def close(self) -> None:
         """Stop all work."""

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import kopf
@@ -25,6 +26,7 @@ from marketpipeline_operator.settings import OperatorSettings
 __all__ = ["run"]
 
 _log = logging.getLogger(__name__)
+_BROKER_THREADS = 32
 
 
 @dataclass
@@ -66,6 +68,8 @@ def run(settings: OperatorSettings, kubeconfig: str | None = None) -> int:
 
 
 async def _run(settings: OperatorSettings, kubernetes: Kubernetes, telemetry: Telemetry, state: _State) -> int:
+    # For the brokers of the pipelines: one that does not answer holds a thread for seconds.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_BROKER_THREADS, "broker"))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

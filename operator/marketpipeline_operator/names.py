@@ -21,6 +21,7 @@ __all__ = [
     "PROCESS",
     "RENDERED",
     "SETTINGS",
+    "START",
     "WORKLOAD",
     "Object",
     "child_name",
@@ -45,6 +46,9 @@ SETTINGS = f"{PREFIX}/settings"
 
 JOB = f"{PREFIX}/job"
 """Annotation of a JobManager: hash of the whole job as it was started, its savepoint left out."""
+
+START = f"{PREFIX}/start"
+"""Annotation of a JobManager's Pod: which start of the job it is, where the job was started anew by itself."""
 
 PIPELINE = f"{PREFIX}/pipeline"
 """Label of each child: the pipeline it belongs to; events of a child find their pipeline by it."""

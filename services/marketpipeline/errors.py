@@ -15,6 +15,7 @@ for `InvalidInput`, with 1 for the others.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 __all__ = [
@@ -29,6 +30,9 @@ __all__ = [
 ]
 
 
+_PASSWORD = re.compile(r"(?<=:)[^:/@\s]+(?=@)|(?<=password=)[^&\s'\"]+")
+
+
 class MarketPipelineError(Exception):
     """Base of everything that this project raises on purpose."""
 
@@ -38,7 +42,7 @@ class Problem:
     """One thing that is wrong in an input.
 
     `field` is a path as the user wrote it (`spec.depth.calculate`), `value` what stands there (shown by
-    `repr`, shortened), `expected` what would be right; `line` and `column` count from 1.
+    `repr`, shortened, without the passwords of URLs), `expected` what would be right; `line` and `column` count from 1.
     """
 
     field: str
@@ -48,7 +52,7 @@ class Problem:
     column: int | None = None
 
     def __str__(self) -> str:
-        shown = repr(self.value)
+        shown = _PASSWORD.sub("***", repr(self.value))
         if len(shown) > 80:
             shown = shown[:77] + "..."
         where = "" if self.line is None else f" (line {self.line}, column {self.column})"

@@ -40,6 +40,7 @@ __all__ = [
     "Side",
     "Ticker",
     "Trade",
+    "cut_dead_letter",
     "decode",
     "encode",
 ]
@@ -197,7 +198,8 @@ class DeadLetter(Record, tag="dead_letter", frozen=True, kw_only=True, gc=False)
     """Input that could not be used, whole, and why.
 
     `payload` is the raw input as text, or base64 where `encoding` says so. `symbol` is empty when it could
-    not be told. `source` is the connection, topic or file that it came from.
+    not be told. `source` is the connection, topic or file that it came from. Of a payload that is over the broker's
+    limit only the begin is there, and `error` says so (`cut_dead_letter`).
     """
 
     payload: str
@@ -311,7 +313,8 @@ class Alert(Record, tag="alert", frozen=True, kw_only=True, gc=False):
 
 
 class LateTrade(Record, tag="late_trade", frozen=True, kw_only=True, gc=False):
-    """A trade that came after its candle had closed; `clock` is the symbol's clock at that moment."""
+    """A trade that came after the smallest candle it belongs to had closed, and so is in none; `clock` is the symbol's
+    clock at that moment."""
 
     trade_time: int
     receive_time: int
@@ -340,6 +343,8 @@ AnyRecord = (
     | LateTrade
 )
 
+_KEPT_CHARACTERS = 100_000
+
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
 
@@ -347,6 +352,20 @@ _decoder: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
 def encode(record: Record) -> bytes:
     """The record's JSON form, one line."""
     return _encoder.encode(record)
+
+
+def cut_dead_letter(letter: bytes) -> bytes:
+    """An encoded DeadLetter with the first 100,000 characters of its payload, and an error that says so.
+
+    For a letter that is over the broker's limit of some 1,000,000 bytes; a character takes at most 6. A letter whose
+    payload is not longer is given back as it is.
+    """
+    whole = msgspec.json.decode(letter, type=DeadLetter)
+    kept = whole.payload[:_KEPT_CHARACTERS]
+    if kept == whole.payload:
+        return letter
+    error = f"{whole.error} (payload cut to {len(kept)} of {len(whole.payload)} characters)"
+    return encode(msgspec.structs.replace(whole, payload=kept, error=error))
 
 
 def decode(data: bytes) -> AnyRecord:

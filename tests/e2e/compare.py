@@ -90,9 +90,7 @@ def check_book(pipeline: Queried, symbol: str, capture: Path, missing: range = r
             compared += 1
             assert best == quotes[right.update_id], row
         assert best == (right.best_bid, right.best_bid_quantity, right.best_ask, right.best_ask_quantity), row
-        for name in ("mid", "spread", "spread_bps", "imbalance", "weighted_imbalance", "vtob_ratio", "weighted_mid"):
-            near(row[name], getattr(right, name), f"{name} of {row}")
-        for name in ("bid_quantity", "ask_quantity", "bid_depth", "ask_depth"):
+        for name in oracle.MEASURES:
             near(row[name], getattr(right, name), f"{name} of {row}")
     comparable = sum(row.update_id in quotes for row in all_wanted)
     assert compared > comparable / 3, f"only {compared} rows of {comparable} were compared with the exchange's quotes"

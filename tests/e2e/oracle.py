@@ -9,12 +9,13 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "MEASURES",
     "BookRow",
     "CandleRow",
     "Episode",
@@ -80,6 +81,11 @@ class BookRow:
     ask_quantity: Decimal
     bid_depth: Decimal | None
     ask_depth: Decimal | None
+
+
+_EXACT = {"update_id", "time", "best_bid", "best_bid_quantity", "best_ask", "best_ask_quantity"}
+MEASURES = tuple(field.name for field in fields(BookRow) if field.name not in _EXACT)
+"""What is computed of the book, and so is equal only nearly."""
 
 
 @dataclass(frozen=True)

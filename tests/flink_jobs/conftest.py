@@ -37,7 +37,7 @@ def job(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="session")
 def replayed(job: RunningJob, capture: Callable[[str], Path]) -> RunningJob:
-    """The job when it has read both captures: the first half, then `kill -9` within the second, then a restart."""
+    """The job when it has read both captures: half of them, `kill -9` within the third quarter, the rest."""
     sent: list[tuple[TopicKind, Sequence[Record]]] = [
         *((TopicKind.TRADES, trade_records(capture(name))) for name in (BTC, ETH)),
         *((TopicKind.BOOK, book_records(capture(name), LEVELS)) for name in (BTC, ETH)),
@@ -47,9 +47,11 @@ def replayed(job: RunningJob, capture: Callable[[str], Path]) -> RunningJob:
     job.caught_up(TopicKind.TRADES, TopicKind.BOOK)
     known = len(job.rows(TopicKind.CANDLES))
     for kind, records in sent:
-        job.send(kind, records[len(records) // 2 :])
-    job.wait_rows(TopicKind.CANDLES, lambda rows: len(rows) > known, "the second half to be under way")
+        job.send(kind, records[len(records) // 2 : len(records) * 3 // 4])
+    job.wait_rows(TopicKind.CANDLES, lambda rows: len(rows) > known, "the third quarter to be under way")
     job.kill()
+    for kind, records in sent:
+        job.send(kind, records[len(records) * 3 // 4 :])
     job.start()
     job.caught_up(TopicKind.TRADES, TopicKind.BOOK)
     return job

@@ -45,10 +45,7 @@ def test_book_metrics(replayed: RunningJob, capture: Find, symbol: str) -> None:
         assert row.process_time > row.event_time
         for name in ("best_bid", "best_bid_quantity", "best_ask", "best_ask_quantity"):
             assert Decimal(repr(getattr(row, name))) == getattr(right, name), f"{name} of {row}"
-        for name in (
-            "mid", "spread", "spread_bps", "imbalance", "weighted_imbalance", "vtob_ratio", "weighted_mid",
-            "bid_quantity", "ask_quantity", "bid_depth", "ask_depth",
-        ):  # fmt: skip
+        for name in oracle.MEASURES:
             assert near(getattr(row, name), getattr(right, name)), f"{name} of {row}, not {getattr(right, name)}"
 
 

@@ -5,6 +5,8 @@ What a kubelet would do, a test does: it sets a Deployment's status. Pure tests 
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -19,7 +21,8 @@ from tests.conftest import PROJECT, require
 from tests.operator.support import Kubectl, OperatorUnderTest, Pipelines
 from tests.support.broker import broker  # noqa: F401
 
-NAME = "operator-tests"
+NAME = f"operator-{hashlib.sha1(str(PROJECT).encode()).hexdigest()[:6]}"
+"""One cluster for each clone of the project, so that they do not meet."""
 FLINK_CRD = Path(__file__).parent / "flink_crd.yaml"
 CRD = PROJECT / "crds" / "marketpipelines.marketpipeline.dev.yaml"
 
@@ -35,13 +38,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def kubeconfig() -> Iterator[Path]:
-    """The API server, with our CRD; MARKETPIPELINE_TEST_CLUSTER_KEEP=1 leaves it up."""
+    """The API server, this session's alone: another of the same clone waits for its end.
+
+    MARKETPIPELINE_TEST_CLUSTER_KEEP=1 leaves it up.
+    """
     cluster = OneNode(NAME, node=False)
     missing = cluster.missing()
     require(missing is None, missing or "")
-    yield cluster.up()
-    if not os.environ.get("MARKETPIPELINE_TEST_CLUSTER_KEEP"):
-        cluster.down()
+    (PROJECT / ".cache").mkdir(exist_ok=True)
+    with (PROJECT / ".cache" / "operator-cluster.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield cluster.up()
+        if not os.environ.get("MARKETPIPELINE_TEST_CLUSTER_KEEP"):
+            cluster.down()
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,12 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"sinks": {"redis": {"url": "redis://:secret@redis"}}}, "spec.sinks.redis.url", "must not contain a password"),
     ({"sinks": {"redis": {"url": "http://redis"}}}, "spec.sinks.redis.url", "must be a URL that starts with redis://"),
     ({"sinks": {"timescale": {"url": "mysql://x"}}}, "spec.sinks.timescale.url", "starts with postgresql://"),
+    (
+        {"sinks": {"timescale": {"enabled": False}, "redis": {"enabled": False}}},
+        "spec",
+        "api.enabled needs at least one sink: set sinks.timescale.enabled or sinks.redis.enabled to true, or "
+        "api.enabled to false",
+    ),
     ({"ingestion": {"websocketUrls": {"binance": "http://x"}}}, "websocketUrls", "starts with ws:// or wss://"),
 ]
 
@@ -191,6 +197,7 @@ async def test_a_topic_with_other_settings_is_named_and_left_alone(
     said = await pipelines.until("Degraded", status="True")
     assert f"topic {prefix}.trades has 5 partitions and keeps them, the spec says 3" in said["message"]
     assert len(admin.list_topics(timeout=10).topics[f"{prefix}.trades"].partitions) == 5
+    assert await pipelines.deployments() == {}, "what is written into a topic that is compacted would be lost"
 
 
 async def test_of_two_pipelines_with_the_same_topics_the_older_has_them(
@@ -202,7 +209,7 @@ async def test_of_two_pipelines_with_the_same_topics_the_older_has_them(
     await pipelines.until("TopicsReady", status="True", name="first")
     await pipelines.create("second", address=broker.address, broker={"topicPrefix": prefix})
     said = await pipelines.until("Degraded", status="True", reason="TopicConflict", name="second")
-    assert f"{pipelines.namespace}/first is older and has the topics {prefix}.*" in said["message"]
+    assert f"{pipelines.namespace}/first has the topics {prefix}.*" in said["message"]
     assert not await pipelines.children("second")
     await pipelines.annotate("first", force_delete="true")
     await pipelines.delete("first")

@@ -222,6 +222,19 @@ async def test_a_deletion_goes_in_order_and_keeps_or_removes_the_topics(
     assert {"Stopping", "TopicsRetained" if policy == "Retain" else "TopicsDeleted"} <= set(events)
 
 
+async def test_topics_that_another_pipeline_has_too_are_not_removed(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+) -> None:
+    await operator.start()
+    prefix = await ready(pipelines, broker, deletionPolicy="Delete")
+    await pipelines.create("second", address=broker.address, broker={"topicPrefix": prefix})
+    await pipelines.until("Degraded", status="True", reason="TopicConflict", name="second")
+    await pipelines.delete()
+    await pipelines.until("TopicsReady", status="True", name="second")
+    assert len(topics_of(broker, prefix)) == 10
+    assert f"{pipelines.namespace}/second has the topics" in (await pipelines.events())["TopicsRetained"]
+
+
 async def test_a_broker_that_is_gone_does_not_keep_a_pipeline(
     pipelines: Pipelines, operator: OperatorUnderTest
 ) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from marketpipeline.errors import RetryableError
-from marketpipeline_operator.builders.standalone import started_from
+from marketpipeline_operator.builders.standalone import start_of, started_from
 from marketpipeline_operator.flink.rest import JobView, Savepoint
 
 from tests.operator.support import OperatorUnderTest, Pipelines, eventually
@@ -44,11 +44,18 @@ class ScriptedFlink:
 
 
 async def running(
-    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker, scripted: ScriptedFlink, **settings: Any
+    pipelines: Pipelines,
+    operator: OperatorUnderTest,
+    broker: RunningBroker,
+    scripted: ScriptedFlink,
+    *,
+    claim: bool = True,
+    **settings: Any,
 ) -> None:
     started = await operator.start(**settings)
     started.reconciler._rest = scripted  # type: ignore[assignment]
-    await pipelines.create(address=broker.address, broker={"topicPrefix": broker.prefix()})
+    processing = {"checkpointDirectory": "file:///state", "checkpointClaim": "state"} if claim else {}
+    await pipelines.create(address=broker.address, broker={"topicPrefix": broker.prefix()}, processing=processing)
 
     async def made() -> bool:
         return "taskmanager" in await pipelines.deployments()
@@ -161,3 +168,112 @@ async def test_a_restart_of_the_operator_does_not_make_a_running_job_unready(
     await eventually(looked, "two passes")
     assert operator.writes == 0
     assert (await pipelines.get() or {})["metadata"]["resourceVersion"] == before
+
+
+async def test_a_change_that_is_taken_back_while_the_job_stops_starts_it_anew(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+) -> None:
+    flink = ScriptedFlink()
+    flink.finish = False
+    await running(pipelines, operator, broker, flink, flink={"savepoint_timeout": 60})
+    await pipelines.edit(suspend=True)
+    await pipelines.until("ProcessingReady", status="False", reason="Suspending")
+
+    async def asked() -> bool:
+        return flink.stops == 1
+
+    await eventually(asked, "the savepoint asked for")
+    await pipelines.edit(suspend=False)
+    flink.finish = True
+
+    async def again() -> bool:
+        return started_from(await job_manager(pipelines)) == PLACE
+
+    await eventually(again, "the job started anew from its savepoint")
+    flink.state = "RUNNING"
+    await pipelines.make_ready()
+    await pipelines.until("Ready", status="True")
+
+
+async def test_a_job_that_somebody_else_ended_is_started_anew(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+) -> None:
+    flink = ScriptedFlink()
+    flink.state = "FINISHED"
+    flink.savepoint_path = PLACE
+    started = await operator.start(flink={"savepoint_timeout": 60})
+    started.reconciler._rest = flink  # type: ignore[assignment]
+    processing = {"checkpointDirectory": "file:///state", "checkpointClaim": "state"}
+    await pipelines.create(address=broker.address, broker={"topicPrefix": broker.prefix()}, processing=processing)
+
+    async def made() -> bool:
+        return "taskmanager" in await pipelines.deployments()
+
+    await eventually(made, "the job's Deployments")
+    await pipelines.make_ready()
+
+    async def again() -> bool:
+        manager = await job_manager(pipelines)
+        return started_from(manager) == PLACE and start_of(manager) is not None
+
+    await eventually(again, "another start, from the savepoint that is known")
+
+
+async def test_a_job_whose_state_is_gone_with_its_pods_starts_from_its_topics_and_says_so(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+) -> None:
+    """Without a claim, as in the smallest pipeline: no savepoint is asked for, none is started from."""
+    flink = ScriptedFlink()
+    await running(pipelines, operator, broker, flink, claim=False)
+    await pipelines.edit(suspend=True)
+
+    async def suspended() -> bool:
+        return bool((await pipelines.get() or {})["status"]["phase"] == "Suspended")
+
+    await eventually(suspended, "suspended")
+    assert flink.stops == 0
+    await pipelines.edit(suspend=False)
+
+    async def resumed() -> bool:
+        return bool((await job_manager(pipelines))["spec"]["replicas"] == 1)
+
+    await eventually(resumed, "resumed")
+    assert started_from(await job_manager(pipelines)) is None
+    assert "checkpointClaim" in (await pipelines.events())["JobStopped"]
+
+
+async def test_a_savepoint_that_the_new_pods_cannot_reach_is_not_started_from(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+) -> None:
+    flink = ScriptedFlink()
+    await running(pipelines, operator, broker, flink)
+    await pipelines.edit(processing={"checkpointClaim": "other"})
+
+    async def told() -> bool:
+        return "do not mount" in ((await pipelines.get() or {})["status"]["job"].get("message") or "")
+
+    await eventually(told, "the message")
+    assert flink.stops == 1
+    assert started_from(await job_manager(pipelines)) is None
+
+
+async def test_a_correction_does_not_wait_for_a_job_that_never_began(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+) -> None:
+    """Its Pods are pending, as they are where nothing has so much memory."""
+    started = await operator.start(flink={"savepoint_timeout": 60})
+    started.reconciler._rest = ScriptedFlink()  # type: ignore[assignment]
+    processing = {"checkpointDirectory": "s3://bucket/state", "resources": {"memory": "900Gi"}}
+    await pipelines.create(address=broker.address, broker={"topicPrefix": broker.prefix()}, processing=processing)
+
+    async def made() -> bool:
+        return "taskmanager" in await pipelines.deployments()
+
+    await eventually(made, "the job's Deployments")
+    await pipelines.edit(processing={"resources": {"memory": "2Gi"}})
+
+    async def corrected() -> bool:
+        container = (await job_manager(pipelines))["spec"]["template"]["spec"]["containers"][0]
+        return bool(container["resources"]["limits"]["memory"] == "2Gi")
+
+    await eventually(corrected, "the correction", seconds=5)

@@ -37,7 +37,7 @@ COMMANDS = ["marketpipeline.cli.main", "marketpipeline.cli.components"]
 # The command line is every image's entry point, so it must load with any of them.
 COMPONENTS = {
     "": [*CORE, *COMMANDS, "marketpipeline.cli.pipeline"],
-    "api": ["marketpipeline.api", *COMMANDS],
+    "api": ["marketpipeline.api", "marketpipeline.watch", *COMMANDS],
     "exchange": ["marketpipeline.exchange", *COMMANDS, "marketpipeline.cli.exchange"],
     "ingestion": ["marketpipeline.ingestion", "marketpipeline.venues", *COMMANDS],
     "local": ["marketpipeline.local", *COMMANDS],

@@ -108,7 +108,7 @@ def test_the_operator_is_told_of_every_image_that_it_starts(calls: list[Call], t
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, f"{value}:tilt-1")
-        images = OperatorSettings().images
+        images = OperatorSettings.load(None).images
     for component in Component:
         assert images.of(component) == f"marketpipeline/{component.value}:tilt-1"
         assert builds(calls)[f"marketpipeline/{component.value}"]["match_in_env_vars"] is True

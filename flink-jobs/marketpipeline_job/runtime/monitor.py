@@ -55,8 +55,8 @@ class Reading:
     checkpoint: Checkpoint | None = None
 
     @property
-    def unreadable(self) -> dict[str, int]:
-        """Records that were no JSON, by topic kind: read, and never made a row."""
+    def unparsed(self) -> dict[str, int]:
+        """Records that were read and made no row, by topic kind; the two counts are not of quite the same moment."""
         return {kind: max(0, int(count - self.parsed.get(kind, 0.0))) for kind, count in self.read.items()}
 
 
@@ -125,6 +125,9 @@ class Monitor(Collector):
         self._rest: FlinkRest | None = None
         self._running_before = False
         self._restarts = 0
+        self._unparsed: dict[str, int] = {}
+        self.unreadable: dict[str, int] = {}
+        """Records that were no JSON, by topic kind: those that two readings on end agree on. It never goes down."""
 
     @property
     def watching(self) -> bool:
@@ -148,7 +151,14 @@ class Monitor(Collector):
             self._restarts += 1
             _log.warning("the job does not run", extra={"state": self._reading.state, "why": self._reading.failure})
         self._running_before = running
+        self._count_unreadable(self._reading.unparsed)
         return self._reading
+
+    def _count_unreadable(self, now: Mapping[str, int]) -> None:
+        for kind, count in now.items():
+            sure = min(count, self._unparsed.get(kind, 0))
+            self.unreadable[kind] = max(sure, self.unreadable.get(kind, 0))
+        self._unparsed = dict(now)
 
     def health(self) -> Health:
         """Ready when every task runs and every source has its partitions; degraded where input could not be read."""
@@ -161,7 +171,7 @@ class Monitor(Collector):
             "written": now.written,
             "lag": now.lag,
             "late": int(now.written.get("late", 0)),
-            "unreadable": sum(now.unreadable.values()),
+            "unreadable": sum(self.unreadable.values()),
             "checkpoint_age_seconds": None if last is None else round(time.time() - last.completed_at, 3),
         }
         if now.state in ("STARTING", "CREATED", "INITIALIZING"):
@@ -177,7 +187,7 @@ class Monitor(Collector):
         now, prefix = self._reading, "marketpipeline_stream_job"
         yield _family(CounterMetricFamily, f"{prefix}_records_read", "Records taken from a topic.", now.read)
         yield _family(CounterMetricFamily, f"{prefix}_records_written", "Records sent to a topic.", now.written)
-        yield _family(CounterMetricFamily, f"{prefix}_unreadable", "Records that were no JSON.", now.unreadable)
+        yield _family(CounterMetricFamily, f"{prefix}_unreadable", "Records that were no JSON.", self.unreadable)
         yield _family(GaugeMetricFamily, f"{prefix}_lag_records", "Records in a topic and not read yet.", now.lag)
         yield CounterMetricFamily(f"{prefix}_late", "Trades that came too late.", now.written.get("late", 0.0))
         yield GaugeMetricFamily(f"{prefix}_running", "1 while every task runs.", float(now.state == "RUNNING"))

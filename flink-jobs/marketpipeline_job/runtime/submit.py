@@ -70,7 +70,7 @@ def submit(settings: JobSettings, configuration: Mapping[str, str]) -> Job:
         together = environment.create_statement_set()
         for statement in wanted.inserts:
             together.add_insert_sql(statement)
-        plan = with_state_ttl(together.compile_plan().as_json_string(), settings.windows)
+        plan = with_state_ttl(together.compile_plan().as_json_string(), settings.windows, settings.allowed_lateness_ms)
         loaded = environment.load_plan(PlanReference.from_json_string(plan))
         # PyFlink 2.2 gives the loaded plan the Java environment where its own is needed.
         result = CompiledPlan(loaded._j_compiled_plan, environment).execute()

@@ -15,7 +15,7 @@
 {{- end }}
 
 {{- define "marketpipeline-operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "marketpipeline-operator.name" . }}
+app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 

@@ -34,12 +34,16 @@ _FIXED = "cleanup.policy"
 
 @dataclass
 class TopicsReport:
-    """What was done, and what a person has to decide. `ids` are the broker's own ids of the topics by name."""
+    """What was done, and what a person has to decide. `ids` are the broker's own ids of the topics by name.
+
+    What is `unfit` would lose records: nothing may write to it.
+    """
 
     created: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     mismatches: list[str] = field(default_factory=list)
+    unfit: list[str] = field(default_factory=list)
     ids: dict[str, str] = field(default_factory=dict)
 
 
@@ -156,6 +160,7 @@ def _settings(admin: AdminClient, topics: Sequence[Topic], report: TopicsReport)
         live = {name: entry.value for name, entry in _result(future).items()}
         other = {key: value for key, value in wanted[resource.name].items() if live.get(key) != value}
         if _FIXED in other:
+            report.unfit.append(resource.name)
             report.mismatches.append(
                 f"topic {resource.name} has {_FIXED}={live.get(_FIXED)}, this pipeline needs {other[_FIXED]}: it was "
                 "made by something else; delete it, or choose another broker.topicPrefix"

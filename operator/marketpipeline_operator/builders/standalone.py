@@ -9,20 +9,25 @@ from marketpipeline_operator.builders.metadata import child, digest
 from marketpipeline_operator.builders.network_policy import FLINK_METRICS_PORT, FLINK_REST_PORT
 from marketpipeline_operator.builders.pod import resources
 from marketpipeline_operator.builders.stream_job import (
+    CHECKPOINTS,
     DRIVER,
+    SAVEPOINT_DIRECTORY,
     flink_configuration,
     job_arguments,
     job_pod_template,
     process_megabytes,
 )
-from marketpipeline_operator.names import JOB, PIPELINE, PROCESS, Object, child_name
+from marketpipeline_operator.names import JOB, PIPELINE, PROCESS, START, Object, child_name
 
 __all__ = [
     "JOB_MANAGER",
     "TASK_MANAGER",
+    "checkpoint_claim",
     "job_hash",
     "job_manager",
     "job_manager_service",
+    "savepoint_directory",
+    "start_of",
     "started_from",
     "task_manager",
 ]
@@ -61,19 +66,48 @@ def job_manager(context: Context, job: StreamJob) -> Object:
     }
     found = _deployment(context, job, JOB_MANAGER, 1, container)
     found["metadata"]["annotations"] = {JOB: job_hash(context, job)}
+    if context.job.start:
+        found["spec"]["template"]["metadata"]["annotations"][START] = context.job.start
     return found
 
 
 def job_hash(context: Context, job: StreamJob) -> str:
-    """Hash of all that the job is started with but its savepoint; another hash means that it is started anew."""
+    """Hash of all that the job is started with but its savepoint; another hash means that it is started anew.
+
+    Which start it is has no part in it either.
+    """
     pods = _template(context, job, JOB_MANAGER, {}), _options(context, job, "jobmanager.memory.process.size")
     return digest([pods, job.parallelism])
 
 
 def started_from(job_manager: Object) -> str | None:
     """The savepoint that a JobManager's Deployment was given."""
-    arguments = job_manager["spec"]["template"]["spec"]["containers"][0].get("args", [])
+    arguments = _arguments(job_manager)
     return arguments[arguments.index("--fromSavepoint") + 1] if "--fromSavepoint" in arguments else None
+
+
+def start_of(job_manager: Object) -> str | None:
+    """Which start of the job a JobManager's Deployment was given."""
+    found: str | None = (job_manager["spec"]["template"]["metadata"].get("annotations") or {}).get(START)
+    return found
+
+
+def savepoint_directory(job_manager: Object) -> str | None:
+    """Where a JobManager puts savepoints, by the settings that it was started with."""
+    option = f"-D{SAVEPOINT_DIRECTORY}="
+    return next((part.removeprefix(option) for part in _arguments(job_manager) if part.startswith(option)), None)
+
+
+def checkpoint_claim(job_manager: Object) -> str | None:
+    """The claim that a JobManager's checkpoints are on; None where they are in no claim."""
+    volumes = job_manager["spec"]["template"]["spec"].get("volumes", [])
+    claims = (v.get("persistentVolumeClaim", {}).get("claimName") for v in volumes if v["name"] == CHECKPOINTS)
+    return next(claims, None)
+
+
+def _arguments(job_manager: Object) -> list[str]:
+    found: list[str] = job_manager["spec"]["template"]["spec"]["containers"][0].get("args", [])
+    return found
 
 
 def task_manager(context: Context, job: StreamJob) -> Object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from marketpipeline.plan import Component, StreamJob
@@ -19,11 +20,14 @@ from marketpipeline_operator.builders.pod import (
 from marketpipeline_operator.names import Object
 
 __all__ = [
+    "CHECKPOINTS",
     "DRIVER",
     "FLINK_USER",
+    "SAVEPOINT_DIRECTORY",
     "checkpoints",
-    "checkpoints_survive",
     "flink_configuration",
+    "is_local",
+    "is_readable",
     "job_arguments",
     "job_config_map",
     "job_pod_template",
@@ -33,6 +37,9 @@ __all__ = [
 ]
 
 DRIVER = "org.apache.flink.client.python.PythonDriver"
+SAVEPOINT_DIRECTORY = "execution.checkpointing.savepoint-dir"
+CHECKPOINTS = "checkpoints"
+"""Name of the volume that they are in, where they are files."""
 FLINK_USER = 9999
 """User of Flink's image."""
 _UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
@@ -64,7 +71,7 @@ def flink_configuration(context: Context, job: StreamJob) -> dict[str, str]:
     """Flink's settings that follow from the spec."""
     return {
         "execution.checkpointing.dir": checkpoints(job),
-        "execution.checkpointing.savepoint-dir": savepoints(job),
+        SAVEPOINT_DIRECTORY: savepoints(job),
         "execution.checkpointing.interval": f"{job.checkpoint_interval_ms} ms",
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "metrics.reporter.prom.factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory",
@@ -93,8 +100,8 @@ def job_pod_template(context: Context, job: StreamJob, container: Object, proces
     volumes: list[Object] = []
     if folder := _local_folder(job):
         source = {"persistentVolumeClaim": {"claimName": job.checkpoint_claim}}
-        mounts.append({"name": "checkpoints", "mountPath": folder})
-        volumes.append({"name": "checkpoints", **(source if job.checkpoint_claim else {"emptyDir": {}})})
+        mounts.append({"name": CHECKPOINTS, "mountPath": folder})
+        volumes.append({"name": CHECKPOINTS, **(source if job.checkpoint_claim else {"emptyDir": {}})})
     template = pod_template(
         context,
         process=process,
@@ -116,10 +123,19 @@ def job_pod_template(context: Context, job: StreamJob, container: Object, proces
 
 
 def _local_folder(job: StreamJob) -> str | None:
-    address = urlsplit(job.checkpoint_directory)
-    return address.path if address.scheme in ("file", "") else None
+    return urlsplit(job.checkpoint_directory).path if is_local(job.checkpoint_directory) else None
 
 
-def checkpoints_survive(job: StreamJob) -> bool:
-    """Whether the checkpoints outlive a Pod and are seen by all Pods of the job."""
-    return _local_folder(job) is None or job.checkpoint_claim is not None
+def is_local(place: str) -> bool:
+    """Whether a URI is a file of the Pod: of a claim that it mounts, or gone with it."""
+    return urlsplit(place).scheme in ("file", "")
+
+
+def is_readable(place: str, claim: str | None, job: StreamJob) -> bool:
+    """Whether the job's Pods can read a savepoint; `claim` is the one that it is on, if it is a file of one."""
+    if not is_local(place):
+        return True
+    folder = _local_folder(job)
+    if folder is None or claim is None or claim != job.checkpoint_claim:
+        return False
+    return PurePosixPath(urlsplit(place).path).is_relative_to(folder)

@@ -122,13 +122,19 @@ class Cache:
         if not self._children.get(key):
             self._children.pop(key, None)
 
-    def unheard(self, kind: Kind, listed: Iterable[Object]) -> set[str]:
-        """Of a listing: the uids of objects that are newer than what is known, and of known ones that are not in it."""
-        known = self._pipelines.values() if kind == PIPELINE_KIND else self._all_children(kind)
-        versions = {child.uid: child.version for child in known}
+    def behind(self, kind: Kind, listed: Iterable[Object]) -> set[str]:
+        """Of a listing: the uids of objects that are newer than what is known of them."""
+        versions = self._versions(kind)
         mine = [thing["metadata"] for thing in listed if self.key_of(thing)]
-        newer = {m["uid"] for m in mine if versions.get(m["uid"], -1) < int(m["resourceVersion"])}
-        return newer | (set(versions) - {m["uid"] for m in mine})
+        return {m["uid"] for m in mine if versions.get(m["uid"], -1) < int(m["resourceVersion"])}
+
+    def gone_from(self, kind: Kind, listed: Iterable[Object]) -> set[str]:
+        """Of a listing: the uids that are known and not in it."""
+        return set(self._versions(kind)) - {thing["metadata"]["uid"] for thing in listed}
+
+    def _versions(self, kind: Kind) -> dict[str, int]:
+        known = self._pipelines.values() if kind == PIPELINE_KIND else self._all_children(kind)
+        return {child.uid: child.version for child in known}
 
     def _all_children(self, kind: Kind) -> Iterator[Child]:
         for children in self._children.values():

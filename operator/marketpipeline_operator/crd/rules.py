@@ -20,7 +20,7 @@ Rule = dict[str, str]
 _NUMBER = "int(d.replace('ms', '').replace('s', '').replace('m', '').replace('h', '').replace('d', ''))"
 _UNITS = (("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000))
 _PASSWORD = {
-    "rule": "!self.matches('^[a-z]+://[^/@]*:[^/@]+@')",
+    "rule": "!self.matches('^[a-z]+://[^/@]*:[^/@]+@') && !self.matches('[?&](password|passfile|sslpassword)=')",
     "message": "must not contain a password; put it in a Secret and name that in passwordSecret",
 }
 
@@ -105,6 +105,11 @@ def rules() -> dict[str, list[Rule]]:
             {
                 "rule": _lateness_below_windows(),
                 "message": "processing.allowedLateness must be below the smallest window",
+            },
+            {
+                "rule": "!self.api.enabled || self.sinks.timescale.enabled || self.sinks.redis.enabled",
+                "message": "api.enabled needs at least one sink: set sinks.timescale.enabled or sinks.redis.enabled "
+                "to true, or api.enabled to false",
             },
             *(rule for venue in venues().values() for rule in _of_exchange(venue)),
         ],

@@ -78,7 +78,7 @@ STATUS: dict[str, Any] = _object(
         mode=_text("operator (a FlinkDeployment) or standalone (the operator's own JobManager and TaskManagers)."),
         state=_text("State of the job in Flink's words, e.g. RUNNING."),
         savepoint=_text("Savepoint that the job resumes from, or was last started from."),
-        stopping=_text("Savepoint that is being taken: the job and the id of Flink's trigger."),
+        claim=_text("The claim that the savepoint is on, where it is a file of one."),
         plan=_text("Hash of what decides whether a savepoint fits, of the job that runs."),
         message=_text("What became of the state in the last upgrade."),
     ),

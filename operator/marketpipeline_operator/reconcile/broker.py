@@ -65,7 +65,8 @@ def observe_broker(
     else:
         report, fault = _ask_resources(context, cache, key)
     ready = len(context.plan.topics) if report is not None and not report.mismatches else 0
-    known = report is not None or before.get("applied") == names
+    fit = report is not None and not report.unfit
+    known = fit or before.get("applied") == names
     state_rules = before.get("rules")
     faults = [fault] if fault else []
     if report is not None:
@@ -78,7 +79,7 @@ def observe_broker(
         desired=len(context.plan.topics),
         ready=ready,
         known=known,
-        applied=names if report is not None else before.get("applied"),
+        applied=names if fit else before.get("applied"),
         rules=state_rules,
         faults=tuple(faults),
         created=tuple(report.created) if report else (),

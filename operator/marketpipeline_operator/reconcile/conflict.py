@@ -1,7 +1,8 @@
-"""Two pipelines that want the same topics: the older one has them."""
+"""Two pipelines that want the same topics: the one has them that made them, else the older one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from marketpipeline_operator.cluster.cache import Cache, Key
@@ -11,11 +12,12 @@ __all__ = ["Claims"]
 
 
 class _Claim(NamedTuple):
-    """The brokers' addresses, a bare name meaning the pipeline's own namespace, the topics' prefix, and since when."""
+    """The brokers' addresses, the topics' prefix, and what decides who has them: the lesser `rank`."""
 
     addresses: frozenset[str]
     prefix: str
-    age: tuple[str, str]
+    rank: tuple[bool, str, str]
+    leaving: bool
 
 
 class Claims:
@@ -27,19 +29,27 @@ class Claims:
         self.waiting: set[Key] = set()
 
     def rival(self, key: Key) -> str | None:
-        """The older pipeline that has topics of the same names at the same broker, as namespace/name, or None."""
+        """The pipeline that has topics of the same names at the same broker before this one, as namespace/name."""
         self.waiting.discard(key)
-        ours, everyone = self._claim(key), self._cache.keys()
-        if ours is None:
-            return None
-        for other in everyone:
-            theirs = self._claim(other)
-            if other == key or theirs is None or theirs.prefix != ours.prefix or theirs.age >= ours.age:
-                continue
-            if ours.addresses & theirs.addresses:
+        ours = self._claim(key)
+        for other, theirs in self._same(key):
+            if ours is not None and theirs.rank < ours.rank:
                 self.waiting.add(key)
                 return "/".join(other)
         return None
+
+    def sharing(self, key: Key) -> str | None:
+        """Any pipeline that is to stay and wants topics of the same names at the same broker, as namespace/name."""
+        return next(("/".join(other) for other, theirs in self._same(key) if not theirs.leaving), None)
+
+    def _same(self, key: Key) -> Iterator[tuple[Key, _Claim]]:
+        ours, everyone = self._claim(key), self._cache.keys()
+        for other in everyone if ours is not None else ():
+            theirs = self._claim(other)
+            if other == key or ours is None or theirs is None or theirs.prefix != ours.prefix:
+                continue
+            if ours.addresses & theirs.addresses:
+                yield other, theirs
 
     def forget(self, key: Key) -> None:
         """Of a pipeline that is gone."""
@@ -60,9 +70,18 @@ def _claim_of(pipeline: Object) -> _Claim:
     metadata, spec = pipeline["metadata"], pipeline.get("spec") or {}
     broker: dict[str, Any] = spec.get("broker") or {}
     addresses = str(broker.get("bootstrapServers", "redpanda:9092")).split(",")
-    namespace = metadata["namespace"]
+    made = bool(((pipeline.get("status") or {}).get("topics") or {}).get("applied"))
     return _Claim(
-        frozenset(address if "." in address.partition(":")[0] else f"{namespace}/{address}" for address in addresses),
+        frozenset(_full_name(address, metadata["namespace"]) for address in addresses),
         str(broker.get("topicPrefix") or metadata["name"]),
-        (metadata["creationTimestamp"], metadata["uid"]),
+        (not made, metadata["creationTimestamp"], metadata["uid"]),
+        "deletionTimestamp" in metadata,
     )
+
+
+def _full_name(address: str, namespace: str) -> str:
+    """One spelling of an address: a Service's short names are those of the pipeline's namespace."""
+    host, _, port = address.strip().partition(":")
+    for end in (".svc.cluster.local", ".svc"):
+        host = host.removesuffix(end)
+    return f"{host if '.' in host else f'{host}.{namespace}'}:{port}"

@@ -17,14 +17,15 @@ from marketpipeline.plan import Component
 from marketpipeline.spec import DeletionPolicy
 
 from marketpipeline_operator.builders import Context, build_topics
+from marketpipeline_operator.builders.standalone import JOB_MANAGER
 from marketpipeline_operator.cluster.cache import Cache, Child, Key
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.events import Events
 from marketpipeline_operator.cluster.kinds import TOPIC_KINDS
 from marketpipeline_operator.flink.rest import FlinkRest
-from marketpipeline_operator.names import COMPONENT, Object
+from marketpipeline_operator.names import COMPONENT, PROCESS, Object
 from marketpipeline_operator.reconcile.broker import remove_topics
-from marketpipeline_operator.reconcile.job import stop_job
+from marketpipeline_operator.reconcile.job import savepoint_target, stop_job
 from marketpipeline_operator.reconcile.memory import Memory
 
 __all__ = ["Deletion"]
@@ -47,6 +48,8 @@ class Deletion:
     pipeline: Object
     context: Context | None
     memory: Memory
+    shared_with: str | None = None
+    """Another pipeline that has the same topics."""
 
     async def step(self) -> bool:
         """Go as far as can be without waiting; True when all is done."""
@@ -99,14 +102,29 @@ class Deletion:
         managers = [c for c in self._workloads(_JOB.__contains__) if c.kind.kind == "Deployment"]
         runs = any("deletionTimestamp" not in child.body["metadata"] for child in managers)
         if job is not None and runs and any(child.body["spec"].get("replicas", 1) for child in managers):
-            context = self.context
-            self.memory.stop.ask("deletion", lambda: stop_job(self.rest, context, job))
-            ended = self.memory.stop.result("deletion")
-            if ended is None and self._elapsed() < deadline:
-                return False
-            text = ended.message if ended else f"the job gave no savepoint in {deadline:g} s; going on without"
-            await self._say("JobStopped", text, warning=ended is None or ended.savepoint is None)
+            return await self._savepoint_taken(managers, deadline) and await self._ended(
+                _JOB.__contains__, deadline, "stream job"
+            )
         return await self._ended(_JOB.__contains__, deadline, "stream job")
+
+    async def _savepoint_taken(self, managers: list[Child], deadline: float) -> bool:
+        """Whether the job has left a savepoint, or will not."""
+        assert self.context is not None
+        context, bodies = self.context, (child.body for child in managers)
+        manager = next((b for b in bodies if b["metadata"]["labels"].get(PROCESS) == JOB_MANAGER), None)
+        if manager is None:
+            return True
+        directory, why_not = savepoint_target(manager, self.cache.pods(self.key))
+        if directory is None:
+            await self._say("JobStopped", f"the job leaves no savepoint ({why_not})", warning=True)
+            return True
+        self.memory.stop.ask("deletion", lambda: stop_job(self.rest, context, directory))
+        ended = self.memory.stop.result("deletion")
+        if ended is None and self._elapsed() < deadline:
+            return False
+        text = ended.message if ended else f"the job gave no savepoint in {deadline:g} s; going on without"
+        await self._say("JobStopped", text, warning=ended is None or ended.savepoint is None)
+        return True
 
     async def _topics_settled(self, deadline: float) -> bool:
         assert self.context is not None
@@ -114,6 +132,12 @@ class Deletion:
         if self.context.pipeline.spec.deletion_policy is DeletionPolicy.RETAIN:
             await self._say("TopicsRetained", f"deletionPolicy Retain keeps the topics {names}")
             return True
+        if self.shared_with:
+            text = f"{self.shared_with} has the topics {names} too: they stay, whatever deletionPolicy says"
+            await self._say("TopicsRetained", text, warning=True)
+            return True
+        if (self.memory.topics.running or self.memory.rules.running) and self._elapsed() < deadline:
+            return False  # what is still on its way to the broker would make them again
         gone, error = await self._remove_topics()
         if gone:
             await self._say("TopicsDeleted", f"deletionPolicy Delete removed the topics {names}")

@@ -90,7 +90,7 @@ class Reconciler:
             return await self._halt(key, pipeline, "Invalid", Condition("Degraded", True, "InvalidSpec", text))
         if other := self.claims.rival(key):
             prefix = context.pipeline.topic_prefix
-            text = f"{other} is older and has the topics {prefix}.* at this broker; set another broker.topicPrefix"
+            text = f"{other} has the topics {prefix}.* at this broker already; set another broker.topicPrefix"
             return await self._halt(key, pipeline, "Degraded", Condition("Degraded", True, "TopicConflict", text))
         return await self._make(key, pipeline, context)
 
@@ -221,7 +221,15 @@ class Reconciler:
         except InvalidSpec:
             context = None
         return Deletion(
-            self._kubernetes, self._cache, self._events, self._rest, key, pipeline, context, self._memories[key]
+            self._kubernetes,
+            self._cache,
+            self._events,
+            self._rest,
+            key,
+            pipeline,
+            context,
+            self._memories[key],
+            self.claims.sharing(key),
         )
 
     def _forget(self, key: Key) -> None:

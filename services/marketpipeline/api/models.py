@@ -68,7 +68,9 @@ class Realtime(_Answer):
     """Every symbol at this moment."""
 
     time: datetime
-    source: Literal["redis", "timescale"] = Field(description="The store that answered.")
+    source: Literal["redis", "timescale", "redis+timescale"] = Field(
+        description="The store that this is from; both where the cache lacked something that the database has."
+    )
     symbols: list[Moment]
 
 
@@ -78,7 +80,7 @@ class StoreHealth(_Answer):
     status: Literal["ok", "failed"]
     error: str | None
     latency_ms: float | None = Field(description="Time that it took to answer.", examples=[0.8])
-    schema_version: int | None = Field(description="Of a database.", examples=[2])
+    schema_version: int | None = Field(description="Of a database.", examples=[3])
 
 
 class SymbolHealth(_Answer):

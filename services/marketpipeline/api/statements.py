@@ -33,7 +33,7 @@ def select(table: Table, filters: Mapping[str, Any], span: Span, *, newest_first
         values.append(value)
     for bound, operator in ((span.since, ">="), (span.until, "<")):
         if bound is not None:
-            conditions.append(SQL("{} " + operator + " %s").format(Identifier(table.time)))
+            conditions.append(_time(table) + SQL(f" {operator} %s"))
             values.append(bound)
     where = SQL(" WHERE ") + SQL(" AND ").join(conditions) if conditions else SQL("")
     backwards = newest_first or (span.limit is not None and span.since is None)
@@ -62,8 +62,15 @@ def _columns(table: Table) -> Composed:
     return SQL(", ").join(map(Identifier, table.column_names))
 
 
+def _time(table: Table) -> Composed:
+    """What queries go by; an index of the table is over the same words."""
+    if table.query_time is None:
+        return SQL("{}").format(Identifier(table.time))
+    return SQL("coalesce({}, {})").format(Identifier(table.query_time), Identifier(table.time))
+
+
 def _order(table: Table, *, descending: bool) -> Composed:
     """By time, then by the rest of the key, so that equal times have an order too."""
-    rest = [name for name in table.key if name not in (table.time, "symbol", "interval")]
+    rest = [SQL("{}").format(Identifier(name)) for name in table.key if name not in (table.time, "symbol", "interval")]
     direction = SQL(" DESC") if descending else SQL("")
-    return SQL(", ").join(Identifier(name) + direction for name in (table.time, *rest))
+    return SQL(", ").join(part + direction for part in (_time(table), *rest))

@@ -31,8 +31,8 @@ SHOWN: dict[history.What, tuple[str, ...]] = {
              "weighted_imbalance", "vtob_ratio"),
     "trades": ("trade_time", "trade_id", "price", "quantity", "taker_side", "filled"),
     "alerts": ("started_at", "ended_at", "rule", "severity", "status", "side", "value", "extreme", "threshold"),
-    "gaps": ("receive_time", "event_time", "feed", "first_id", "last_id", "detail"),
-    "events": ("receive_time", "event_time", "kind", "feed", "first_id", "last_id", "detail"),
+    "gaps": ("event_time", "receive_time", "feed", "first_id", "last_id", "detail"),
+    "events": ("event_time", "receive_time", "kind", "feed", "first_id", "last_id", "detail"),
 }  # fmt: skip
 """Columns of a table on the screen; JSON and CSV have all."""
 
@@ -107,7 +107,10 @@ def alerts(**options: Any) -> None:
 @_options
 @click.option("--all", "everything", is_flag=True, help="Also fills, reconnects, resyncs and the other events.")
 def gaps(everything: bool, **options: Any) -> None:
-    """What is missing: ids from first_id to last_id, both included, of a feed. No row means that nothing is."""
+    """What is missing: ids from first_id to last_id, both included, of a feed. No row means that nothing is.
+
+    --from, --to and the order go by event_time, the exchange's, and by receive_time where a row has no other.
+    """
     _show("events" if everything else "gaps", **options)
 
 

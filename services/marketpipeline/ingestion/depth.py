@@ -121,7 +121,7 @@ class DepthLane(Lane):
     def beat(self, heartbeat: Heartbeat) -> None:
         """Before promising that all was written, write down what was not."""
         if self.complete:
-            self._settle(None)
+            self._settle(None, heartbeat.event_time)
             self.put(heartbeat)
 
     def _apply(self, change: BookChange) -> None:
@@ -135,7 +135,7 @@ class DepthLane(Lane):
         self._unsure = False
         if self._refresh.wanted:
             self._refresh.follow(change)
-        if self._synced_at is not None and not self._settle(change):
+        if self._synced_at is not None and not self._settle(change, change.event_time):
             return
         record = Book(
             symbol=self.symbol,
@@ -149,9 +149,10 @@ class DepthLane(Lane):
         self.last = record
         self.put(record)
 
-    def _settle(self, change: BookChange | None) -> bool:
+    def _settle(self, change: BookChange | None, time: int | None) -> bool:
         """After a sync, write down what lies between the last record and `change` (the snapshot, for None).
 
+        `time` is the exchange's, and the time of what is written: a snapshot has none, a heartbeat behind it has.
         False when `change` had been written before: another process did, or the exchange repeats itself.
         """
         start, delivered = self._synced_at, self._delivered
@@ -163,7 +164,6 @@ class DepthLane(Lane):
                 return False
             delivered = None
         self._synced_at = None
-        time = None if change is None else change.event_time
         if delivered is not None and (start + 1 if change is None else change.first_id) > delivered + 1:
             last = start if change is None else change.last_id - 1
             self.lost += last - delivered

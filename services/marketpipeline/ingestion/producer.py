@@ -20,7 +20,7 @@ from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.ingestion.desk import Put
 from marketpipeline.ingestion.partition import partition_of
 from marketpipeline.kafka import producer_config
-from marketpipeline.records import Record
+from marketpipeline.records import Record, cut_dead_letter
 from marketpipeline.settings import KafkaSettings
 from marketpipeline.telemetry import Tracing
 from marketpipeline.topics import TopicKind, topic_name
@@ -35,6 +35,8 @@ LOW_WATER = 25_000
 METADATA_SECONDS = 10.0
 
 Produce = Callable[[str, bytes, bytes, int], None]
+Outgoing = tuple[str, bytes, bytes, int]
+"""Topic, value, key and partition."""
 
 
 class _Lane:
@@ -64,7 +66,7 @@ class _Lane:
         except BufferError:
             self._overflow.append((self._topic, value, self._key, self._partition))
         except KafkaException as error:
-            self._outlet.refused(self._topic, error.args[0])
+            self._outlet.not_taken((self._topic, value, self._key, self._partition), error.args[0])
 
     def put_traced(self, record: Record) -> None:
         """The same, and now and then with a trace in the record's headers."""
@@ -82,10 +84,8 @@ class _Lane:
                 self._topic, self._encode(record), self._key, self._partition, headers=headers
             )
             self.produced += 1
-        except BufferError:
+        except (BufferError, KafkaException):
             self.put(record)
-        except KafkaException as error:
-            self._outlet.refused(self._topic, error.args[0])
         finally:
             span.end()
 
@@ -98,13 +98,14 @@ class KafkaOutlet:
 
     def __init__(self, kafka: KafkaSettings, prefix: str, client_id: str, tracing: Tracing | None = None) -> None:
         self.tracing = tracing if tracing is not None and tracing.enabled else None
-        self.overflow: deque[tuple[str, bytes, bytes, int]] = deque()
+        self.overflow: deque[Outgoing] = deque()
         self.failure: PermanentError | None = None
         self.undelivered = 0
         self._prefix = prefix
         self._lanes: dict[tuple[TopicKind, str], _Lane] = {}
         self._partitions: dict[str, int] = {}
-        self._side = {topic_name(prefix, kind) for kind in (TopicKind.EVENTS, TopicKind.DEAD_LETTERS)}
+        self._dead_letters = topic_name(prefix, TopicKind.DEAD_LETTERS)
+        self._side = {topic_name(prefix, TopicKind.EVENTS), self._dead_letters}
         config = producer_config(kafka, client_id) | {
             "on_delivery": self._delivered,
             "delivery.report.only.error": True,
@@ -154,13 +155,13 @@ class KafkaOutlet:
         """Let the client report, and give it what waits. To be called often."""
         self.producer.poll(0)
         while self.overflow:
-            topic, value, key, partition = self.overflow[0]
+            message = self.overflow[0]
             try:
-                self.producer.produce(topic, value, key, partition)
+                self.producer.produce(*message)
             except BufferError:
                 return
             except KafkaException as error:
-                self.refused(topic, error.args[0])
+                self.not_taken(message, error.args[0])
             self.overflow.popleft()
 
     def pressed(self, paused: bool) -> bool:
@@ -177,6 +178,16 @@ class KafkaOutlet:
             self.poll()
             self.producer.flush(min(0.2, max(0.0, deadline - time.monotonic())))
         return self.in_flight
+
+    def not_taken(self, message: Outgoing, error: KafkaError) -> None:
+        """The client does not take a message. A dead letter that is too large is cut and waits for the next `poll`."""
+        topic, value, key, partition = message
+        if topic == self._dead_letters and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            cut = cut_dead_letter(value)
+            if len(cut) < len(value):
+                self.overflow.append((topic, cut, key, partition))
+                return
+        self.refused(topic, error)
 
     def refused(self, topic: str, error: KafkaError) -> None:
         """A record cannot be delivered. Of data that ends the process; of an event or a dead letter it is logged."""

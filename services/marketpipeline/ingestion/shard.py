@@ -2,7 +2,7 @@
 
 A connection that is about to end (its lifetime, a notice of the exchange) is replaced before it is left: the next
 one subscribes first, both are read for a moment, and the lanes drop what comes twice. One that is lost is replaced
-after a wait that grows with every failure, and is forgotten once a connection has been stable.
+after a wait that grows with every failure, and is forgotten once a new connection has been stable.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class Shard:
         self._stale_after = stale_after
         self._disorder = disorder
         self._coming: Link | None = None
+        self._stable: Link | None = None
         self._leaving: list[tuple[Link, float]] = []
         self._open_at: float | None = 0.0
         self.started = False
@@ -111,7 +112,8 @@ class Shard:
         self._leaving = [(link, leave_at) for link, leave_at in self._leaving if now < leave_at]
         active = self.active
         if active is not None and active.connected_at is not None:
-            if now - active.connected_at >= self._stable_after:
+            if active is not self._stable and now - active.connected_at >= self._stable_after:
+                self._stable = active
                 self._backoff.reset()
             if now - active.connected_at >= self._lifetime:
                 self.replace("its lifetime ends")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from time import time_ns
 from typing import TypeGuard
@@ -13,6 +14,7 @@ from marketpipeline.errors import RetryableError
 __all__ = ["Socket"]
 
 HANDSHAKE_SECONDS = 10.0
+"""Time for all that comes before the first frame: name, TCP, TLS, and the upgrade."""
 LARGEST_FRAME = 16 * 1024 * 1024
 READ_BUFFER = 256 * 1024
 
@@ -40,19 +42,24 @@ class Socket(WSListener):
         self._parts: list[bytes] = []
         self._reason = "the connection broke"
         self._transport: WSTransport | None = None
+        self._given_up = False
 
     async def open(self, url: str) -> None:
         """Connect. Raises RetryableError when that fails."""
         try:
-            self._transport, _ = await ws_connect(
-                lambda: self,
-                url,
-                websocket_handshake_timeout=HANDSHAKE_SECONDS,
-                max_frame_size=LARGEST_FRAME,
-                read_buffer_init_size=READ_BUFFER,
-                enable_auto_pong=True,
-            )
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                await ws_connect(
+                    lambda: self,
+                    url,
+                    websocket_handshake_timeout=HANDSHAKE_SECONDS,
+                    max_frame_size=LARGEST_FRAME,
+                    read_buffer_init_size=READ_BUFFER,
+                    enable_auto_pong=True,
+                )
         except (OSError, WSError, ValueError) as error:
+            self._given_up = True
+            self._take = lambda payload, receive_time: None
+            self.close("given up")
             raise RetryableError(f"cannot connect to {url}: {str(error) or type(error).__name__}") from error
 
     def send(self, message: bytes) -> None:
@@ -77,6 +84,12 @@ class Socket(WSListener):
         if self._is_open(self._transport):
             reading = self._transport.underlying_transport
             (reading.pause_reading if paused else reading.resume_reading)()
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """The upgrade is made. The library goes on with one that is no longer waited for: that is ended here."""
+        self._transport = transport
+        if self._given_up:
+            self.close("given up")
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """The hot path."""

@@ -24,6 +24,9 @@ _log = logging.getLogger(__name__)
 
 R = TypeVar("R", Trade, AggTrade)
 
+OLDER = 20
+"""So many trades with older ids and later times, and none that continue, mean that the exchange numbers them anew."""
+
 
 def trade_id(trade: Trade) -> int:
     """What numbers trades."""
@@ -75,6 +78,8 @@ class TradeLane(Lane, Generic[R]):
         self._max_held = max_held
         self._fill: Fill[R] | None = None
         self._refused = ""
+        self._older: list[R] = []
+        self._older_at: int | None = None
         self._doubted_at = -1
         self._deaf_at = -1
 
@@ -104,6 +109,8 @@ class TradeLane(Lane, Generic[R]):
             self.put(record)
             if self._fill is not None:
                 self._fill.linked()
+            elif self._refused:
+                self._refused = ""
         else:
             self._accept_other(number, record)
 
@@ -163,7 +170,7 @@ class TradeLane(Lane, Generic[R]):
             self.hand_on(record)
         elif number < self.next:
             if self.last is not None and record.trade_time > self.last.trade_time:
-                self._start_again(number, record)
+                self._doubt_numbers(number, record)
             else:
                 self.duplicates += 1
         elif self._refused:
@@ -183,16 +190,43 @@ class TradeLane(Lane, Generic[R]):
             self._fill = Fill(self)
             self._fill.step()
 
-    def _start_again(self, number: int, record: R) -> None:
-        """An older id at a later time: the exchange numbers its trades anew."""
+    def _doubt_numbers(self, number: int, record: R) -> None:
+        """An older id at a later time: a mistake, or the first of new numbers. It is kept until that is known."""
+        older = self._older
+        if older and self._older_at != self.next:
+            self._drop_older()
+        elif older and number <= self.id_of(older[-1]):
+            if record.trade_time <= older[-1].trade_time:
+                self.duplicates += 1
+                return
+            self._drop_older()
+        self._older_at = self.next
+        older.append(record)
+        if len(older) >= OLDER:
+            self._older = []
+            self._start_again(older)
+
+    def _drop_older(self) -> None:
+        self.duplicates += len(self._older)
+        self._older.clear()
+
+    def _start_again(self, records: list[R]) -> None:
+        """The exchange numbers its trades anew, from the first of `records` on; their ids grow."""
+        first, number = records[0], self.id_of(records[0])
         _log.warning("%s begin again at id %d", self.feed, number, extra={"symbol": self.symbol})
         detail = f"ids begin again after {self.last_id}"
-        self.desk.event("resync", self.symbol, self.feed, event_time=record.trade_time, first_id=number, detail=detail)
+        self.desk.event("resync", self.symbol, self.feed, event_time=first.trade_time, first_id=number, detail=detail)
         self.held.clear()
+        self._refused = ""
         if self._fill is not None:
             self._fill.cancel()
             self._fill = None
-        self.hand_on(record)
+        self.hand_on(first)
+        for record in records[1:]:
+            if self.id_of(record) == self.next:
+                self.hand_on(record)
+            else:
+                self._accept_other(self.id_of(record), record)
 
     def _write_gap(self, first: int, last: int, reason: str) -> None:
         self.lost += last - first + 1

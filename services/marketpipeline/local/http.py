@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -18,11 +19,9 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 def get_json(url: str, seconds: float = 1.5) -> tuple[int, dict[str, Any]]:
     """Status and JSON object of a GET. Raises RetryableError when there is no answer, or no JSON object."""
     try:
-        with _opener.open(url, timeout=seconds) as answer:
-            status, body = answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        status, body = error.code, error.read()
-    except (OSError, ValueError) as error:
+        with _open(url, seconds) as answer:
+            status, body = answer.status or 0, answer.read()
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise RetryableError(f"no answer from {url}: {getattr(error, 'reason', error)}") from error
     try:
         content = json.loads(body)
@@ -31,3 +30,12 @@ def get_json(url: str, seconds: float = 1.5) -> tuple[int, dict[str, Any]]:
     if not isinstance(content, dict):
         raise RetryableError(f"{url} gave no JSON object")
     return status, content
+
+
+def _open(url: str, seconds: float) -> http.client.HTTPResponse | urllib.error.HTTPError:
+    """The answer, of whatever status; its body is not read yet."""
+    try:
+        answer: http.client.HTTPResponse = _opener.open(url, timeout=seconds)
+    except urllib.error.HTTPError as error:
+        return error
+    return answer

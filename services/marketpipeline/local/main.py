@@ -7,10 +7,10 @@ import contextlib
 import signal
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from marketpipeline.errors import InvalidInput, MarketPipelineError, Problem
+from marketpipeline.errors import InvalidInput, MarketPipelineError, Problem, RetryableError
 from marketpipeline.local.drain import CaughtUp, drained, reader_of_job, readers_of_sinks, wait_for
 from marketpipeline.local.flink import require_flink, require_kafka
 from marketpipeline.local.guard import Guard
@@ -82,6 +82,7 @@ class Run:
         self._view = view
         self._guard = Guard(uuid.uuid4().hex, [state.lock])
         self._began = datetime.now(UTC)
+        self._written = True
         self._signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
 
     async def run(self) -> int:
@@ -101,7 +102,7 @@ class Run:
                 self._view.ended(failure)
         finally:
             await supervisor.kill()
-            self._state.write_live(self._live() | {"phase": "ended", "components": {}})
+            self._write_live(self._live() | {"phase": "ended", "components": {}})
             self._guard.dismiss()
         if failure is not None:
             raise failure
@@ -176,8 +177,22 @@ class Run:
                 await wait_for(CaughtUp(Offsets(self._machine.kafka), readers).look, self._view.waits_for)
 
     def _changed(self, unit: Unit) -> None:
-        self._view.changed(unit)
-        self._state.write_live(self._live())
+        """Raises nothing: a full disk must end neither the component that changed nor the stopping in order."""
+        with contextlib.suppress(OSError):
+            self._view.changed(unit)
+        self._write_live(self._live())
+
+    def _write_live(self, live: Mapping[str, object]) -> None:
+        """Write `state.json`, or say once that it cannot be written; the next change tries again."""
+        try:
+            self._state.write_live(live)
+        except RetryableError as error:
+            if self._written:
+                with contextlib.suppress(OSError):
+                    self._view.say(f"{error}; it goes on without")
+            self._written = False
+        else:
+            self._written = True
 
     def _live(self) -> dict[str, object]:
         """What `state.json` says: enough to connect to what runs, and to end it when all else failed."""

@@ -13,6 +13,9 @@ __all__ = ["HOST", "free_ports", "require_port"]
 HOST = "127.0.0.1"
 
 _FIRST, _LAST = 20_000, 32_000
+_UNPRIVILEGED = 1_024
+_ENOUGH = 500
+"""Ports to choose from; a run takes some twenty."""
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -20,17 +23,17 @@ def free_ports(count: int) -> list[int]:
     """`count` different ports that nobody listens on.
 
     They are below the range that the kernel takes outgoing connections from: a port of a server that is restarted must
-    not have become the near end of some client's connection meanwhile.
+    not have become the near end of some client's connection meanwhile. Where that range leaves no room below it, they
+    are in it.
     """
-    last = min(_LAST, _ephemeral_begin() - 1)
-    candidates = random.sample(range(_FIRST, last), last - _FIRST)
+    candidates = _candidates(_ephemeral_begin())
     found: list[int] = []
-    for port in candidates:
+    for port in random.sample(candidates, len(candidates)):
         if len(found) == count:
             return found
         if _is_free(port):
             found.append(port)
-    raise PermanentError(f"no {count} free TCP ports between {_FIRST} and {last} on {HOST}")
+    raise PermanentError(f"no {count} free TCP ports between {candidates[0]} and {candidates[-1]} on {HOST}")
 
 
 def require_port(port: int, field: str, source: str) -> None:
@@ -50,6 +53,15 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def _candidates(ephemeral: int) -> range:
+    """The ports to choose from when the kernel takes those of outgoing connections from `ephemeral` on."""
+    last = min(_LAST, ephemeral - 1)
+    for first in (_FIRST, _UNPRIVILEGED):
+        if last - first >= _ENOUGH:
+            return range(first, last)
+    return range(_FIRST, _LAST)
 
 
 def _ephemeral_begin() -> int:

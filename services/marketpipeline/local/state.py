@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from marketpipeline import __version__
-from marketpipeline.errors import InvalidInput, Problem
+from marketpipeline.errors import InvalidInput, Problem, RetryableError
 
 __all__ = ["FORMAT", "StateFolder", "StateInUse", "choose_folder"]
 
@@ -108,8 +108,11 @@ class StateFolder:
         return self._write(str(Path(self.folder("settings").name) / f"{component}.json"), settings)
 
     def write_live(self, live: Mapping[str, Any]) -> None:
-        """Replace state.json."""
-        self._write("state.json", live)
+        """Replace state.json. Raises RetryableError when the disk does not take it; the former one stays."""
+        try:
+            self._write("state.json", live)
+        except OSError as error:
+            raise RetryableError(f"{self.path / 'state.json'} cannot be written: {error.strerror}") from error
 
     def read_live(self) -> dict[str, Any]:
         """What state.json holds; empty when there is none."""

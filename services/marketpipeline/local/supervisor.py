@@ -25,6 +25,8 @@ FIRST_WAIT = 0.5
 LONGEST_WAIT = 10.0
 STABLE_SECONDS = 60.0
 MOST_FAILURES = 5
+MOST_DOUBLINGS = 16
+"""More make no difference to a wait, and in the end no number."""
 
 
 @dataclass(slots=True)
@@ -142,14 +144,15 @@ class Supervisor:
         """Wait before the next start. Raises Failure instead when it has failed too often."""
         was_ready, unit.ready_at = unit.ready_at, None
         stable = was_ready is not None and time.monotonic() - was_ready > STABLE_SECONDS
-        unit.failures = 1 if stable else unit.failures + 1
-        if was_ready is None and unit.failures >= MOST_FAILURES:
+        unit.quick_ends = 1 if stable else unit.quick_ends + 1
+        unit.failures = unit.failures + 1 if was_ready is None else 0
+        if unit.failures >= MOST_FAILURES:
             unit.turn(State.FAILED, reason)
             words = last_words(self._log_of(unit.name))
             raise Failure(f"{unit.name} failed {unit.failures} times in a row, at last it {reason}\n{words}")
         unit.restarts += 1
         unit.turn(State.RESTARTING, reason)
-        await asyncio.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (unit.failures - 1)))
+        await asyncio.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(unit.quick_ends - 1, MOST_DOUBLINGS)))
 
     async def _stop(self, unit: Unit) -> None:
         unit.stopping = True

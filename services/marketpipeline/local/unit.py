@@ -44,7 +44,10 @@ class Failure(MarketPipelineError):
 
 @dataclass(slots=True)
 class Unit:
-    """A component and how it is. `details` is what it last said of itself, `note` what is waited for or went wrong."""
+    """A component and how it is. `details` is what it last said of itself, `note` what is waited for or went wrong.
+
+    `failures` counts its ends in a row without having become ready, `quick_ends` those without a minute of being ready.
+    """
 
     component: Component
     on_change: Callable[[Unit], None]
@@ -52,6 +55,7 @@ class Unit:
     process: Process | None = None
     restarts: int = 0
     failures: int = 0
+    quick_ends: int = 0
     ready_at: float | None = None
     details: Mapping[str, object] = field(default_factory=dict)
     note: str = ""
@@ -100,7 +104,7 @@ class Life:
             if not ended.done():
                 await process.stop(unit.component.stop_signal, unit.component.stop_seconds)
             status = await ended
-        except asyncio.CancelledError:
+        except BaseException:
             process.kill()
             await ended
             raise

@@ -7,19 +7,15 @@ import time
 from collections import deque
 from typing import Any, NamedTuple
 
-import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from marketpipeline.kafka import producer_config
-from marketpipeline.records import DeadLetter, encode
+from marketpipeline.records import DeadLetter, cut_dead_letter, encode
 from marketpipeline.settings import SinkSettings
 from marketpipeline.sinks.base import Backpressure
 from marketpipeline.topics import TopicKind, topic_name
 
 __all__ = ["DeadLetters", "Origin"]
-
-_KEPT_CHARACTERS = 100_000
-"""Characters of a payload that are kept when the whole letter is over the broker's limit."""
 
 
 class Origin(NamedTuple):
@@ -99,7 +95,7 @@ class DeadLetters:
             if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
                 self._waiting.append(letter)
                 raise Backpressure(f"the broker does not take dead letters: {error}") from error
-            producer.produce(**(letter | {"value": _cut(letter["value"])}), on_delivery=delivered)
+            producer.produce(**(letter | {"value": cut_dead_letter(letter["value"])}), on_delivery=delivered)
         self._in_flight += 1
 
 
@@ -116,11 +112,3 @@ def _letter(origin: Origin, error: str) -> DeadLetter:
         source=f"{origin.topic}[{origin.partition}]@{origin.offset}",
         ingestion_time=time.time_ns() // 1_000,
     )
-
-
-def _cut(letter: bytes) -> bytes:
-    """The letter with only the begin of its payload, which says so."""
-    whole = msgspec.json.decode(letter, type=DeadLetter)
-    kept = whole.payload[:_KEPT_CHARACTERS]
-    error = f"{whole.error} (payload cut to {len(kept)} of {len(whole.payload)} characters)"
-    return encode(msgspec.structs.replace(whole, payload=kept, error=error))

@@ -110,13 +110,19 @@ class Runner:
     def _flush(self) -> None:
         """Store the batch, whatever it takes."""
         began = time.time_ns()
-        if self._batch.rows:
-            self._persist(lambda: self._write(self._batch.rows))
-        self._persist(self._dead_letters.settle)
+        self._persist(self._store)
         if self._batch.rows:
             self._measures.stored(self._batch.rows, began)
         self.source.stored(self._batch.offsets)
         self._batch.clear()
+
+    def _store(self) -> None:
+        """Write the batch as it is now, then settle its dead letters.
+
+        One attempt is both: while it is waited for either of them, a new partition may bring rows, and its offsets.
+        """
+        self._write(self._batch.rows)
+        self._dead_letters.settle()
 
     def _write(self, rows: Sequence[Delivery]) -> None:
         """Write the rows; those that the store refuses are found by halving, and become dead letters."""

@@ -80,11 +80,11 @@ class Thresholds(SpecModel):
     )
     spread_widening: Annotated[float, Field(gt=1, le=1000)] = Field(
         default=2.0,
-        description="Spread as a multiple of the symbol's normal spread (median of 5 minutes).",
+        description="Spread as a multiple of the symbol's normal spread (median of 5 minutes). Not watched yet.",
     )
     price_spike: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.02,
-        description="Absolute price change within one minute, as a ratio (0.02 is 2 %).",
+        description="Absolute price change within one minute, as a ratio (0.02 is 2 %). Not watched yet.",
     )
     whale_trade: Annotated[float, Field(gt=0)] = Field(
         default=100_000.0,
@@ -92,11 +92,12 @@ class Thresholds(SpecModel):
     )
     volume_spike: Annotated[float, Field(gt=0)] = Field(
         default=1_000_000.0,
-        description="Quote volume of a one-minute window above which it is a volume spike.",
+        description="Quote volume of a one-minute window above which it is a volume spike. Not watched yet.",
     )
     cooldown: Duration = Field(
         default="60s",
-        description="The least time between two messages about one alert that stays open.",
+        description="The least time between two messages about one alert that stays open. No alert of this version "
+        "repeats itself: each is told when it opens, when it becomes more or less severe, and when it closes.",
     )
 
 

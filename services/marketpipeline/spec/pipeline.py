@@ -119,6 +119,11 @@ class PipelineSpec(SpecModel):
             raise ValueError("broker.username is needed with broker.passwordSecret")
         if self.broker.provider in (TopicProvider.REDPANDA, TopicProvider.STRIMZI) and not self.broker.cluster:
             raise ValueError(f"broker.cluster is needed with broker.provider {self.broker.provider.value}")
+        if self.api.enabled and not (self.sinks.timescale.enabled or self.sinks.redis.enabled):
+            raise ValueError(
+                "api.enabled needs at least one sink: set sinks.timescale.enabled or sinks.redis.enabled to true, "
+                "or api.enabled to false"
+            )
         return self
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -36,7 +36,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])
 
 
 def _without_password(url: str) -> str:
-    if urlsplit(url).password:
+    parts = urlsplit(url)
+    if parts.password or any(name in ("password", "passfile", "sslpassword") for name, _ in parse_qsl(parts.query)):
         raise ValueError("must not contain a password; put it in a Secret and name that in passwordSecret")
     return url
 
@@ -151,7 +152,8 @@ class Processing(SpecModel):
     )
     allowed_lateness: Duration = Field(
         default="2s",
-        description="How long, in event time, a candle stays open behind its end for trades that come late.",
+        description="How long, in event time, a candle stays open behind its end for trades that come late. A trade "
+        "that is late for the smallest window is in no candle.",
     )
     checkpoint_interval: Duration = Field(default="10s", description="Time between two checkpoints.")
     checkpoint_directory: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = Field(
@@ -267,7 +269,7 @@ class TableRetention(SpecModel):
     """How long the database keeps rows; TimescaleDB drops whole chunks."""
 
     trades: Duration = Field(default="90d", description="Single trades.")
-    book: Duration = Field(default="30d", description="Book metrics and quotes, a row an update.")
+    book: Duration = Field(default="30d", description="Book metrics, a row an update, and tickers.")
     candles: Duration = Field(default="1825d", description="Candles of every interval.")
     alerts: Duration = Field(default="365d", description="Alerts.")
     events: Duration = Field(default="365d", description="Gaps, fills and other events of the feeds.")

@@ -63,7 +63,8 @@ class Table:
     """One table.
 
     `key` is the natural key. `time` is the column that retention and queries go by; with `chunk_days` the
-    table is a hypertable over it where TimescaleDB is there, and `time` is part of the key. `segment` are the
+    table is a hypertable over it where TimescaleDB is there, and `time` is part of the key. Queries go by
+    `query_time` instead where a table names one, and by `time` in the rows that lack it. `segment` are the
     columns that compressed rows are grouped by. A table without `rank` is written once per key, but for
     repetitions.
     """
@@ -77,6 +78,7 @@ class Table:
     chunk_days: int | None = None
     segment: tuple[str, ...] = ("symbol",)
     rank: Rank | None = None
+    query_time: str | None = None
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -123,7 +125,8 @@ TABLES = (
           30, ("symbol", "interval"), _CLOSED),
     Table("alerts", records.Alert, TopicKind.ALERTS, ("id",), "started_at", "alerts",
           rank=Rank("status", ("open", "escalated", "closed"))),
-    Table("feed_events", records.FeedEvent, TopicKind.EVENTS, ("id",), "receive_time", "events"),
+    Table("feed_events", records.FeedEvent, TopicKind.EVENTS, ("id",), "receive_time", "events",
+          query_time="event_time"),
 )  # fmt: skip
 """Every table. Alerts and feed events are ordinary tables: they are few, and their key has no time in it."""
 

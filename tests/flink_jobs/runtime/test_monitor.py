@@ -54,10 +54,30 @@ class Answers(FlinkRest):
 
 
 def monitor(answers: Answers) -> Monitor:
+    """After two looks."""
     found = Monitor()
     found.watch(answers)
     found.look()
+    found.look()
     return found
+
+
+def test_a_record_between_two_counts_is_not_unreadable() -> None:
+    answers = Answers()
+    found = Monitor()
+    found.watch(answers)
+    found.look()
+    assert found.unreadable == {"book": 0}
+    answers.names = [name for name in METRICS if not name.startswith("0.Source")]
+    found.look()
+    assert found.unreadable == {"book": 0}
+    answers.names = list(METRICS)
+    found.look()
+    found.look()
+    assert found.unreadable == {"book": 2}
+    answers.names = [name for name in METRICS if not name.startswith("0.Source")]
+    found.look()
+    assert found.unreadable == {"book": 2}, "a counter never goes down"
 
 
 def test_counts_by_topic_over_all_subtasks() -> None:
@@ -66,7 +86,7 @@ def test_counts_by_topic_over_all_subtasks() -> None:
     assert reading.parsed == {"book": 11.0}
     assert reading.lag == {"book": 3.0}
     assert reading.written == {"book_metrics": 9.0, "dead_letters": 1.0, "candles": 7.0, "late": 2.0}
-    assert reading.unreadable == {"book": 2}
+    assert reading.unparsed == {"book": 2}
     assert reading.busy == 0.25
 
 

@@ -21,7 +21,7 @@ from marketpipeline_operator.broker.admin import ensure_topics
 from marketpipeline_operator.broker.rules import write_rules
 from marketpipeline_operator.builders import Context, JobState
 from marketpipeline_operator.builders.standalone import job_manager, task_manager
-from marketpipeline_operator.builders.stream_job import job_config_map
+from marketpipeline_operator.builders.stream_job import job_config_map, savepoints
 from marketpipeline_operator.flink.rest import FlinkRest, JobView
 from marketpipeline_operator.names import Object
 from marketpipeline_operator.reconcile.job import stop_job
@@ -172,11 +172,11 @@ async def test_the_job_runs_stops_with_a_savepoint_and_goes_on_from_it(flink: Fl
         update={"flink": settings.flink.model_copy(update={"rest_url": flink.address, "savepoint_timeout": 60})}
     )
     context = replace(flink.context, settings=here)
-    stopped = await stop_job(FlinkRest(), context, job)
+    stopped = await stop_job(FlinkRest(), context, savepoints(job))
     assert stopped.savepoint is not None, stopped.message
     assert "/savepoints/savepoint-" in stopped.savepoint
     assert first.poll() is None, "a JobManager that ended with its job would be started again with it"
-    again = await stop_job(FlinkRest(), context, job)
+    again = await stop_job(FlinkRest(), context, savepoints(job))
     assert again.savepoint == stopped.savepoint, "an operator that was killed after the stop finds it"
     flink.stop()
     resumed = replace(context, job=JobState(savepoint=stopped.savepoint))

@@ -11,7 +11,7 @@ from marketpipeline.errors import InvalidQuery, PermanentError, RetryableError
 
 from tests.conftest import free_port
 from tests.services.api.serving import Stores
-from tests.services.sinks.samples import BTC, ETH, alert, book, candle, feed_event, trade
+from tests.services.sinks.samples import BTC, ETH, START, alert, book, candle, feed_event, trade
 from tests.services.sinks.stores import PostgresStore
 from tests.support.postgres import RunningPostgres
 
@@ -56,6 +56,26 @@ def test_spans_and_limits(dsn: str) -> None:
     assert ids("2024-08-08T23:54:00.010Z", None, 2) == [10, 11]
     assert ids(None, None, 2) == [48, 49]
     assert ids(None, "2024-08-08T23:54:00.013Z", 2) == [11, 12]
+
+
+def test_gaps_go_by_the_exchanges_time(stores: Stores) -> None:
+    """As a run that reads a recording, whose own clock is far from the exchange's."""
+    ours = [START + 86_400_000_000 + number for number in range(3)]
+    told = [
+        feed_event(5, id="later", receive_time=ours[0]),
+        feed_event(1, id="earlier", receive_time=ours[1]),
+        feed_event(2, id="no time", event_time=None, receive_time=START + 3_000_000),
+    ]
+    stores.put(*told, only="timescale")
+
+    def ids(*arguments: Any) -> list[str]:
+        return [row["id"] for row in ask(stores.postgres.url, "gaps", BTC, None, *arguments, symbols=[BTC])]
+
+    assert ids() == ["earlier", "no time", "later"]
+    assert ids("2024-08-08T23:54:01Z", "2024-08-08T23:54:05Z") == ["earlier", "no time"]
+    assert ids("2024-08-08T23:54:02Z", None, 1) == ["no time"]
+    assert ids(None, "2024-08-08T23:54:05Z", 1) == ["no time"]
+    assert ids("2024-08-09T12:00:00Z") == []
 
 
 def test_what_is_wrong_is_named(dsn: str) -> None:

@@ -11,12 +11,13 @@ from marketpipeline.store import table_of
 SINCE, UNTIL = datetime(2024, 8, 8, tzinfo=UTC), datetime(2024, 8, 9, tzinfo=UTC)
 EVENTS = table_of("feed_events")
 COLUMNS = '"symbol", "id", "kind", "feed", "event_time", "receive_time", "first_id", "last_id", "detail"'
+TIME = 'coalesce("event_time", "receive_time")'
 
 
 def test_all_rows_in_order_of_time() -> None:
     sql, values = select(EVENTS, {"symbol": "a:B", "kind": ["gap", "fill"]}, Span())
     assert sql.as_string() == (
-        f'SELECT {COLUMNS} FROM "feed_events" WHERE "symbol" = %s AND "kind" = ANY(%s) ORDER BY "receive_time", "id"'
+        f'SELECT {COLUMNS} FROM "feed_events" WHERE "symbol" = %s AND "kind" = ANY(%s) ORDER BY {TIME}, "id"'
     )
     assert values == ["a:B", ["gap", "fill"]]
 
@@ -24,8 +25,7 @@ def test_all_rows_in_order_of_time() -> None:
 def test_the_first_ones_of_a_span() -> None:
     sql, values = select(EVENTS, {}, Span(SINCE, UNTIL, 5))
     assert sql.as_string() == (
-        f'SELECT {COLUMNS} FROM "feed_events" WHERE "receive_time" >= %s AND "receive_time" < %s'
-        ' ORDER BY "receive_time", "id" LIMIT %s'
+        f'SELECT {COLUMNS} FROM "feed_events" WHERE {TIME} >= %s AND {TIME} < %s ORDER BY {TIME}, "id" LIMIT %s'
     )
     assert values == [SINCE, UNTIL, 5]
 
@@ -33,15 +33,15 @@ def test_the_first_ones_of_a_span() -> None:
 def test_the_newest_ones_in_order_of_time() -> None:
     sql, values = select(EVENTS, {}, Span(None, UNTIL, 5))
     assert sql.as_string() == (
-        f'SELECT * FROM (SELECT {COLUMNS} FROM "feed_events" WHERE "receive_time" < %s'
-        ' ORDER BY "receive_time" DESC, "id" DESC LIMIT %s) AS newest ORDER BY "receive_time", "id"'
+        f'SELECT * FROM (SELECT {COLUMNS} FROM "feed_events" WHERE {TIME} < %s'
+        f' ORDER BY {TIME} DESC, "id" DESC LIMIT %s) AS newest ORDER BY {TIME}, "id"'
     )
     assert values == [UNTIL, 5]
 
 
 def test_the_newest_first() -> None:
     sql, _ = select(EVENTS, {}, Span(SINCE, None, 5), newest_first=True)
-    assert sql.as_string().endswith('WHERE "receive_time" >= %s ORDER BY "receive_time" DESC, "id" DESC LIMIT %s')
+    assert sql.as_string().endswith(f'WHERE {TIME} >= %s ORDER BY {TIME} DESC, "id" DESC LIMIT %s')
 
 
 def test_the_newest_row_of_each_symbol() -> None:

@@ -238,6 +238,7 @@ def test_after_a_restart_into_silence_the_gap_is_written_before_a_heartbeat() ->
     b.tick(PATIENCE)
     assert b.beats()
     assert b.desk.told() == [("gap", 31, 40), ("resync", 40, None)]
+    assert {event.event_time for event in b.desk.events} == {1}, "the time that the heartbeat promises"
     b.live((41, 44))
     assert b.ids == [44]
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.ingestion import producer as module
 from marketpipeline.ingestion.partition import partition_of
 from marketpipeline.ingestion.producer import KafkaOutlet
 from marketpipeline.kafka import producer_config
-from marketpipeline.records import DeadLetter, Trade, encode
+from marketpipeline.records import DeadLetter, Trade, decode, encode
 from marketpipeline.settings import KafkaSettings
 from marketpipeline.telemetry import Tracing
 from marketpipeline.topics import TopicKind, topic_name
@@ -35,13 +36,21 @@ def outlet(platform: Platform, tracing: Tracing | None = None) -> KafkaOutlet:
 def messages(platform: Platform, kind: TopicKind) -> list[Any]:
     consumer: Any = Consumer({"bootstrap.servers": platform.broker.address, "group.id": "test"})
     places = [TopicPartition(topic_name(platform.prefix, kind), partition, 0) for partition in range(PARTITIONS)]
-    ends = {place.partition: consumer.get_watermark_offsets(place, timeout=10)[1] for place in places}
+    ends = {place.partition: wait_for(partial(_end, consumer, place), "the end")[0] for place in places}
     consumer.assign(places)
     found: list[Any] = []
     while len(found) < sum(ends.values()):
         found += consumer.consume(1, timeout=10)
     consumer.close()
     return found
+
+
+def _end(consumer: Any, place: TopicPartition) -> tuple[int] | None:
+    """The end of a partition; None while one that was made this moment has no leader yet."""
+    try:
+        return (consumer.get_watermark_offsets(place, timeout=10)[1],)
+    except KafkaException:
+        return None
 
 
 def test_a_record_is_what_the_core_encodes_keyed_by_symbol(platform: Platform) -> None:
@@ -99,13 +108,34 @@ def test_a_full_queue_holds_records_in_order_and_presses(platform: Platform, mon
     ]
 
 
-def test_a_dead_letter_that_is_too_large_is_counted_and_nothing_else(platform: Platform) -> None:
+def large(payload: str, error: str = "no number") -> DeadLetter:
+    return DeadLetter(symbol="", payload=payload, encoding="utf-8", error=error, source="test", ingestion_time=1)
+
+
+@pytest.mark.parametrize("way", ["at once", "traced", "after others"])
+def test_a_dead_letter_that_is_too_large_is_cut_and_says_so(platform: Platform, way: str) -> None:
+    spans = SimpleSpanProcessor(InMemorySpanExporter())
+    made = outlet(platform, Tracing(Resource.create({}), 1.0, None, spans) if way == "traced" else None)
+    put = made.lane(TopicKind.DEAD_LETTERS, "")
+    letter = large("\0" * 1_500_000)
+    if way == "after others":
+        topic = topic_name(platform.prefix, TopicKind.DEAD_LETTERS)
+        made.overflow.append((topic, encode(large("before")), b"", 0))
+    put(letter)
+    assert made.flush(20) == 0
+    (found,) = [
+        body for message in messages(platform, TopicKind.DEAD_LETTERS)
+        if isinstance(body := decode(message.value()), DeadLetter) and body.payload != "before"
+    ]  # fmt: skip
+    assert found.payload == "\0" * 100_000
+    assert found.error == "no number (payload cut to 100000 of 1500000 characters)"
+    assert (made.undelivered, made.failure, made.produced()[TopicKind.DEAD_LETTERS]) == (0, None, 1)
+
+
+def test_a_dead_letter_that_is_too_large_even_when_cut_is_counted_and_nothing_else(platform: Platform) -> None:
     made = outlet(platform)
-    letter = DeadLetter(
-        symbol="", payload="x" * 2_000_000, encoding="utf-8", error="test", source="test", ingestion_time=1
-    )
-    made.lane(TopicKind.DEAD_LETTERS, "")(letter)
-    made.flush(10)
+    made.lane(TopicKind.DEAD_LETTERS, "")(large("x" * 2_000_000, error="e" * 2_000_000))
+    assert made.flush(10) == 0
     assert (made.undelivered, made.failure) == (1, None)
 
 

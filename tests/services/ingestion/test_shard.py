@@ -226,3 +226,36 @@ def test_attempts_to_connect_stay_within_the_exchanges_limit() -> None:
             times += [stage.now] * (len(stage.opened) - count)
     for start in times:
         assert sum(start <= time < start + 299.0 for time in times) <= 300
+
+
+def test_a_replacement_that_cannot_connect_is_tried_less_and_less_while_the_old_one_is_stable() -> None:
+    stage = Stage(backoff_initial_ms=1000, backoff_max_ms=8000, stable_after_ms=2000)
+    stage.start()
+
+    def chat(seconds: float) -> None:
+        stage.run(seconds)
+        stage.frame(trade_frame(int(stage.now * 100), at=stage.now), 1)
+
+    for _ in range(4):
+        chat(1.0)
+    stage.frame(b'{"e":"serverShutdown","E":1}', 1)
+    stage.run()
+    waits = []
+    for _ in range(6):
+        lost_at, count = stage.now, len(stage.opened)
+        stage.lose(stage.opened[-1], "connection refused")
+        while len(stage.opened) == count:
+            chat(0.1)
+        waits.append(stage.now - lost_at)
+    for attempt, wait in enumerate(waits):
+        full = min(8.0, 1.0 * 2**attempt)
+        assert full / 2 <= wait <= full + 0.2
+    assert stage.session.connected_links == 1
+    number = stage.connect()
+    for second in range(4):
+        stage.run(1.0)
+        stage.frame(trade_frame(100_000 + second, at=stage.now), number)
+    stage.lose(number)
+    count = len(stage.opened)
+    stage.run(1.2)
+    assert len(stage.opened) > count, "the new one was stable: the first wait again"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from marketpipeline.ingestion.fill import RETRIES
-from marketpipeline.ingestion.trades import TradeLane, trade_id
+from marketpipeline.ingestion.trades import OLDER, TradeLane, trade_id
 from marketpipeline.records import Heartbeat, Trade
 from marketpipeline.topics import Feed
 
@@ -235,6 +235,28 @@ def test_a_refusal_for_good_is_a_gap_up_to_the_next_live_one() -> None:
     assert b.desk.events[0].detail == "HTTP 400"
 
 
+def test_a_refusal_is_over_when_the_stream_continues() -> None:
+    b = bench(last=10)
+    b.lane.resume()
+    b.desk.asked.popleft().refused("HTTP 400")
+    b.live(11, 12, 15)
+    assert b.ids == [11, 12]
+    assert b.params()["first"] == "13", "a later hole is asked for"
+    b.answer(13, 14, 15)
+    assert b.ids == [11, 12, 13, 14, 15]
+    assert b.desk.told() == [("fill", 13, 14)]
+
+
+def test_a_refusal_of_the_old_numbers_says_nothing_of_the_new() -> None:
+    b = bench(last=1000)
+    b.lane.resume()
+    b.desk.asked.popleft().refused("HTTP 400")
+    for number in range(5, 5 + OLDER):
+        b.lane.accept(trade(number + (number == 4 + OLDER), time=2_000_000_000 + number))
+    assert b.desk.told() == [("resync", 5, None)]
+    assert b.params()["first"] == str(4 + OLDER)
+
+
 def test_a_refusal_with_live_ones_held_lets_them_go() -> None:
     b = bench(last=10)
     b.lane.resume()
@@ -276,10 +298,53 @@ def test_ids_that_begin_again_are_told() -> None:
     b = bench(last=1000)
     b.lane.resume()
     b.answer()
-    b.lane.accept(trade(5, time=2_000_000_000))
-    b.lane.accept(trade(6, time=2_001_000_000))
-    assert b.ids == [5, 6]
+    for number in range(5, 5 + OLDER):
+        assert b.ids == []
+        b.lane.accept(trade(number, time=2_000_000_000 + number))
+        b.lane.accept(trade(number, time=2_000_000_000 + number))
+    b.lane.accept(trade(5 + OLDER, time=2_001_000_000))
+    assert b.ids == [*range(5, 6 + OLDER)], "those that told it are not lost"
     assert b.desk.told() == [("resync", 5, None)]
+    assert b.lane.duplicates == OLDER
+
+
+def test_new_numbers_with_a_hole_are_filled_by_their_new_ids() -> None:
+    b = bench(last=1000)
+    b.lane.resume()
+    b.answer()
+    for number in [5, 6, *range(9, 7 + OLDER)]:
+        b.lane.accept(trade(number, time=2_000_000_000 + number))
+    assert b.ids == [5, 6]
+    assert b.params()["first"] == "7"
+    b.answer(7, 8, 9, 10)
+    assert b.ids == [*range(5, 7 + OLDER)]
+    assert b.desk.told() == [("resync", 5, None), ("fill", 7, 8)]
+
+
+def test_single_older_ids_at_later_times_change_nothing() -> None:
+    b = bench()
+    b.lane.resume()
+    b.live(100)
+    for number in range(101, 101 + 2 * OLDER):
+        b.lane.accept(trade(number - 5, time=(number - 1) * 1_000_000 + 500))
+        b.live(number)
+    b.live(50)
+    assert b.ids == [*range(100, 101 + 2 * OLDER)]
+    assert b.desk.told() == []
+    assert not b.pending()
+    b.lane.accept(trade(1, time=2_000_000_000))
+    assert b.lane.duplicates == 2 * OLDER + 1, "the last one may still be the first of new numbers"
+
+
+def test_an_odd_id_before_new_numbers_is_not_among_them() -> None:
+    b = bench(last=1000)
+    b.lane.resume()
+    b.answer()
+    b.lane.accept(trade(900, time=1_999_000_000))
+    for number in range(1, 1 + OLDER):
+        b.lane.accept(trade(number, time=2_000_000_000 + number))
+    assert b.ids == [*range(1, 1 + OLDER)]
+    assert not b.pending()
 
 
 def test_a_replay_of_what_the_topic_has_adds_nothing() -> None:

@@ -1,4 +1,5 @@
-"""Whole runs as a user starts them, of a pipeline without a stream job, so that they are up within seconds."""
+"""Whole runs as a user starts them, of a pipeline without a stream job, so that they are up within seconds; and runs of
+toys on a full disk."""
 
 from __future__ import annotations
 
@@ -10,14 +11,23 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
+from marketpipeline.errors import MarketPipelineError
+from marketpipeline.local import main as module
+from marketpipeline.local.main import Run
+from marketpipeline.local.options import RunOptions
+from marketpipeline.local.state import StateFolder
+from marketpipeline.local.unit import Failure, State, Unit
 
 from tests.conftest import FLINK_PYTHON, JARS, require, wait_for
+from tests.services.local.toys import SLEEP, Toy, python
 from tests.support.tied import tied
 
 MANIFEST = """\
@@ -184,3 +194,80 @@ def test_a_replay_without_a_symbol_of_the_pipeline(runs: Runs, captures: Path) -
     said = runs.refused("--replay", str(captures / "binance_btcusdt_20240808.gz"))
     assert "spec.symbols: ['binance:ETHUSDT']: must be in the captures, which hold BTCUSDT" in said
     assert runs.processes() == []
+
+
+class Told:
+    """A view that remembers. On a full disk nothing can be said of a component either, if it goes there."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.states: list[tuple[str, State]] = []
+        self.failure: MarketPipelineError | None = None
+
+    @asynccontextmanager
+    async def shown(self, units: Mapping[str, Unit]) -> AsyncIterator[None]:
+        yield
+
+    def changed(self, unit: Unit) -> None:
+        self.states.append((unit.name, unit.state))
+        raise OSError("No space left on device")
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def waits_for(self, text: str) -> None:
+        self.said.append(text)
+
+    async def settled(self) -> None:
+        return
+
+    def ended(self, failure: MarketPipelineError | None) -> None:
+        self.failure = failure
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[StateFolder]:
+    """A state folder whose disk is full once its logs are there."""
+    folder = StateFolder.open(tmp_path / "state", "toys", "simulated")
+    folder.write_live({"phase": "running"})
+    (folder.path / ".state.json.new").symlink_to("/dev/full")
+    yield folder
+    folder.close()
+
+
+def toy_run(state: StateFolder, view: Told, monkeypatch: pytest.MonkeyPatch, *toys: Toy) -> Run:
+    monkeypatch.setattr(module, "steps_of", lambda *_: [])
+    machine: Any = SimpleNamespace(
+        components=toys, stop_stages=[[toy.name] for toy in toys], scheduled=[], sinks=[], stream_job=None
+    )
+    spec = SimpleNamespace(symbols=[], windows=[])
+    pipeline: Any = SimpleNamespace(name="toys", spec=spec)
+    plan: Any = None
+    return Run(pipeline, plan, machine, RunOptions(seconds=0.1), state, view)
+
+
+async def test_a_full_disk_neither_ends_a_run_nor_its_order(
+    state: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = Told()
+    run = toy_run(state, view, monkeypatch, *(Toy(name=name, runs=python(SLEEP)) for name in ("sink", "broker")))
+    assert await run.run() == 0
+    last = [(name, state) for name, state in view.states if state in (State.STOPPING, State.STOPPED)]
+    assert last == [
+        ("sink", State.STOPPING), ("sink", State.STOPPED), ("broker", State.STOPPING), ("broker", State.STOPPED),
+    ]  # fmt: skip
+    notes = [text for text in view.said if "state.json" in text]
+    assert notes == [f"{state.path}/state.json cannot be written: No space left on device; it goes on without"]
+    assert state.read_live() == {"phase": "running"}
+
+
+async def test_on_a_full_disk_a_failure_is_still_told_and_the_guard_let_go(
+    state: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = Told()
+    says = "import sys; print('error: no such symbol'); sys.exit(2)"
+    run = toy_run(state, view, monkeypatch, Toy(name="exchange", runs=python(says), ready=state.path / "never"))
+    with pytest.raises(Failure, match="exchange cannot run: no such symbol"):
+        await run.run()
+    assert isinstance(view.failure, Failure)
+    assert not psutil.pid_exists(run._guard.pid)

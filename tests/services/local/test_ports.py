@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from marketpipeline.errors import InvalidInput
+from marketpipeline.local import ports as module
 from marketpipeline.local.ports import HOST, free_ports, require_port
 
 
@@ -30,3 +31,28 @@ def test_a_port_in_use_names_the_field_and_what_to_do() -> None:
     )
     assert "or set spec.api.port to another" in str(caught.value)
     require_port(port, "spec.api.port", "crypto.yaml")
+
+
+@pytest.mark.parametrize(
+    ("begin", "low", "high"),
+    [
+        ("32768", 20_000, 31_999),
+        ("20600", 20_000, 20_599),
+        ("20001", 1_024, 20_000),
+        ("20000", 1_024, 19_999),
+        ("15000", 1_024, 14_999),
+        ("1524", 20_000, 31_999),
+        ("1024", 20_000, 31_999),
+        ("0", 20_000, 31_999),
+    ],
+)
+def test_wherever_the_kernels_range_begins_there_are_ports(
+    begin: str, low: int, high: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = tmp_path / "ip_local_port_range"
+    kernel.write_text(f"{begin}\t65535\n")
+    monkeypatch.setattr(module, "_RANGE", kernel)
+    found = free_ports(30)
+    assert len(set(found)) == 30
+    assert low <= min(found)
+    assert max(found) <= high

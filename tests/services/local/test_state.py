@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from marketpipeline.errors import InvalidInput
+from marketpipeline.errors import InvalidInput, RetryableError
 from marketpipeline.local import state as module
 from marketpipeline.local.state import FORMAT, StateFolder, choose_folder
 
@@ -179,3 +179,17 @@ def test_the_folder_without_being_named(tmp_path: Path) -> None:
 
 def test_the_limit_is_what_is_documented() -> None:
     assert module.LEAST_FREE_BYTES == 1 << 30
+
+
+def test_on_a_full_disk_the_former_state_stays(path: Path) -> None:
+    folder = opened(path)
+    folder.write_live({"phase": "running"})
+    begun = path / ".state.json.new"
+    begun.symlink_to("/dev/full")
+    with pytest.raises(RetryableError, match=r"state\.json cannot be written: No space left on device"):
+        folder.write_live({"phase": "ended"})
+    assert folder.read_live() == {"phase": "running"}
+    begun.unlink()
+    folder.write_live({"phase": "ended"})
+    assert folder.read_live() == {"phase": "ended"}
+    folder.close()

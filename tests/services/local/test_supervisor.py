@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -268,3 +268,58 @@ async def test_a_process_gets_its_environment_and_the_mark(tmp_path: Path) -> No
         assert environment["JAVA_HOME"] == "/opt/java"
         assert environment["PIPELINE_RUN_MARK"] == f"mark-of-{tmp_path.name}"
         assert os.getpgid(pid) == pid
+
+
+async def test_what_was_ready_meanwhile_has_not_failed_in_a_row(tmp_path: Path) -> None:
+    ready, broken = tmp_path / "ready", tmp_path / "broken"
+    ready.touch()
+    program = f"import os, sys, time\nif os.path.exists({str(broken)!r}): sys.exit(1)\ntime.sleep(600)\n"
+    async with supervised(tmp_path, [Toy(name="sink", runs=python(program), ready=ready)]) as found:
+        await found.ready()
+        unit = found.units["sink"]
+        for number in range(1, 5):
+            await _kill(unit, number)
+        broken.touch()
+        ready.unlink()
+        assert unit.pid is not None
+        os.kill(unit.pid, signal.SIGKILL)
+        async with asyncio.timeout(15):
+            failure = await found.failed
+        assert str(failure).startswith("sink failed 5 times in a row, at last it ended with status 1")
+        assert unit.restarts == 9
+
+
+async def test_the_wait_keeps_its_bound_after_any_number_of_quick_ends(tmp_path: Path) -> None:
+    async with supervised(tmp_path, [Toy(name="sink", runs=python(SLEEP))]) as found:
+        await found.ready()
+        unit = found.units["sink"]
+        unit.quick_ends = 3_000
+        await _kill(unit, 1)
+        assert not found.failed.done()
+
+
+async def test_a_process_whose_watching_fails_is_ended(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+
+    class Odd(Toy):
+        def check(self) -> Mapping[str, object]:
+            if broken.exists():
+                raise KeyError("bug")
+            return {}
+
+    async with supervised(tmp_path, [Odd(name="sink", runs=python(SLEEP))]) as found:
+        await found.ready()
+        pid = found.units["sink"].pid
+        broken.touch()
+        async with asyncio.timeout(15):
+            assert str(await found.failed) == "sink: KeyError: 'bug'"
+        assert pid is not None
+        assert not psutil.pid_exists(pid)
+
+
+async def _kill(unit: Unit, restarts: int) -> None:
+    """Kill a process that is ready, and wait until the next one is."""
+    pid = unit.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: unit.restarts == restarts and unit.pid not in (None, pid), "it runs again")

@@ -225,3 +225,16 @@ def test_a_field_that_is_new_to_us_does_not_matter() -> None:
     """A newer writer may add a field within the same version."""
     data = json.loads(encode(SAMPLES["heartbeat"])) | {"new": 1}
     assert decode(json.dumps(data).encode()) == SAMPLES["heartbeat"]
+
+
+def test_a_dead_letter_is_cut_to_its_begin_once() -> None:
+    letter = records.DeadLetter(
+        symbol=SYMBOL, payload="é" * 100_001, encoding="utf-8", error="no", source="s", ingestion_time=1
+    )
+    cut = records.cut_dead_letter(encode(letter))
+    found = decode(cut)
+    assert isinstance(found, records.DeadLetter)
+    assert found == msgspec.structs.replace(
+        letter, payload="é" * 100_000, error="no (payload cut to 100000 of 100001 characters)"
+    )
+    assert records.cut_dead_letter(cut) == cut

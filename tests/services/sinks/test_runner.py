@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 from marketpipeline.records import encode
+from marketpipeline.sinks.base import Backpressure
 from marketpipeline.sinks.memory import MemorySink
 from marketpipeline.store import TABLES, TIMESCALE_TOPICS
 from marketpipeline.topics import TopicKind
@@ -67,6 +69,36 @@ def test_a_topic_that_appears_later_is_read(broker: RunningBroker) -> None:
         topics.create(TopicKind.CANDLES)
         topics.put(candle())
         running.drained()
+    assert len(sink.rows("candles")) == 1
+
+
+def test_rows_that_come_while_dead_letters_wait_are_written_before_their_offsets_are_stored(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new partition brings rows while the flow is held; here it is not held at all, so that some surely come."""
+    sink = MemorySink()
+    gate, refused = threading.Event(), threading.Event()
+    running = RunningSink(sink, topics)
+    settle = running.runner._dead_letters.settle
+
+    def settle_behind_gate() -> None:
+        if not gate.is_set():
+            refused.set()
+            raise Backpressure("the broker does not take dead letters")
+        settle()
+
+    monkeypatch.setattr(running.runner._dead_letters, "settle", settle_behind_gate)
+    monkeypatch.setattr(running.runner.source, "hold", lambda: None)
+    topics.put(trade(1))
+    topics.put_raw(TopicKind.TRADES, BTC.encode(), b"{not json")
+    with running:
+        assert refused.wait(30)
+        topics.put(trade(2), candle())
+        wait_for(lambda: sum(running.runner._batch.offsets.values()) >= 4, "the rows are read")
+        gate.set()
+        running.drained()
+        topics.dead_letters(1)
+    assert trade_ids(sink) == [1_001, 1_002]
     assert len(sink.rows("candles")) == 1
 
 

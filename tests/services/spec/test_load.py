@@ -138,6 +138,15 @@ def test_what_does_not_fit_together() -> None:
     assert "processing.allowedLateness (2m) must be below the smallest window" in late.expected
     nobody = problem(with_spec("broker: {passwordSecret: {name: kafka}}"))
     assert "broker.username is needed" in nobody.expected
+    blind = problem(with_spec("sinks: {timescale: {enabled: false}, redis: {enabled: false}}"))
+    assert "api.enabled needs at least one sink: set sinks.timescale.enabled or sinks.redis.enabled" in blind.expected
+
+
+def test_a_pipeline_without_a_sink_is_one_without_an_api() -> None:
+    pipeline = load_text(
+        with_spec("sinks: {timescale: {enabled: false}, redis: {enabled: false}}\napi: {enabled: false}")
+    )
+    assert not pipeline.spec.api.enabled
 
 
 def test_every_problem_is_named_at_once() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from marketpipeline.api.models import Realtime
 from marketpipeline.api.rows import json_of
+from marketpipeline.api.stores import Database, Newest
 
 from tests.services.api.serving import Api, Stores, serving
 from tests.services.sinks.samples import BTC, ETH, book, candle, quote, ticker, trade
@@ -52,6 +54,43 @@ async def test_the_database_answers_where_there_is_no_cache_or_it_is_away(stores
         )
         assert btc["candles"]["1m"] == json_of(candle(1))
         assert btc["candles"]["5m"] == json_of(candle(0, interval="5m"))
+
+
+async def test_what_the_cache_lacks_is_from_the_database(api: Api, stores: Stores) -> None:
+    stores.put(trade(1), candle(0), candle(0, interval="5m"), trade(1, ETH), only="timescale")
+    stores.put(trade(9), quote(3), candle(1), only="redis")
+    body = await api.get(PATH)
+    Realtime.model_validate(body)
+    btc, eth, okx = body["symbols"]
+    assert body["source"] == "redis+timescale"
+    assert (btc["price"], eth["price"], okx["price"]) == (trade(9).price, trade(1).price, None)
+    assert btc["mid"] == (quote(3).bid_price + quote(3).ask_price) / 2
+    assert btc["candles"] == {"1m": json_of(candle(1)), "5m": json_of(candle(0, interval="5m"))}
+    assert (await api.get(PATH, symbols=ETH))["source"] == "timescale"
+    assert (await api.get(PATH, symbols="okx:BTC-USDT"))["source"] == "redis"
+
+
+async def test_the_database_is_not_asked_each_time_for_what_it_lacks_too_or_while_it_is_away(
+    api: Api, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    newest = Database.newest
+
+    async def counted(self: Database, symbols: Sequence[str], windows: Sequence[str]) -> dict[str, Newest]:
+        asked.append(list(symbols))
+        return await newest(self, symbols, windows)
+
+    monkeypatch.setattr(Database, "newest", counted)
+    stores.put(trade(1), only="redis")
+    for _ in range(3):
+        assert (await api.get(PATH, symbols=BTC))["source"] == "redis"
+    assert asked == [[BTC]]
+    away = stores.postgres.settings.model_copy(update={"url": "postgresql://x@127.0.0.1:1/x"})
+    async with serving(stores.settings(timescale=away)) as alone:
+        for _ in range(3):
+            body = await alone.get(PATH, symbols=BTC)
+            assert (body["source"], body["symbols"][0]["price"]) == ("redis", trade(1).price)
+    assert asked == [[BTC], [BTC]]
 
 
 async def test_the_two_stores_say_the_same(stores: Stores) -> None:

@@ -18,7 +18,7 @@ async def test_both_stores_answer(api: Api, stores: Stores) -> None:
     body = await api.get(PATH)
     SystemHealth.model_validate(body)
     assert (body["status"], body["pipeline"]) == ("ok", "test")
-    assert body["stores"]["timescale"]["schema_version"] == 2
+    assert body["stores"]["timescale"]["schema_version"] == 3
     assert body["stores"]["redis"] | {"latency_ms": 0} == {
         "status": "ok",
         "error": None,
@@ -29,6 +29,15 @@ async def test_both_stores_answer(api: Api, stores: Stores) -> None:
     assert btc["symbol"] == BTC
     assert 0 <= btc["age_ms"] <= btc["book_age_ms"] - 2_000 <= btc["trade_age_ms"] - 5_000 < 20_000
     assert eth == {"symbol": ETH, "trade_age_ms": None, "book_age_ms": None, "candle_age_ms": None, "age_ms": None}
+
+
+async def test_ages_of_what_the_cache_lacks(api: Api, stores: Stores) -> None:
+    now = int(datetime.now(UTC).timestamp() * 1e6)
+    stores.put(trade(1, receive_time=now), only="redis")
+    stores.put(book(1, receive_time=now - 60_000_000), only="timescale")
+    body = await api.get(PATH)
+    assert 0 <= body["symbols"][0]["trade_age_ms"] < 20_000
+    assert body["symbols"][0]["book_age_ms"] >= 60_000
 
 
 async def test_one_store_is_away(stores: Stores) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 import pytest
+from marketpipeline.api.arguments import Span
+from marketpipeline.api.statements import select
 from marketpipeline.errors import PermanentError
 from marketpipeline.sinks.timescale.connection import Connection, connect
 from marketpipeline.sinks.timescale.migrate import Migration, migrate, migrations
-from marketpipeline.store import TABLES, Column, Table
+from marketpipeline.store import TABLES, Column, Table, table_of
+from psycopg.sql import SQL
 
 from tests.services.sinks.stores import PostgresStore
 from tests.support.postgres import RunningPostgres
@@ -52,6 +56,20 @@ def test_the_tables_are_as_defined(connection: Connection) -> None:
     for table in TABLES:
         assert columns(connection, table) == list(table.columns), table.name
         assert key(connection, table) == table.key, table.name
+
+
+def test_events_are_read_along_an_index_in_order_of_the_exchanges_time(connection: Connection) -> None:
+    migrate(connection)
+    since = datetime(2024, 8, 8, tzinfo=UTC)
+    for span in (Span(since, None, 5), Span(None, since, 5), Span()):
+        statement = select(table_of("feed_events"), {"symbol": "a:B", "kind": "gap"}, span)
+        with connection.transaction():
+            connection.execute("SET LOCAL enable_seqscan = off")
+            connection.execute("SET LOCAL enable_bitmapscan = off")
+            plan: list[Any] = connection.execute(SQL("EXPLAIN ") + statement.sql, statement.values).fetchall()
+        scans = [line for (line,) in plan if "Scan" in line and "Subquery" not in line]
+        assert len(scans) == 1, plan
+        assert "feed_events_by_exchange_time" in scans[0], plan
 
 
 def test_versions_are_numbered_without_a_gap() -> None:
@@ -107,5 +125,5 @@ def test_one_that_fails_leaves_the_version_before(connection: Connection) -> Non
 def test_the_schema_of_a_newer_release_is_refused(store: PostgresStore, connection: Connection) -> None:
     newer = Migration(len(migrations()) + 3, "newer", "SELECT 1")
     migrate(connection, (*migrations(), newer))
-    with pytest.raises(PermanentError, match=f"schema is version {newer.version}, this release knows up to 2: run the"):
+    with pytest.raises(PermanentError, match=f"schema is version {newer.version}, this release knows up to 3: run the"):
         store.sink().open()
