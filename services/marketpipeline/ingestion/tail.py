@@ -1,7 +1,8 @@
 """What the topics hold already: the newest record of each symbol, where a restart goes on.
 
 The topics are the truth: what a process had in flight when it was killed is either in them or was never delivered.
-Each partition is read backwards in blocks until every symbol in it was found, at most `MOST` records.
+Each partition is read backwards in blocks until every symbol in it was found, at most `MOST` records. Where partitions
+were added a symbol is in another one since: so one that is not found is looked for near the end of the others, too.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ KINDS: dict[TopicKind, type[Wanted]] = {TopicKind.TRADES: Trade, TopicKind.AGG_T
 
 FIRST_BLOCK, LARGEST_BLOCK = 1_000, 20_000
 MOST = 1_000_000
+MOST_ELSEWHERE = 20_000
+"""In the partitions that a symbol is not in now: partitions are added while ingestion runs, which then starts anew."""
 BLOCK_SECONDS = 30.0
 CALL_SECONDS = 10.0
 
@@ -55,9 +58,16 @@ def read_memory(kafka: KafkaSettings, prefix: str, symbols: Sequence[str], parti
             by_partition: dict[int, set[bytes]] = {}
             for symbol in symbols:
                 by_partition.setdefault(partition_of(symbol.encode(), count), set()).add(symbol.encode())
+            topic, missing = topic_name(prefix, kind), {symbol.encode() for symbol in symbols}
             for partition, keys in by_partition.items():
-                newest = _read_partition(consumer, topic_name(prefix, kind), partition, keys, KINDS[kind])
-                found[kind] |= newest
+                found[kind] |= _read_partition(consumer, topic, partition, keys, KINDS[kind], MOST)
+                missing -= {symbol.encode() for symbol in found[kind]}
+            for partition in range(count) if missing else ():
+                elsewhere = missing - by_partition.get(partition, set())
+                found[kind] |= _read_partition(consumer, topic, partition, elsewhere, KINDS[kind], MOST_ELSEWHERE)
+                missing -= {symbol.encode() for symbol in found[kind]}
+            for key in missing if found[kind] else ():
+                _log.warning("no recent record of %s in %s", key.decode(), topic)
     except KafkaException as error:
         raise RetryableError(f"cannot read what the topics hold: {error.args[0].str()}") from error
     finally:
@@ -66,14 +76,14 @@ def read_memory(kafka: KafkaSettings, prefix: str, symbols: Sequence[str], parti
 
 
 def _read_partition(
-    consumer: Any, topic: str, partition: int, keys: set[bytes], wanted: type[Wanted]
+    consumer: Any, topic: str, partition: int, keys: set[bytes], wanted: type[Wanted], most: int
 ) -> dict[str, Any]:
-    """The newest record of type `wanted` for each key of a partition."""
+    """The newest record of type `wanted` for each key among the last `most` messages of a partition."""
     low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=CALL_SECONDS)
     missing = set(keys)
     newest: dict[str, Any] = {}
     end, block = high, FIRST_BLOCK
-    while missing and end > low and high - end < MOST:
+    while missing and end > low and high - end < most:
         start = max(low, end - block)
         for message in reversed(_read_block(consumer, TopicPartition(topic, partition, start), end)):
             key = message.key()
@@ -81,8 +91,6 @@ def _read_partition(
                 newest[record.symbol] = record
                 missing.discard(key)
         end, block = start, min(block * 4, LARGEST_BLOCK)
-    for key in missing if end > low else ():
-        _log.warning("no record of %s in the last %d of %s", key.decode(), high - end, topic)
     return newest
 
 

@@ -6,6 +6,7 @@ import pytest
 from marketpipeline.errors import RetryableError
 from marketpipeline.ingestion import tail
 from marketpipeline.ingestion.lanes import Memory
+from marketpipeline.ingestion.partition import partition_of
 from marketpipeline.ingestion.producer import KafkaOutlet
 from marketpipeline.ingestion.tail import read_memory
 from marketpipeline.records import AggTrade, Book, Heartbeat, Trade
@@ -78,6 +79,15 @@ def test_how_far_back_is_bounded(filled: Platform, monkeypatch: pytest.MonkeyPat
         {TopicKind.TRADES: PARTITIONS},
     )
     assert {symbol: record.trade_id for symbol, record in found.trades.items()} == {BUSY: 29_999}
+
+
+def test_a_symbol_is_found_in_the_partition_that_it_was_in_before_there_were_more(
+    filled: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "partition_of", lambda key, count: (partition_of(key, count) + 1) % count)
+    found = memory(filled, [BUSY, QUIET])
+    assert found.trades[BUSY].trade_id == 29_999
+    assert found.books[QUIET].update_id == 77
 
 
 def test_empty_topics_tell_nothing(platform: Platform) -> None:
