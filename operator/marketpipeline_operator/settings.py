@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from marketpipeline import __version__
 from marketpipeline.plan import Component
 from marketpipeline.settings import Settings, SettingsModel
 from pydantic import Field
 
 __all__ = [
+    "COMPONENTS_VERSION",
     "DeletionSettings",
     "FlinkSettings",
     "ImageSettings",
@@ -19,6 +19,10 @@ __all__ = [
     "ReconcileSettings",
 ]
 
+COMPONENTS_VERSION = "0.1.0"
+"""The release whose components' images this operator starts. It is raised with a release that changes one of them, not
+with one that changes the operator alone: then a new operator starts no Pod anew."""
+
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -26,7 +30,10 @@ class ImageSettings(SettingsModel):
     """Which images the Pods run. An image is `registry/component:tag`."""
 
     registry: str = Field(default="marketpipeline", description="First part of every image's name, with any path.")
-    tag: str = Field(default=__version__, description="Tag of every image; the operator's own version by default.")
+    tag: str = Field(
+        default=COMPONENTS_VERSION,
+        description="Tag of every image; by default the newest release in which one of them changed.",
+    )
     overrides: dict[str, str] = Field(
         default_factory=dict, description="Whole image names by component, e.g. one pinned by digest."
     )

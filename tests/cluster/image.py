@@ -9,14 +9,15 @@ from pathlib import Path
 from marketpipeline import __version__
 from marketpipeline.cli.main import COMMANDS
 from marketpipeline.plan import Component
+from marketpipeline_operator.settings import COMPONENTS_VERSION
 
 from tests.conftest import PROJECT
 
 __all__ = ["COMPONENTS", "EXCHANGE", "KAFKA", "OPERATOR", "REGISTRY", "STORES", "STREAM_JOB", "TAG", "Image"]
 
 REGISTRY = "marketpipeline"
-TAG = __version__
-"""What the operator and its manifests ask for when nobody says otherwise."""
+TAG = COMPONENTS_VERSION
+"""What the operator asks for when nobody says otherwise; the operator's own image has the version of the project."""
 _SERVICES = PROJECT / "images" / "services" / "Dockerfile"
 _TEST_IMAGES = PROJECT / "tests" / "cluster" / "images"
 
@@ -32,7 +33,7 @@ class Image:
 
     @property
     def tag(self) -> str:
-        return f"{REGISTRY}/{self.name}:{TAG}"
+        return f"{REGISTRY}/{self.name}:{__version__ if self.name == 'operator' else TAG}"
 
 
 COMPONENTS = tuple(

@@ -48,11 +48,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "marketpipeline-operator.settings" -}}
 {{- $images := dict
   "registry" .Values.images.registry
-  "tag" (default .Chart.AppVersion .Values.images.tag)
   "overrides" .Values.images.overrides
   "pull_policy" .Values.images.pullPolicy
   "pull_secrets" .Values.images.pullSecrets
 -}}
+{{- with .Values.images.tag }}
+{{- $_ := set $images "tag" . }}
+{{- end }}
 {{- $lease := dict "name" (include "marketpipeline-operator.fullname" .) "namespace" .Release.Namespace -}}
 {{- $ours := dict
   "namespaces" .Values.namespaces

@@ -54,7 +54,7 @@ class Images(_Values):
     registry: Text = Field(
         default="marketpipeline", description="First part of every image's name; an image is registry/component:tag."
     )
-    tag: OptionalTag = Field(default="", description="Tag of every image; empty is the chart's appVersion.")
+    tag: OptionalTag = Field(default="", description="Tag of every image; empty is what this operator is made for.")
     overrides: dict[Component, Text] = Field(
         default_factory=dict,
         description=(

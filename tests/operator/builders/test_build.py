@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import runpy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import marketpipeline
 import pytest
 import yaml
+from marketpipeline_operator import settings
 from marketpipeline_operator.builders import Capabilities, Context, JobState, build, build_topics
 from marketpipeline_operator.names import Object
 from marketpipeline_operator.settings import OperatorSettings
@@ -116,6 +119,12 @@ def test_names_keep_their_limits_with_the_longest_name() -> None:
         assert len(thing["metadata"]["name"]) <= limits.get(thing["kind"], 63)
         for value in thing["metadata"]["labels"].values():
             assert len(value) <= 63
+
+
+def test_a_new_operator_alone_asks_for_the_same_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(marketpipeline, "__version__", "99.0.0")
+    upgraded = runpy.run_path(settings.__file__)["OperatorSettings"]()
+    assert upgraded.images.tag == settings.COMPONENTS_VERSION
 
 
 def test_the_operators_version_is_in_no_object() -> None:
