@@ -16,6 +16,8 @@ def test_ports_are_free_different_and_outside_what_clients_are_given() -> None:
     assert max(found) < begin
     for port in found:
         with socket.socket() as taken:
+            # As every server here does: a connection of an earlier one on this port may not have faded yet.
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             taken.bind((HOST, port))
 
 
