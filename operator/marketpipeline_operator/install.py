@@ -20,6 +20,7 @@ from marketpipeline_operator.cluster.kinds import (
     PIPELINE_KIND,
     POD,
     SECRET,
+    SERVICE_ACCOUNT,
     Kind,
 )
 from marketpipeline_operator.names import FIELD_MANAGER, Object
@@ -46,12 +47,15 @@ _RBAC = "rbac.authorization.k8s.io/v1"
 def rules() -> list[Object]:
     """Rights in each namespace that the operator serves: these and no more."""
     plural = PIPELINE_KIND.plural
+    others = [kind for kind in (*CHILD_KINDS, *OPTIONAL_KINDS) if kind != SERVICE_ACCOUNT]
     return [
         _rule([PIPELINE_KIND.group], [plural], ["list", "patch", "watch"]),
         _rule([PIPELINE_KIND.group], [f"{plural}/status"], ["patch"]),
         # For clusters that check who may set an owner that blocks its deletion (OwnerReferencesPermissionEnforcement).
         _rule([PIPELINE_KIND.group], [f"{plural}/finalizers"], ["update"]),
-        *(_rule([group], plurals, list(_OWNED)) for group, plurals in _by_group((*CHILD_KINDS, *OPTIONAL_KINDS))),
+        # It goes with its pipeline and never before it.
+        _rule([SERVICE_ACCOUNT.group], [SERVICE_ACCOUNT.plural], [verb for verb in _OWNED if verb != "delete"]),
+        *(_rule([group], plurals, list(_OWNED)) for group, plurals in _by_group(others)),
         _rule([POD.group], [POD.plural], ["list", "watch"]),
         _rule([SECRET.group], [SECRET.plural], ["get"]),
         _rule([EVENT.group], [EVENT.plural], ["create"]),

@@ -11,12 +11,12 @@ import pytest
 import yaml
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.errors import Forbidden
-from marketpipeline_operator.cluster.kinds import CHILD_KINDS, LEASE, SECRET
+from marketpipeline_operator.cluster.kinds import CHILD_KINDS, LEASE, SECRET, SERVICE_ACCOUNT
 from marketpipeline_operator.cluster.lease import Lease
 from marketpipeline_operator.install import NAMESPACE, documents, lease_rules, namespaced, rules
 from marketpipeline_operator.settings import LeaseSettings
 
-from tests.operator.support import Kubectl, OperatorUnderTest, Pipelines, eventually
+from tests.operator.support import FLINK, Kubectl, OperatorUnderTest, Pipelines, eventually
 from tests.support.broker import RunningBroker
 
 ACCOUNT = "marketpipeline-operator"
@@ -55,6 +55,7 @@ async def test_it_does_all_its_work_with_its_rights_and_uses_each_verb(
         "ingestion": {"replicas": 2},
         "symbols": [f"binance:{base}USDT" for base in ("BTC", "ETH", "SOL", "XRP")],
         "processing": {"mode": "operator"},
+        "api": {"replicas": 2},
     }
     await pipelines.create(address=broker.address, **spec)
     await pipelines.until("TopicsReady", status="True")
@@ -63,10 +64,18 @@ async def test_it_does_all_its_work_with_its_rights_and_uses_each_verb(
         return "CronJob/crypto-feed-watch" in await pipelines.children()
 
     await eventually(made, "all children")
-    await pipelines.edit(ingestion={"replicas": 1}, sinks={"redis": {"enabled": False}}, api={"enabled": False})
+    await pipelines.edit(
+        feeds=["quotes"],
+        ingestion={"replicas": 1},
+        sinks={"timescale": {"enabled": False}, "redis": {"enabled": False}},
+        api={"enabled": False},
+    )
 
     async def fewer() -> bool:
-        return set(await pipelines.deployments()) == {"ingestion-binance-0", "sink-timescale"}
+        found = await pipelines.children(kinds=(*CHILD_KINDS, FLINK))
+        return {key for key in found if key.startswith(("Deployment", "CronJob", "FlinkDeployment"))} == {
+            "Deployment/crypto-ingestion-binance-0"
+        }
 
     await eventually(fewer, "what is no more is removed")
     await pipelines.delete()
@@ -87,9 +96,10 @@ async def test_it_does_all_its_work_with_its_rights_and_uses_each_verb(
         for verb in rule["verbs"]
         if verb not in ("get", "list", "watch")
     }
-    of_children = {kind.plural for kind in CHILD_KINDS}
-    assert {verb for plural, verb in granted if plural in of_children} == {"create", "delete", "patch"}
-    assert {("marketpipelines", "patch"), ("events", "create"), ("deployments", "delete")} <= made_of
+    made_of |= {(plural, "create") for verb, plural, status in operator.kubernetes.requests if status == 201}
+    of_children = {kind.plural for kind in (*CHILD_KINDS, FLINK)}
+    assert {entry for entry in granted if entry[0] in of_children} == {e for e in made_of if e[0] in of_children}
+    assert {("marketpipelines", "patch"), ("events", "create")} <= made_of
     own = {entry for entry in granted if entry[0] == "events" or entry[0].startswith("marketpipelines")}
     assert own - NOT_REQUESTED == {
         ("events", "create"),
@@ -105,6 +115,7 @@ async def test_it_does_all_its_work_with_its_rights_and_uses_each_verb(
             (verb, kind.plural)
             for kind in CHILD_KINDS
             for verb in ("create", "patch", "delete", "get", "list", "watch")
+            if (kind, verb) != (SERVICE_ACCOUNT, "delete")
         ],
         ("list", "marketpipelines"),
         ("patch", "marketpipelines/status"),
@@ -124,6 +135,7 @@ async def test_what_is_not_granted_is_refused(kubectl: Kubectl, limited: Path, n
         ("list", "secrets"),
         ("create", "secrets"),
         ("delete", "pods"),
+        ("delete", "serviceaccounts"),
         ("create", "pods"),
         ("delete", "marketpipelines"),
         ("create", "roles"),

@@ -17,6 +17,7 @@ __all__ = [
     "PIPELINE_KIND",
     "POD",
     "SECRET",
+    "SERVICE_ACCOUNT",
     "TOPIC_KINDS",
     "Kind",
     "kind_of",
@@ -52,10 +53,11 @@ PIPELINE_KIND = Kind(_GROUP, _VERSION, KIND, "marketpipelines")
 POD = Kind("", "v1", "Pod", "pods")
 SECRET = Kind("", "v1", "Secret", "secrets")
 EVENT = Kind("", "v1", "Event", "events")
+SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
 CHILD_KINDS = (
-    Kind("", "v1", "ServiceAccount", "serviceaccounts"),
+    SERVICE_ACCOUNT,
     Kind("", "v1", "ConfigMap", "configmaps"),
     Kind("", "v1", "Service", "services"),
     Kind("apps", "v1", "Deployment", "deployments"),
