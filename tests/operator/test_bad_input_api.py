@@ -37,6 +37,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"broker": {"provider": "strimzi"}}, "spec", "broker.cluster is needed with broker.provider strimzi"),
     ({"broker": {"passwordSecret": {"name": "x"}}}, "spec", "broker.username is needed with broker.passwordSecret"),
     ({"sinks": {"redis": {"url": "redis://:secret@redis"}}}, "spec.sinks.redis.url", "must not contain a password"),
+    ({"sinks": {"redis": {"url": "redis://redis?password=x"}}}, "spec.sinks.redis.url", "must not contain a password"),
     ({"sinks": {"redis": {"url": "http://redis"}}}, "spec.sinks.redis.url", "must be a URL that starts with redis://"),
     ({"sinks": {"timescale": {"url": "mysql://x"}}}, "spec.sinks.timescale.url", "starts with postgresql://"),
     (
