@@ -1,7 +1,7 @@
-"""Run every benchmark, or those named: `python -m benchmarks latency sinks`. Each prints JSON and leaves it in .cache.
+"""Run every benchmark, or those named: `python -m benchmarks latency sinks`; what each prints is kept in .cache.
 
 Run them on a machine that does nothing else. The figures that the project claims, with the machine that they were
-taken on, are in docs/benchmarks.md.
+taken on, are in docs/benchmarks.md. Each prints JSON, `operator` lines of text.
 """
 
 from __future__ import annotations

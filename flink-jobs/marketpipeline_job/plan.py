@@ -15,7 +15,7 @@ __all__ = ["DEDUPLICATION_MS", "with_state_ttl"]
 
 DEDUPLICATION_MS = 3_600_000
 """At least so long the ids of trades are known, and as long as the smallest candle is open: a trade that comes again
-later than that is late by the symbol's clock. While the job is down no id is forgotten, but all are an hour older."""
+later than that is late by the symbol's clock. The time that the job is down counts too."""
 
 _BEYOND_WINDOW_MS = 86_400_000
 """A forming candle outlives a day without the job; after that a job that is restored would begin it anew."""

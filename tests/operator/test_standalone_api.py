@@ -43,7 +43,7 @@ class ScriptedFlink:
         return Savepoint(done=True, location=PLACE)
 
 
-async def running(
+async def started(
     pipelines: Pipelines,
     operator: OperatorUnderTest,
     broker: RunningBroker,
@@ -52,8 +52,9 @@ async def running(
     claim: bool = True,
     **settings: Any,
 ) -> None:
-    started = await operator.start(**settings)
-    started.reconciler._rest = scripted  # type: ignore[assignment]
+    """A pipeline whose Pods are ready; without a `claim` its job's state is in the Pods alone."""
+    reconciling = await operator.start(**settings)
+    reconciling.reconciler._rest = scripted  # type: ignore[assignment]
     processing = {"checkpointDirectory": "file:///state", "checkpointClaim": "state"} if claim else {}
     await pipelines.create(address=broker.address, broker={"topicPrefix": broker.prefix()}, processing=processing)
 
@@ -62,11 +63,30 @@ async def running(
 
     await eventually(made, "the job's Deployments")
     await pipelines.make_ready()
+
+
+async def running(pipelines: Pipelines, *parts: Any, **settings: Any) -> None:
+    """The same, when it is Ready."""
+    await started(pipelines, *parts, **settings)
     await pipelines.until("Ready", status="True")
 
 
 async def job_manager(pipelines: Pipelines) -> dict[str, Any]:
     return (await pipelines.deployments())["jobmanager"]
+
+
+async def until_suspended(pipelines: Pipelines) -> None:
+    async def suspended() -> bool:
+        return bool((await pipelines.get() or {})["status"]["phase"] == "Suspended")
+
+    await eventually(suspended, "suspended")
+
+
+async def until_resumed(pipelines: Pipelines) -> None:
+    async def resumed() -> bool:
+        return bool((await job_manager(pipelines))["spec"]["replicas"] == 1)
+
+    await eventually(resumed, "resumed")
 
 
 async def test_a_suspension_waits_for_the_savepoint_and_resuming_starts_from_it(
@@ -84,27 +104,18 @@ async def test_a_suspension_waits_for_the_savepoint_and_resuming_starts_from_it(
     await eventually(quiet, "ingestion stopped")
     assert (await job_manager(pipelines))["spec"]["replicas"] == 1, "the job still writes its savepoint"
     flink.finish = True
-
-    async def suspended() -> bool:
-        found = await pipelines.get() or {}
-        return bool(found["status"]["phase"] == "Suspended")
-
-    await eventually(suspended, "suspended")
+    await until_suspended(pipelines)
     assert (await job_manager(pipelines))["spec"]["replicas"] == 0
     assert (await pipelines.get() or {})["status"]["job"]["savepoint"] == PLACE
     assert flink.stops == 1
     flink.state = "RUNNING"
     await pipelines.edit(suspend=False)
-
-    async def resumed() -> bool:
-        return bool((await job_manager(pipelines))["spec"]["replicas"] == 1)
-
-    await eventually(resumed, "resumed")
+    await until_resumed(pipelines)
     assert started_from(await job_manager(pipelines)) == PLACE
     await pipelines.make_ready()
     await pipelines.until("Ready", status="True")
     await pipelines.edit(suspend=True)
-    await eventually(suspended, "suspended again")
+    await until_suspended(pipelines)
     assert flink.stops == 2, "the second suspension takes a savepoint of its own"
 
 
@@ -201,16 +212,7 @@ async def test_a_job_that_somebody_else_ended_is_started_anew(
     flink = ScriptedFlink()
     flink.state = "FINISHED"
     flink.savepoint_path = PLACE
-    started = await operator.start(flink={"savepoint_timeout": 60})
-    started.reconciler._rest = flink  # type: ignore[assignment]
-    processing = {"checkpointDirectory": "file:///state", "checkpointClaim": "state"}
-    await pipelines.create(address=broker.address, broker={"topicPrefix": broker.prefix()}, processing=processing)
-
-    async def made() -> bool:
-        return "taskmanager" in await pipelines.deployments()
-
-    await eventually(made, "the job's Deployments")
-    await pipelines.make_ready()
+    await started(pipelines, operator, broker, flink, flink={"savepoint_timeout": 60})
 
     async def again() -> bool:
         manager = await job_manager(pipelines)
@@ -226,18 +228,10 @@ async def test_a_job_whose_state_is_gone_with_its_pods_starts_from_its_topics_an
     flink = ScriptedFlink()
     await running(pipelines, operator, broker, flink, claim=False)
     await pipelines.edit(suspend=True)
-
-    async def suspended() -> bool:
-        return bool((await pipelines.get() or {})["status"]["phase"] == "Suspended")
-
-    await eventually(suspended, "suspended")
+    await until_suspended(pipelines)
     assert flink.stops == 0
     await pipelines.edit(suspend=False)
-
-    async def resumed() -> bool:
-        return bool((await job_manager(pipelines))["spec"]["replicas"] == 1)
-
-    await eventually(resumed, "resumed")
+    await until_resumed(pipelines)
     assert started_from(await job_manager(pipelines)) is None
     assert "checkpointClaim" in (await pipelines.events())["JobStopped"]
 
@@ -261,8 +255,8 @@ async def test_a_correction_does_not_wait_for_a_job_that_never_began(
     pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
 ) -> None:
     """Its Pods are pending, as they are where nothing has so much memory."""
-    started = await operator.start(flink={"savepoint_timeout": 60})
-    started.reconciler._rest = ScriptedFlink()  # type: ignore[assignment]
+    reconciling = await operator.start(flink={"savepoint_timeout": 60})
+    reconciling.reconciler._rest = ScriptedFlink()  # type: ignore[assignment]
     processing = {"checkpointDirectory": "s3://bucket/state", "resources": {"memory": "900Gi"}}
     await pipelines.create(address=broker.address, broker={"topicPrefix": broker.prefix()}, processing=processing)
 
