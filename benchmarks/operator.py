@@ -91,7 +91,7 @@ async def complete(kubernetes: Kubernetes) -> int:
     async for thing in kubernetes.list(PIPELINE_KIND, None):
         status = thing.get("status") or {}
         counts = {entry["name"]: entry["desired"] for entry in status.get("components", [])}
-        done += "rules" in status.get("topics", {}) and counts.get("stream-job") == 1
+        done += "thresholds" in status.get("topics", {}) and counts.get("stream-job") == 1
     return done
 
 

@@ -68,7 +68,7 @@ async def read(port: int, symbols: list[str]) -> Reader:
 def measure(captures: list[str], port: int) -> tuple[int, float, float]:
     """Frames, frames a second, and microseconds of the server's processor for each."""
     options = [option for capture in captures for option in ("--replay", capture)]
-    command = [sys.executable, "-m", "marketpipeline", "exchange", *options, "--speed", "max", "--port", str(port)]
+    command = [sys.executable, "-m", "marketpipeline", "simulator", *options, "--speed", "max", "--port", str(port)]
     server = subprocess.Popen(tied(command), stderr=subprocess.DEVNULL)
     try:
         for _ in range(300):

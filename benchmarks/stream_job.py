@@ -40,7 +40,7 @@ from tests.support.tied import tied
 __all__ = ["main"]
 
 PYTHON = ROOT / "flink-jobs" / ".venv" / "bin" / "python"
-KINDS = ("trades", "book", "rules", "book-metrics", "candles", "alerts", "late", "dead-letters")
+KINDS = ("trades", "book", "thresholds", "book-metrics", "candles", "alerts", "late", "dead-letters")
 PARTITIONS = 3
 START_SECONDS = 300.0
 STALLED_SECONDS = 60.0

@@ -63,7 +63,7 @@ def main(path: str, config: str, prefix: str) -> None:
                 "price": float(trade.price),
                 "quantity": float(trade.amount),
                 "taker_side": trade.side,
-                "filled": False,
+                "backfilled": False,
             },
         )
 

@@ -34,10 +34,10 @@ _OF_SYMBOL = "WINDOW of_symbol AS (PARTITION BY symbol ORDER BY arrival)"
 
 
 def clock(settings: JobSettings) -> Script:
-    """Trades, heartbeats and rules to `ticks_once`; late trades to their topic."""
+    """Trades, heartbeats and thresholds to `ticks_once`; late trades to their topic."""
     fault = ((f"NOT COALESCE({_TRADE}, FALSE)", "no trade of version 1 with all its fields"),)
     reported, faults = dead_letters(settings, TopicKind.TRADES, f"COALESCE({_HEARTBEAT}, FALSE)", fault)
-    kinds = (TopicKind.TRADES, TopicKind.RULES)
+    kinds = (TopicKind.TRADES, TopicKind.THRESHOLDS)
     own = Script(
         tables=(*(source(settings, kind) for kind in kinds), sink(settings, TopicKind.LATE)),
         views=(_feed(), _clocked(settings), _ticks(settings), _once()),
@@ -53,7 +53,7 @@ def nested(windows: Sequence[str]) -> list[int]:
 
 
 def _feed() -> View:
-    """Trades and heartbeats in one stream, in the order of their partition, and the rules among them."""
+    """Trades and heartbeats in one stream, in the order of their partition, and the thresholds among them."""
     of_trade = [
         "symbol",
         "COALESCE(trade_time, event_time) AS reached",
@@ -61,20 +61,22 @@ def _feed() -> View:
         "CAST(NULL AS DOUBLE) AS whale_trade",
     ]
     nulls = ["BIGINT", "BIGINT", "BIGINT", "BIGINT", "DOUBLE", "DOUBLE", "STRING"]
-    of_rule = ["symbol", *(f"CAST(NULL AS {kind})" for kind in nulls), "whale_trade"]
-    columns_of_trade = lines([*of_trade, "FALSE AS is_rule", "arrival"])
+    of_threshold = ["symbol", *(f"CAST(NULL AS {kind})" for kind in nulls), "whale_trade"]
+    columns_of_trade = lines([*of_trade, "FALSE AS is_threshold", "arrival"])
     trades = f"SELECT\n{columns_of_trade}\nFROM trades\nWHERE ({_TRADE})\n   OR ({_HEARTBEAT})"
-    rules = f"SELECT\n{lines([*of_rule, 'TRUE', 'arrival'])}\nFROM rules\nWHERE v = 1 AND symbol IS NOT NULL"
-    return View("trade_feed", f"{trades}\nUNION ALL\n{rules}")
+    thresholds = (
+        f"SELECT\n{lines([*of_threshold, 'TRUE', 'arrival'])}\nFROM thresholds\nWHERE v = 1 AND symbol IS NOT NULL"
+    )
+    return View("trade_feed", f"{trades}\nUNION ALL\n{thresholds}")
 
 
 def _clocked(settings: JobSettings) -> View:
     """The clock, the newest trade and the threshold in force behind each row."""
-    default = literal(settings.rules.whale_trade)
+    default = literal(settings.thresholds.whale_trade)
     fields = [
         "symbol",
         *_CARRIED,
-        "is_rule",
+        "is_threshold",
         "arrival",
         "MAX(reached) OVER of_symbol AS clock",
         "MAX(trade_time) OVER of_symbol AS newest",
@@ -90,7 +92,7 @@ def _ticks(settings: JobSettings) -> View:
     late = (f"trade_time - MOD(trade_time, {width}) + {width + lateness} <= clock" for width in widths)
     before = ["LAG(clock) OVER of_symbol AS clock_before", "LAG(newest) OVER of_symbol AS newest_before"]
     kept = ["symbol", *_CARRIED, "arrival", "clock", "whale_trade"]
-    inner = f"SELECT\n{lines([*kept, *before])}\nFROM trade_clock\nWHERE NOT is_rule\n{_OF_SYMBOL}"
+    inner = f"SELECT\n{lines([*kept, *before])}\nFROM trade_clock\nWHERE NOT is_threshold\n{_OF_SYMBOL}"
     fields = [
         *kept,
         "clock_before",

@@ -18,7 +18,7 @@ from marketpipeline.records import (
     Heartbeat,
     LateTrade,
     Record,
-    Rules,
+    SymbolThresholds,
     Trade,
 )
 from marketpipeline.settings import JobSettings, KafkaSettings
@@ -33,7 +33,7 @@ _SCALARS = {int: "BIGINT", float: "DOUBLE", str: "STRING", bool: "BOOLEAN"}
 _SOURCES: Mapping[TopicKind, tuple[type[Record], ...]] = {
     TopicKind.TRADES: (Trade, Heartbeat),
     TopicKind.BOOK: (Book, Heartbeat),
-    TopicKind.RULES: (Rules,),
+    TopicKind.THRESHOLDS: (SymbolThresholds,),
 }
 _SINKS: Mapping[TopicKind, type[Record]] = {
     TopicKind.BOOK_METRICS: BookMetrics,

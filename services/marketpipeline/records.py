@@ -36,8 +36,8 @@ __all__ = [
     "Level",
     "Quote",
     "Record",
-    "Rules",
     "Side",
+    "SymbolThresholds",
     "Ticker",
     "Trade",
     "cut_dead_letter",
@@ -61,7 +61,7 @@ class Trade(Record, tag="trade", frozen=True, kw_only=True, gc=False):
     """One match on the exchange.
 
     `trade_time` is the time of the match, `event_time` when the exchange sent it. `taker_side` is the
-    aggressor's side. `filled` marks a trade that was missed on the stream and fetched over REST.
+    aggressor's side. `backfilled` marks a trade that was missed on the stream and fetched over REST.
     """
 
     event_time: int | None
@@ -71,7 +71,7 @@ class Trade(Record, tag="trade", frozen=True, kw_only=True, gc=False):
     price: float
     quantity: float
     taker_side: Side
-    filled: bool = False
+    backfilled: bool = False
 
 
 class AggTrade(Record, tag="agg_trade", frozen=True, kw_only=True, gc=False):
@@ -86,7 +86,7 @@ class AggTrade(Record, tag="agg_trade", frozen=True, kw_only=True, gc=False):
     price: float
     quantity: float
     taker_side: Side
-    filled: bool = False
+    backfilled: bool = False
 
 
 class Book(Record, tag="book", frozen=True, kw_only=True, gc=False):
@@ -167,7 +167,7 @@ class Heartbeat(Record, tag="heartbeat", frozen=True, kw_only=True, gc=False):
 FeedEventKind = Literal[
     "gap",
     "resync",
-    "fill",
+    "backfill",
     "disconnect",
     "reconnect",
     "stale",
@@ -180,7 +180,7 @@ FeedEventKind = Literal[
 class FeedEvent(Record, tag="feed_event", frozen=True, kw_only=True, gc=False):
     """What the project has and what it lacks, per symbol and feed.
 
-    `first_id` and `last_id` are inclusive: the missing ids of a gap, the filled ids of a fill, for a resync
+    `first_id` and `last_id` are inclusive: the missing ids of a gap, the ids fetched by a backfill, for a resync
     the id that the book starts from. `id` follows from the content, so a repetition is the same event.
     """
 
@@ -209,7 +209,7 @@ class DeadLetter(Record, tag="dead_letter", frozen=True, kw_only=True, gc=False)
     ingestion_time: int
 
 
-class Rules(Record, tag="rules", frozen=True, kw_only=True, gc=False):
+class SymbolThresholds(Record, tag="thresholds", frozen=True, kw_only=True, gc=False):
     """The thresholds in force for a symbol from `effective_from` on; the newest record of a symbol wins."""
 
     effective_from: int
@@ -336,7 +336,7 @@ AnyRecord = (
     | Heartbeat
     | FeedEvent
     | DeadLetter
-    | Rules
+    | SymbolThresholds
     | BookMetrics
     | Candle
     | Alert

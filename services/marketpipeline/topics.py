@@ -34,7 +34,7 @@ class TopicKind(StrEnum):
     EXCHANGE_CANDLES = "exchange-candles"
     EVENTS = "events"
     DEAD_LETTERS = "dead-letters"
-    RULES = "rules"
+    THRESHOLDS = "thresholds"
     BOOK_METRICS = "book-metrics"
     CANDLES = "candles"
     ALERTS = "alerts"

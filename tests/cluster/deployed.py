@@ -95,7 +95,7 @@ def deployed(kubectl: Kubectl, name: str) -> Iterator[Deployed]:
             for service, port in (
                 ("service/postgresql", 5432),
                 (f"service/{name}-api", 8000),
-                ("service/exchange", 9443),
+                ("service/simulator", 9443),
             )
         )
         connection: psycopg.Connection[dict[str, Any]] = stack.enter_context(

@@ -13,7 +13,7 @@ from marketpipeline_operator.settings import COMPONENTS_VERSION
 
 from tests.conftest import PROJECT
 
-__all__ = ["COMPONENTS", "EXCHANGE", "KAFKA", "OPERATOR", "REGISTRY", "STORES", "STREAM_JOB", "TAG", "Image"]
+__all__ = ["COMPONENTS", "KAFKA", "OPERATOR", "REGISTRY", "SIMULATOR", "STORES", "STREAM_JOB", "TAG", "Image"]
 
 REGISTRY = "marketpipeline"
 TAG = COMPONENTS_VERSION
@@ -43,7 +43,7 @@ COMPONENTS = tuple(
 )
 """An image for each component of a plan but the stream job, named after it, with the extra that its command needs."""
 
-EXCHANGE = Image("exchange", _SERVICES, {"COMPONENT": "exchange"})
+SIMULATOR = Image("simulator", _SERVICES, {"COMPONENT": "simulator"})
 STREAM_JOB = Image("stream-job", PROJECT / "images" / "flink-job" / "Dockerfile")
 OPERATOR = Image("operator", PROJECT / "images" / "operator" / "Dockerfile")
 KAFKA = Image("test-kafka", _TEST_IMAGES / "kafka" / "Dockerfile")

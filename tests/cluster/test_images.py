@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.cluster.image import COMPONENTS, EXCHANGE, OPERATOR, STREAM_JOB, Image
+from tests.cluster.image import COMPONENTS, OPERATOR, SIMULATOR, STREAM_JOB, Image
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.stack import await_service_account, run_python
 
@@ -30,7 +30,7 @@ def run(kubectl: Kubectl, built: Callable[[Image], None]) -> Callable[[Image, st
     return lines
 
 
-@pytest.mark.parametrize("image", [*COMPONENTS, EXCHANGE], ids=lambda image: image.name)
+@pytest.mark.parametrize("image", [*COMPONENTS, SIMULATOR], ids=lambda image: image.name)
 def test_a_services_image_has_its_command_and_nothing_of_its_build(
     run: Callable[[Image, str], list[str]], image: Image
 ) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.deployed import Deployed, deployed
-from tests.cluster.image import COMPONENTS, EXCHANGE, KAFKA, OPERATOR, STORES, STREAM_JOB
+from tests.cluster.image import COMPONENTS, KAFKA, OPERATOR, SIMULATOR, STORES, STREAM_JOB
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.platform import Cluster
 from tests.cluster.stack import MANIFESTS, apply_stack, operator_installed, values
@@ -38,13 +38,13 @@ def applied(
     cluster: Cluster, kubectl: Kubectl, built: Callable[..., None], operator: None, capture: Capture
 ) -> Iterator[float]:
     """The moment of `kubectl apply`; the exchange waits with its captures until ingestion reads."""
-    built(KAFKA, STORES, EXCHANGE, STREAM_JOB, *COMPONENTS)
+    built(KAFKA, STORES, SIMULATOR, STREAM_JOB, *COMPONENTS)
     replays = ", ".join(f"--replay, /captures/{capture(name).name}" for name in SYMBOLS.values())
     apply_stack(kubectl)
     kubectl.apply(MANIFESTS / "checkpoints.yaml", values(kubectl))
     kubectl("wait", "--for=condition=Complete", "job/checkpoints", "--timeout=60s", seconds=70)
-    kubectl.apply(MANIFESTS / "exchange.yaml", values(kubectl, replays=replays, captures=cluster.captures()))
-    kubectl.await_rollout("deployment/exchange")
+    kubectl.apply(MANIFESTS / "simulator.yaml", values(kubectl, replays=replays, captures=cluster.captures()))
+    kubectl.await_rollout("deployment/simulator")
     began = time.monotonic()
     kubectl.apply(MANIFESTS / "pipeline.yaml", values(kubectl))
     yield began

@@ -104,7 +104,7 @@ class Pipeline:
         """The time of the exchange that is replayed, in microseconds; 0 before it serves."""
         try:
             known = json.loads((self.state / "state.json").read_text())
-            url = known["components"]["exchange"]["url"]
+            url = known["components"]["simulator"]["url"]
             with urllib.request.urlopen(f"{url}/control/status", timeout=5) as answer:
                 return int(json.load(answer)["clock"] or 0)
         except (OSError, ValueError, KeyError):

@@ -66,5 +66,5 @@ def test_ingestion_fills_the_trades_and_names_the_book_events_that_it_missed(
         assert [gap["feed"] for gap in gaps] == ["book"], gaps
         missing = range(gaps[0]["first_id"], gaps[0]["last_id"] + 1)
         assert compare.check_book(pipeline, symbol, capture(name), missing) <= 20
-        filled = [trade for trade in pipeline.query("trades", symbol, "--limit", "1000000") if trade["filled"]]
-        assert filled, "no trade is marked as filled"
+        backfilled = [trade for trade in pipeline.query("trades", symbol, "--limit", "1000000") if trade["backfilled"]]
+        assert backfilled, "no trade is marked as backfilled"

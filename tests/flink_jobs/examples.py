@@ -23,7 +23,7 @@ def plain_settings(**changes: Any) -> dict[str, Any]:
         "within_bps": 10.0,
         "windows": ["1m", "5m", "15m", "1h"],
         "allowed_lateness_ms": 2_000,
-        "rules": {
+        "thresholds": {
             "imbalance_medium": 0.5,
             "imbalance_high": 0.7,
             "spread_widening": 2.0,

@@ -26,7 +26,7 @@ from tests.support.tied import tied
 __all__ = ["RunningJob"]
 
 KINDS = (
-    TopicKind.TRADES, TopicKind.BOOK, TopicKind.RULES, TopicKind.BOOK_METRICS, TopicKind.CANDLES,
+    TopicKind.TRADES, TopicKind.BOOK, TopicKind.THRESHOLDS, TopicKind.BOOK_METRICS, TopicKind.CANDLES,
     TopicKind.ALERTS, TopicKind.LATE, TopicKind.DEAD_LETTERS,
 )  # fmt: skip
 PARTITIONS = 3

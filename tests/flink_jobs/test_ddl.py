@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
-from marketpipeline.records import Book, BookMetrics, Heartbeat, Record, Rules, Trade
+from marketpipeline.records import Book, BookMetrics, Heartbeat, Record, SymbolThresholds, Trade
 from marketpipeline.topics import TopicKind
 from marketpipeline_job.ddl import column_type, columns, sink, source, upsert_sink
 
@@ -54,7 +54,7 @@ def test_columns_that_disagree_are_refused() -> None:
 
 def test_a_password_is_where_kafka_looks_for_it() -> None:
     kafka = {"bootstrap_servers": "b:9092", "username": "job", "password": 'it\'s "so"', "tls": True}
-    text = source(job_settings(kafka=kafka), TopicKind.RULES)
+    text = source(job_settings(kafka=kafka), TopicKind.THRESHOLDS)
     assert "'properties.security.protocol' = 'SASL_SSL'" in text
     assert 'username="job" password="it\'\'s \\"so\\"";\'' in text
 
@@ -65,4 +65,4 @@ def test_names_and_keys() -> None:
     assert "'key.fields' = 'symbol'" in sink(settings, TopicKind.ALERTS)
     text = upsert_sink(settings, TopicKind.CANDLES, flush_ms=50)
     assert "PRIMARY KEY (`symbol`, `interval`, `open_time`) NOT ENFORCED" in text
-    assert set(columns(Rules)) >= {"imbalance_medium", "imbalance_high", "whale_trade"}
+    assert set(columns(SymbolThresholds)) >= {"imbalance_medium", "imbalance_high", "whale_trade"}

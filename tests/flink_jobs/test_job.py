@@ -30,7 +30,7 @@ def test_a_table_is_made_once() -> None:
     made = [statement.split("(")[0].split()[-1] for statement in script(job_settings()).tables]
     assert len(made) == len(set(made))
     assert set(made) == {
-        "book", "trades", "rules", "book_metrics", "candles", "alerts", "late", "dead_letters",
+        "book", "trades", "thresholds", "book_metrics", "candles", "alerts", "late", "dead_letters",
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from marketpipeline.records import Book, Heartbeat, Rules, Trade
+from marketpipeline.records import Book, Heartbeat, SymbolThresholds, Trade
 from marketpipeline.topics import TopicKind
 
 from tests.conftest import wait_for
@@ -140,7 +140,7 @@ def test_a_changed_threshold_is_in_force_within_seconds(replayed: RunningJob) ->
     sender.start()
     try:
         wait_for(lambda: statuses() == [("open", "MEDIUM", 0.5)], "the alert to open")
-        rules = Rules(
+        thresholds = SymbolThresholds(
             symbol=symbol,
             effective_from=T0,
             imbalance_medium=0.65,
@@ -150,7 +150,7 @@ def test_a_changed_threshold_is_in_force_within_seconds(replayed: RunningJob) ->
             whale_trade=5.0,
             volume_spike=1e6,
         )
-        replayed.send(TopicKind.RULES, [rules])
+        replayed.send(TopicKind.THRESHOLDS, [thresholds])
         began = time.monotonic()
         wait_for(lambda: statuses()[1:2] == [("closed", "MEDIUM", 0.65)], "the alert to close", seconds=10)
         assert time.monotonic() - began < 10

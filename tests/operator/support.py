@@ -15,7 +15,7 @@ import kopf
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
-from marketpipeline.records import Rules, decode
+from marketpipeline.records import SymbolThresholds, decode
 from marketpipeline_operator.application import Operator
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.errors import Unavailable
@@ -35,8 +35,8 @@ __all__ = [
     "OperatorUnderTest",
     "Pipelines",
     "eventually",
-    "rules_in",
     "settings_for",
+    "thresholds_in",
     "topics_of",
 ]
 
@@ -265,14 +265,14 @@ class OperatorUnderTest:
         return sum(count for (verb, _, _), count in self.kubernetes.requests.items() if verb != "GET")
 
 
-def rules_in(broker: RunningBroker, prefix: str) -> list[Rules]:
-    """Every record of a rules topic, in order."""
+def thresholds_in(broker: RunningBroker, prefix: str) -> list[SymbolThresholds]:
+    """Every record of a thresholds topic, in order."""
     consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "none", "enable.partition.eof": True})
-    consumer.assign([TopicPartition(f"{prefix}.rules", 0, OFFSET_BEGINNING)])
+    consumer.assign([TopicPartition(f"{prefix}.thresholds", 0, OFFSET_BEGINNING)])
     found = []
     while (message := consumer.poll(10)) is not None and message.error() is None:
         record = decode(message.value() or b"")
-        assert isinstance(record, Rules)
+        assert isinstance(record, SymbolThresholds)
         found.append(record)
     consumer.close()
     return found

@@ -94,7 +94,7 @@ async def made(pipelines: Pipelines) -> bool:
     status = (found or {}).get("status") or {}
     names = set(await pipelines.deployments())
     current = found is not None and status.get("observedGeneration") == found["metadata"]["generation"]
-    return current and "rules" in status.get("topics", {}) and "taskmanager" in names
+    return current and "thresholds" in status.get("topics", {}) and "taskmanager" in names
 
 
 async def checked(pipelines: Pipelines, wanted: set[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from marketpipeline_operator.cluster.kinds import CHILD_KINDS, kind_of
 
-from tests.operator.support import FLINK, OperatorUnderTest, Pipelines, eventually, rules_in, topics_of
+from tests.operator.support import FLINK, OperatorUnderTest, Pipelines, eventually, thresholds_in, topics_of
 from tests.support.broker import RunningBroker
 
 LIMIT = 5.0
@@ -37,9 +37,9 @@ async def made(pipelines: Pipelines, broker: RunningBroker, mode: str) -> None:
     async def complete() -> bool:
         found = await pipelines.children(kinds=ALL)
         topics = ((await pipelines.get() or {}).get("status") or {}).get("topics", {})
-        return "CronJob/crypto-feed-watch" in found and "rules" in topics
+        return "CronJob/crypto-feed-watch" in found and "thresholds" in topics
 
-    await eventually(complete, "all children and rules")
+    await eventually(complete, "all children and thresholds")
 
 
 async def settled(operator: OperatorUnderTest) -> int:
@@ -93,7 +93,7 @@ async def test_an_edit_of_each_kind_is_undone_in_time(
         await eventually(undone, f"{key} as before", seconds=LIMIT)
 
 
-async def test_a_topic_deleted_by_hand_is_back_with_its_rules(
+async def test_a_topic_deleted_by_hand_is_back_with_its_thresholds(
     pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
 ) -> None:
     await operator.start(reconcile={"interval": 1})
@@ -102,12 +102,12 @@ async def test_a_topic_deleted_by_hand_is_back_with_its_rules(
     assert found is not None
     prefix = found["spec"]["broker"]["topicPrefix"]
     admin = AdminClient({"bootstrap.servers": broker.address})
-    admin.delete_topics([f"{prefix}.rules"])[f"{prefix}.rules"].result(10)
+    admin.delete_topics([f"{prefix}.thresholds"])[f"{prefix}.thresholds"].result(10)
 
     async def back() -> bool:
-        return f"{prefix}.rules" in topics_of(broker, prefix) and len(rules_in(broker, prefix)) == 2
+        return f"{prefix}.thresholds" in topics_of(broker, prefix) and len(thresholds_in(broker, prefix)) == 2
 
-    await eventually(back, "the rules topic and its rules", seconds=20)
+    await eventually(back, "the thresholds topic and its records", seconds=20)
 
 
 @pytest.mark.parametrize("mode", ["operator", "standalone"])

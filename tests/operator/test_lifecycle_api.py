@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.operator.support import FLINK, OperatorUnderTest, Pipelines, eventually, rules_in, topics_of
+from tests.operator.support import FLINK, OperatorUnderTest, Pipelines, eventually, thresholds_in, topics_of
 from tests.support.broker import RunningBroker
 
 WITH_OPERATOR = {"mode": "operator"}
@@ -58,13 +58,13 @@ async def test_a_pipeline_is_made_and_becomes_ready(
         return {"Created", "TopicsCreated", "ThresholdsWritten", "AllReady"} <= set(await pipelines.events())
 
     await eventually(told, "events")
-    assert [(r.symbol, r.imbalance_high, r.effective_from) for r in rules_in(broker, prefix)] == [
+    assert [(r.symbol, r.imbalance_high, r.effective_from) for r in thresholds_in(broker, prefix)] == [
         ("binance:BTCUSDT", 0.7, 0),
         ("binance:ETHUSDT", 0.7, 0),
     ]
 
 
-async def test_thresholds_reach_the_rules_topic_and_start_nothing_anew(
+async def test_thresholds_reach_their_topic_and_start_nothing_anew(
     pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
 ) -> None:
     await operator.start()
@@ -73,10 +73,10 @@ async def test_thresholds_reach_the_rules_topic_and_start_nothing_anew(
     await pipelines.edit(thresholds={"imbalance": {"high": 0.9}, "whaleTrade": 5000})
 
     async def written() -> bool:
-        return len(rules_in(broker, prefix)) == 4
+        return len(thresholds_in(broker, prefix)) == 4
 
-    await eventually(written, "new rules")
-    newest = rules_in(broker, prefix)[-1]
+    await eventually(written, "new thresholds")
+    newest = thresholds_in(broker, prefix)[-1]
     assert (newest.imbalance_high, newest.whale_trade) == (0.9, 5000)
     assert newest.effective_from > 0
     after = {**await pipelines.children(), **await pipelines.children(kinds=(FLINK,))}

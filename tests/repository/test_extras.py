@@ -38,7 +38,7 @@ COMMANDS = ["marketpipeline.cli.main", "marketpipeline.cli.components"]
 COMPONENTS = {
     "": [*CORE, *COMMANDS, "marketpipeline.cli.pipeline"],
     "api": ["marketpipeline.api", "marketpipeline.watch", *COMMANDS],
-    "exchange": ["marketpipeline.exchange", *COMMANDS, "marketpipeline.cli.exchange"],
+    "simulator": ["marketpipeline.simulator", *COMMANDS, "marketpipeline.cli.simulator"],
     "ingestion": ["marketpipeline.ingestion", "marketpipeline.venues", *COMMANDS],
     "local": ["marketpipeline.local", *COMMANDS],
     "operator": ["marketpipeline_operator"],

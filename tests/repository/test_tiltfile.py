@@ -154,8 +154,8 @@ def test_the_exchange_is_simulated_unless_the_real_one_is_asked_for() -> None:
         return {thing["metadata"]["name"]: thing for thing in found if thing["kind"] == "Deployment"}
 
     simulated = deployments()
-    assert simulated.keys() - deployments("live").keys() == {"exchange"}
-    pod = simulated["exchange"]["spec"]["template"]["spec"]
+    assert simulated.keys() - deployments("live").keys() == {"simulator"}
+    pod = simulated["simulator"]["spec"]["template"]["spec"]
     assert "--replay" not in pod["containers"][0]["args"]
     assert "captures" not in json.dumps(pod)
 

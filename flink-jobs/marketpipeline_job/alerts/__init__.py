@@ -2,7 +2,7 @@
 
 A family is a function from the settings to a Script that appends to the topic of alerts. What it may build on:
 `book_measures` (a row a book event), `ticks_once` (each trade once) and `candle_groups`. A threshold comes from the
-rules topic, by LAST_VALUE over the symbol in a stream that the rules are put into, and from the settings until a rule
+thresholds topic, by LAST_VALUE over the symbol in a stream that its records are put into, from the settings until one
 has come. An alert is told at its transitions only, with an id that follows from its start.
 """
 

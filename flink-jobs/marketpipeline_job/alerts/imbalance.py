@@ -20,9 +20,9 @@ _CARRIED = "symbol, event_time, receive_time, process_time, arrival, imbalance, 
 
 
 def extreme_imbalance(settings: JobSettings) -> Script:
-    """`book_measures` and the rules to alerts."""
+    """`book_measures` and the thresholds to alerts."""
     return Script(
-        tables=(source(settings, TopicKind.RULES), sink(settings, TopicKind.ALERTS)),
+        tables=(source(settings, TopicKind.THRESHOLDS), sink(settings, TopicKind.ALERTS)),
         views=(_feed(), _in_force(settings), _steps(), _episodes(), _extremes()),
         inserts=(_insert(),),
     )
@@ -38,7 +38,7 @@ FROM book_measures
 UNION ALL
 SELECT symbol, effective_from, effective_from, effective_from, arrival, CAST(NULL AS DOUBLE),
     imbalance_medium, imbalance_high
-FROM rules
+FROM thresholds
 WHERE v = 1 AND symbol IS NOT NULL""",
     )
 
@@ -52,8 +52,8 @@ SELECT *,
     CASE WHEN ABS(imbalance) >= medium THEN CAST(SIGN(imbalance) AS INT) ELSE 0 END AS side
 FROM (
     SELECT symbol, event_time, receive_time, process_time, arrival, imbalance,
-        COALESCE(LAST_VALUE(medium) OVER of_symbol, {literal(settings.rules.imbalance_medium)}) AS medium,
-        COALESCE(LAST_VALUE(high) OVER of_symbol, {literal(settings.rules.imbalance_high)}) AS high
+        COALESCE(LAST_VALUE(medium) OVER of_symbol, {literal(settings.thresholds.imbalance_medium)}) AS medium,
+        COALESCE(LAST_VALUE(high) OVER of_symbol, {literal(settings.thresholds.imbalance_high)}) AS high
     FROM imbalance_feed
     {_OF_SYMBOL}
 )

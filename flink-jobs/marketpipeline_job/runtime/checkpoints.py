@@ -13,20 +13,20 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from marketpipeline.errors import InvalidInput, Problem
-from marketpipeline.settings import JobSettings, RuleSettings
+from marketpipeline.settings import JobSettings, ThresholdSettings
 
 from marketpipeline_job.job import script
 
 __all__ = ["CheckpointFolder", "fingerprint"]
 
-_NO_RULES = RuleSettings(
+_NO_THRESHOLDS = ThresholdSettings(
     imbalance_medium=1, imbalance_high=1, spread_widening=1, price_spike=1, whale_trade=1, volume_spike=1, cooldown_ms=1
 )
 
 
 def fingerprint(settings: JobSettings) -> str:
     """Hash of what the state depends on: the queries, without the thresholds in them and without addresses."""
-    queries = script(settings.model_copy(update={"rules": _NO_RULES}))
+    queries = script(settings.model_copy(update={"thresholds": _NO_THRESHOLDS}))
     text = "\n".join((*map(str, queries.views), *queries.inserts, settings.state_backend))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -1,1 +1,1 @@
-"""I/O with the broker: topics by the AdminClient, thresholds into the rules topic."""
+"""I/O with the broker: topics by the AdminClient, thresholds into the thresholds topic."""

@@ -13,8 +13,8 @@ from marketpipeline_operator.names import Object
 
 __all__ = ["settings_config_map", "settings_hash"]
 
-_IN_FORCE_WITHOUT_RESTART = frozenset({"rules"})
-"""Settings that a running process takes from elsewhere (the rules topic): a change starts nothing anew."""
+_IN_FORCE_WITHOUT_RESTART = frozenset({"thresholds"})
+"""Settings that a running process takes from elsewhere (the thresholds topic): a change starts nothing anew."""
 
 
 def settings_config_map(context: Context, process: str, component: Component, settings: dict[str, Any]) -> Object:

@@ -95,7 +95,7 @@ def process_megabytes(memory: str) -> int:
 
 
 def job_pod_template(context: Context, job: StreamJob, container: Object, process: str) -> Object:
-    """A Pod of the job. Its settings' hash leaves out the rules, which a running job takes from their topic."""
+    """A Pod of the job. Its settings' hash leaves out the thresholds, which a running job takes from their topic."""
     mounts: list[Object] = []
     volumes: list[Object] = []
     if folder := _local_folder(job):

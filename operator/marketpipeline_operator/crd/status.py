@@ -71,7 +71,7 @@ STATUS: dict[str, Any] = _object(
         desired=_count("Topics that the pipeline needs."),
         ready=_count("Topics that exist as they should."),
         applied=_text("Hash of the topics last made, so that a restart of the operator makes none again."),
-        rules=_text("Hash of the thresholds last written to the rules topic."),
+        thresholds=_text("Hash of the thresholds last written to the thresholds topic."),
     ),
     job=_object(
         "The stream job.",

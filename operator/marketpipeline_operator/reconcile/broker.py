@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 from marketpipeline.errors import MarketPipelineError, RetryableError
 from marketpipeline.plan import Topic
-from marketpipeline.records import Rules
+from marketpipeline.records import SymbolThresholds
 from marketpipeline.settings import KafkaSettings
 from marketpipeline.spec import MarketPipeline
 from marketpipeline.topics import TopicKind
 from pydantic import SecretStr
 
 from marketpipeline_operator.broker.admin import TopicsReport, delete_topics, ensure_topics
-from marketpipeline_operator.broker.rules import write_rules
+from marketpipeline_operator.broker.thresholds import publish_thresholds
 from marketpipeline_operator.builders import Context
 from marketpipeline_operator.builders.metadata import digest
 from marketpipeline_operator.cluster.cache import Cache, Key
@@ -38,7 +38,7 @@ class BrokerState:
     ready: int
     known: bool
     applied: str | None
-    rules: str | None
+    thresholds: str | None
     faults: tuple[Fault, ...] = ()
     created: tuple[str, ...] = field(default_factory=tuple)
     changed: tuple[str, ...] = field(default_factory=tuple)
@@ -67,20 +67,20 @@ def observe_broker(
     ready = len(context.plan.topics) if report is not None and not report.mismatches else 0
     fit = report is not None and not report.unfit
     known = fit or before.get("applied") == names
-    state_rules = before.get("rules")
+    published = before.get("thresholds")
     faults = [fault] if fault else []
     if report is not None:
-        state_rules, rules_fault = _ask_rules(context, kubernetes, memory, report, state_rules)
+        published, thresholds_fault = _ask_thresholds(context, kubernetes, memory, report, published)
         faults += [Fault("TopicMismatch", text) for text in report.mismatches]
         faults += [Fault("PartitionsKept", text) for text in report.kept]
-        faults += [rules_fault] if rules_fault else []
+        faults += [thresholds_fault] if thresholds_fault else []
     return BrokerState(
         provider=context.topic_provider,
         desired=len(context.plan.topics),
         ready=ready,
         known=known,
         applied=names if fit else before.get("applied"),
-        rules=state_rules,
+        thresholds=published,
         faults=tuple(faults),
         created=tuple(report.created) if report else (),
         changed=tuple(report.changed) if report else (),
@@ -117,30 +117,33 @@ def _ask_resources(context: Context, cache: Cache, key: Key) -> tuple[TopicsRepo
     return TopicsReport(), None
 
 
-def _ask_rules(
+def _ask_thresholds(
     context: Context, kubernetes: Kubernetes, memory: Memory, report: TopicsReport, written: str | None
 ) -> tuple[str | None, Fault | None]:
-    """The hash of the rules that the topic has by now; they are written when they differ, or the topic is another."""
-    topic = context.plan.topic(TopicKind.RULES)
+    """The hash of the thresholds that the topic has by now; published when they differ, or the topic is another."""
+    topic = context.plan.topic(TopicKind.THRESHOLDS)
     if topic is None or (context.plan.suspended and written is None):
         return written, None
-    mark = rules_mark(context.plan.rules, topic, report)
+    mark = thresholds_mark(context.plan.thresholds, topic, report)
     if written == mark:
         return mark, None
-    pipeline, rules = context.pipeline, context.plan.rules
+    pipeline, thresholds = context.pipeline, context.plan.thresholds
 
     async def work() -> str:
         settings = await broker_settings(kubernetes, pipeline)
-        await asyncio.to_thread(write_rules, settings, topic.name, rules, first=written is None)
+        await asyncio.to_thread(publish_thresholds, settings, topic.name, thresholds, first=written is None)
         return mark
 
-    memory.rules.ask(mark, work)
-    return memory.rules.result(mark) or written, _fault("RulesNotWritten", memory.rules.error(mark))
+    memory.thresholds.ask(mark, work)
+    return memory.thresholds.result(mark) or written, _fault("ThresholdsNotPublished", memory.thresholds.error(mark))
 
 
-def rules_mark(rules: tuple[Rules, ...], topic: Topic, report: TopicsReport) -> str:
+def thresholds_mark(thresholds: tuple[SymbolThresholds, ...], topic: Topic, report: TopicsReport) -> str:
     """Hash of thresholds and of the very topic that they are in: one that was made anew gets them again."""
-    values = [[getattr(rule, name) for name in rule.__struct_fields__ if name != "effective_from"] for rule in rules]
+    values = [
+        [getattr(record, name) for name in record.__struct_fields__ if name != "effective_from"]
+        for record in thresholds
+    ]
     return digest([values, report.ids.get(topic.name)])
 
 

@@ -136,7 +136,7 @@ class Deletion:
             text = f"{self.shared_with} has the topics {names} too: they stay, whatever deletionPolicy says"
             await self._say("TopicsRetained", text, warning=True)
             return True
-        if (self.memory.topics.running or self.memory.rules.running) and self._elapsed() < deadline:
+        if (self.memory.topics.running or self.memory.thresholds.running) and self._elapsed() < deadline:
             return False  # what is still on its way to the broker would make them again
         gone, error = await self._remove_topics()
         if gone:

@@ -33,7 +33,7 @@ class Memory:
 
     secrets: Errand[tuple[str, ...]]
     topics: Errand[TopicsReport]
-    rules: Errand[str]
+    thresholds: Errand[str]
     job: Errand[JobView | None]
     stop: Errand[Stopped]
     removal: Errand[bool]
@@ -57,10 +57,10 @@ class Memory:
         def errand(name: str) -> Errand[object]:
             return Errand(name, wake, initial=settings.backoff_initial, longest=settings.backoff_max)
 
-        names = ("secrets", "topics", "rules", "job", "stop", "removal")
+        names = ("secrets", "topics", "thresholds", "job", "stop", "removal")
         return cls(**{name: errand(name) for name in names})  # type: ignore[arg-type]
 
     def close(self) -> None:
         """Stop what is under way."""
-        for errand in (self.secrets, self.topics, self.rules, self.job, self.stop, self.removal):
+        for errand in (self.secrets, self.topics, self.thresholds, self.job, self.stop, self.removal):
             errand.close()

@@ -54,8 +54,10 @@ class Speaker:
                 await self._events.post(pipeline, reason, f"{words} {', '.join(things)}")
         if applied.restored:
             await self._events.post(pipeline, "Restored", f"put back {', '.join(applied.restored)}", once=now)
-        if broker.rules and broker.rules != (pipeline.get("status") or {}).get("topics", {}).get("rules"):
-            text = f"wrote the thresholds of {len(context.plan.rules)} symbols to the rules topic"
+        if broker.thresholds and broker.thresholds != (pipeline.get("status") or {}).get("topics", {}).get(
+            "thresholds"
+        ):
+            text = f"wrote the thresholds of {len(context.plan.thresholds)} symbols to the thresholds topic"
             await self._events.post(pipeline, "ThresholdsWritten", text)
         for reason, message in found.job.events:
             await self._events.post(pipeline, reason, message)

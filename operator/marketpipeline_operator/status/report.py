@@ -98,7 +98,7 @@ def _faults(context: Context, found: Findings) -> list[Fault]:
 
 
 def _topics(broker: BrokerState) -> Condition:
-    wrong = next((f for f in broker.faults if f.reason not in ("PartitionsKept", "RulesNotWritten")), None)
+    wrong = next((f for f in broker.faults if f.reason not in ("PartitionsKept", "ThresholdsNotPublished")), None)
     kept = next((f for f in broker.faults if f.reason == "PartitionsKept"), None)
     if wrong:
         return Condition("TopicsReady", False, wrong.reason, wrong.message)
@@ -172,7 +172,7 @@ def _topic_status(broker: BrokerState) -> Object:
     ready = broker.desired if broker.known and not broker.faults else broker.ready
     found = {"provider": broker.provider, "desired": broker.desired, "ready": ready}
     found |= {"applied": broker.applied} if broker.applied else {}
-    return found | ({"rules": broker.rules} if broker.rules else {})
+    return found | ({"thresholds": broker.thresholds} if broker.thresholds else {})
 
 
 def _last_error(faults: Sequence[Fault], before: Object, now: str) -> Object:

@@ -37,10 +37,10 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "plan": Entry("marketpipeline.cli.pipeline:plan", "Show everything that a MarketPipeline consists of."),
         "run": Entry("marketpipeline.cli.run:run", "Run a MarketPipeline on this machine.", "local"),
         "query": Entry("marketpipeline.cli.query:query", "Read what a run has stored.", "local"),
-        "exchange": Entry(
-            "marketpipeline.cli.exchange:exchange", "Serve an exchange, simulated or replayed.", "exchange"
+        "simulator": Entry(
+            "marketpipeline.cli.simulator:simulator", "Serve an exchange, simulated or replayed.", "simulator"
         ),
-        "record": Entry("marketpipeline.cli.record:record", "Write what an exchange sends to a capture.", "exchange"),
+        "record": Entry("marketpipeline.cli.record:record", "Write what an exchange sends to a capture.", "simulator"),
         "ingestion": Entry("marketpipeline.cli.components:ingestion", "Read one exchange.", "ingestion", _COMPONENTS),
         "sink-timescale": Entry(
             "marketpipeline.cli.components:sink_timescale", "Write to TimescaleDB.", "timescale", _COMPONENTS

@@ -29,7 +29,7 @@ SHOWN: dict[history.What, tuple[str, ...]] = {
                 "price_change", "closed"),
     "book": ("event_time", "update_id", "best_bid", "best_ask", "mid", "spread", "spread_bps", "imbalance",
              "weighted_imbalance", "vtob_ratio"),
-    "trades": ("trade_time", "trade_id", "price", "quantity", "taker_side", "filled"),
+    "trades": ("trade_time", "trade_id", "price", "quantity", "taker_side", "backfilled"),
     "alerts": ("started_at", "ended_at", "rule", "severity", "status", "side", "value", "extreme", "threshold"),
     "gaps": ("event_time", "receive_time", "feed", "first_id", "last_id", "detail"),
     "events": ("event_time", "receive_time", "kind", "feed", "first_id", "last_id", "detail"),
@@ -105,7 +105,7 @@ def alerts(**options: Any) -> None:
 
 @query.command()
 @_options
-@click.option("--all", "everything", is_flag=True, help="Also fills, reconnects, resyncs and the other events.")
+@click.option("--all", "everything", is_flag=True, help="Also backfills, reconnects, resyncs and the other events.")
 def gaps(everything: bool, **options: Any) -> None:
     """What is missing: ids from first_id to last_id, both included, of a feed. No row means that nothing is.
 

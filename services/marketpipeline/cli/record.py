@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from marketpipeline.exchange.recording.main import record as run_recording
-from marketpipeline.exchange.recording.recorder import Counts
-from marketpipeline.exchange.recording.writer import CaptureWriter
+from marketpipeline.simulator.recording.main import record as run_recording
+from marketpipeline.simulator.recording.recorder import Counts
+from marketpipeline.simulator.recording.writer import CaptureWriter
 from marketpipeline.spec import load_file, seconds
 
 __all__ = ["record"]
@@ -32,7 +32,7 @@ def record(file: Path, out: Path, duration: str | None, url: str | None) -> None
         raise click.BadParameter(str(error), param_hint="--for") from error
     writer = run_recording(pipeline, out, url, limit, _Progress())
     click.echo(f"{writer.path}: {writer.lines} lines, {writer.size:,} bytes")
-    click.echo(f"replay it: marketpipeline exchange --replay {writer.path}")
+    click.echo(f"replay it: marketpipeline simulator --replay {writer.path}")
 
 
 class _Progress:

@@ -60,7 +60,7 @@ def make_lane(
                 trade_id,
                 lambda first, limit: dialect.trades(symbol, first, limit),
                 page=dialect.limits.page,
-                max_fill=settings.max_fill,
+                max_backfill=settings.max_backfill,
                 max_held=settings.max_held,
                 last=memory.trades.get(symbol),
             )
@@ -73,7 +73,7 @@ def make_lane(
                 agg_trade_id,
                 lambda first, limit: dialect.agg_trades(symbol, first, limit),
                 page=dialect.limits.page,
-                max_fill=settings.max_fill,
+                max_backfill=settings.max_backfill,
                 max_held=settings.max_held,
                 last=memory.agg_trades.get(symbol),
             )

@@ -93,7 +93,7 @@ class _Lane:
 class KafkaOutlet:
     """The producer of one process. `failure` is set once a record was lost for good: the process should end.
 
-    What a restart then finds in the topics is the truth, and it fills what is missing.
+    What a restart then finds in the topics is the truth, and it backfills what is missing.
     """
 
     def __init__(self, kafka: KafkaSettings, prefix: str, client_id: str, tracing: Tracing | None = None) -> None:

@@ -185,7 +185,7 @@ class Session:
 
     @property
     def pending(self) -> int:
-        """Feeds of a symbol that are being filled or synchronised."""
+        """Feeds of a symbol that are being backfilled or synchronised."""
         return sum(lane.pending for lane in self.lanes.values())
 
     def symbol_states(self) -> Mapping[str, Mapping[str, object]]:

@@ -108,7 +108,7 @@ def instrument(ingestion: Ingestion, meter: Meter) -> None:
     watch(
         "ingestion.dead_letters", "1", "Frames that could not be used.", one(lambda: _session(ingestion).dead_letters)
     )
-    watch("ingestion.events", "1", "Gaps, fills, resyncs, reconnects and the like, by kind.", events)
+    watch("ingestion.events", "1", "Gaps, backfills, resyncs, reconnects and the like, by kind.", events)
     watch("ingestion.duplicates", "1", "Records dropped because they were had before.", duplicates)
     watch("ingestion.rest_requests", "1", "REST requests sent.", one(lambda: _session(ingestion).gate.requests))
     watch(
@@ -127,7 +127,7 @@ def instrument(ingestion: Ingestion, meter: Meter) -> None:
     watch(
         "ingestion.pending",
         "1",
-        "Feeds being filled or synchronised.",
+        "Feeds being backfilled or synchronised.",
         one(lambda: _session(ingestion).pending),
         gauge=True,
     )

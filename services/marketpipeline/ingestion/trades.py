@@ -2,7 +2,7 @@
 
 Ids of a symbol's trades have no holes. So one rule serves for a reconnect, a restart, two connections at a time
 and an exchange that lost messages: what continues is handed on, what is older was had, and what lies further
-on is held until the trades between were fetched (`fill`).
+on is held until the trades between were fetched (`backfill`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import logging
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from marketpipeline.ingestion.backfill import Backfill
 from marketpipeline.ingestion.desk import Desk, Put
-from marketpipeline.ingestion.fill import Fill
 from marketpipeline.ingestion.lane import Lane
 from marketpipeline.records import AggTrade, Trade
 from marketpipeline.topics import Feed
@@ -41,7 +41,7 @@ def agg_trade_id(trade: AggTrade) -> int:
 class TradeLane(Lane, Generic[R]):
     """Trades, or aggregate trades, of one symbol.
 
-    `request(first_id, limit)` asks for a page of past ones, `first_id` None for the newest. At most `max_fill`
+    `request(first_id, limit)` asks for a page of past ones, `first_id` None for the newest. At most `max_backfill`
     are fetched after an interruption. At most `max_held` live ones are held back; one beyond that is dropped here
     and fetched like any other that was missed. `last` is the newest record that the topic holds. `dropped` says
     that what is held does not lead up to the present: some were dropped, or were held before an interruption.
@@ -57,7 +57,7 @@ class TradeLane(Lane, Generic[R]):
         request: Callable[[int | None, int], RestRequest[list[R]]],
         *,
         page: int,
-        max_fill: int,
+        max_backfill: int,
         max_held: int,
         last: R | None = None,
     ) -> None:
@@ -67,16 +67,16 @@ class TradeLane(Lane, Generic[R]):
         self.id_of: Callable[[R], int] = id_of
         self.request: Callable[[int | None, int], RestRequest[list[R]]] = request
         self.page = page
-        self.max_fill = max_fill
+        self.max_backfill = max_backfill
         self.last: R | None = last
         self.next: int | None = None if last is None else id_of(last) + 1
         self.subscription = 0
         self.held: dict[int, R] = {}
         self.dropped = False
-        self.filled = 0
+        self.backfilled = 0
         self.lost = 0
         self._max_held = max_held
-        self._fill: Fill[R] | None = None
+        self._backfill: Backfill[R] | None = None
         self._refused = ""
         self._older: list[R] = []
         self._older_at: int | None = None
@@ -85,11 +85,11 @@ class TradeLane(Lane, Generic[R]):
 
     @property
     def pending(self) -> bool:
-        return self._fill is not None
+        return self._backfill is not None
 
     @property
     def complete(self) -> bool:
-        return self.connected and self._fill is None and not self.deaf
+        return self.connected and self._backfill is None and not self.deaf
 
     @property
     def deaf(self) -> bool:
@@ -107,8 +107,8 @@ class TradeLane(Lane, Generic[R]):
             self.next = number + 1
             self.last = record
             self.put(record)
-            if self._fill is not None:
-                self._fill.linked()
+            if self._backfill is not None:
+                self._backfill.linked()
             elif self._refused:
                 self._refused = ""
         else:
@@ -129,8 +129,8 @@ class TradeLane(Lane, Generic[R]):
             self._begin()
 
     def tick(self, now: float) -> None:
-        if self._fill is not None:
-            self._fill.tick(now)
+        if self._backfill is not None:
+            self._backfill.tick(now)
 
     def hand_on(self, record: R) -> None:
         """Write a record and count on from it."""
@@ -155,15 +155,15 @@ class TradeLane(Lane, Generic[R]):
             self.next = end
             self.drain()
 
-    def end_fill(self, first: int | None, last: int | None, refused: str = "") -> None:
-        """The fill is over, `first` to `last` were fetched; after a refusal the next live record tells what is lost."""
-        self._fill = None
+    def end_backfill(self, first: int | None, last: int | None, refused: str = "") -> None:
+        """The backfill is over, `first` to `last` fetched; after a refusal the next live record tells what is lost."""
+        self._backfill = None
         self._refused = refused
         if first is not None:
             if self._doubted_at == self.seen:
                 self._deaf_at = self.seen
             time = None if self.last is None else self.last.trade_time
-            self.desk.event("fill", self.symbol, self.feed, event_time=time, first_id=first, last_id=last)
+            self.desk.event("backfill", self.symbol, self.feed, event_time=time, first_id=first, last_id=last)
 
     def _accept_other(self, number: int, record: R) -> None:
         if self.next is None:
@@ -185,10 +185,10 @@ class TradeLane(Lane, Generic[R]):
             self._begin()
 
     def _begin(self) -> None:
-        if self._fill is None:
+        if self._backfill is None:
             self._refused = ""
-            self._fill = Fill(self)
-            self._fill.step()
+            self._backfill = Backfill(self)
+            self._backfill.step()
 
     def _doubt_numbers(self, number: int, record: R) -> None:
         """An older id at a later time: a mistake, or the first of new numbers. It is kept until that is known."""
@@ -218,9 +218,9 @@ class TradeLane(Lane, Generic[R]):
         self.desk.event("resync", self.symbol, self.feed, event_time=first.trade_time, first_id=number, detail=detail)
         self.held.clear()
         self._refused = ""
-        if self._fill is not None:
-            self._fill.cancel()
-            self._fill = None
+        if self._backfill is not None:
+            self._backfill.cancel()
+            self._backfill = None
         self.hand_on(first)
         for record in records[1:]:
             if self.id_of(record) == self.next:

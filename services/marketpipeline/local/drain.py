@@ -139,7 +139,7 @@ class Delivered:
         pending, in_flight = int(health.get("pending") or 0), int(health.get("in_flight") or 0)
         done = through >= self._until and not pending and not in_flight
         behind = max(0, self._until - through) / 1e6
-        text = f"{self._service.name} ({behind:.1f} s behind, {pending} being filled, {in_flight} unacknowledged)"
+        text = f"{self._service.name} ({behind:.1f} s behind, {pending} being backfilled, {in_flight} unacknowledged)"
         return Look(done, (through, pending, in_flight, health.get("produced")), text)
 
 

@@ -21,7 +21,7 @@ from marketpipeline.local.schedule import Scheduled
 from marketpipeline.local.state import StateFolder
 from marketpipeline.plan import Component as Program
 from marketpipeline.plan import Plan, Workload
-from marketpipeline.settings import ExchangeSettings, HttpSettings, KafkaSettings
+from marketpipeline.settings import HttpSettings, KafkaSettings, SimulatorSettings
 from marketpipeline.settings.machine import MachineSettings
 from marketpipeline.spec import MarketPipeline
 from marketpipeline.venues import split_symbol
@@ -245,8 +245,8 @@ def _exchanges(pipeline: MarketPipeline, options: RunOptions, state: StateFolder
         raise InvalidInput("run", [Problem("--replay", [str(path) for path in options.replay], expected)])
     found = {}
     for exchange in names:
-        name = "exchange" if len(names) == 1 else f"exchange-{exchange}"
-        settings = ExchangeSettings(
+        name = "simulator" if len(names) == 1 else f"simulator-{exchange}"
+        settings = SimulatorSettings(
             pipeline=pipeline.name,
             http=HttpSettings(host=HOST, port=ports.take()),
             exchange=exchange,
@@ -256,7 +256,7 @@ def _exchanges(pipeline: MarketPipeline, options: RunOptions, state: StateFolder
         )
         config = state.write_settings(name, settings.model_dump(mode="json"))
         found[exchange] = Service(
-            name=name, arguments=_program("exchange", str(config)), port=settings.http.port, stop_seconds=10.0
+            name=name, arguments=_program("simulator", str(config)), port=settings.http.port, stop_seconds=10.0
         )
     return found
 

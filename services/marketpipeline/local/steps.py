@@ -1,4 +1,4 @@
-"""What is done once on the way up: the topics and rules, and a look whether an exchange has the pipeline's symbols."""
+"""What is done once on the way up: topics and thresholds, and a look whether an exchange has the symbols."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from marketpipeline.errors import Problem
 from marketpipeline.local.http import get_json
 from marketpipeline.local.machine import SYMBOLS, TOPICS, Machine
 from marketpipeline.local.supervisor import Step
-from marketpipeline.local.topics import ensure_topics, publish_rules
+from marketpipeline.local.topics import ensure_topics, publish_thresholds
 from marketpipeline.local.unit import Failure
 from marketpipeline.plan import Plan
 from marketpipeline.spec import MarketPipeline
@@ -27,9 +27,9 @@ def steps_of(pipeline: MarketPipeline, plan: Plan, machine: Machine) -> list[Ste
 
 def _make_topics(plan: Plan, machine: Machine) -> None:
     ensure_topics(machine.kafka, plan.topics)
-    rules = plan.topic(TopicKind.RULES)
-    if rules is not None:
-        publish_rules(machine.kafka, rules, plan.rules)
+    thresholds = plan.topic(TopicKind.THRESHOLDS)
+    if thresholds is not None:
+        publish_thresholds(machine.kafka, thresholds, plan.thresholds)
 
 
 def _check_symbols(pipeline: MarketPipeline, machine: Machine) -> None:

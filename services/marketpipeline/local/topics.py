@@ -1,4 +1,4 @@
-"""The plan's topics on the broker, and the rules in force in their topic."""
+"""The plan's topics on the broker, and the thresholds in force in their topic."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from confluent_kafka.admin import (
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.kafka import client_config, consumer_config, producer_config
 from marketpipeline.plan import Topic
-from marketpipeline.records import Rules, decode, encode
+from marketpipeline.records import SymbolThresholds, decode, encode
 from marketpipeline.settings import KafkaSettings
 
-__all__ = ["ensure_topics", "publish_rules"]
+__all__ = ["ensure_topics", "publish_thresholds"]
 
 _SECONDS = 20.0
 _METADATA_SECONDS = 5.0
@@ -68,39 +68,39 @@ def ensure_topics(settings: KafkaSettings, topics: Sequence[Topic]) -> None:
             _finish(done, str(resource))
 
 
-def publish_rules(settings: KafkaSettings, topic: Topic, rules: Iterable[Rules]) -> int:
-    """Write the rules that differ from the newest ones in the topic; returns how many that were.
+def publish_thresholds(settings: KafkaSettings, topic: Topic, thresholds: Iterable[SymbolThresholds]) -> int:
+    """Write the thresholds that differ from the newest ones in the topic; returns how many that were.
 
     The thresholds of a symbol are what is compared: `effective_from` only says since when, which is now for a change.
     """
-    known = _newest_rules(settings, topic)
+    known = _newest_thresholds(settings, topic)
     now = time.time_ns() // 1_000
     changed = [
-        msgspec.structs.replace(rule, effective_from=now) if rule.symbol in known else rule
-        for rule in rules
-        if known.get(rule.symbol) != _thresholds(rule)
+        msgspec.structs.replace(record, effective_from=now) if record.symbol in known else record
+        for record in thresholds
+        if known.get(record.symbol) != _values(record)
     ]
-    producer = Producer(producer_config(settings, "local-rules") | _QUIET)
-    for rule in changed:
-        producer.produce(topic.name, key=rule.symbol.encode(), value=encode(rule))
+    producer = Producer(producer_config(settings, "local-thresholds") | _QUIET)
+    for record in changed:
+        producer.produce(topic.name, key=record.symbol.encode(), value=encode(record))
     if producer.flush(_SECONDS):
-        raise RetryableError(f"the broker did not take the rules within {_SECONDS:g} s")
+        raise RetryableError(f"the broker did not take the thresholds within {_SECONDS:g} s")
     return len(changed)
 
 
-def _thresholds(rule: Rules) -> tuple[float, ...]:
+def _values(record: SymbolThresholds) -> tuple[float, ...]:
     return (
-        rule.imbalance_medium,
-        rule.imbalance_high,
-        rule.spread_widening,
-        rule.price_spike,
-        rule.whale_trade,
-        rule.volume_spike,
+        record.imbalance_medium,
+        record.imbalance_high,
+        record.spread_widening,
+        record.price_spike,
+        record.whale_trade,
+        record.volume_spike,
     )
 
 
-def _newest_rules(settings: KafkaSettings, topic: Topic) -> dict[str, tuple[float, ...]]:
-    consumer = Consumer(consumer_config(settings, "local-rules", f"{topic.name}.reader") | _QUIET)
+def _newest_thresholds(settings: KafkaSettings, topic: Topic) -> dict[str, tuple[float, ...]]:
+    consumer = Consumer(consumer_config(settings, "local-thresholds", f"{topic.name}.reader") | _QUIET)
     newest: dict[str, tuple[float, ...]] = {}
     try:
         for number in range(topic.partitions):
@@ -114,8 +114,12 @@ def _newest_rules(settings: KafkaSettings, topic: Topic) -> dict[str, tuple[floa
                 if message is None:
                     raise RetryableError(f"{topic.name} could not be read within {_SECONDS:g} s")
                 value = message.value()
-                if message.error() is None and value is not None and isinstance(rule := decode(value), Rules):
-                    newest[rule.symbol] = _thresholds(rule)
+                if (
+                    message.error() is None
+                    and value is not None
+                    and isinstance(record := decode(value), SymbolThresholds)
+                ):
+                    newest[record.symbol] = _values(record)
     except KafkaException as error:
         raise _translated(error) from error
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from marketpipeline.plan.model import Plan
 from marketpipeline.plan.topics import plan_topics
 from marketpipeline.plan.workloads import plan_scheduled_jobs, plan_stream_job, plan_workloads
-from marketpipeline.records import Rules
+from marketpipeline.records import SymbolThresholds
 from marketpipeline.spec import MarketPipeline
 
 __all__ = ["plan"]
@@ -23,13 +23,13 @@ def plan(pipeline: MarketPipeline) -> Plan:
         workloads=plan_workloads(pipeline),
         stream_job=plan_stream_job(pipeline),
         scheduled_jobs=plan_scheduled_jobs(pipeline),
-        rules=tuple(_rules(pipeline, symbol) for symbol in pipeline.spec.symbols),
+        thresholds=tuple(_thresholds(pipeline, symbol) for symbol in pipeline.spec.symbols),
     )
 
 
-def _rules(pipeline: MarketPipeline, symbol: str) -> Rules:
+def _thresholds(pipeline: MarketPipeline, symbol: str) -> SymbolThresholds:
     thresholds = pipeline.spec.thresholds
-    return Rules(
+    return SymbolThresholds(
         symbol=symbol,
         effective_from=0,
         imbalance_medium=thresholds.imbalance.medium,

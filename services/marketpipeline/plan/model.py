@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from marketpipeline.records import Rules
+from marketpipeline.records import SymbolThresholds
 from marketpipeline.topics import TopicKind
 
 __all__ = [
@@ -129,7 +129,7 @@ class ScheduledJob(PlanModel):
 class Plan(PlanModel):
     """Everything that a pipeline consists of.
 
-    `rules` are the thresholds in force per symbol, to be written to the rules topic: the job reads them there,
+    `thresholds` are those in force per symbol, to be written to the thresholds topic: the job reads them there,
     so that a change needs no restart.
     """
 
@@ -141,7 +141,7 @@ class Plan(PlanModel):
     workloads: tuple[Workload, ...]
     stream_job: StreamJob | None
     scheduled_jobs: tuple[ScheduledJob, ...]
-    rules: tuple[Rules, ...]
+    thresholds: tuple[SymbolThresholds, ...]
 
     def topic(self, kind: TopicKind) -> Topic | None:
         """The topic of a kind, or None where the pipeline has none."""

@@ -14,9 +14,9 @@ __all__ = ["plan_as_json", "plan_as_text"]
 
 
 def plan_as_json(plan: Plan) -> dict[str, Any]:
-    """The plan as a JSON object; rules in the form of the records on the wire."""
-    document = plan.model_dump(mode="json", exclude={"rules"})
-    return document | {"rules": [json.loads(msgspec.json.encode(rule)) for rule in plan.rules]}
+    """The plan as a JSON object; thresholds in the form of the records on the wire."""
+    document = plan.model_dump(mode="json", exclude={"thresholds"})
+    return document | {"thresholds": [json.loads(msgspec.json.encode(rule)) for rule in plan.thresholds]}
 
 
 def plan_as_text(plan: Plan) -> str:
@@ -67,7 +67,7 @@ def plan_as_text(plan: Plan) -> str:
         ((s.name, s.component, s.schedule, f"{s.timeout_seconds} s") for s in plan.scheduled_jobs),
     )
     lines += _section(
-        "rules",
+        "thresholds",
         ("symbol", "imbalance", "spread", "price spike", "whale trade", "volume spike"),
         (
             (
@@ -78,7 +78,7 @@ def plan_as_text(plan: Plan) -> str:
                 f"{r.whale_trade:g}",
                 f"{r.volume_spike:g}",
             )
-            for r in plan.rules
+            for r in plan.thresholds
         ),
     )
     return "\n".join(lines)

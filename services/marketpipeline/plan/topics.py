@@ -16,7 +16,7 @@ def plan_topics(pipeline: MarketPipeline) -> tuple[Topic, ...]:
     spec = pipeline.spec
     kinds = {FEED_TOPIC[feed] for feed in spec.feeds} | {TopicKind.EVENTS, TopicKind.DEAD_LETTERS}
     if Feed.BOOK in spec.feeds or Feed.TRADES in spec.feeds:
-        kinds |= {TopicKind.RULES, TopicKind.ALERTS}
+        kinds |= {TopicKind.THRESHOLDS, TopicKind.ALERTS}
     if Feed.BOOK in spec.feeds:
         kinds.add(TopicKind.BOOK_METRICS)
     if Feed.TRADES in spec.feeds:
@@ -29,7 +29,7 @@ def _topic(pipeline: MarketPipeline, kind: TopicKind) -> Topic:
     return Topic(
         name=topic_name(pipeline.topic_prefix, kind),
         kind=kind,
-        partitions=1 if kind in (TopicKind.RULES, TopicKind.DEAD_LETTERS) else broker.partitions,
+        partitions=1 if kind in (TopicKind.THRESHOLDS, TopicKind.DEAD_LETTERS) else broker.partitions,
         replication_factor=broker.replication_factor,
         config=_config(pipeline, kind),
     )
@@ -37,7 +37,7 @@ def _topic(pipeline: MarketPipeline, kind: TopicKind) -> Topic:
 
 def _config(pipeline: MarketPipeline, kind: TopicKind) -> dict[str, str]:
     retention = pipeline.spec.retention.topics
-    if kind is TopicKind.RULES:
+    if kind is TopicKind.THRESHOLDS:
         return dict(_COMPACTED)
     kept = retention.derived if kind in DERIVED else retention.raw
     if kind is TopicKind.DEAD_LETTERS:

@@ -14,8 +14,8 @@ from marketpipeline.settings import (
     KafkaSettings,
     RedisSinkSettings,
     RedisStoreSettings,
-    RuleSettings,
     Settings,
+    ThresholdSettings,
     TimescaleSinkSettings,
     TimescaleStoreSettings,
 )
@@ -59,7 +59,7 @@ def plan_stream_job(pipeline: MarketPipeline) -> StreamJob | None:
         within_bps=spec.depth.within_bps,
         windows=list(spec.windows),
         allowed_lateness_ms=milliseconds(processing.allowed_lateness),
-        rules=_rules(pipeline),
+        thresholds=_thresholds(pipeline),
         parallelism=processing.parallelism,
         checkpoint_interval_ms=milliseconds(processing.checkpoint_interval),
         checkpoint_directory=processing.checkpoint_directory,
@@ -118,9 +118,9 @@ def _kafka(pipeline: MarketPipeline) -> KafkaSettings:
     return KafkaSettings(bootstrap_servers=broker.bootstrap_servers, username=broker.username, tls=broker.tls)
 
 
-def _rules(pipeline: MarketPipeline) -> RuleSettings:
+def _thresholds(pipeline: MarketPipeline) -> ThresholdSettings:
     thresholds = pipeline.spec.thresholds
-    return RuleSettings(
+    return ThresholdSettings(
         imbalance_medium=thresholds.imbalance.medium,
         imbalance_high=thresholds.imbalance.high,
         spread_widening=thresholds.spread_widening,

@@ -12,13 +12,13 @@ from marketpipeline.settings.base import (
 )
 from marketpipeline.settings.components import (
     ApiSettings,
-    ExchangeSettings,
     IngestionSettings,
     JobSettings,
     RedisSinkSettings,
     RedisStoreSettings,
-    RuleSettings,
+    SimulatorSettings,
     SinkSettings,
+    ThresholdSettings,
     TimescaleSinkSettings,
     TimescaleStoreSettings,
 )
@@ -26,18 +26,18 @@ from marketpipeline.settings.components import (
 __all__ = [
     "ENV_PREFIX",
     "ApiSettings",
-    "ExchangeSettings",
     "HttpSettings",
     "IngestionSettings",
     "JobSettings",
     "KafkaSettings",
     "RedisSinkSettings",
     "RedisStoreSettings",
-    "RuleSettings",
     "Settings",
     "SettingsModel",
+    "SimulatorSettings",
     "SinkSettings",
     "TelemetrySettings",
+    "ThresholdSettings",
     "TimescaleSinkSettings",
     "TimescaleStoreSettings",
 ]

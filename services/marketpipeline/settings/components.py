@@ -11,13 +11,13 @@ from marketpipeline.topics import Feed
 
 __all__ = [
     "ApiSettings",
-    "ExchangeSettings",
     "IngestionSettings",
     "JobSettings",
     "RedisSinkSettings",
     "RedisStoreSettings",
-    "RuleSettings",
+    "SimulatorSettings",
     "SinkSettings",
+    "ThresholdSettings",
     "TimescaleSinkSettings",
     "TimescaleStoreSettings",
 ]
@@ -46,13 +46,13 @@ class IngestionSettings(Settings):
         default=30_000,
         description="Silence of a subscribed stream after which it is reported, at the least.",
     )
-    max_fill: Annotated[int, Field(ge=0)] = Field(
+    max_backfill: Annotated[int, Field(ge=0)] = Field(
         default=100_000,
         description="Trades of a symbol to fetch over REST after an interruption; more are a gap.",
     )
     max_held: Annotated[int, Field(ge=1)] = Field(
         default=50_000,
-        description="Live records of a symbol held back while it is filled or synchronised.",
+        description="Live records of a symbol held back while it is backfilled or synchronised.",
     )
     backoff_initial_ms: Milliseconds = Field(default=500, description="First wait before a new connection.")
     backoff_max_ms: Milliseconds = Field(default=60_000, description="Longest wait before a new connection.")
@@ -63,7 +63,7 @@ class IngestionSettings(Settings):
     drain_timeout_ms: Milliseconds = Field(default=20_000, description="Longest time to flush when told to stop.")
 
 
-class RuleSettings(SettingsModel):
+class ThresholdSettings(SettingsModel):
     """Thresholds of the alerts, as in the spec, in the units given there."""
 
     imbalance_medium: float
@@ -87,7 +87,7 @@ class JobSettings(Settings):
     within_bps: float = Field(description="Distance from the mid, in basis points, of the depth sums.")
     windows: list[str] = Field(description="Candle intervals, e.g. 1m.")
     allowed_lateness_ms: Milliseconds = Field(description="How long a candle stays open behind its end, in event time.")
-    rules: RuleSettings
+    thresholds: ThresholdSettings
     parallelism: Annotated[int, Field(ge=1)] = 1
     checkpoint_interval_ms: Milliseconds = 10_000
     checkpoint_directory: str = Field(description="URI of the folder of checkpoints.")
@@ -152,10 +152,10 @@ class ApiSettings(Settings):
     max_rows: Annotated[int, Field(ge=1)] = Field(default=5_000, description="Largest `limit` of a query.")
 
 
-class ExchangeSettings(Settings):
+class SimulatorSettings(Settings):
     """The exchange that is always there: a simulated market, or a replay of captures."""
 
-    pipeline: str = Field(default="exchange", description="Name for logs and metrics.")
+    pipeline: str = Field(default="simulator", description="Name for logs and metrics.")
     http: HttpSettings = HttpSettings(host="127.0.0.1", port=9443)
     exchange: str | None = Field(
         default=None, description="Name of the exchange whose protocols are served; the first one without it."

@@ -272,7 +272,7 @@ class TableRetention(SpecModel):
     book: Duration = Field(default="30d", description="Book metrics, a row an update, and tickers.")
     candles: Duration = Field(default="1825d", description="Candles of every interval.")
     alerts: Duration = Field(default="365d", description="Alerts.")
-    events: Duration = Field(default="365d", description="Gaps, fills and other events of the feeds.")
+    events: Duration = Field(default="365d", description="Gaps, backfills and other events of the feeds.")
     compress_after: Duration = Field(default="2d", description="Age at which TimescaleDB compresses a chunk.")
 
 

@@ -2,7 +2,7 @@
 
 An exchange is a `Dialect`: how its streams are named and asked for, what a frame means (its `Mapper`), which
 REST requests fill what a stream does not tell, and its limits. A dialect does no I/O and reads no clock: it
-takes bytes and a time and returns values. The ingestion service keeps the books, fills, waits and connects.
+takes bytes and a time and returns values. The ingestion service keeps the books, backfills, waits and connects.
 
 Two rules are the exchanges' common ground and are applied by ingestion, not by a dialect:
 
@@ -201,7 +201,7 @@ class Dialect(Protocol):
         """The book of a symbol."""
 
     def trades(self, symbol: str, first_id: int | None, limit: int) -> RestRequest[list[Trade]]:
-        """Trades of a symbol from an id on, in order and marked `filled`; the newest ones for None."""
+        """Trades of a symbol from an id on, in order and marked `backfilled`; the newest ones for None."""
 
     def agg_trades(self, symbol: str, first_id: int | None, limit: int) -> RestRequest[list[AggTrade]]:
         """The same for aggregate trades."""

@@ -95,7 +95,7 @@ CREATE TEMPORARY TABLE dead_letters (
     'sink.delivery-guarantee' = 'at-least-once'
 );
 
-CREATE TEMPORARY TABLE rules (
+CREATE TEMPORARY TABLE thresholds (
     `type` STRING,
     `v` BIGINT,
     `symbol` STRING,
@@ -111,11 +111,11 @@ CREATE TEMPORARY TABLE rules (
     `arrival` AS PROCTIME()
 ) WITH (
     'connector' = 'kafka',
-    'topic' = 'crypto.rules',
+    'topic' = 'crypto.thresholds',
     'properties.bootstrap.servers' = 'broker:9092',
     'properties.security.protocol' = 'PLAINTEXT',
     'properties.group.id' = 'crypto.stream-job',
-    'properties.client.id.prefix' = 'crypto.stream-job.rules',
+    'properties.client.id.prefix' = 'crypto.stream-job.thresholds',
     'properties.fetch.max.wait.ms' = '20',
     'properties.isolation.level' = 'read_committed',
     'properties.register.consumer.metrics' = 'false',
@@ -236,7 +236,7 @@ FROM book_measures
 UNION ALL
 SELECT symbol, effective_from, effective_from, effective_from, arrival, CAST(NULL AS DOUBLE),
     imbalance_medium, imbalance_high
-FROM rules
+FROM thresholds
 WHERE v = 1 AND symbol IS NOT NULL;
 
 CREATE TEMPORARY VIEW imbalance_sides AS

@@ -9,7 +9,7 @@ CREATE TEMPORARY TABLE trades (
     `price` DOUBLE,
     `quantity` DOUBLE,
     `taker_side` STRING,
-    `filled` BOOLEAN,
+    `backfilled` BOOLEAN,
     `partition` INT METADATA VIRTUAL,
     `offset` BIGINT METADATA VIRTUAL,
     `arrival` AS PROCTIME()
@@ -29,7 +29,7 @@ CREATE TEMPORARY TABLE trades (
     'json.ignore-parse-errors' = 'true'
 );
 
-CREATE TEMPORARY TABLE rules (
+CREATE TEMPORARY TABLE thresholds (
     `type` STRING,
     `v` BIGINT,
     `symbol` STRING,
@@ -45,11 +45,11 @@ CREATE TEMPORARY TABLE rules (
     `arrival` AS PROCTIME()
 ) WITH (
     'connector' = 'kafka',
-    'topic' = 'crypto.rules',
+    'topic' = 'crypto.thresholds',
     'properties.bootstrap.servers' = 'broker:9092',
     'properties.security.protocol' = 'PLAINTEXT',
     'properties.group.id' = 'crypto.stream-job',
-    'properties.client.id.prefix' = 'crypto.stream-job.rules',
+    'properties.client.id.prefix' = 'crypto.stream-job.thresholds',
     'properties.fetch.max.wait.ms' = '20',
     'properties.isolation.level' = 'read_committed',
     'properties.register.consumer.metrics' = 'false',
@@ -202,7 +202,7 @@ SELECT
     quantity,
     taker_side,
     CAST(NULL AS DOUBLE) AS whale_trade,
-    FALSE AS is_rule,
+    FALSE AS is_threshold,
     arrival
 FROM trades
 WHERE (v = 1 AND `type` = 'trade' AND symbol IS NOT NULL AND trade_time IS NOT NULL AND receive_time IS NOT NULL AND trade_id IS NOT NULL AND taker_side IN ('buy', 'sell') AND price > 0e0 AND quantity > 0e0)
@@ -220,7 +220,7 @@ SELECT
     whale_trade,
     TRUE,
     arrival
-FROM rules
+FROM thresholds
 WHERE v = 1 AND symbol IS NOT NULL;
 
 CREATE TEMPORARY VIEW trade_clock AS
@@ -232,7 +232,7 @@ SELECT
     price,
     quantity,
     taker_side,
-    is_rule,
+    is_threshold,
     arrival,
     MAX(reached) OVER of_symbol AS clock,
     MAX(trade_time) OVER of_symbol AS newest,
@@ -271,7 +271,7 @@ SELECT
     LAG(clock) OVER of_symbol AS clock_before,
     LAG(newest) OVER of_symbol AS newest_before
 FROM trade_clock
-WHERE NOT is_rule
+WHERE NOT is_threshold
 WINDOW of_symbol AS (PARTITION BY symbol ORDER BY arrival)
 );
 

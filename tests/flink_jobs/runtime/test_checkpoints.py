@@ -57,9 +57,9 @@ def test_the_state_of_other_queries_is_refused_and_kept(tmp_path: Path, change: 
 
 
 def test_thresholds_and_addresses_are_no_part_of_the_state() -> None:
-    rules = plain_settings()["rules"] | {"imbalance_medium": 0.6, "whale_trade": 1.0}
+    thresholds = plain_settings()["thresholds"] | {"imbalance_medium": 0.6, "whale_trade": 1.0}
     kafka = {"bootstrap_servers": "elsewhere:1"}
-    assert fingerprint(job_settings(rules=rules, kafka=kafka)) == fingerprint(job_settings())
+    assert fingerprint(job_settings(thresholds=thresholds, kafka=kafka)) == fingerprint(job_settings())
 
 
 def test_only_a_local_folder(tmp_path: Path) -> None:

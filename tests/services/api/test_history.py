@@ -19,7 +19,7 @@ from tests.support.postgres import RunningPostgres
 @pytest.fixture
 def dsn(stores: Stores) -> str:
     """A database with some of everything."""
-    fill = feed_event(5, kind="fill", feed="trades", id="fill:1")
+    fill = feed_event(5, kind="backfill", feed="trades", id="backfill:1")
     stores.put(*(trade(number) for number in range(50)), trade(1, ETH), book(1), book(2), only="timescale")
     stores.put(candle(0, closed=True), candle(1), candle(0, interval="5m"), only="timescale")
     stores.put(alert(0), alert(1), feed_event(0), fill, only="timescale")
@@ -38,7 +38,7 @@ def test_rows_are_the_records(dsn: str) -> None:
     assert ask(dsn, "trades") == [json_of(trade(number)) for number in range(50)]
     assert ask(dsn, "alerts", "BTCUSDT") == [json_of(alert(0)), json_of(alert(1))]
     assert ask(dsn, "gaps") == [json_of(feed_event(0))]
-    assert [row["kind"] for row in ask(dsn, "events")] == ["gap", "fill"]
+    assert [row["kind"] for row in ask(dsn, "events")] == ["gap", "backfill"]
     assert ask(dsn, "gaps", ETH) == []
 
 

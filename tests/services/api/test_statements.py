@@ -15,11 +15,11 @@ TIME = 'coalesce("event_time", "receive_time")'
 
 
 def test_all_rows_in_order_of_time() -> None:
-    sql, values = select(EVENTS, {"symbol": "a:B", "kind": ["gap", "fill"]}, Span())
+    sql, values = select(EVENTS, {"symbol": "a:B", "kind": ["gap", "backfill"]}, Span())
     assert sql.as_string() == (
         f'SELECT {COLUMNS} FROM "feed_events" WHERE "symbol" = %s AND "kind" = ANY(%s) ORDER BY {TIME}, "id"'
     )
-    assert values == ["a:B", ["gap", "fill"]]
+    assert values == ["a:B", ["gap", "backfill"]]
 
 
 def test_the_first_ones_of_a_span() -> None:

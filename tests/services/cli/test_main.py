@@ -22,7 +22,7 @@ def test_help_lists_every_command_with_the_components_apart() -> None:
     done = marketpipeline("--help")
     assert done.returncode == 0
     commands, _, components = done.stdout.partition("Components of a pipeline")
-    for name in ("validate", "plan", "run", "query", "exchange", "record"):
+    for name in ("validate", "plan", "run", "query", "simulator", "record"):
         assert f"\n  {name} " in commands
     for name in ("ingestion", "sink-timescale", "sink-redis", "api", "maintenance", "feed-watch"):
         assert f"\n  {name} " in components
@@ -77,7 +77,7 @@ def test_wrong_settings_name_the_field() -> None:
     [
         ("ingestion", "picows", "ingestion"),
         ("run", "rich", "local"),
-        ("exchange", "aiohttp", "exchange"),
+        ("simulator", "aiohttp", "simulator"),
         ("api", "fastapi", "api"),
         ("sink-redis", "redis", "redis"),
     ],
@@ -86,7 +86,7 @@ def test_an_absent_library_names_the_extra(command: str, library: str, extra: st
     """As if it were not installed: a module that is None in sys.modules cannot be imported."""
     settings = {
         "run": ["manifests/quickstart.yaml"],
-        "exchange": ["--port", "0"],
+        "simulator": ["--port", "0"],
     }.get(command, ["--config", "tests/services/cli/settings-of-nothing.json"])
     program = (
         f"import sys; sys.modules[{library!r}] = None; sys.argv = ['marketpipeline', {command!r}, *{settings!r}]\n"

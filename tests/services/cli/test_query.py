@@ -39,7 +39,7 @@ STORED = [
     alert(0, status="closed", ended_at=1_723_161_241_000_000),
     alert(1),
     feed_event(0, first_id=11, last_id=14),
-    feed_event(1, id="fill:1", kind="fill", feed="trades"),
+    feed_event(1, id="backfill:1", kind="backfill", feed="trades"),
 ]
 
 Query = Callable[..., list[dict[str, Any]]]
@@ -197,10 +197,10 @@ def test_json_and_csv_have_all_rows_and_a_table_the_newest(rows: Query, running:
     assert [row["trade_time"] for row in everything] == sorted(row["trade_time"] for row in everything)
     read = list(csv.DictReader(io.StringIO(invoke(running, "trades", BTC, "--format", "csv"))))
     assert [float(row["price"]) for row in read] == [row["price"] for row in everything]
-    assert read[0]["filled"] == "false"
+    assert read[0]["backfilled"] == "false"
     table = invoke(running, "trades", BTC).splitlines()
     assert len(table) == 1_001
-    assert table[0].split() == ["trade_time", "trade_id", "price", "quantity", "taker_side", "filled"]
+    assert table[0].split() == ["trade_time", "trade_id", "price", "quantity", "taker_side", "backfilled"]
     assert table[-1].split()[1] == str(everything[-1]["trade_id"])
 
 
@@ -215,7 +215,7 @@ def test_book_alerts_and_gaps(rows: Query) -> None:
     ]
     (gap,) = rows("gaps", BTC)
     assert (gap["feed"], gap["kind"], gap["first_id"], gap["last_id"]) == ("book", "gap", 11, 14)
-    assert [row["kind"] for row in rows("gaps", BTC, "--all")] == ["gap", "fill"]
+    assert [row["kind"] for row in rows("gaps", BTC, "--all")] == ["gap", "backfill"]
     assert rows("gaps", ETH) == []
 
 

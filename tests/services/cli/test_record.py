@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import free_port, wait_for
-from tests.services.cli.test_exchange import get, started
+from tests.services.cli.test_simulator import get, started
 from tests.support.tied import tied
 
 MANIFEST = """\

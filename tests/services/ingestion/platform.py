@@ -58,8 +58,8 @@ class Platform:
         return f"http://127.0.0.1:{self.exchange_port}"
 
     def start_exchange(self, *options: str) -> None:
-        """`marketpipeline exchange` with these options."""
-        self._spawn("exchange", ["exchange", "--port", str(self.exchange_port), *options])
+        """`marketpipeline simulator` with these options."""
+        self._spawn("simulator", ["simulator", "--port", str(self.exchange_port), *options])
         wait_for(lambda: self.exchange(), "the exchange to open")
 
     def settings(

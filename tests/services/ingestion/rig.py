@@ -78,12 +78,12 @@ class RecordingDesk:
         return [(event.kind, event.first_id, event.last_id) for event in self.events]
 
 
-def trade(number: int, *, filled: bool = False, time: int | None = None) -> Trade:
+def trade(number: int, *, backfilled: bool = False, time: int | None = None) -> Trade:
     """Trade `number`, by default one a second."""
     return Trade(
-        symbol=SYMBOL, event_time=None if filled else number * 1_000_000,
+        symbol=SYMBOL, event_time=None if backfilled else number * 1_000_000,
         trade_time=number * 1_000_000 if time is None else time, receive_time=0,
-        trade_id=number, price=1.0, quantity=1.0, taker_side="buy", filled=filled,
+        trade_id=number, price=1.0, quantity=1.0, taker_side="buy", backfilled=backfilled,
     )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def check_trades(platform: Platform, symbol: str, captured: oracle.Capture, *, m
         data = captured.trades[trade.trade_id]
         assert (f"{trade.price:.8f}", f"{trade.quantity:.8f}") == (data["p"], data["q"])
         assert (trade.trade_time, trade.taker_side) == (data["T"] * 1000, "sell" if data["m"] else "buy")
-        assert trade.filled == (trade.event_time is None)
+        assert trade.backfilled == (trade.event_time is None)
 
 
 def span(event: FeedEvent) -> tuple[int, int]:
@@ -95,7 +95,7 @@ def check_heartbeats(platform: Platform, *, deaf: str = "") -> None:
             promised[record.symbol] = max(record.event_time, promised.get(record.symbol, 0))
         elif isinstance(record, Trade):
             broken = record.trade_time <= promised.get(record.symbol, 0)
-            assert not broken or (record.filled and record.symbol == deaf), "a heartbeat promised that this had come"
+            assert not broken or (record.backfilled and record.symbol == deaf), "a heartbeat promised this had come"
     assert set(promised) == {BTC, ETH}
 
 
@@ -137,12 +137,12 @@ def test_kill_9_in_the_middle(platform: Platform, files: dict[str, Path], captur
         check_trades(platform, symbol, captured[symbol])
         assert check_books(platform, symbol, captured[symbol]) > 0, "it was away: something must be missing"
         trades = platform.trades(symbol)
-        assert any(trade.filled for trade in trades)
+        assert any(trade.backfilled for trade in trades)
         kinds = [event.kind for event in platform.events(symbol) if event.feed == "book"]
         assert kinds == ["synced", "gap", "resync"]
-        fills = [event for event in platform.events(symbol) if event.kind == "fill"]
-        filled = [trade.trade_id for trade in trades if trade.filled]
-        assert [(fill.first_id, fill.last_id) for fill in fills] == [(filled[0], filled[-1])]
+        backfills = [event for event in platform.events(symbol) if event.kind == "backfill"]
+        backfilled = [trade.trade_id for trade in trades if trade.backfilled]
+        assert [(backfill.first_id, backfill.last_id) for backfill in backfills] == [(backfilled[0], backfilled[-1])]
     check_heartbeats(platform)
 
 

@@ -35,7 +35,7 @@ def test_a_lost_connection_is_replaced_and_what_was_missed_is_fetched_first() ->
     assert ids(stage) == [1, 2]
     assert dict(stage.answer(past(3, 6), path="/historicalTrades").request.params)["fromId"] == "3"
     assert ids(stage) == [1, 2, 3, 4, 5, 6]
-    assert stage.events() == [("disconnect", "connection"), ("reconnect", "connection"), ("fill", "trades")]
+    assert stage.events() == [("disconnect", "connection"), ("reconnect", "connection"), ("backfill", "trades")]
     assert stage.session.shards[0].reconnects == 1
 
 

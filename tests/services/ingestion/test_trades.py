@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from marketpipeline.ingestion.fill import RETRIES
+from marketpipeline.ingestion.backfill import RETRIES
 from marketpipeline.ingestion.trades import OLDER, TradeLane, trade_id
 from marketpipeline.records import Heartbeat, Trade
 from marketpipeline.topics import Feed
@@ -28,7 +28,7 @@ class Bench:
 
     def answer(self, *numbers: int) -> None:
         """Answer the oldest request with these trades."""
-        self.desk.asked.popleft().done([trade(number, filled=True) for number in numbers])
+        self.desk.asked.popleft().done([trade(number, backfilled=True) for number in numbers])
 
     def params(self) -> dict[str, str]:
         return dict(self.desk.asked[0].request.params)
@@ -38,8 +38,8 @@ class Bench:
         return [record.trade_id for record in self.put if isinstance(record, Trade)]
 
     @property
-    def filled(self) -> list[int]:
-        return [record.trade_id for record in self.put if isinstance(record, Trade) and record.filled]
+    def backfilled(self) -> list[int]:
+        return [record.trade_id for record in self.put if isinstance(record, Trade) and record.backfilled]
 
     def pending(self) -> bool:
         return self.lane.pending
@@ -53,12 +53,12 @@ class Bench:
         return len(self.put) > before
 
 
-def bench(last: int | None = None, *, page: int = 5, max_fill: int = 100, max_held: int = 50) -> Bench:
+def bench(last: int | None = None, *, page: int = 5, max_backfill: int = 100, max_held: int = 50) -> Bench:
     desk = RecordingDesk()
     put: list[Trade | Heartbeat] = []
     lane: TradeLane[Trade] = TradeLane(
-        SYMBOL, Feed.TRADES, put.append, desk, trade_id, no_request, page=page, max_fill=max_fill, max_held=max_held,
-        last=None if last is None else trade(last),
+        SYMBOL, Feed.TRADES, put.append, desk, trade_id, no_request, page=page, max_backfill=max_backfill,
+        max_held=max_held, last=None if last is None else trade(last),
     )  # fmt: skip
     return Bench(lane, desk, put)
 
@@ -83,8 +83,8 @@ def test_after_a_restart_what_was_missed_comes_first_in_order_and_marked() -> No
     assert b.params() == {"first": "11", "limit": "5"}
     b.answer(11, 12, 13, 14)
     assert b.ids == [11, 12, 13, 14, 15]
-    assert b.filled == [11, 12, 13], "14 came live too: that one tells more"
-    assert b.desk.told() == [("fill", 11, 13)]
+    assert b.backfilled == [11, 12, 13], "14 came live too: that one tells more"
+    assert b.desk.told() == [("backfill", 11, 13)]
     assert not b.pending()
     assert b.beats()
 
@@ -98,7 +98,7 @@ def test_a_quiet_market_is_asked_too_and_then_complete() -> None:
     assert b.desk.told() == []
 
 
-def test_a_live_trade_that_continues_ends_the_fill() -> None:
+def test_a_live_trade_that_continues_ends_the_backfill() -> None:
     b = bench(last=10)
     b.lane.resume()
     b.live(11)
@@ -106,7 +106,7 @@ def test_a_live_trade_that_continues_ends_the_fill() -> None:
     b.answer(11)
     b.live(12)
     assert b.ids == [11, 12]
-    assert b.filled == []
+    assert b.backfilled == []
 
 
 def test_pages_follow_each_other() -> None:
@@ -119,10 +119,10 @@ def test_pages_follow_each_other() -> None:
     b.live(14)
     b.answer(11, 12)
     assert b.ids == list(range(1, 15))
-    assert b.desk.told() == [("fill", 1, 12)]
+    assert b.desk.told() == [("backfill", 1, 12)]
 
 
-def test_a_hole_in_the_stream_is_filled_without_a_reconnect() -> None:
+def test_a_hole_in_the_stream_is_backfilled_without_a_reconnect() -> None:
     b = bench()
     b.lane.resume()
     b.live(1, 2, 5, 6)
@@ -139,7 +139,7 @@ def test_a_second_connection_that_is_ahead_waits_for_the_first() -> None:
     assert not b.pending()
     b.answer(2, 3)
     assert b.ids == [1, 2, 3, 4]
-    assert b.filled == []
+    assert b.backfilled == []
 
 
 def test_what_was_asked_before_the_subscription_proves_nothing() -> None:
@@ -168,7 +168,7 @@ def test_rest_that_lags_is_asked_again_then_the_hole_is_a_gap() -> None:
         assert len(b.desk.asked) == 1
     b.answer()
     assert b.ids == [11, 13]
-    assert b.desk.told() == [("gap", 12, 12), ("fill", 11, 11)]
+    assert b.desk.told() == [("gap", 12, 12), ("backfill", 11, 11)]
 
 
 def test_rest_that_catches_up_leaves_no_gap() -> None:
@@ -180,22 +180,22 @@ def test_rest_that_catches_up_leaves_no_gap() -> None:
     b.lane.tick(2.0)
     b.answer(12, 13)
     assert b.ids == [11, 12, 13]
-    assert b.desk.told() == [("fill", 11, 12)]
+    assert b.desk.told() == [("backfill", 11, 12)]
 
 
-def test_more_than_may_be_filled_is_a_gap_and_the_newest_are_fetched() -> None:
-    b = bench(last=0, max_fill=8)
+def test_more_than_may_be_backfilled_is_a_gap_and_the_newest_are_fetched() -> None:
+    b = bench(last=0, max_backfill=8)
     b.lane.resume()
     b.live(21)
     b.answer(1, 2, 3, 4, 5)
     assert b.params() == {"first": "18", "limit": "3"}
     b.answer(18, 19, 20)
     assert b.ids == [1, 2, 3, 4, 5, 18, 19, 20, 21]
-    assert b.desk.told() == [("gap", 6, 17), ("fill", 1, 20)]
+    assert b.desk.told() == [("gap", 6, 17), ("backfill", 1, 20)]
 
 
 def test_in_a_quiet_market_the_newest_id_tells_how_much_is_too_much() -> None:
-    b = bench(last=0, max_fill=8)
+    b = bench(last=0, max_backfill=8)
     b.lane.resume()
     b.answer(1, 2, 3, 4, 5)
     assert b.params() == {"first": "None", "limit": "1"}
@@ -203,11 +203,11 @@ def test_in_a_quiet_market_the_newest_id_tells_how_much_is_too_much() -> None:
     assert b.params() == {"first": "18", "limit": "3"}
     b.answer(18, 19, 20)
     assert not b.pending()
-    assert b.desk.told() == [("gap", 6, 17), ("fill", 1, 20)]
+    assert b.desk.told() == [("gap", 6, 17), ("backfill", 1, 20)]
 
 
-def test_nothing_may_be_filled() -> None:
-    b = bench(last=10, max_fill=0)
+def test_nothing_may_be_backfilled() -> None:
+    b = bench(last=10, max_backfill=0)
     b.lane.resume()
     assert b.params()["first"] == "None"
     b.answer(15)
@@ -221,7 +221,7 @@ def test_ids_that_the_exchange_has_not_are_a_gap() -> None:
     b.lane.resume()
     b.answer(13, 14)
     assert b.ids == [13, 14]
-    assert b.desk.told() == [("gap", 11, 12), ("fill", 13, 14)]
+    assert b.desk.told() == [("gap", 11, 12), ("backfill", 13, 14)]
 
 
 def test_a_refusal_for_good_is_a_gap_up_to_the_next_live_one() -> None:
@@ -244,7 +244,7 @@ def test_a_refusal_is_over_when_the_stream_continues() -> None:
     assert b.params()["first"] == "13", "a later hole is asked for"
     b.answer(13, 14, 15)
     assert b.ids == [11, 12, 13, 14, 15]
-    assert b.desk.told() == [("fill", 13, 14)]
+    assert b.desk.told() == [("backfill", 13, 14)]
 
 
 def test_a_refusal_of_the_old_numbers_says_nothing_of_the_new() -> None:
@@ -276,7 +276,7 @@ def test_what_is_more_than_may_be_held_is_fetched() -> None:
     b.answer(6, 7)
     b.live(8)
     assert b.ids == list(range(1, 9))
-    assert b.desk.told() == [("fill", 1, 7)]
+    assert b.desk.told() == [("backfill", 1, 7)]
 
 
 def test_what_was_dropped_after_the_newest_was_asked_for_is_fetched_too() -> None:
@@ -308,7 +308,7 @@ def test_ids_that_begin_again_are_told() -> None:
     assert b.lane.duplicates == OLDER
 
 
-def test_new_numbers_with_a_hole_are_filled_by_their_new_ids() -> None:
+def test_new_numbers_with_a_hole_are_backfilled_by_their_new_ids() -> None:
     b = bench(last=1000)
     b.lane.resume()
     b.answer()
@@ -318,7 +318,7 @@ def test_new_numbers_with_a_hole_are_filled_by_their_new_ids() -> None:
     assert b.params()["first"] == "7"
     b.answer(7, 8, 9, 10)
     assert b.ids == [*range(5, 7 + OLDER)]
-    assert b.desk.told() == [("resync", 5, None), ("fill", 7, 8)]
+    assert b.desk.told() == [("resync", 5, None), ("backfill", 7, 8)]
 
 
 def test_single_older_ids_at_later_times_change_nothing() -> None:
@@ -368,7 +368,7 @@ def test_a_stream_in_doubt_that_missed_nothing() -> None:
     assert not b.deaf()
 
 
-def test_a_deaf_stream_is_filled_and_promises_nothing_until_it_speaks() -> None:
+def test_a_deaf_stream_is_backfilled_and_promises_nothing_until_it_speaks() -> None:
     b = bench()
     b.lane.resume()
     b.live(1)
@@ -391,7 +391,7 @@ steps = st.lists(
 @given(steps, st.integers(1, 7), st.integers(1, 6))
 def test_whatever_happens_every_trade_is_put_once_in_order(steps: list[str], page: int, max_held: int) -> None:
     """A model of an exchange: trades happen, the stream is cut or loses one, REST answers late or is behind."""
-    b = bench(last=0, page=page, max_fill=10_000, max_held=max_held)
+    b = bench(last=0, page=page, max_backfill=10_000, max_held=max_held)
     happened, now, lag, connected = 0, 0.0, 0, False
 
     def answer() -> None:
@@ -399,10 +399,12 @@ def test_whatever_happens_every_trade_is_put_once_in_order(steps: list[str], pag
         params = dict(asked.request.params)
         known = happened - lag
         if params["first"] == "None":
-            asked.done([trade(known, filled=True)] if known else [])
+            asked.done([trade(known, backfilled=True)] if known else [])
         else:
             first = int(params["first"])
-            asked.done([trade(n, filled=True) for n in range(first, min(known, first + int(params["limit"]) - 1) + 1)])
+            asked.done(
+                [trade(n, backfilled=True) for n in range(first, min(known, first + int(params["limit"]) - 1) + 1)]
+            )
 
     for step in steps:
         lag = 0

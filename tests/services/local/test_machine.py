@@ -15,7 +15,13 @@ from marketpipeline.local.machine import SYMBOLS, TOPICS, Machine, assemble
 from marketpipeline.local.options import RunOptions
 from marketpipeline.local.state import StateFolder
 from marketpipeline.plan import plan
-from marketpipeline.settings import ApiSettings, ExchangeSettings, IngestionSettings, JobSettings, TimescaleSinkSettings
+from marketpipeline.settings import (
+    ApiSettings,
+    IngestionSettings,
+    JobSettings,
+    SimulatorSettings,
+    TimescaleSinkSettings,
+)
 from marketpipeline.settings.machine import MachineSettings
 from marketpipeline.spec import load_text
 
@@ -44,7 +50,7 @@ def settings(state: StateFolder, name: str) -> dict[str, Any]:
 
 def test_everything_is_on_the_loopback_with_ports_of_its_own(state: StateFolder) -> None:
     machine = assembled(state)
-    names = ["ingestion-binance", "sink-timescale", "sink-redis", "api", "stream-job", "exchange"]
+    names = ["ingestion-binance", "sink-timescale", "sink-redis", "api", "stream-job", "simulator"]
     found = {name: settings(state, name) for name in names}
     assert {one["http"]["host"] for one in found.values()} == {"127.0.0.1"}
     assert len({one["http"]["port"] for one in found.values()}) == len(names)
@@ -57,7 +63,7 @@ def test_each_process_accepts_its_settings(state: StateFolder) -> None:
     assembled(state)
     folder = state.path / "settings"
     ingestion = IngestionSettings.load(folder / "ingestion-binance.json")
-    exchange = ExchangeSettings.load(folder / "exchange.json")
+    exchange = SimulatorSettings.load(folder / "exchange.json")
     assert ingestion.rest_url == f"http://127.0.0.1:{exchange.http.port}"
     assert ingestion.websocket_url == f"ws://127.0.0.1:{exchange.http.port}"
     assert exchange.symbols == ["BTCUSDT", "ETHUSDT"]
@@ -81,7 +87,7 @@ def test_credentials_of_the_clusters_broker_stay_out(state: StateFolder) -> None
 def test_a_replay(state: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     machine = assembled(state, replay=(Path("a.gz"), Path("b.gz")), speed=None)
-    exchange = settings(state, "exchange")
+    exchange = settings(state, "simulator")
     assert exchange["captures"] == [str(tmp_path / "a.gz"), str(tmp_path / "b.gz")]
     assert exchange["speed"] is None
     assert exchange["symbols"] == []
@@ -115,7 +121,7 @@ def test_order(state: StateFolder) -> None:
         "broker": [],
         "postgres": [],
         "valkey": [],
-        "exchange": [],
+        "simulator": [],
         "ingestion-binance": [TOPICS, SYMBOLS, "stream-job"],
         "sink-timescale": [TOPICS, "postgres"],
         "sink-redis": [TOPICS, "valkey"],
@@ -124,7 +130,7 @@ def test_order(state: StateFolder) -> None:
     }
     assert list(machine.stop_stages) == [
         ["ingestion-binance"],
-        ["exchange"],
+        ["simulator"],
         ["stream-job"],
         ["sink-timescale", "sink-redis"],
         ["api"],

@@ -39,7 +39,7 @@ spec:
   feeds: [quotes]
   api: {enabled: false}
 """
-COMPONENTS = {"broker", "postgres", "valkey", "exchange", "ingestion-binance", "sink-timescale", "sink-redis"}
+COMPONENTS = {"broker", "postgres", "valkey", "simulator", "ingestion-binance", "sink-timescale", "sink-redis"}
 
 
 class Runs:

@@ -1,4 +1,4 @@
-"""Topics and rules on a real broker: made, grown and changed, never shrunk; rules written only when they change."""
+"""Topics and thresholds on a real broker: made, grown and changed, never shrunk; thresholds published when changed."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.kafka import client_config, consumer_config
-from marketpipeline.local.topics import ensure_topics, publish_rules
+from marketpipeline.local.topics import ensure_topics, publish_thresholds
 from marketpipeline.plan import Topic
-from marketpipeline.records import Rules, decode
+from marketpipeline.records import SymbolThresholds, decode
 from marketpipeline.settings import KafkaSettings
 from marketpipeline.topics import TopicKind
 
 from tests.conftest import free_port, wait_for
 from tests.support.broker import RunningBroker
 
-RULE = Rules(
+RULE = SymbolThresholds(
     symbol="x:A",
     effective_from=0,
     imbalance_medium=0.5,
@@ -35,17 +35,17 @@ def settings(broker: RunningBroker) -> KafkaSettings:
 
 
 def topic(name: str, partitions: int = 1, config: dict[str, str] | None = None) -> Topic:
-    return Topic(name=name, kind=TopicKind.RULES, partitions=partitions, replication_factor=1, config=config or {})
+    return Topic(name=name, kind=TopicKind.THRESHOLDS, partitions=partitions, replication_factor=1, config=config or {})
 
 
-def stored(settings: KafkaSettings, name: str) -> list[Rules]:
+def stored(settings: KafkaSettings, name: str) -> list[SymbolThresholds]:
     consumer = Consumer(consumer_config(settings, "test", f"{name}.test"))
     _, end = consumer.get_watermark_offsets(TopicPartition(name, 0), timeout=10)
     consumer.assign([TopicPartition(name, 0, 0)])
-    found: list[Rules] = []
+    found: list[SymbolThresholds] = []
     while len(found) < end and (message := consumer.poll(10)) is not None:
         record = decode(message.value() or b"")
-        assert isinstance(record, Rules)
+        assert isinstance(record, SymbolThresholds)
         assert message.key() == record.symbol.encode()
         found.append(record)
     consumer.close()
@@ -81,17 +81,17 @@ def test_a_broker_that_is_away() -> None:
         ensure_topics(away, [topic("x")])
 
 
-def test_rules_are_written_when_they_change(broker: RunningBroker, settings: KafkaSettings) -> None:
-    rules = topic(f"{broker.prefix()}.rules", config={"cleanup.policy": "compact"})
+def test_thresholds_are_written_when_they_change(broker: RunningBroker, settings: KafkaSettings) -> None:
+    thresholds = topic(f"{broker.prefix()}.thresholds", config={"cleanup.policy": "compact"})
     other = msgspec.structs.replace(RULE, symbol="x:B")
-    ensure_topics(settings, [rules])
-    assert publish_rules(settings, rules, [RULE, other]) == 2
-    assert publish_rules(settings, rules, [RULE, other]) == 0
+    ensure_topics(settings, [thresholds])
+    assert publish_thresholds(settings, thresholds, [RULE, other]) == 2
+    assert publish_thresholds(settings, thresholds, [RULE, other]) == 0
     changed = msgspec.structs.replace(RULE, whale_trade=5.0)
-    assert publish_rules(settings, rules, [changed, other]) == 1
-    first, second, third = stored(settings, rules.name)
+    assert publish_thresholds(settings, thresholds, [changed, other]) == 1
+    first, second, third = stored(settings, thresholds.name)
     assert (first, second) == (RULE, other)
     assert third.effective_from > 0
     assert msgspec.structs.replace(third, effective_from=0) == changed
-    assert publish_rules(settings, rules, [changed, other]) == 0
-    assert publish_rules(settings, rules, [RULE, other]) == 1, "back to the first is a change too"
+    assert publish_thresholds(settings, thresholds, [changed, other]) == 0
+    assert publish_thresholds(settings, thresholds, [RULE, other]) == 1, "back to the first is a change too"

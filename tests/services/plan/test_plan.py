@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from marketpipeline.plan import Plan, ScheduledJob, Workload, plan, plan_as_json, plan_as_text
-from marketpipeline.records import Rules
+from marketpipeline.records import SymbolThresholds
 from marketpipeline.settings import (
     ApiSettings,
     IngestionSettings,
@@ -90,7 +90,7 @@ def test_topics_follow_the_feeds() -> None:
     kinds = {topic.kind for topic in planned("  feeds: [trades]\n").topics}
     assert TopicKind.BOOK_METRICS not in kinds
     assert TopicKind.BOOK not in kinds
-    assert {TopicKind.TRADES, TopicKind.CANDLES, TopicKind.LATE, TopicKind.ALERTS, TopicKind.RULES} <= kinds
+    assert {TopicKind.TRADES, TopicKind.CANDLES, TopicKind.LATE, TopicKind.ALERTS, TopicKind.THRESHOLDS} <= kinds
     only_quotes = planned("  feeds: [quotes]\n")
     assert {topic.kind for topic in only_quotes.topics} == {
         TopicKind.QUOTES,
@@ -109,14 +109,14 @@ def test_retention_and_prefix_of_topics() -> None:
     assert by_kind[TopicKind.TRADES].config["retention.ms"] == str(86_400_000)
     assert by_kind[TopicKind.CANDLES].config["retention.ms"] == str(7 * 86_400_000)
     assert by_kind[TopicKind.DEAD_LETTERS].config["retention.ms"] == str(2 * 86_400_000)
-    assert by_kind[TopicKind.RULES].config["cleanup.policy"] == "compact"
-    assert (by_kind[TopicKind.TRADES].partitions, by_kind[TopicKind.RULES].partitions) == (6, 1)
+    assert by_kind[TopicKind.THRESHOLDS].config["cleanup.policy"] == "compact"
+    assert (by_kind[TopicKind.TRADES].partitions, by_kind[TopicKind.THRESHOLDS].partitions) == (6, 1)
 
 
 def test_a_rule_for_each_symbol() -> None:
     found = planned("  thresholds: {imbalance: {medium: 0.4}, whaleTrade: 5}\n")
-    assert found.rules == tuple(
-        Rules(
+    assert found.thresholds == tuple(
+        SymbolThresholds(
             symbol=symbol,
             effective_from=0,
             imbalance_medium=0.4,

@@ -73,7 +73,7 @@ SAMPLES: dict[str, Record] = {
     "dead_letter": records.DeadLetter(
         symbol="", payload="{", encoding="utf-8", error="truncated", source="ws", ingestion_time=1
     ),
-    "rules": records.Rules(
+    "thresholds": records.SymbolThresholds(
         symbol=SYMBOL,
         effective_from=0,
         imbalance_medium=0.5,
@@ -180,7 +180,7 @@ def test_the_wire_form_of_a_trade_and_of_a_book() -> None:
         "price": 61_899.99,
         "quantity": 0.00012,
         "taker_side": "sell",
-        "filled": False,
+        "backfilled": False,
     }
     assert json.loads(encode(SAMPLES["book"]))["bids"] == [[2.0, 1.0], [1.5, 3.0]]
 

@@ -30,7 +30,7 @@ def test_types() -> None:
     assert columns["trade_id"] == Column("trade_id", "bigint", nullable=False)
     assert columns["price"] == Column("price", "double precision", nullable=False)
     assert columns["taker_side"] == Column("taker_side", "text", nullable=False)
-    assert columns["filled"] == Column("filled", "boolean", nullable=False)
+    assert columns["backfilled"] == Column("backfilled", "boolean", nullable=False)
     assert {column.name for column in table_of("late_trades").columns if column.is_time} >= {"clock", "trade_time"}
     assert {column.name for column in table_of("candles").columns if column.is_window_edge} == {
         "open_time",

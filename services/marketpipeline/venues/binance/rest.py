@@ -111,7 +111,7 @@ def trades(symbol: str, first_id: int | None, limit: int) -> RestRequest[list[Tr
                 price=entry.price,
                 quantity=entry.qty,
                 taker_side="sell" if entry.is_buyer_maker else "buy",
-                filled=True,
+                backfilled=True,
             )
             for entry in body
         ]
@@ -136,7 +136,7 @@ def agg_trades(symbol: str, first_id: int | None, limit: int) -> RestRequest[lis
                 price=entry.p,
                 quantity=entry.q,
                 taker_side="sell" if entry.m else "buy",
-                filled=True,
+                backfilled=True,
             )
             for entry in body
         ]

@@ -78,8 +78,8 @@ def test_a_repetition_is_an_upsert_and_new_rows_beside_it_are_written(
     store: PostgresStore, sink: TimescaleSink
 ) -> None:
     sink.write(deliver(trade(1), trade(2, ETH), book(1)))
-    sink.write(deliver(trade(1, filled=True), trade(3), trade(2, ETH), book(1, imbalance=0.5), book(2)))
-    found = [(row["symbol"], row["trade_id"], row["filled"]) for row in rows(store, "trades")]
+    sink.write(deliver(trade(1, backfilled=True), trade(3), trade(2, ETH), book(1, imbalance=0.5), book(2)))
+    found = [(row["symbol"], row["trade_id"], row["backfilled"]) for row in rows(store, "trades")]
     assert sorted(found) == [(BTC, 1_001, True), (BTC, 1_003, False), (ETH, 1_002, False)]
     assert sorted((row["update_id"], row["imbalance"]) for row in rows(store, "book_metrics")) == [
         (7_001, 0.5),
@@ -121,7 +121,7 @@ def test_the_dashboard_has_a_row_a_symbol(store: PostgresStore, sink: TimescaleS
 def test_a_table_of_another_shape_is_permanent(store: PostgresStore, sink: TimescaleSink) -> None:
     with psycopg.connect(store.url) as connection:
         connection.execute("ALTER TABLE trades DROP COLUMN filled")
-    with pytest.raises(PermanentError, match="filled"):
+    with pytest.raises(PermanentError, match="backfilled"):
         sink.write(deliver(trade(1)))
 
 

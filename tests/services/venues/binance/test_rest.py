@@ -72,7 +72,7 @@ def test_past_trades_are_marked_filled() -> None:
             price=4.000001,
             quantity=12.0,
             taker_side="sell",
-            filled=True,
+            backfilled=True,
         )
     ]
 
@@ -91,7 +91,7 @@ def test_past_aggregate_trades_are_marked_filled() -> None:
             price=0.01633102,
             quantity=4.70443515,
             taker_side="buy",
-            filled=True,
+            backfilled=True,
         )
     ]
 

@@ -1,0 +1,147 @@
+"""Captures: gzip files with one `<receive time in ns> <raw frame>` a line, read whole before any is served.
+
+A line may also be `<ns> <url> <body>`, the answer to a REST request. A file is checked to its end first, so a
+truncated or damaged one is refused before a client has seen a frame. Captures that are small are kept in
+memory while they are checked; larger ones are read a second time, as they are replayed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from marketpipeline.errors import InvalidCapture, Problem
+from marketpipeline.simulator.frames import Frame, Kind
+
+__all__ = ["Capture", "Reader", "load"]
+
+Reader = tuple[Callable[[int, bytes], Frame | None], Callable[[int, str, bytes], Frame | None]]
+"""How an exchange's protocol reads a frame, and a REST answer."""
+
+_FORM = "must be `<receive time, ns since the epoch> <frame>`"
+
+
+@dataclass(slots=True)
+class Capture:
+    """One checked file: what it holds, and its frames in their order."""
+
+    path: Path
+    reader: Reader
+    lines: int = 0
+    size: int = 0
+    """Bytes when unpacked."""
+    streams: dict[str, int] = field(default_factory=dict)
+    """Frames of each stream."""
+    spans: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """First and last `due` of each stream."""
+    symbols: set[str] = field(default_factory=set)
+    diffs: set[str] = field(default_factory=set)
+    """Symbols whose book changes it holds."""
+    snapshots: dict[str, Frame] = field(default_factory=dict)
+    """The first book snapshot of each symbol."""
+    last_event_time: int = 0
+    kept: list[Frame] | None = field(default_factory=list)
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames, from memory or from the file again. Raises InvalidCapture if the file has changed."""
+        if self.kept is not None:
+            return iter(self.kept)
+        return self._named(_read(self.path, self.reader))
+
+    def _named(self, frames: Iterator[tuple[Frame, int]]) -> Iterator[Frame]:
+        for frame, _ in frames:
+            if not frame.symbol:
+                frame.symbol = self.owner()
+            yield frame
+
+    def owner(self) -> str:
+        """The symbol of a snapshot that names none: the only one whose book the capture follows."""
+        return next(iter(self.diffs)) if len(self.diffs) == 1 else ""
+
+
+def load(path: Path, reader: Reader, keep_bytes: int) -> Capture:
+    """Check a capture to its end. Raises InvalidCapture that names the file, the line and what would be right.
+
+    Its frames stay in memory unless it unpacks to more than `keep_bytes`.
+    """
+    capture = Capture(path, reader)
+    unnamed: list[tuple[Frame, int]] = []
+    for frame, line in _read(path, reader, capture):
+        if not frame.symbol:
+            unnamed.append((frame, line))
+        else:
+            _note(capture, frame)
+        if capture.kept is not None:
+            capture.kept.append(frame)
+            if capture.size > keep_bytes:
+                capture.kept = None
+    owner = capture.owner()
+    for frame, line in unnamed:
+        if not owner:
+            books = f"the capture follows {len(capture.diffs)} books"
+            expected = f"names no symbol, and {books}; it must stand there as `<ns> <url> <body>`"
+            raise InvalidCapture(str(path), [Problem(f"line {line}", "a depth snapshot", expected)])
+        frame.symbol = owner
+        _note(capture, frame)
+    if not capture.streams and not capture.snapshots:
+        held = "nothing" if not capture.lines else f"{capture.lines} lines without market data"
+        raise InvalidCapture(str(path), [Problem("capture", held, "must hold at least one frame of market data")])
+    return capture
+
+
+def _note(capture: Capture, frame: Frame) -> None:
+    capture.symbols.add(frame.symbol)
+    if frame.kind is Kind.SNAPSHOT:
+        capture.snapshots.setdefault(frame.symbol, frame)
+        return
+    stream = frame.stream
+    if frame.kind is Kind.DIFF:
+        capture.diffs.add(frame.symbol)
+    capture.streams[stream] = capture.streams.get(stream, 0) + 1
+    first, _ = capture.spans.get(stream, (frame.due, 0))
+    capture.spans[stream] = (first, frame.due)
+    capture.last_event_time = max(capture.last_event_time, frame.event_time)
+
+
+def _read(path: Path, reader: Reader, count: Capture | None = None) -> Iterator[tuple[Frame, int]]:
+    read_frame, read_rest = reader
+    latest = 0
+    for number, line in _lines(path):
+        if count is not None:
+            count.lines, count.size = number, count.size + len(line)
+        stamp, _, message = line.rstrip(b"\r\n").partition(b" ")
+        try:
+            if not stamp.isdigit() or not message:
+                raise ValueError(_FORM)
+            latest = max(latest, int(stamp))
+            if message.startswith(b"http"):
+                url, _, body = message.partition(b" ")
+                frame = read_rest(latest, url.decode(), body)
+            else:
+                frame = read_frame(latest, message)
+        except ValueError as error:
+            shown = line[:60].decode(errors="replace").rstrip()
+            raise InvalidCapture(str(path), [Problem(f"line {number}", shown, str(error))]) from error
+        if frame is not None:
+            yield frame, number
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    number = 0
+    try:
+        with gzip.open(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                yield number, line
+    except EOFError as error:
+        expected = f"is cut off after line {number}; it must be a complete gzip file"
+        raise InvalidCapture(str(path), [Problem("gzip", "truncated", expected)]) from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        found = "damaged" if number else "no gzip"
+        expected = f"must be a gzip file (line {number} was the last that could be read): {error}"
+        raise InvalidCapture(str(path), [Problem("gzip", found, expected)]) from error
+    except OSError as error:
+        problem = Problem("file", str(path), f"must be readable: {error.strerror or error}")
+        raise InvalidCapture(str(path), [problem]) from error

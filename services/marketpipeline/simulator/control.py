@@ -1,0 +1,118 @@
+"""What the exchange says of itself and lets itself be told: status, health, metrics, faults and scenarios."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from marketpipeline.errors import InvalidInput
+from marketpipeline.simulator.fault_kinds import FAULTS
+from marketpipeline.simulator.faults import Faults
+from marketpipeline.simulator.schedule import unknown
+from marketpipeline.simulator.server import Server
+from marketpipeline.simulator.simulation.scenarios import SCENARIOS
+from marketpipeline.simulator.simulation.source import TOUR, SimulatedMarket
+from marketpipeline.simulator.timeline import Timeline
+from marketpipeline.telemetry import Telemetry
+
+__all__ = ["Control"]
+
+
+class Control:
+    """The paths that no real exchange has."""
+
+    def __init__(self, server: Server, timeline: Timeline, faults: Faults) -> None:
+        self._server = server
+        self._timeline = timeline
+        self._faults = faults
+        self._simulated = timeline.source if isinstance(timeline.source, SimulatedMarket) else None
+        self.failure = ""
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes; they go before the exchange's own."""
+        app.router.add_get("/control/status", self._status)
+        app.router.add_get("/control/faults", self._list_faults)
+        app.router.add_post("/control/faults/{name}", self._fire)
+        app.router.add_get("/control/scenarios", self._list_scenarios)
+        app.router.add_post("/control/scenarios/{name}", self._play)
+        app.router.add_get("/health", self._health)
+        app.router.add_get("/health/live", self._live)
+        app.router.add_get("/metrics", self._metrics)
+
+    def status(self) -> dict[str, Any]:
+        """Where the exchange stands; times in exchange microseconds."""
+        timeline, hub = self._timeline, self._server.hub
+        now = time.monotonic()
+        connections = [
+            {
+                "number": connection.number,
+                "streams": list(connection.streams),
+                "frames_sent": connection.frames_sent,
+                "bytes_sent": connection.bytes_sent,
+                "age_seconds": round(now - connection.opened, 3),
+            }
+            for connection in hub.connections.values()
+        ]
+        return {
+            "mode": "replay" if self._simulated is None else "simulated",
+            "symbols": list(timeline.source.symbols),
+            "speed": timeline.speed,
+            "clock": timeline.clock.now,
+            "started": timeline.started,
+            "finished": timeline.finished,
+            "last_event_time": timeline.source.last_event_time,
+            "frames": timeline.dispatched,
+            "frames_sent": hub.sent(),
+            "connections_opened": self._server.opened,
+            "connections": connections,
+            "faults": list(self._faults.fired),
+            "scenarios": [] if self._simulated is None else list(self._simulated.played),
+        }
+
+    async def _status(self, request: web.Request) -> web.Response:
+        return web.json_response(self.status())
+
+    async def _list_faults(self, request: web.Request) -> web.Response:
+        return web.json_response({name: fault.about for name, fault in FAULTS.items()})
+
+    async def _list_scenarios(self, request: web.Request) -> web.Response:
+        about = {name: scenario.about for name, scenario in SCENARIOS.items()}
+        return web.json_response(about | {TOUR: "all of them in turn, again and again"})
+
+    async def _fire(self, request: web.Request) -> web.Response:
+        def fire(name: str, parameters: Mapping[str, str]) -> None:
+            self._faults.fire(name, parameters, self._timeline.elapsed)
+
+        return _act(request, FAULTS, fire)
+
+    async def _play(self, request: web.Request) -> web.Response:
+        if self._simulated is None:
+            return web.json_response({"error": "a replay has no scenarios: what happened is recorded"}, status=409)
+        return _act(request, [*SCENARIOS, TOUR], self._simulated.play)
+
+    async def _health(self, request: web.Request) -> web.Response:
+        if self.failure:
+            return web.json_response({"status": "failed", "failure": self.failure}, status=503)
+        status = self.status()
+        del status["connections"]
+        return web.json_response({"status": "ok", **status})
+
+    async def _live(self, request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        return web.Response(body=Telemetry.prometheus(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+
+def _act(request: web.Request, known: Iterable[str], act: Callable[[str, Mapping[str, str]], None]) -> web.Response:
+    name = request.match_info["name"]
+    if name not in known:
+        return web.json_response({"error": f"{name!r} is unknown; {unknown(name, known)}"}, status=404)
+    try:
+        act(name, dict(request.query))
+    except InvalidInput as error:
+        return web.json_response({"error": str(error)}, status=400)
+    return web.json_response({"fired": name})

@@ -1,0 +1,182 @@
+"""Puts the exchange together from its settings and runs it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import uvloop
+from aiohttp import web
+
+from marketpipeline.errors import InvalidInput, Problem
+from marketpipeline.settings import SimulatorSettings
+from marketpipeline.simulator.captures import load
+from marketpipeline.simulator.control import Control
+from marketpipeline.simulator.derived import Derived
+from marketpipeline.simulator.fault_kinds import FAULTS, Scene
+from marketpipeline.simulator.faults import Faults
+from marketpipeline.simulator.gate import Gate
+from marketpipeline.simulator.hub import Hub
+from marketpipeline.simulator.market import Market
+from marketpipeline.simulator.measures import observe
+from marketpipeline.simulator.protocols import Limits, WireProtocol, protocols
+from marketpipeline.simulator.schedule import parse
+from marketpipeline.simulator.server import Server
+from marketpipeline.simulator.simulation.instruments import DEFAULT_SYMBOLS
+from marketpipeline.simulator.simulation.scenarios import SCENARIOS
+from marketpipeline.simulator.simulation.source import TOUR, SimulatedMarket
+from marketpipeline.simulator.sources import Replay, Source
+from marketpipeline.simulator.timeline import Stage, Timeline
+from marketpipeline.telemetry import Telemetry
+
+__all__ = ["Exchange", "run"]
+
+_log = logging.getLogger(__name__)
+
+
+def run(settings: SimulatorSettings) -> int:
+    """Serve until SIGTERM or SIGINT. Raises InvalidInput for settings, captures or a port that cannot be used."""
+    exchange = Exchange(settings)
+    return uvloop.run(_run(exchange))
+
+
+async def _run(exchange: Exchange) -> int:
+    telemetry = Telemetry.start(exchange.settings, "simulator", None)
+    observe(telemetry.meter, exchange.server, exchange.timeline, exchange.faults)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    try:
+        await exchange.start()
+        _log.info("the exchange is open", extra={"url": exchange.url, "symbols": list(exchange.source.symbols)})
+        await stopped.wait()
+        await exchange.stop()
+    finally:
+        telemetry.close()
+    return 0
+
+
+class Exchange:
+    """One exchange on one port; usable inside a test's own event loop."""
+
+    def __init__(self, settings: SimulatorSettings) -> None:
+        self.settings = settings
+        self.protocol = _protocol(settings.exchange)
+        self.source = _source(settings, self.protocol)
+        self.limits = _limits(settings, self.protocol)
+        self.hub = Hub(self.protocol.diff_symbol)
+        self.market = Market(self.protocol.decode, self.source.symbols, settings.trade_history)
+        self.timeline = Timeline(
+            self.source,
+            self.hub,
+            self.market,
+            settings.speed,
+            settings.settle_ms / 1000,
+            wait=bool(settings.captures),
+        )
+        self.gate = Gate(self.limits.weight_per_minute)
+        self.server = Server(self.protocol, self.limits, self.hub, self.market, self.timeline, self.gate)
+        planned = [parse(text, "fault", FAULTS) for text in settings.faults]
+        self.faults = Faults(planned, Scene(self.server, self.source.symbols, self.protocol.malform))
+        self.timeline.stage = Stage(Derived(self.market, self.protocol.encoders), self.protocol.derive, self.faults)
+        self.control = Control(self.server, self.timeline, self.faults)
+        self.port = settings.http.port
+        self._runner: web.AppRunner | None = None
+        self._pump: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where REST, control and metrics are; the WebSocket has the same address."""
+        return f"http://{self.settings.http.host}:{self.port}"
+
+    async def start(self) -> None:
+        """Open the port and start to send. Raises InvalidInput when the port is in use."""
+        app = web.Application()
+        self.control.add_to(app)
+        app.router.add_route("*", "/{path:.*}", self.server.handle)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        await self._runner.setup()
+        host, port = self.settings.http.host, self.settings.http.port
+        site = web.TCPSite(self._runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            expected = f"must be a free port of {host}: {error.strerror or error}"
+            raise InvalidInput("simulator", [Problem("http.port", port, expected)]) from error
+        self.port = self._runner.addresses[0][1]
+        self._pump = asyncio.create_task(self._send())
+
+    async def _send(self) -> None:
+        try:
+            await self.timeline.run()
+            _log.info("the replay has ended", extra={"frames": self.timeline.dispatched})
+        except Exception as error:  # noqa: BLE001 - the pump's end must be seen: /health tells it, whatever it was
+            self.control.failure = str(error) or type(error).__name__
+            _log.exception("the exchange can send nothing more")
+
+    async def stop(self) -> None:
+        """Close every connection and the port."""
+        if self._pump is not None:
+            self._pump.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._pump
+        await self.server.stop()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+
+def _protocol(name: str | None) -> WireProtocol:
+    known = protocols()
+    if name is None:
+        return next(iter(known.values()))
+    if name not in known:
+        raise InvalidInput("simulator", [Problem("exchange", name, f"must be one of {', '.join(sorted(known))}")])
+    return known[name]
+
+
+def _source(settings: SimulatorSettings, protocol: WireProtocol) -> Source:
+    if settings.captures:
+        _refuse_both(settings)
+        reader = (protocol.read, protocol.read_rest)
+        return Replay([load(Path(path), reader, settings.memory_bytes) for path in settings.captures])
+    planned = [parse(text, "scenario", [*SCENARIOS, TOUR]) for text in settings.scenarios or [TOUR]]
+    start = settings.start_time or int(time.time() * 1e6)
+    symbols = settings.symbols or DEFAULT_SYMBOLS
+    problems = [
+        Problem("symbols", name, f"must be a symbol as {protocol.name} writes them, and stand there once")
+        for number, name in enumerate(symbols)
+        if not protocol.accepts(name) or name in symbols[:number]
+    ]
+    if problems:
+        raise InvalidInput("simulator", problems)
+    return SimulatedMarket(symbols, settings.seed, start, planned, protocol.encode)
+
+
+def _refuse_both(settings: SimulatorSettings) -> None:
+    problems = [
+        Problem(field, value, "is for a simulated market; leave it out with captures")
+        for field, value in (("scenarios", settings.scenarios), ("symbols", settings.symbols))
+        if value
+    ]
+    if problems:
+        raise InvalidInput("simulator", problems)
+
+
+def _limits(settings: SimulatorSettings, protocol: WireProtocol) -> Limits:
+    limits = protocol.limits
+    if settings.connection_lifetime_ms is not None:
+        limits = replace(limits, lifetime=settings.connection_lifetime_ms / 1000)
+    if settings.ping_interval_ms is not None:
+        limits = replace(limits, ping_interval=settings.ping_interval_ms / 1000)
+    if settings.pong_timeout_ms is not None:
+        limits = replace(limits, pong_timeout=settings.pong_timeout_ms / 1000)
+    if settings.weight_per_minute is not None:
+        limits = replace(limits, weight_per_minute=settings.weight_per_minute)
+    return limits

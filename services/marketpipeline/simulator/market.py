@@ -1,0 +1,167 @@
+"""What the exchange remembers of the frames it has sent, so that REST answers agree with the streams.
+
+Remembering must cost almost nothing per frame, since a replay sends hundreds of thousands a second and asks
+only now and then. So frames are kept as they are and read when REST asks; both histories are bounded.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from marketpipeline.simulator.events import AggTrade, BookDiff, BookSnapshot, Event, Levels, Quote, Trade
+from marketpipeline.simulator.frames import Frame, Kind
+
+__all__ = ["Book", "Market"]
+
+MAX_PENDING = 10_000
+"""Diffs that wait for a reader of their book before they are applied all the same."""
+
+
+class _Side:
+    """The levels of one side by price; their prices in ascending order, so that the best ones are at hand."""
+
+    def __init__(self, levels: Levels) -> None:
+        self.levels = {float(level[0]): level for level in levels}
+        self.prices = sorted(self.levels)
+
+    def change(self, level: tuple[str, str]) -> None:
+        """Set a level; quantity zero removes it."""
+        price = float(level[0])
+        if float(level[1]):
+            if price not in self.levels:
+                insort(self.prices, price)
+            self.levels[price] = level
+        elif self.levels.pop(price, None) is not None:
+            del self.prices[bisect_left(self.prices, price)]
+
+
+class Book:
+    """Both sides of one symbol; prices and quantities stay in the wire's own decimal text."""
+
+    def __init__(self) -> None:
+        self.last_id = 0
+        self.seeded = False
+        self._bids, self._asks = _Side([]), _Side([])
+
+    def seed(self, snapshot: BookSnapshot) -> None:
+        """Replace the book, unless it is already newer."""
+        if self.seeded and snapshot.last_id < self.last_id:
+            return
+        self.last_id, self.seeded = snapshot.last_id, True
+        self._bids, self._asks = _Side(snapshot.bids), _Side(snapshot.asks)
+
+    def apply(self, diff: BookDiff) -> None:
+        """Take in a change; one that the book already has is ignored."""
+        if diff.last_id <= self.last_id:
+            return
+        self.last_id = diff.last_id
+        for side, changes in ((self._bids, diff.bids), (self._asks, diff.asks)):
+            for level in changes:
+                side.change(level)
+
+    def snapshot(self, limit: int) -> BookSnapshot:
+        """The best `limit` levels of each side, best first."""
+        bids, asks = self._bids, self._asks
+        return BookSnapshot(
+            self.last_id,
+            [bids.levels[price] for price in bids.prices[: -limit - 1 : -1]],
+            [asks.levels[price] for price in asks.prices[:limit]],
+        )
+
+
+class Market:
+    """Books, trades and quotes of all symbols, as of the last frame noted. See `MarketView`.
+
+    `decode` reads a frame; `history` bounds the trades (and as many aggregate trades) kept per symbol.
+    """
+
+    def __init__(self, decode: Callable[[Frame], Event], symbols: Iterable[str], history: int) -> None:
+        self._decode = decode
+        self._history = history
+        self._books = {symbol: Book() for symbol in symbols}
+        self._diffs: dict[str, list[Frame]] = {symbol: [] for symbol in self._books}
+        self._trades: dict[str, list[Frame]] = {symbol: [] for symbol in self._books}
+        self._agg_trades: dict[str, list[Frame]] = {symbol: [] for symbol in self._books}
+        self._quotes: dict[str, Frame] = {}
+
+    def note(self, frame: Frame) -> None:
+        """Remember a frame that is being sent now."""
+        kind = frame.kind
+        if kind is Kind.QUOTE:
+            self._quotes[frame.symbol] = frame
+        elif kind is Kind.TRADE:
+            self._keep(self._trades[frame.symbol], frame)
+        elif kind is Kind.DIFF:
+            diffs = self._diffs[frame.symbol]
+            diffs.append(frame)
+            if len(diffs) > MAX_PENDING:
+                self._book(frame.symbol)
+        elif kind is Kind.AGG_TRADE:
+            self._keep(self._agg_trades[frame.symbol], frame)
+        elif kind is Kind.SNAPSHOT:
+            self.seed(frame)
+
+    def read(self, frame: Frame) -> Event:
+        """What a frame says."""
+        return self._decode(frame)
+
+    def seed(self, frame: Frame) -> None:
+        """Start (or, where diffs were lost, go on with) a book from a snapshot frame."""
+        snapshot = self._decode(frame)
+        if isinstance(snapshot, BookSnapshot):
+            self._book(frame.symbol).seed(snapshot)
+
+    def seeded(self, symbol: str) -> bool:
+        """Whether the book is whole; without a snapshot it has only the levels that changed."""
+        return self._books[symbol].seeded
+
+    def symbols(self) -> list[str]:
+        """Every symbol, sorted."""
+        return sorted(self._books)
+
+    def depth(self, symbol: str, limit: int) -> BookSnapshot:
+        """The best `limit` levels of each side."""
+        return self._book(symbol).snapshot(limit)
+
+    def trades(self, symbol: str, from_id: int | None, limit: int) -> list[Trade]:
+        """The newest `limit` trades sent, or the first ones from `from_id` on; in the order of their ids."""
+        return [t for t in self._range(self._trades[symbol], from_id, limit) if isinstance(t, Trade)]
+
+    def agg_trades(self, symbol: str, from_id: int | None, limit: int) -> list[AggTrade]:
+        """The same of aggregate trades."""
+        return [t for t in self._range(self._agg_trades[symbol], from_id, limit) if isinstance(t, AggTrade)]
+
+    def quote(self, symbol: str) -> Quote | None:
+        """The best bid and ask last sent, or those of the book when quotes are not among the streams."""
+        frame = self._quotes.get(symbol)
+        if frame is not None:
+            quote = self._decode(frame)
+            return quote if isinstance(quote, Quote) else None
+        book = self.depth(symbol, 1)
+        if not book.bids or not book.asks:
+            return None
+        return Quote(book.last_id, *book.bids[0], *book.asks[0])
+
+    def _keep(self, kept: list[Frame], frame: Frame) -> None:
+        kept.append(frame)
+        if len(kept) > self._history + self._history // 4:
+            del kept[: -self._history]
+
+    def _book(self, symbol: str) -> Book:
+        book, diffs = self._books[symbol], self._diffs[symbol]
+        for frame in diffs:
+            diff = self._decode(frame)
+            if isinstance(diff, BookDiff):
+                book.apply(diff)
+        diffs.clear()
+        return book
+
+    def _range(self, kept: list[Frame], from_id: int | None, limit: int) -> list[Any]:
+        if from_id is None:
+            frames = kept[-limit:]
+        else:
+            first = bisect_left(kept, from_id, key=lambda frame: self._decode(frame)[0])
+            frames = kept[first : first + limit]
+        return [self._decode(frame) for frame in frames]

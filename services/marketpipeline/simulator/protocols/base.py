@@ -1,0 +1,160 @@
+"""What an exchange's protocol has to say, so that the generic server, replay and simulation can speak it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from marketpipeline.simulator.derived import Derivation, Encoders
+from marketpipeline.simulator.events import AggTrade, BookSnapshot, Event, Quote, Trade
+from marketpipeline.simulator.frames import Frame
+
+__all__ = ["Answer", "ConnectionOptions", "Limits", "MarketView", "Response", "Session", "WireProtocol"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the real exchange enforces on a connection and an address; settings may override each."""
+
+    ping_interval: float
+    """Seconds between pings of the server."""
+    pong_timeout: float
+    """Seconds after which a connection that owes a pong is closed."""
+    lifetime: float
+    """Seconds that a connection may live."""
+    messages_per_second: int
+    """Incoming messages, pings and pongs included; one more and the connection is closed."""
+    max_streams: int
+    weight_per_minute: int
+    """REST request weight of an address."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOptions:
+    """How a client opened its connection: what it wants wrapped, in which time unit, and from the start."""
+
+    combined: bool
+    microseconds: bool
+    streams: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What one incoming message leads to: a reply, and streams that start or stop."""
+
+    reply: bytes
+    subscribe: tuple[str, ...] = ()
+    unsubscribe: tuple[str, ...] = ()
+
+
+class Session(Protocol):
+    """One connection's control protocol: text in, responses out; no socket and no clock in it."""
+
+    combined: bool
+
+    def receive(self, message: bytes) -> Response:
+        """Handle a text message of the client. Never raises: what is wrong gets the exchange's error reply."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A REST answer. `snapshot_of` names the symbol whose whole book it carries, empty for every other one."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    snapshot_of: str = ""
+
+
+class MarketView(Protocol):
+    """What REST can be asked of the market; always as of the frames sent so far."""
+
+    def symbols(self) -> Sequence[str]: ...
+
+    def depth(self, symbol: str, limit: int) -> BookSnapshot: ...
+
+    def trades(self, symbol: str, from_id: int | None, limit: int) -> list[Trade]: ...
+
+    def agg_trades(self, symbol: str, from_id: int | None, limit: int) -> list[AggTrade]: ...
+
+    def quote(self, symbol: str) -> Quote | None: ...
+
+
+class WireProtocol(Protocol):
+    """One exchange's protocol."""
+
+    name: str
+    limits: Limits
+    encoders: Encoders
+
+    def accepts(self, symbol: str) -> bool:
+        """Whether the exchange could have a symbol of this form."""
+        ...
+
+    def encode(self, due: int, symbol: str, event: Event) -> Frame:
+        """What happened as the message of the stream that reports it; a snapshot as a frame of its kind."""
+        ...
+
+    def derive(self, stream: str) -> Derivation | None:
+        """What a stream that follows from others carries; None for the others and for what does not exist."""
+        ...
+
+    def malform(self, frame: Frame) -> list[Frame]:
+        """Broken copies of a trade's frame."""
+        ...
+
+    def read(self, due: int, message: bytes) -> Frame | None:
+        """A captured line's message as a frame; None for what is no market data (acks, errors, notices).
+
+        A book snapshot that does not name its symbol has an empty `symbol`. Raises ValueError, which says what
+        would be right, for anything that is not this exchange's.
+        """
+        ...
+
+    def read_rest(self, due: int, url: str, body: bytes) -> Frame | None:
+        """A captured REST answer as a frame; None for what does not matter. Raises ValueError likewise."""
+        ...
+
+    def decode(self, frame: Frame) -> Event:
+        """What a frame of any kind but OTHER says."""
+        ...
+
+    def diff_symbol(self, stream: str) -> str:
+        """The symbol whose book changes the stream carries, or empty: its reader needs a REST snapshot."""
+        ...
+
+    def open(self, path: str, query: str) -> ConnectionOptions | None:
+        """What a WebSocket request asks for; None when the path is none of the exchange's."""
+        ...
+
+    def session(self, options: ConnectionOptions, max_streams: int) -> Session: ...
+
+    def in_other_unit(self, frame: Frame) -> bytes:
+        """The frame's message with its times in microseconds instead of milliseconds, or the other way round."""
+        ...
+
+    def shutdown_notice(self, now: int) -> Frame:
+        """The message that announces the end of a connection; `now` in microseconds."""
+        ...
+
+    def weight(self, path: str, query: Mapping[str, str]) -> int:
+        """What a REST request costs."""
+        ...
+
+    def weight_headers(self, used: int) -> Mapping[str, str]:
+        """How an answer tells what was used in this minute."""
+        ...
+
+    def limited(self, banned: bool, retry_after: int, now: int) -> Answer:
+        """The answer to one request too many, or to a banned address."""
+        ...
+
+    def answer(self, path: str, query: Mapping[str, str], microseconds: bool, market: MarketView, now: int) -> Answer:
+        """Answer a REST request; `now` is the exchange's clock in microseconds."""
+        ...
+
+    def wants_microseconds(self, headers: Mapping[str, str]) -> bool:
+        """Whether a REST request asks for times in microseconds."""
+        ...

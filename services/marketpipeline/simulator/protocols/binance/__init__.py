@@ -1,0 +1,106 @@
+"""Binance spot, as a server speaks it. Facts: its public API documentation, checked against captures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from marketpipeline.simulator.derived import Derivation, Encoders
+from marketpipeline.simulator.events import Event
+from marketpipeline.simulator.frames import Frame, Kind
+from marketpipeline.simulator.protocols.base import Answer, ConnectionOptions, Limits, MarketView, Session
+from marketpipeline.simulator.protocols.binance import encode, rest, wire
+from marketpipeline.simulator.protocols.binance.session import BinanceSession, open_path
+from marketpipeline.venues.binance import VENUE
+
+__all__ = ["PROTOCOL", "BinanceProtocol"]
+
+
+class BinanceProtocol:
+    """See `WireProtocol`; each method delegates to the module that knows."""
+
+    name = "binance"
+    encoders = Encoders(encode.encode_partial, encode.encode_diff, encode.encode_candle, encode.encode_statistics)
+    limits = Limits(
+        ping_interval=20.0,
+        pong_timeout=60.0,
+        lifetime=86_400.0,
+        messages_per_second=5,
+        max_streams=1024,
+        weight_per_minute=6000,
+    )
+
+    def read(self, due: int, message: bytes) -> Frame | None:
+        """See `WireProtocol.read`."""
+        return wire.read(due, message)
+
+    def read_rest(self, due: int, url: str, body: bytes) -> Frame | None:
+        """See `WireProtocol.read_rest`."""
+        return wire.read_rest(due, url, body)
+
+    def decode(self, frame: Frame) -> Event:
+        """See `WireProtocol.decode`."""
+        return wire.decode(frame)
+
+    def diff_symbol(self, stream: str) -> str:
+        """See `WireProtocol.diff_symbol`."""
+        return wire.diff_symbol(stream)
+
+    def accepts(self, symbol: str) -> bool:
+        """See `WireProtocol.accepts`."""
+        return VENUE.accepts(symbol)
+
+    def encode(self, due: int, symbol: str, event: Event) -> Frame:
+        """See `WireProtocol.encode`."""
+        return encode.encode(due, symbol, event)
+
+    def derive(self, stream: str) -> Derivation | None:
+        """See `WireProtocol.derive`."""
+        return wire.derive(stream)
+
+    def malform(self, frame: Frame) -> list[Frame]:
+        """See `WireProtocol.malform`."""
+        return encode.malform(frame)
+
+    def open(self, path: str, query: str) -> ConnectionOptions | None:
+        """See `WireProtocol.open`."""
+        return open_path(path, query)
+
+    def session(self, options: ConnectionOptions, max_streams: int) -> Session:
+        """See `WireProtocol.session`."""
+        return BinanceSession(options, max_streams)
+
+    def in_other_unit(self, frame: Frame) -> bytes:
+        """See `WireProtocol.in_other_unit`."""
+        return wire.in_other_unit(frame)
+
+    def shutdown_notice(self, now: int) -> Frame:
+        """See `WireProtocol.shutdown_notice`."""
+        payload = msgspec.json.encode({"e": "serverShutdown", "E": now // 1000})
+        wrapper = b'{"stream":"!serverShutdown","data":'
+        message = wrapper + payload + b"}"
+        return Frame(0, "!serverShutdown", "", Kind.OTHER, 0, message, len(wrapper), len(message) - 1)
+
+    def weight(self, path: str, query: Mapping[str, str]) -> int:
+        """See `WireProtocol.weight`."""
+        return rest.weight(path, query)
+
+    def weight_headers(self, used: int) -> Mapping[str, str]:
+        """See `WireProtocol.weight_headers`."""
+        return {"X-MBX-USED-WEIGHT": str(used), "X-MBX-USED-WEIGHT-1M": str(used)}
+
+    def limited(self, banned: bool, retry_after: int, now: int) -> Answer:
+        """See `WireProtocol.limited`."""
+        return rest.limited(banned, retry_after, now)
+
+    def answer(self, path: str, query: Mapping[str, str], microseconds: bool, market: MarketView, now: int) -> Answer:
+        """See `WireProtocol.answer`."""
+        return rest.answer(path, query, microseconds, market, now)
+
+    def wants_microseconds(self, headers: Mapping[str, str]) -> bool:
+        """See `WireProtocol.wants_microseconds`."""
+        return headers.get("X-MBX-TIME-UNIT", "").upper() == "MICROSECOND"
+
+
+PROTOCOL = BinanceProtocol()

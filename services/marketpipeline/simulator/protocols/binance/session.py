@@ -1,0 +1,125 @@
+"""Binance's control messages on a WebSocket: subscribe, unsubscribe, list, properties, and their errors.
+
+A stream that does not exist, or that is written in upper case, is acknowledged like any other and never
+speaks: so does the real exchange. Both error shapes that the real one sends are sent here: a message that is
+no JSON, or has no usable method or id, gets `{"code","msg","id"}`, one whose parameters are wrong gets
+`{"error":{"code","msg"},"id"}`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from marketpipeline.simulator.protocols.base import ConnectionOptions, Response
+
+__all__ = ["BinanceSession", "open_path"]
+
+METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
+
+
+def open_path(path: str, query: str) -> ConnectionOptions | None:
+    """`/ws`, `/ws/<stream>[/<stream>…]` and `/stream[?streams=<stream>/…]`, each with `timeUnit`."""
+    parameters = parse_qs(query)
+    microseconds = parameters.get("timeUnit", [""])[0].upper() == "MICROSECOND"
+    if path == "/stream":
+        names = parameters.get("streams", [""])[0]
+        return ConnectionOptions(True, microseconds, _split(names))
+    if path == "/ws" or path.startswith("/ws/"):
+        return ConnectionOptions(False, microseconds, _split(path[3:]))
+    return None
+
+
+def _split(names: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in names.split("/") if name))
+
+
+class BinanceSession:
+    """The control side of one connection. See `Session`."""
+
+    def __init__(self, options: ConnectionOptions, max_streams: int) -> None:
+        self.combined = options.combined
+        self._streams = dict.fromkeys(options.streams)
+        self._max_streams = max_streams
+
+    def receive(self, message: bytes) -> Response:
+        """See `Session.receive`."""
+        try:
+            request = msgspec.json.decode(message)
+        except msgspec.DecodeError as error:
+            return _flat_error(3, f"Invalid JSON: {error}", None)
+        if not isinstance(request, dict):
+            return _flat_error(2, "Invalid request: expected an object", None)
+        identity = request.get("id")
+        if not _is_id(identity):
+            return _flat_error(2, "Invalid request: request ID must be an unsigned integer", None)
+        method = request.get("method")
+        if method is None:
+            return _flat_error(2, "Invalid request: missing field `method`", identity)
+        if method not in METHODS:
+            known = ", ".join(f"`{known}`" for known in METHODS)
+            return _flat_error(2, f"Invalid request: unknown variant `{method}`, expected one of {known}", identity)
+        return self._handle(method, request.get("params"), identity)
+
+    def _handle(self, method: str, params: Any, identity: Any) -> Response:
+        if method == "LIST_SUBSCRIPTIONS":
+            return Response(_result(list(self._streams), identity))
+        if not isinstance(params, list):
+            return _nested_error(2, "Invalid request: missing field `params`, expected an array", identity)
+        if method == "GET_PROPERTY":
+            if params != ["combined"]:
+                return _nested_error(0, "Unknown property", identity)
+            return Response(_result(self.combined, identity))
+        if method == "SET_PROPERTY":
+            return self._set_property(params, identity)
+        if not all(isinstance(name, str) for name in params):
+            return _nested_error(2, "Invalid request: stream names must be strings", identity)
+        if method == "SUBSCRIBE":
+            return self._subscribe(params, identity)
+        gone = tuple(name for name in dict.fromkeys(params) if name in self._streams)
+        for name in gone:
+            del self._streams[name]
+        return Response(_result(None, identity), unsubscribe=gone)
+
+    def _subscribe(self, names: list[str], identity: Any) -> Response:
+        new = tuple(name for name in dict.fromkeys(names) if name not in self._streams)
+        if len(self._streams) + len(new) > self._max_streams:
+            return _nested_error(2, f"Invalid request: more than {self._max_streams} streams", identity)
+        self._streams.update(dict.fromkeys(new))
+        return Response(_result(None, identity), subscribe=new)
+
+    def _set_property(self, params: list[Any], identity: Any) -> Response:
+        if not params or not isinstance(params[0], str):
+            return _nested_error(2, "Invalid request: property name must be a string", identity)
+        if params[0] != "combined":
+            return _nested_error(0, "Unknown property", identity)
+        if len(params) > 2:
+            return _nested_error(2, "Invalid request: too many parameters", identity)
+        if len(params) < 2 or not isinstance(params[1], bool):
+            return _nested_error(1, "Invalid value type: expected Boolean", identity)
+        self.combined = params[1]
+        return Response(_result(None, identity))
+
+
+def _is_id(identity: Any) -> bool:
+    if identity is None:
+        return True
+    if isinstance(identity, bool):
+        return False
+    if isinstance(identity, int):
+        return -(1 << 63) <= identity < 1 << 63
+    return isinstance(identity, str) and identity.isalnum() and len(identity) <= 36
+
+
+def _result(result: Any, identity: Any) -> bytes:
+    return msgspec.json.encode({"result": result, "id": identity})
+
+
+def _flat_error(code: int, message: str, identity: Any) -> Response:
+    return Response(msgspec.json.encode({"code": code, "msg": message, "id": identity}))
+
+
+def _nested_error(code: int, message: str, identity: Any) -> Response:
+    return Response(msgspec.json.encode({"error": {"code": code, "msg": message}, "id": identity}))

@@ -1,0 +1,92 @@
+"""`marketpipeline record`: from a MarketPipeline to a recording of its symbols and feeds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvloop
+
+from marketpipeline.errors import InvalidInput, MarketPipelineError, PermanentError, Problem
+from marketpipeline.simulator.recording.recorder import Counts, Recorder, Target
+from marketpipeline.simulator.recording.writer import CaptureWriter
+from marketpipeline.spec import BookSource, MarketPipeline
+from marketpipeline.venues import venues
+from marketpipeline.venues.dialect import Dialect, StreamOptions, load_dialect
+
+__all__ = ["record"]
+
+Progress = Callable[[Counts, CaptureWriter], None]
+
+
+def record(
+    pipeline: MarketPipeline, out: Path, exchange_url: str | None, seconds: float | None, progress: Progress
+) -> CaptureWriter:
+    """Record until `seconds` are over, SIGINT or SIGTERM; returns the closed writer of the capture.
+
+    Raises InvalidInput for what cannot be recorded, PermanentError when the exchange or the disk refuses, or
+    when not one frame came.
+    """
+    dialect, target = _target(pipeline, exchange_url)
+    writer = CaptureWriter(out)
+    try:
+        counts = uvloop.run(_record(Recorder(dialect, target, writer), writer, seconds, progress))
+    except BaseExceptionGroup as group:
+        error = _first(group)
+        if isinstance(error, MarketPipelineError):
+            raise error from group
+        raise
+    finally:
+        writer.close()
+    if not counts.frames:
+        why = f": {counts.last_error}" if counts.last_error else ""
+        raise PermanentError(f"{target.websocket_url} sent nothing{why}")
+    return writer
+
+
+async def _record(recorder: Recorder, writer: CaptureWriter, seconds: float | None, progress: Progress) -> Counts:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread: who runs it there stops it
+            loop.add_signal_handler(number, stop.set)
+    await recorder.run(stop, seconds, lambda counts: progress(counts, writer))
+    return recorder.counts
+
+
+def _target(pipeline: MarketPipeline, exchange_url: str | None) -> tuple[Dialect, Target]:
+    spec = pipeline.spec
+    if len(spec.exchanges) > 1:
+        expected = "must be of one exchange: a capture holds the frames of one"
+        raise InvalidInput(pipeline.name, [Problem("spec.symbols", spec.symbols, expected)])
+    name = spec.exchanges[0]
+    venue, dialect = venues()[name], load_dialect(name)
+    options = StreamOptions(levels=spec.depth.levels, partial_depth=spec.depth.source is BookSource.PARTIAL)
+    websocket = spec.ingestion.websocket_urls.get(name, venue.websocket_url)
+    rest = spec.ingestion.rest_urls.get(name, venue.rest_url)
+    if exchange_url is not None:
+        websocket, rest = _both(exchange_url)
+    streams = tuple(dialect.streams(spec.symbols, spec.feeds, options))
+    return dialect, Target(websocket, rest, tuple(spec.symbols), streams, venue.max_streams)
+
+
+def _both(url: str) -> tuple[str, str]:
+    """WebSocket and REST addresses of an exchange on one port."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
+        expected = "must be a URL with http, https, ws or wss and a host, e.g. http://127.0.0.1:9443"
+        raise InvalidInput("record", [Problem("--exchange", url, expected)])
+    secure = "s" if parts.scheme in ("https", "wss") else ""
+    return f"ws{secure}://{parts.netloc}", f"http{secure}://{parts.netloc}"
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error of a task, out of the groups that task groups wrap it in."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

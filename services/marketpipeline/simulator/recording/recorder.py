@@ -1,0 +1,189 @@
+"""Follows a live exchange and writes down what it sends: the frames of all feeds, and each book's REST snapshot.
+
+What each exchange's streams are called and how they are asked for comes from its dialect, as for ingestion.
+A lost connection is opened again with growing waits; since book changes were missed then, the snapshots are
+fetched and written again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlencode
+
+import aiohttp
+
+from marketpipeline.errors import MarketPipelineError, PermanentError, RetryableError
+from marketpipeline.simulator.recording.writer import CaptureWriter
+from marketpipeline.venues.dialect import BookChange, Dialect, FrameError, Mapper, Refused, RestRequest, Stream
+
+__all__ = ["Counts", "Recorder", "Target"]
+
+T = TypeVar("T")
+
+FLUSH_EVERY = 2.0
+"""Seconds between two flushes: the most that is lost by kill -9."""
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+SILENCE = 60.0
+"""Seconds without any message after which a connection counts as dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where and what to record; addresses without a path."""
+
+    websocket_url: str
+    rest_url: str
+    symbols: tuple[str, ...]
+    streams: tuple[Stream, ...]
+    streams_per_connection: int
+
+
+@dataclass(slots=True)
+class Counts:
+    """How far a recording has come."""
+
+    frames: int = 0
+    snapshots: int = 0
+    connections: int = 0
+    disconnects: int = 0
+    last_error: str = ""
+
+
+class Recorder:
+    """Records until it is told to stop."""
+
+    def __init__(self, dialect: Dialect, target: Target, writer: CaptureWriter) -> None:
+        self.counts = Counts()
+        self._dialect = dialect
+        self._target = target
+        self._writer = writer
+        self._books: asyncio.Queue[str] = asyncio.Queue()
+        """Symbols whose book is to be fetched; at most one of each symbol and connection."""
+
+    async def run(self, stop: asyncio.Event, seconds: float | None, progress: Callable[[Counts], None]) -> None:
+        """Record until `stop` is set or `seconds` are over; `progress` is told every second.
+
+        Raises InvalidInput or PermanentError when the exchange refuses what is asked of it, or the disk is full.
+        """
+        async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as tasks:
+            await self._check_symbols(http)
+            streams = iter(self._target.streams)
+            shards = iter(lambda: tuple(itertools.islice(streams, self._target.streams_per_connection)), ())
+            work = [tasks.create_task(self._follow(http, shard)) for shard in shards]
+            work.append(tasks.create_task(self._fetch_books(http)))
+            work.append(tasks.create_task(self._flush_regularly(progress)))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), seconds)
+            for task in work:
+                task.cancel()
+
+    async def _check_symbols(self, http: aiohttp.ClientSession) -> None:
+        wanted = frozenset(self._target.symbols)
+        try:
+            listed = await self._get(http, self._dialect.listed(self._target.symbols))
+        except PermanentError:
+            listed = await self._get(http, self._dialect.listing())
+        if missing := sorted(wanted - listed):
+            raise PermanentError(f"{self._target.rest_url} does not list {', '.join(missing)}; check spec.symbols")
+
+    async def _flush_regularly(self, progress: Callable[[Counts], None]) -> None:
+        for second in itertools.count():
+            await asyncio.sleep(1)
+            if second % FLUSH_EVERY == 0:
+                self._writer.flush()
+            progress(self.counts)
+
+    async def _follow(self, http: aiohttp.ClientSession, streams: Sequence[Stream]) -> None:
+        """Keep one connection for these streams."""
+        wait = FIRST_WAIT
+        while True:
+            began = time.monotonic()
+            try:
+                await self._connected(http, streams)
+            except (aiohttp.ClientError, OSError, TimeoutError, RetryableError) as error:
+                self.counts.last_error = f"{type(error).__name__}: {error}"
+            self.counts.disconnects += 1
+            wait = FIRST_WAIT if time.monotonic() - began > LONGEST_WAIT else min(2 * wait, LONGEST_WAIT)
+            await asyncio.sleep(wait * random.uniform(0.5, 1))
+
+    async def _connected(self, http: aiohttp.ClientSession, streams: Sequence[Stream]) -> None:
+        url = self._dialect.url(self._target.websocket_url)
+        async with http.ws_connect(url, compress=0, max_msg_size=0, decode_text=False) as socket:
+            self.counts.connections += 1
+            asking = asyncio.create_task(self._subscribe(socket, streams))
+            mapper = self._dialect.mapper(streams)
+            unsynced = {stream.symbol for stream in streams}
+            try:
+                while True:
+                    message = await socket.receive(timeout=SILENCE)
+                    if message.type is not aiohttp.WSMsgType.TEXT:
+                        break
+                    now = time.time_ns()
+                    self._writer.add_frame(now, message.data)
+                    self.counts.frames += 1
+                    if unsynced and (symbol := _first_change(mapper, message.data, now, unsynced)):
+                        unsynced.discard(symbol)
+                        self._books.put_nowait(symbol)
+            finally:
+                asking.cancel()
+                await asyncio.wait([asking])
+
+    async def _subscribe(
+        self, socket: aiohttp.ClientWebSocketResponse[Literal[False]], streams: Sequence[Stream]
+    ) -> None:
+        size, pause = self._dialect.limits.subscribe_batch, 1.0 / max(1, self._dialect.limits.control_per_second - 2)
+        for number, start in enumerate(range(0, len(streams), size), 1):
+            names = [stream.name for stream in streams[start : start + size]]
+            await socket.send_str(self._dialect.subscribe(number, names).decode())
+            await asyncio.sleep(pause)
+
+    async def _fetch_books(self, http: aiohttp.ClientSession) -> None:
+        """Fetch and write books one after the other; each again while the exchange says that later may be better."""
+        while True:
+            request = self._dialect.snapshot(await self._books.get())
+            while True:
+                try:
+                    url, body = await self._fetch(http, request)
+                    break
+                except (RetryableError, aiohttp.ClientError, OSError) as error:
+                    self.counts.last_error = f"{type(error).__name__}: {error}"
+                    await asyncio.sleep(getattr(error, "retry_after", None) or 1.0)
+            self._writer.add_answer(time.time_ns(), url, body)
+            self.counts.snapshots += 1
+
+    async def _get(self, http: aiohttp.ClientSession, request: RestRequest[T]) -> T:
+        try:
+            _, body = await self._fetch(http, request)
+            return request.read(body, time.time_ns() // 1000)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise RetryableError(f"{self._target.rest_url} does not answer: {error}") from error
+        except FrameError as error:
+            raise PermanentError(f"{self._target.rest_url}{request.path}: {error}") from error
+
+    async def _fetch(self, http: aiohttp.ClientSession, request: RestRequest[Any]) -> tuple[str, bytes]:
+        query = f"?{urlencode(request.params, safe=',[]')}" if request.params else ""
+        url = f"{self._target.rest_url.rstrip('/')}{request.path}{query}"
+        timeout = aiohttp.ClientTimeout(total=20)
+        async with http.get(url, headers=dict(request.headers), timeout=timeout) as answer:
+            body = await answer.read()
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            self._dialect.judge(answer.status, headers, body)
+            return url, body
+
+
+def _first_change(mapper: Mapper, message: bytes, now: int, unsynced: set[str]) -> str:
+    """The symbol of a book change that is the first of its symbol; raises PermanentError where a stream is refused."""
+    try:
+        said = mapper.map(message, now // 1000)
+    except MarketPipelineError:
+        return ""
+    if isinstance(said, Refused):
+        raise PermanentError(f"the exchange refuses a subscription: {said.reason}")
+    return said.symbol if isinstance(said, BookChange) and said.symbol in unsynced else ""

@@ -1,0 +1,211 @@
+"""The pump: takes frames from the source when they are due and hands them to their readers.
+
+At a speed the exchange goes on whether somebody reads or not, as a real one does, and waits only for a reader
+whose socket is full. At full speed it waits for a reader to be there at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from marketpipeline.simulator.clock import ExchangeClock, Pacer
+from marketpipeline.simulator.derived import Derivation, Derived
+from marketpipeline.simulator.faults import Faults
+from marketpipeline.simulator.frames import Frame
+from marketpipeline.simulator.hub import Hub
+from marketpipeline.simulator.market import Market
+from marketpipeline.simulator.sources import Source
+
+__all__ = ["Stage", "Timeline"]
+
+CHUNK = 256
+"""Frames handed out between two looks at the sockets."""
+MAX_LAG = 1.0
+"""Seconds that the pump may be behind; more (a stopped process, a slow machine) is not caught up with a burst."""
+
+
+class Stage:
+    """What happens to frames between the source and their readers, and as time goes on.
+
+    `derive` tells what a stream that the source does not hold would carry.
+    """
+
+    def __init__(self, derived: Derived, derive: Callable[[str], Derivation | None], faults: Faults) -> None:
+        self.derived = derived
+        self.derive = derive
+        self.faults = faults
+
+
+class Timeline:
+    """Runs one source to its end.
+
+    `speed` None is as fast as the readers take it. With `wait` it begins only when there are readers: when
+    every stream of the source has one, or when for `settle` seconds no subscription was added. At full speed
+    the first book change for a new reader waits as long for that reader to ask for the snapshot.
+    """
+
+    def __init__(
+        self, source: Source, hub: Hub, market: Market, speed: float | None, settle: float, wait: bool
+    ) -> None:
+        self.source = source
+        self.hub = hub
+        self.market = market
+        self.speed = speed
+        self.settle = settle
+        self.wait = wait or speed is None
+        self.pacer = Pacer(speed or 1.0)
+        self.first_due = self.position = source.next_due() or 0
+        self.clock = ExchangeClock(source.next_event_time() or self.first_due // 1000)
+        self.stage: Stage | None = None
+        self.started = False
+        self.finished = False
+        self.dispatched = 0
+        self._version = -1
+        for frame in source.snapshots:
+            market.seed(frame)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of the source's time since its start."""
+        return (self.position - self.first_due) / 1e9
+
+    async def run(self) -> None:
+        """Send everything; returns at the end of the source."""
+        if self.wait:
+            await self._wait_for_readers()
+        self.started = True
+        self.pacer.start(self.source.next_due() or 0)
+        while (due := self.source.next_due()) is not None:
+            if self.speed is None:
+                await self._step_at_full_speed()
+            else:
+                await self._step(due)
+        await self.hub.flush()
+        self.clock.end()
+        self.finished = True
+
+    async def _step(self, due: int) -> None:
+        now = self.pacer.now()
+        if due > now:
+            self._idle(now)
+            await asyncio.sleep(min(self.pacer.seconds_until(due), 0.05))
+            return
+        behind = -self.pacer.seconds_until(due)
+        if behind > MAX_LAG:
+            self.pacer.skip(behind - MAX_LAG)
+            now = self.pacer.now()
+        self._send(self._take(now))
+        waited = time.monotonic()
+        await self.hub.drain()
+        waited = time.monotonic() - waited
+        if waited > 0.01:
+            self.pacer.skip(waited)
+        await asyncio.sleep(0)
+
+    async def _step_at_full_speed(self) -> None:
+        if not self.hub.routes:
+            await self._wait_for_readers()
+        frames = self._take(None)
+        start = 0
+        if self.hub.unsynced:
+            for index, frame in enumerate(frames):
+                if self.hub.awaits_snapshot(frame):
+                    self._send(frames[start : index + 1])
+                    start = index + 1
+                    await self._wait_for_snapshot(frame.symbol)
+        self._send(frames[start:] if start else frames)
+        await self.hub.drain()
+        await asyncio.sleep(0)
+
+    def _take(self, until: int | None) -> list[Frame]:
+        """The next frames; what is planned happens before the first frame that is due at its time or later."""
+        faults = None if self.stage is None else self.stage.faults
+        while faults is not None and (at := faults.next_at) is not None:
+            due = self.first_due + int(at * 1e9)
+            if (self.source.next_due() or due) < due:
+                until = due - 1 if until is None else min(until, due - 1)
+                break
+            faults.progress(at)
+        return self.source.take(until, CHUNK)
+
+    def _send(self, frames: list[Frame]) -> None:
+        stage = self.stage
+        if stage is not None:
+            self._choose(stage)
+        if stage is not None and stage.derived.active:
+            frames = self._note_and_derive(frames, stage.derived)
+        else:
+            note, sent = self.market.note, self.clock.sent
+            for frame in frames:
+                note(frame)
+                if frame.event_time:
+                    sent(frame.event_time, frame.due)
+        self.dispatched += len(frames)
+        if frames:
+            self.position = max(self.position, frames[-1].due)
+        if stage is not None and stage.faults.acting:
+            frames = stage.faults.filter(frames)
+        self.hub.dispatch(frames)
+        self.hub.write()
+
+    def _note_and_derive(self, frames: list[Frame], derived: Derived) -> list[Frame]:
+        everything: list[Frame] = []
+        for frame in frames:
+            everything.extend(derived.before(frame))
+            self.market.note(frame)
+            derived.after(frame)
+            everything.append(frame)
+            if frame.event_time:
+                self.clock.sent(frame.event_time, frame.due)
+        return everything
+
+    def _idle(self, now: int) -> None:
+        """Nothing is due at `now`, but time goes on: for the clock, for derived streams, for what is planned."""
+        self.position = max(self.position, now)
+        self.clock.passed(now, self.source.next_event_time())
+        if self.stage is not None:
+            self._choose(self.stage)
+            made = self.stage.derived.passed(self.clock.now, now)
+            self.stage.faults.progress(self.elapsed)
+            self.hub.dispatch(self.stage.faults.filter(made) if self.stage.faults.acting else made)
+        self.hub.write()
+
+    def _choose(self, stage: Stage) -> None:
+        """Tell the derived streams which of them have readers, when that has changed."""
+        if self._version == self.hub.version:
+            return
+        self._version = self.hub.version
+        known, held = set(self.source.symbols), self.source.streams
+        wanted = ((stream, stage.derive(stream)) for stream in self.hub.routes if stream not in held)
+        stage.derived.choose(((s, d) for s, d in wanted if d is not None and d.symbol in known), self.clock.now)
+
+    async def _wait_for_readers(self) -> None:
+        hub = self.hub
+        while True:
+            hub.changed.clear()
+            if not hub.routes:
+                await _wait(hub.changed, None)
+                continue
+            if self.source.streams and self.source.streams <= hub.routes.keys():
+                return
+            left = hub.last_subscription + self.settle - time.monotonic()
+            if left <= 0:
+                return
+            await _wait(hub.changed, left)
+
+    async def _wait_for_snapshot(self, symbol: str) -> None:
+        deadline = time.monotonic() + self.settle
+        await self.hub.drain()
+        while symbol in self.hub.unsynced and (left := deadline - time.monotonic()) > 0:
+            self.hub.changed.clear()
+            await _wait(self.hub.changed, left)
+        self.hub.unsynced.discard(symbol)
+
+
+async def _wait(event: asyncio.Event, timeout: float | None) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), timeout)
+    except TimeoutError:
+        return
