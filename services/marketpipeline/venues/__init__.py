@@ -7,14 +7,12 @@ when a pipeline asks for that exchange. An exchange is added by adding a subpack
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import MappingProxyType
 
+from marketpipeline.registry import discover
 from marketpipeline.topics import Feed
 
 __all__ = ["Venue", "split_symbol", "venues"]
@@ -46,12 +44,7 @@ class Venue:
 @cache
 def venues() -> Mapping[str, Venue]:
     """Every exchange of this release, by its name."""
-    found: dict[str, Venue] = {}
-    for module in pkgutil.iter_modules(__path__):
-        if module.ispkg:
-            venue: Venue = importlib.import_module(f"{__name__}.{module.name}").VENUE
-            found[venue.name] = venue
-    return MappingProxyType(found)
+    return discover(__name__, "VENUE", Venue)
 
 
 def split_symbol(symbol: str) -> tuple[str, str]:
