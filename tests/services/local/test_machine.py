@@ -63,7 +63,7 @@ def test_each_process_accepts_its_settings(state: StateFolder) -> None:
     assembled(state)
     folder = state.path / "settings"
     ingestion = IngestionSettings.load(folder / "ingestion-binance.json")
-    exchange = SimulatorSettings.load(folder / "exchange.json")
+    exchange = SimulatorSettings.load(folder / "simulator.json")
     assert ingestion.rest_url == f"http://127.0.0.1:{exchange.http.port}"
     assert ingestion.websocket_url == f"ws://127.0.0.1:{exchange.http.port}"
     assert exchange.symbols == ["BTCUSDT", "ETHUSDT"]

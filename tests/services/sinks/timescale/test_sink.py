@@ -120,7 +120,7 @@ def test_the_dashboard_has_a_row_a_symbol(store: PostgresStore, sink: TimescaleS
 
 def test_a_table_of_another_shape_is_permanent(store: PostgresStore, sink: TimescaleSink) -> None:
     with psycopg.connect(store.url) as connection:
-        connection.execute("ALTER TABLE trades DROP COLUMN filled")
+        connection.execute("ALTER TABLE trades DROP COLUMN backfilled")
     with pytest.raises(PermanentError, match="backfilled"):
         sink.write(deliver(trade(1)))
 
