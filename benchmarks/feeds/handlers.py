@@ -14,8 +14,9 @@ from pathlib import Path
 from marketpipeline.ingestion.desk import Get
 from marketpipeline.ingestion.producer import KafkaOutlet
 from marketpipeline.ingestion.session import Session
+from marketpipeline.record_kinds import FEED_TOPIC
 from marketpipeline.settings import IngestionSettings
-from marketpipeline.topics import FEED_TOPIC, TopicKind
+from marketpipeline.topics import TopicKind
 from marketpipeline.venues.dialect import load_dialect
 
 from benchmarks.feeds.frames import load

@@ -6,21 +6,10 @@ A topic that carries several types of record is one table with the columns of al
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from marketpipeline.records import (
-    Alert,
-    Book,
-    BookMetrics,
-    Candle,
-    DeadLetter,
-    Heartbeat,
-    LateTrade,
-    Record,
-    SymbolThresholds,
-    Trade,
-)
+from marketpipeline.record_kinds import kind_in, records_in
+from marketpipeline.records import Record
 from marketpipeline.settings import JobSettings, KafkaSettings
 from marketpipeline.topics import TopicKind, topic_name
 
@@ -30,19 +19,6 @@ __all__ = ["column_type", "columns", "sink", "source", "upsert_sink"]
 
 _SCALARS = {int: "BIGINT", float: "DOUBLE", str: "STRING", bool: "BOOLEAN"}
 
-_SOURCES: Mapping[TopicKind, tuple[type[Record], ...]] = {
-    TopicKind.TRADES: (Trade, Heartbeat),
-    TopicKind.BOOK: (Book, Heartbeat),
-    TopicKind.THRESHOLDS: (SymbolThresholds,),
-}
-_SINKS: Mapping[TopicKind, type[Record]] = {
-    TopicKind.BOOK_METRICS: BookMetrics,
-    TopicKind.CANDLES: Candle,
-    TopicKind.ALERTS: Alert,
-    TopicKind.LATE: LateTrade,
-    TopicKind.DEAD_LETTERS: DeadLetter,
-}
-CANDLE_KEY = ("symbol", "interval", "open_time")
 HEADERS = "`headers` MAP<STRING NOT NULL, BYTES NOT NULL> METADATA"
 """Kafka's headers: a trace context that a record came with goes on with what was made of it."""
 
@@ -82,7 +58,7 @@ def source(settings: JobSettings, kind: TopicKind) -> str:
     and put in the place of the whole one. What cannot be read as JSON is left out by Flink and counted
     (runtime/monitor.py).
     """
-    declared = [f"`{name}` {sql_type}" for name, sql_type in columns(*_SOURCES[kind]).items()]
+    declared = [f"`{name}` {sql_type}" for name, sql_type in columns(*records_in(kind)).items()]
     declared += [
         "`partition` INT METADATA VIRTUAL",
         "`offset` BIGINT METADATA VIRTUAL",
@@ -108,7 +84,7 @@ def source(settings: JobSettings, kind: TopicKind) -> str:
 
 def sink(settings: JobSettings, kind: TopicKind) -> str:
     """A topic that rows are appended to; the key is the symbol, as everywhere."""
-    declared = [f"`{name}` {sql_type}" for name, sql_type in columns(_SINKS[kind]).items()]
+    declared = [f"`{name}` {sql_type}" for name, sql_type in columns(*records_in(kind)).items()]
     if kind is TopicKind.BOOK_METRICS:
         declared.append(HEADERS)
     values = {
@@ -126,8 +102,8 @@ def sink(settings: JobSettings, kind: TopicKind) -> str:
 
 def upsert_sink(settings: JobSettings, kind: TopicKind, *, flush_ms: int) -> str:
     """A topic where a newer row replaces an older one; of the changes within `flush_ms` only the last is sent."""
-    declared = [f"`{name}` {sql_type}" for name, sql_type in columns(_SINKS[kind]).items()]
-    key = ", ".join(f"`{name}`" for name in CANDLE_KEY)
+    declared = [f"`{name}` {sql_type}" for name, sql_type in columns(*records_in(kind)).items()]
+    key = ", ".join(f"`{name}`" for name in kind_in(kind).key)
     declared.append(f"PRIMARY KEY ({key}) NOT ENFORCED")
     values = {
         "connector": "upsert-kafka",

@@ -15,7 +15,10 @@ Definitions of the metrics are in the docstrings below; N is `depth.calculate` o
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -24,6 +27,7 @@ __all__ = [
     "Alert",
     "AlertRule",
     "AlertStatus",
+    "AnyRecord",
     "Book",
     "BookMetrics",
     "Candle",
@@ -39,15 +43,22 @@ __all__ = [
     "Side",
     "SymbolThresholds",
     "Ticker",
+    "Time",
     "Trade",
+    "WindowEdge",
     "cut_dead_letter",
     "decode",
     "encode",
+    "times",
 ]
 
 
 Side = Literal["buy", "sell"]
 Level = tuple[float, float]
+Time = Annotated[int, msgspec.Meta(extra={"time": "microseconds"})]
+"""A field that holds microseconds since the epoch, UTC."""
+WindowEdge = Annotated[int, msgspec.Meta(extra={"time": "seconds"})]
+"""A `Time` where a candle begins or ends: always a whole second."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", gc=False):
@@ -64,9 +75,9 @@ class Trade(Record, tag="trade", frozen=True, kw_only=True, gc=False):
     aggressor's side. `backfilled` marks a trade that was missed on the stream and fetched over REST.
     """
 
-    event_time: int | None
-    trade_time: int
-    receive_time: int
+    event_time: Time | None
+    trade_time: Time
+    receive_time: Time
     trade_id: int
     price: float
     quantity: float
@@ -77,9 +88,9 @@ class Trade(Record, tag="trade", frozen=True, kw_only=True, gc=False):
 class AggTrade(Record, tag="agg_trade", frozen=True, kw_only=True, gc=False):
     """Trades of one taker order at one price, as the exchange aggregates them; ids are inclusive."""
 
-    event_time: int | None
-    trade_time: int
-    receive_time: int
+    event_time: Time | None
+    trade_time: Time
+    receive_time: Time
     agg_trade_id: int
     first_trade_id: int
     last_trade_id: int
@@ -95,8 +106,8 @@ class Book(Record, tag="book", frozen=True, kw_only=True, gc=False):
     `update_id` is the exchange's id of the last update in it. Levels are sorted, positive and not crossed.
     """
 
-    event_time: int | None
-    receive_time: int
+    event_time: Time | None
+    receive_time: Time
     update_id: int
     bids: list[Level]
     asks: list[Level]
@@ -105,8 +116,8 @@ class Book(Record, tag="book", frozen=True, kw_only=True, gc=False):
 class Quote(Record, tag="quote", frozen=True, kw_only=True, gc=False):
     """The best bid and ask after one update."""
 
-    event_time: int | None
-    receive_time: int
+    event_time: Time | None
+    receive_time: Time
     update_id: int
     bid_price: float
     bid_quantity: float
@@ -117,8 +128,8 @@ class Quote(Record, tag="quote", frozen=True, kw_only=True, gc=False):
 class Ticker(Record, tag="ticker", frozen=True, kw_only=True, gc=False):
     """Statistics of the exchange over its rolling 24 hours; `price_change` is a ratio (last / open − 1)."""
 
-    event_time: int | None
-    receive_time: int
+    event_time: Time | None
+    receive_time: Time
     last_price: float
     last_quantity: float
     bid_price: float
@@ -138,10 +149,10 @@ class Ticker(Record, tag="ticker", frozen=True, kw_only=True, gc=False):
 class ExchangeCandle(Record, tag="exchange_candle", frozen=True, kw_only=True, gc=False):
     """A candle as the exchange computes it, to compare ours with."""
 
-    event_time: int | None
-    receive_time: int
+    event_time: Time | None
+    receive_time: Time
     interval: str
-    open_time: int
+    open_time: WindowEdge
     closed: bool
     open: float
     high: float
@@ -160,8 +171,8 @@ class Heartbeat(Record, tag="heartbeat", frozen=True, kw_only=True, gc=False):
     later. It moves the symbol's clock on in a market that is quiet.
     """
 
-    event_time: int
-    receive_time: int
+    event_time: Time
+    receive_time: Time
 
 
 FeedEventKind = Literal[
@@ -187,8 +198,8 @@ class FeedEvent(Record, tag="feed_event", frozen=True, kw_only=True, gc=False):
     id: str
     kind: FeedEventKind
     feed: str
-    event_time: int | None
-    receive_time: int
+    event_time: Time | None
+    receive_time: Time
     first_id: int | None = None
     last_id: int | None = None
     detail: str = ""
@@ -206,13 +217,13 @@ class DeadLetter(Record, tag="dead_letter", frozen=True, kw_only=True, gc=False)
     encoding: Literal["utf-8", "base64"]
     error: str
     source: str
-    ingestion_time: int
+    ingestion_time: Time
 
 
 class SymbolThresholds(Record, tag="thresholds", frozen=True, kw_only=True, gc=False):
     """The thresholds in force for a symbol from `effective_from` on; the newest record of a symbol wins."""
 
-    effective_from: int
+    effective_from: Time
     imbalance_medium: float
     imbalance_high: float
     spread_widening: float
@@ -232,10 +243,10 @@ class BookMetrics(Record, tag="book_metrics", frozen=True, kw_only=True, gc=Fals
     `event_time` is the receive time, and `event_time_estimated` true, where the exchange gives none.
     """
 
-    event_time: int
+    event_time: Time
     event_time_estimated: bool
-    receive_time: int
-    process_time: int
+    receive_time: Time
+    process_time: Time
     update_id: int
     best_bid: float
     best_bid_quantity: float
@@ -264,8 +275,8 @@ class Candle(Record, tag="candle", frozen=True, kw_only=True, gc=False):
     """
 
     interval: str
-    open_time: int
-    close_time: int
+    open_time: WindowEdge
+    close_time: WindowEdge
     closed: bool
     open: float
     high: float
@@ -280,8 +291,8 @@ class Candle(Record, tag="candle", frozen=True, kw_only=True, gc=False):
     price_change: float
     first_trade_id: int
     last_trade_id: int
-    receive_time: int
-    process_time: int
+    receive_time: Time
+    process_time: Time
 
 
 AlertRule = Literal["extreme_imbalance", "whale_trade"]
@@ -301,29 +312,29 @@ class Alert(Record, tag="alert", frozen=True, kw_only=True, gc=False):
     severity: Literal["MEDIUM", "HIGH"]
     status: AlertStatus
     side: Side
-    started_at: int
-    ended_at: int | None
-    event_time: int
+    started_at: Time
+    ended_at: Time | None
+    event_time: Time
     value: float
     extreme: float
     threshold: float
     trade_id: int | None
-    receive_time: int
-    process_time: int
+    receive_time: Time
+    process_time: Time
 
 
 class LateTrade(Record, tag="late_trade", frozen=True, kw_only=True, gc=False):
     """A trade that came after the smallest candle it belongs to had closed, and so is in none; `clock` is the symbol's
     clock at that moment."""
 
-    trade_time: int
-    receive_time: int
-    process_time: int
+    trade_time: Time
+    receive_time: Time
+    process_time: Time
     trade_id: int
     price: float
     quantity: float
     taker_side: Side
-    clock: int
+    clock: Time
 
 
 AnyRecord = (
@@ -352,6 +363,19 @@ _decoder: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
 def encode(record: Record) -> bytes:
     """The record's JSON form, one line."""
     return _encoder.encode(record)
+
+
+@cache
+def times(record: type[Record]) -> Mapping[str, Literal["microseconds", "seconds"]]:
+    """The fields of a type of record that hold a time, and how fine each is; all count microseconds since the epoch."""
+    found = {name: _time(hint) for name, hint in get_type_hints(record, include_extras=True).items()}
+    return MappingProxyType({name: unit for name, unit in found.items() if unit is not None})
+
+
+def _time(hint: Any) -> Any:
+    if get_origin(hint) is Annotated:
+        return next((m.extra["time"] for m in get_args(hint) if isinstance(m, msgspec.Meta) and m.extra), None)
+    return next(filter(None, map(_time, get_args(hint))), None)
 
 
 def cut_dead_letter(letter: bytes) -> bytes:

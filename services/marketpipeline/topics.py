@@ -1,4 +1,4 @@
-"""The topics of a pipeline: what each carries, who writes it, which feed fills it.
+"""The topics of a pipeline by name. What each carries, who writes it and from which feeds is in `record_kinds`.
 
 A topic's full name is `<prefix>.<kind>`. The prefix is the pipeline's name unless the spec says otherwise,
 so several pipelines share a broker. Names are made by `topic_name` and nowhere else.
@@ -7,9 +7,8 @@ so several pipelines share a broker. Names are made by `topic_name` and nowhere 
 from __future__ import annotations
 
 from enum import StrEnum
-from types import MappingProxyType
 
-__all__ = ["DERIVED", "FEED_TOPIC", "RAW", "Feed", "TopicKind", "topic_name"]
+__all__ = ["Feed", "TopicKind", "topic_name"]
 
 
 class Feed(StrEnum):
@@ -39,25 +38,6 @@ class TopicKind(StrEnum):
     CANDLES = "candles"
     ALERTS = "alerts"
     LATE = "late"
-
-
-FEED_TOPIC = MappingProxyType(
-    {
-        Feed.BOOK: TopicKind.BOOK,
-        Feed.TRADES: TopicKind.TRADES,
-        Feed.AGG_TRADES: TopicKind.AGG_TRADES,
-        Feed.QUOTES: TopicKind.QUOTES,
-        Feed.TICKERS: TopicKind.TICKERS,
-        Feed.CANDLES: TopicKind.EXCHANGE_CANDLES,
-    }
-)
-"""Where the records of a feed go."""
-
-RAW = frozenset({*FEED_TOPIC.values(), TopicKind.EVENTS, TopicKind.DEAD_LETTERS})
-"""Written by ingestion (dead letters by every service)."""
-
-DERIVED = frozenset({TopicKind.BOOK_METRICS, TopicKind.CANDLES, TopicKind.ALERTS, TopicKind.LATE})
-"""Written by the stream job."""
 
 
 def topic_name(prefix: str, kind: TopicKind) -> str:

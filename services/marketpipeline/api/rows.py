@@ -7,12 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
-import msgspec
-
-from marketpipeline.records import Record
+from marketpipeline.records import Record, times
 from marketpipeline.store import Table
 
 __all__ = ["JsonRow", "iso", "json_of", "row_reader"]
@@ -20,7 +17,6 @@ __all__ = ["JsonRow", "iso", "json_of", "row_reader"]
 JsonRow = dict[str, Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_WHOLE_SECONDS = ("open_time", "close_time")
 
 
 def iso(moment: datetime, *, whole_seconds: bool = False) -> str:
@@ -46,16 +42,8 @@ def row_reader(table: Table) -> Callable[[Sequence[Any]], JsonRow]:
 
 def json_of(record: Record) -> JsonRow:
     """A record's JSON form; the same as that of its row."""
-    found: JsonRow = {}
-    for name, is_time in _fields(type(record)):
-        value = getattr(record, name)
-        if is_time and value is not None:
-            value = iso(_EPOCH + timedelta(microseconds=value), whole_seconds=name in _WHOLE_SECONDS)
-        found[name] = value
+    found = {name: getattr(record, name) for name in record.__struct_fields__ if name != "v"}
+    for name, unit in times(type(record)).items():
+        if found[name] is not None:
+            found[name] = iso(_EPOCH + timedelta(microseconds=found[name]), whole_seconds=unit == "seconds")
     return found
-
-
-@cache
-def _fields(kind: type[Record]) -> tuple[tuple[str, bool], ...]:
-    names = [field.name for field in msgspec.structs.fields(kind) if field.name != "v"]
-    return tuple((name, name.endswith(("_time", "_at")) or name == "clock") for name in names)

@@ -9,9 +9,10 @@ from marketpipeline.ingestion.depth import DepthLane
 from marketpipeline.ingestion.desk import Desk, Put
 from marketpipeline.ingestion.lane import Lane, NewestLane, candle_order, quote_order, ticker_order
 from marketpipeline.ingestion.trades import TradeLane, agg_trade_id, trade_id
+from marketpipeline.record_kinds import FEED_TOPIC
 from marketpipeline.records import AggTrade, Book, ExchangeCandle, Quote, Ticker, Trade
 from marketpipeline.settings import IngestionSettings
-from marketpipeline.topics import FEED_TOPIC, Feed, TopicKind
+from marketpipeline.topics import Feed, TopicKind
 from marketpipeline.venues.dialect import BookChange, Dialect, Stream
 
 __all__ = ["Memory", "make_lane", "record_type"]

@@ -22,9 +22,10 @@ from marketpipeline.ingestion.rest import RestClient
 from marketpipeline.ingestion.session import Session
 from marketpipeline.ingestion.status import health
 from marketpipeline.ingestion.tail import KINDS, read_memory
+from marketpipeline.record_kinds import FEED_TOPIC
 from marketpipeline.settings import IngestionSettings
 from marketpipeline.telemetry import Health, Tracing
-from marketpipeline.topics import FEED_TOPIC, TopicKind
+from marketpipeline.topics import TopicKind
 from marketpipeline.venues import venues
 from marketpipeline.venues.dialect import load_dialect
 

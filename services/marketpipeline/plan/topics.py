@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from marketpipeline.plan.model import Topic
+from marketpipeline.record_kinds import RecordKind, Writer, kind_in
 from marketpipeline.spec import MarketPipeline, milliseconds
-from marketpipeline.topics import DERIVED, FEED_TOPIC, Feed, TopicKind, topic_name
+from marketpipeline.topics import TopicKind, topic_name
 
 __all__ = ["plan_topics"]
 
@@ -13,33 +14,21 @@ _COMPACTED = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1"}
 
 def plan_topics(pipeline: MarketPipeline) -> tuple[Topic, ...]:
     """The topics that the pipeline's feeds and outputs need, in a fixed order."""
-    spec = pipeline.spec
-    kinds = {FEED_TOPIC[feed] for feed in spec.feeds} | {TopicKind.EVENTS, TopicKind.DEAD_LETTERS}
-    if Feed.BOOK in spec.feeds or Feed.TRADES in spec.feeds:
-        kinds |= {TopicKind.THRESHOLDS, TopicKind.ALERTS}
-    if Feed.BOOK in spec.feeds:
-        kinds.add(TopicKind.BOOK_METRICS)
-    if Feed.TRADES in spec.feeds:
-        kinds |= {TopicKind.CANDLES, TopicKind.LATE}
-    return tuple(_topic(pipeline, kind) for kind in TopicKind if kind in kinds)
+    feeds = frozenset(pipeline.spec.feeds)
+    return tuple(_topic(pipeline, kind_in(topic)) for topic in TopicKind if kind_in(topic).exists_with(feeds))
 
 
-def _topic(pipeline: MarketPipeline, kind: TopicKind) -> Topic:
-    broker = pipeline.spec.broker
+def _topic(pipeline: MarketPipeline, kind: RecordKind) -> Topic:
+    broker, retention = pipeline.spec.broker, pipeline.spec.retention.topics
+    kept = {
+        Writer.INGESTION: retention.raw,
+        Writer.STREAM_JOB: retention.derived,
+        Writer.ANYONE: retention.dead_letters,
+    }.get(kind.writer)
     return Topic(
-        name=topic_name(pipeline.topic_prefix, kind),
-        kind=kind,
-        partitions=1 if kind in (TopicKind.THRESHOLDS, TopicKind.DEAD_LETTERS) else broker.partitions,
+        name=topic_name(pipeline.topic_prefix, kind.topic),
+        kind=kind.topic,
+        partitions=1 if kind.writer in (Writer.PLATFORM, Writer.ANYONE) else broker.partitions,
         replication_factor=broker.replication_factor,
-        config=_config(pipeline, kind),
+        config=_COMPACTED if kept is None else {"cleanup.policy": "delete", "retention.ms": str(milliseconds(kept))},
     )
-
-
-def _config(pipeline: MarketPipeline, kind: TopicKind) -> dict[str, str]:
-    retention = pipeline.spec.retention.topics
-    if kind is TopicKind.THRESHOLDS:
-        return dict(_COMPACTED)
-    kept = retention.derived if kind in DERIVED else retention.raw
-    if kind is TopicKind.DEAD_LETTERS:
-        kept = retention.dead_letters
-    return {"cleanup.policy": "delete", "retention.ms": str(milliseconds(kept))}

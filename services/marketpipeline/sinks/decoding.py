@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -12,26 +11,11 @@ from confluent_kafka import Message
 
 from marketpipeline import records
 from marketpipeline.errors import PermanentError
+from marketpipeline.record_kinds import records_in
 from marketpipeline.sinks.base import Delivery
 from marketpipeline.topics import TopicKind, topic_name
 
 __all__ = ["Decoder", "Undecodable", "delivery_of"]
-
-_EXPECTED: MappingProxyType[TopicKind, tuple[type[records.Record], ...]] = MappingProxyType(
-    {
-        TopicKind.TRADES: (records.Trade, records.Heartbeat),
-        TopicKind.AGG_TRADES: (records.AggTrade, records.Heartbeat),
-        TopicKind.QUOTES: (records.Quote, records.Heartbeat),
-        TopicKind.TICKERS: (records.Ticker, records.Heartbeat),
-        TopicKind.EXCHANGE_CANDLES: (records.ExchangeCandle, records.Heartbeat),
-        TopicKind.EVENTS: (records.FeedEvent,),
-        TopicKind.BOOK_METRICS: (records.BookMetrics,),
-        TopicKind.CANDLES: (records.Candle,),
-        TopicKind.ALERTS: (records.Alert,),
-        TopicKind.LATE: (records.LateTrade,),
-    }
-)
-
 
 _YEAR_10000 = 253_402_300_800_000_000
 """In microseconds since the epoch: no reader of a store can show a time from there on."""
@@ -45,10 +29,10 @@ class _Times:
     """The fields of a type of record that hold times."""
 
     def __init__(self, kind: type[records.Record]) -> None:
-        self.names = [
-            f.name for f in msgspec.structs.fields(kind) if f.name.endswith(("_time", "_at")) or f.name == "clock"
-        ]
-        self.of: Callable[[records.Record], tuple[Any, ...]] = attrgetter(*self.names)
+        self.names = tuple(records.times(kind))
+        values = attrgetter(*self.names)
+        self.of: Callable[[records.Record], tuple[Any, ...]]
+        self.of = values if len(self.names) > 1 else lambda record: (values(record),)
 
     def check(self, record: records.Record) -> None:
         """Raise Undecodable for a time that cannot be one."""
@@ -61,8 +45,8 @@ class Decoder:
     """Reads the topics of one pipeline."""
 
     def __init__(self, prefix: str) -> None:
-        self._expected = {topic_name(prefix, kind): types for kind, types in _EXPECTED.items()}
-        self._times = {kind: _Times(kind) for types in _EXPECTED.values() for kind in types}
+        self._expected = {topic_name(prefix, kind): records_in(kind) for kind in TopicKind}
+        self._times = {kind: _Times(kind) for types in self._expected.values() for kind in types}
 
     def decode(self, message: Message) -> Delivery | None:
         """The delivery of a message; None for one that has nothing to store: a tombstone, a heartbeat.

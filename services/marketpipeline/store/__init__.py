@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from marketpipeline.store.latest import REDIS_TOPICS, LatestKeys
-from marketpipeline.store.tables import TABLES, TIMESCALE_TOPICS, Column, Rank, RetentionGroup, Table, table_of
+from marketpipeline.store.tables import TABLES, TIMESCALE_TOPICS, Column, Table, table_of
 
 __all__ = [
     "REDIS_TOPICS",
@@ -11,8 +11,6 @@ __all__ = [
     "TIMESCALE_TOPICS",
     "Column",
     "LatestKeys",
-    "Rank",
-    "RetentionGroup",
     "Table",
     "table_of",
 ]

@@ -5,10 +5,11 @@
     <prefix>:{alerts}:order           hash id → order
     <prefix>:{alerts}:index           sorted set of ids by started_at
 
-Kinds are `trade`, `quote`, `book` (metrics), `ticker`, `candle:<interval>` (the newest, forming or closed) and
-`closed-candle:<interval>`. `record` is the record's JSON as on its topic. `order` is a text that sorts as the
-records follow one another; a write whose order is below the stored one is refused, so that a replay or a
-second writer never puts older data over newer. The braces keep the keys of the alerts on one node of a cluster.
+Kinds are named in `record_kinds`: `trade`, `quote`, `book` (metrics), `ticker`, `candle:<interval>` (the newest,
+forming or closed) and `closed-candle:<interval>`. `record` is the record's JSON as on its topic. `order` is a
+text that sorts as the records follow one another; a write whose order is below the stored one is refused, so that a
+replay or a second writer never puts older data over newer. The braces keep the keys of the alerts on one node of a
+cluster.
 """
 
 from __future__ import annotations
@@ -16,24 +17,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from marketpipeline.records import Alert, BookMetrics, Candle, Quote, Record, Ticker, Trade
-from marketpipeline.topics import TopicKind
+from marketpipeline.record_kinds import KIND_OF, KINDS
+from marketpipeline.records import Alert, Record
 
 __all__ = ["REDIS_TOPICS", "LatestKeys", "alert_order", "latest_entries"]
 
-REDIS_TOPICS = frozenset(
-    {
-        TopicKind.TRADES,
-        TopicKind.QUOTES,
-        TopicKind.TICKERS,
-        TopicKind.BOOK_METRICS,
-        TopicKind.CANDLES,
-        TopicKind.ALERTS,
-    }
-)
+REDIS_TOPICS = frozenset(kind.topic for kind in KINDS if kind.in_cache)
 """The topics that the sink into Redis reads."""
-
-_STAGES = {"open": 0, "escalated": 1, "closed": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +49,14 @@ def _order(*parts: int) -> str:
 
 def latest_entries(record: Record) -> Iterator[tuple[str, str]]:
     """The kinds that a record is the newest of, perhaps, each with its order; none for a record not kept here."""
-    match record:
-        case Trade():
-            yield "trade", _order(record.trade_time, record.trade_id)
-        case Quote():
-            yield "quote", _order(record.event_time or record.receive_time, record.update_id)
-        case BookMetrics():
-            yield "book", _order(record.event_time, record.update_id)
-        case Ticker():
-            yield "ticker", _order(record.event_time or record.receive_time, record.receive_time)
-        case Candle():
-            yield f"candle:{record.interval}", _order(record.open_time, record.closed, record.trades)
-            if record.closed:
-                yield f"closed-candle:{record.interval}", _order(record.open_time)
+    kind = KIND_OF.get(type(record))
+    for entry in kind.newest if kind is not None else ():
+        if entry.only(record):
+            name = entry.name if entry.by is None else f"{entry.name}:{getattr(record, entry.by)}"
+            yield name, _order(*entry.order(record))
 
 
 def alert_order(alert: Alert) -> str:
     """The order of the records of one alert: it opens, may escalate, closes."""
-    return _order(_STAGES[alert.status], alert.event_time)
+    rank = KIND_OF[Alert].rank
+    return _order(rank.of(alert) if rank else 0, alert.event_time)
