@@ -1,7 +1,7 @@
 """What the tables must hold after a replay, computed from the capture alone.
 
 It shares no code with the pipeline: frames are read with the standard library, prices and quantities are
-decimals, the book is a plain dictionary sorted anew for every event. Slow, and meant to be obviously right.
+decimals, the book is a plain dictionary sorted again for every event. Slow, and meant to be obviously right.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def quotes(capture: Path) -> dict[int, tuple[Decimal, Decimal, Decimal, Decimal]
 
 
 def book_rows(capture: Path, levels: int, calculate: int, within_bps: int) -> list[BookRow]:
-    """A row for every diff event behind the capture's own snapshot.
+    """A row for every diff event after the capture's own snapshot.
 
     `levels` of each side are known to whoever measures, `calculate` of them count in the ratios.
     """

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(900)
 
 BEFORE = 1723161255_000000
 MIDDLE = BEFORE + 170_000_000
-"""Exchange time of the captures' begin, and of the moment of the kill, in microseconds."""
+"""Exchange time of the captures' start, and of the kill, in microseconds."""
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from marketpipeline.settings import HttpSettings, SimulatorSettings
-from marketpipeline.simulator.fault_kinds import FAULTS
+from marketpipeline.simulator.faults import FAULTS
 from marketpipeline.simulator.main import run
 from marketpipeline.simulator.simulation.scenarios import SCENARIOS
 

@@ -1,1 +1,1 @@
-"""The exchange that is always there: an exchange's own protocols on loopback, fed by a simulation or by captures."""
+"""A simulated exchange: a real exchange's wire protocols on loopback, fed by a simulation or by captures."""

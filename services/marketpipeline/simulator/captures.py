@@ -82,7 +82,7 @@ def load(path: Path, reader: Reader, keep_bytes: int) -> Capture:
     for frame, line in unnamed:
         if not owner:
             books = f"the capture follows {len(capture.diffs)} books"
-            expected = f"names no symbol, and {books}; it must stand there as `<ns> <url> <body>`"
+            expected = f"names no symbol, and {books}; the line must be `<ns> <url> <body>`"
             raise InvalidCapture(str(path), [Problem(f"line {line}", "a depth snapshot", expected)])
         frame.symbol = owner
         _note(capture, frame)

@@ -1,4 +1,4 @@
-"""What the exchange says of itself and lets itself be told: status, health, metrics, faults and scenarios."""
+"""The paths that no real exchange has: its status, health and metrics, and faults and scenarios on request."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from aiohttp import web
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from marketpipeline.errors import InvalidInput
-from marketpipeline.simulator.fault_kinds import FAULTS
-from marketpipeline.simulator.faults import Faults
+from marketpipeline.simulator.faults import FAULTS, Faults
 from marketpipeline.simulator.schedule import unknown
 from marketpipeline.simulator.server import Server
 from marketpipeline.simulator.simulation.scenarios import SCENARIOS
@@ -18,7 +18,7 @@ from marketpipeline.simulator.simulation.source import TOUR, SimulatedMarket
 from marketpipeline.simulator.timeline import Timeline
 from marketpipeline.telemetry import Telemetry
 
-__all__ = ["Control"]
+__all__ = ["Control", "observe"]
 
 
 class Control:
@@ -116,3 +116,27 @@ def _act(request: web.Request, known: Iterable[str], act: Callable[[str, Mapping
     except InvalidInput as error:
         return web.json_response({"error": str(error)}, status=400)
     return web.json_response({"fired": name})
+
+
+def observe(meter: Meter, server: Server, timeline: Timeline, faults: Faults) -> None:
+    """Register the exchange's instruments."""
+    hub = server.hub
+    counters: dict[str, tuple[Callable[[], float], str]] = {
+        "exchange.frames": (lambda: timeline.dispatched, "Frames of the source that were due so far."),
+        "exchange.frames_sent": (hub.sent, "Frames sent to clients, each client counted."),
+        "exchange.connections_opened": (lambda: server.opened, "Connections that clients opened."),
+        "exchange.requests": (lambda: server.requests, "REST requests."),
+        "exchange.faults": (lambda: faults.count, "Faults fired."),
+    }
+    gauges: dict[str, tuple[Callable[[], float], str]] = {
+        "exchange.connections": (lambda: len(hub.connections), "Connections that are open."),
+        "exchange.clock": (lambda: timeline.clock.now / 1e6, "The exchange's time, in seconds since the epoch."),
+    }
+    for name, (read, about) in counters.items():
+        meter.create_observable_counter(name, [_callback(read)], description=about)
+    for name, (read, about) in gauges.items():
+        meter.create_observable_gauge(name, [_callback(read)], description=about)
+
+
+def _callback(read: Callable[[], float]) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    return lambda _: [Observation(read())]

@@ -1,4 +1,4 @@
-"""What happens on a market, in no exchange's words: what a protocol encodes to frames and reads from them.
+"""Market events, independent of any exchange: what a protocol encodes to frames and decodes from them.
 
 Prices and quantities are decimal text exactly as the wire has them, so nothing is rounded on the way from a
 capture to a client. Times are microseconds since the epoch.

@@ -1,4 +1,4 @@
-"""Puts the exchange together from its settings and runs it until it is told to stop."""
+"""Assembles the simulated exchange from its settings and runs it until it is stopped."""
 
 from __future__ import annotations
 
@@ -16,14 +16,11 @@ from aiohttp import web
 from marketpipeline.errors import InvalidInput, Problem
 from marketpipeline.settings import SimulatorSettings
 from marketpipeline.simulator.captures import load
-from marketpipeline.simulator.control import Control
+from marketpipeline.simulator.connections import Hub
+from marketpipeline.simulator.control import Control, observe
 from marketpipeline.simulator.derived import Derived
-from marketpipeline.simulator.fault_kinds import FAULTS, Scene
-from marketpipeline.simulator.faults import Faults
-from marketpipeline.simulator.gate import Gate
-from marketpipeline.simulator.hub import Hub
-from marketpipeline.simulator.market import Market
-from marketpipeline.simulator.measures import observe
+from marketpipeline.simulator.faults import FAULTS, FaultContext, Faults
+from marketpipeline.simulator.market_state import MarketState
 from marketpipeline.simulator.protocols import Limits, WireProtocol, protocols
 from marketpipeline.simulator.schedule import parse
 from marketpipeline.simulator.server import Server
@@ -31,21 +28,21 @@ from marketpipeline.simulator.simulation.instruments import DEFAULT_SYMBOLS
 from marketpipeline.simulator.simulation.scenarios import SCENARIOS
 from marketpipeline.simulator.simulation.source import TOUR, SimulatedMarket
 from marketpipeline.simulator.sources import Replay, Source
-from marketpipeline.simulator.timeline import Stage, Timeline
+from marketpipeline.simulator.timeline import FrameFilters, Timeline
 from marketpipeline.telemetry import Telemetry
 
-__all__ = ["Exchange", "run"]
+__all__ = ["SimulatedExchange", "run"]
 
 _log = logging.getLogger(__name__)
 
 
 def run(settings: SimulatorSettings) -> int:
     """Serve until SIGTERM or SIGINT. Raises InvalidInput for settings, captures or a port that cannot be used."""
-    exchange = Exchange(settings)
+    exchange = SimulatedExchange(settings)
     return uvloop.run(_run(exchange))
 
 
-async def _run(exchange: Exchange) -> int:
+async def _run(exchange: SimulatedExchange) -> int:
     telemetry = Telemetry.start(exchange.settings, "simulator", None)
     observe(telemetry.meter, exchange.server, exchange.timeline, exchange.faults)
     stopped = asyncio.Event()
@@ -62,7 +59,7 @@ async def _run(exchange: Exchange) -> int:
     return 0
 
 
-class Exchange:
+class SimulatedExchange:
     """One exchange on one port; usable inside a test's own event loop."""
 
     def __init__(self, settings: SimulatorSettings) -> None:
@@ -71,7 +68,7 @@ class Exchange:
         self.source = _source(settings, self.protocol)
         self.limits = _limits(settings, self.protocol)
         self.hub = Hub(self.protocol.diff_symbol)
-        self.market = Market(self.protocol.decode, self.source.symbols, settings.trade_history)
+        self.market = MarketState(self.protocol.decode, self.source.symbols, settings.trade_history)
         self.timeline = Timeline(
             self.source,
             self.hub,
@@ -80,11 +77,11 @@ class Exchange:
             settings.settle_ms / 1000,
             wait=bool(settings.captures),
         )
-        self.gate = Gate(self.limits.weight_per_minute)
-        self.server = Server(self.protocol, self.limits, self.hub, self.market, self.timeline, self.gate)
+        self.server = Server(self.protocol, self.limits, self.hub, self.market, self.timeline)
         planned = [parse(text, "fault", FAULTS) for text in settings.faults]
-        self.faults = Faults(planned, Scene(self.server, self.source.symbols, self.protocol.malform))
-        self.timeline.stage = Stage(Derived(self.market, self.protocol.encoders), self.protocol.derive, self.faults)
+        self.faults = Faults(planned, FaultContext(self.server, self.source.symbols, self.protocol.malform))
+        derived = Derived(self.market, self.protocol.encoders)
+        self.timeline.filters = FrameFilters(derived, self.protocol.derive, self.faults)
         self.control = Control(self.server, self.timeline, self.faults)
         self.port = settings.http.port
         self._runner: web.AppRunner | None = None
@@ -150,7 +147,7 @@ def _source(settings: SimulatorSettings, protocol: WireProtocol) -> Source:
     start = settings.start_time or int(time.time() * 1e6)
     symbols = settings.symbols or DEFAULT_SYMBOLS
     problems = [
-        Problem("symbols", name, f"must be a symbol as {protocol.name} writes them, and stand there once")
+        Problem("symbols", name, f"must be a symbol as {protocol.name} writes them, listed once")
         for number, name in enumerate(symbols)
         if not protocol.accepts(name) or name in symbols[:number]
     ]

@@ -1,4 +1,4 @@
-"""What is to happen and when, as a user writes it: `NAME[:KEY=VALUE,…][@TIME]`, e.g. `gap:count=5@30s`."""
+"""What happens and when, as a user writes it: `NAME[:KEY=VALUE,…][@TIME]`, e.g. `gap:count=5@30s`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One thing to happen `at` so many seconds of exchange time after the start."""
+    """Something that happens `at` so many seconds of exchange time after the start."""
 
     name: str
     parameters: Mapping[str, str]
@@ -29,7 +29,7 @@ class Planned:
 def parse(text: str, field: str, known: Iterable[str]) -> Planned:
     """Read one; without a time it happens at the start. Raises InvalidInput.
 
-    A value may have an @ in it (names of streams do): the time is what stands behind the last one, a number.
+    A value may have an @ in it (names of streams do): the time follows the last one and starts with a digit.
     """
     head, at_sign, time = text.rpartition("@")
     if not at_sign or ("=" in head.rpartition(",")[2] and not time[:1].isdigit()):
@@ -51,7 +51,7 @@ def parse(text: str, field: str, known: Iterable[str]) -> Planned:
 
 
 def unknown(name: str, known: Iterable[str]) -> str:
-    """What to say of a name that does not exist."""
+    """The hint for a name that does not exist."""
     names = sorted(known)
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
@@ -74,13 +74,13 @@ def build(kind: type[T], parameters: Mapping[str, Any], field: str) -> T:
 
 
 class Schedule:
-    """What is still to happen, in order; `due` gives each once."""
+    """What is still to come, in order; `due` returns each once."""
 
     def __init__(self, planned: Iterable[Planned]) -> None:
         self._planned = sorted(planned, key=lambda one: one.at, reverse=True)
 
     def due(self, elapsed: float) -> list[Planned]:
-        """What was to happen by now and has not been given yet."""
+        """What is due by now and was not returned before."""
         now: list[Planned] = []
         while self._planned and self._planned[-1].at <= elapsed:
             now.append(self._planned.pop())

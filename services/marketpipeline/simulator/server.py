@@ -1,4 +1,4 @@
-"""The sockets: one port that serves the exchange's WebSocket and REST protocols, its control and its metrics."""
+"""The sockets: one port for the exchange's WebSocket and REST protocols, its control endpoint and its metrics."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from marketpipeline.simulator.connections import Connection
+from marketpipeline.simulator.admission import AdmissionControl
+from marketpipeline.simulator.connections import Connection, Hub, SocketWriter
 from marketpipeline.simulator.frames import TEXT
-from marketpipeline.simulator.gate import Gate
-from marketpipeline.simulator.hub import Hub, Sink
-from marketpipeline.simulator.market import Market
+from marketpipeline.simulator.market_state import MarketState
 from marketpipeline.simulator.protocols import Answer, ConnectionOptions, Limits, WireProtocol
 from marketpipeline.simulator.timeline import Timeline
 
@@ -47,14 +46,14 @@ class Server:
     """Translates between aiohttp and the sans-IO parts; holds no protocol of its own."""
 
     def __init__(
-        self, protocol: WireProtocol, limits: Limits, hub: Hub, market: Market, timeline: Timeline, gate: Gate
+        self, protocol: WireProtocol, limits: Limits, hub: Hub, market: MarketState, timeline: Timeline
     ) -> None:
         self.protocol = protocol
         self.limits = limits
         self.hub = hub
         self.market = market
         self.timeline = timeline
-        self.gate = gate
+        self.admission = AdmissionControl(limits.weight_per_minute)
         self.clients: dict[int, Client] = {}
         self.opened = 0
         self.requests = 0
@@ -67,7 +66,7 @@ class Server:
             options = self.protocol.open(request.path, request.query_string)
             if options is None:
                 return web.Response(status=404, text="no such WebSocket path")
-            if self.gate.refuses_connections():
+            if self.admission.refuses_connections():
                 return web.Response(status=503, text="no new connections now")
             return await self._websocket(request, options)
         return await self._rest(request)
@@ -75,9 +74,9 @@ class Server:
     async def _rest(self, request: web.Request) -> web.Response:
         self.requests += 1
         path, query, now = request.path, dict(request.query), self.timeline.clock.now
-        if delay := self.gate.rest_delay():
+        if delay := self.admission.rest_delay():
             await asyncio.sleep(delay)
-        verdict = self.gate.charge(request.remote or "", self.protocol.weight(path, query))
+        verdict = self.admission.charge(request.remote or "", self.protocol.weight(path, query))
         if verdict.retry_after:
             answer = self.protocol.limited(verdict.banned, verdict.retry_after, int(time.time() * 1e6))
         elif request.method != "GET":
@@ -115,7 +114,7 @@ class Server:
         client = Client(connection, ws, transport)
         self.clients[connection.number] = client
         self.opened += 1
-        self.hub.add(connection, Sink(write, drained), options.streams)
+        self.hub.add(connection, SocketWriter(write, drained), options.streams)
         keeper = asyncio.create_task(self._keep(client))
         try:
             await self._receive(client)
@@ -143,7 +142,7 @@ class Server:
                 connection.put_control(TEXT, response.reply)
                 self.hub.subscribe(connection, response.subscribe)
                 self.hub.unsubscribe(connection, response.unsubscribe)
-            if connection.number in self.hub.sinks:
+            if connection.number in self.hub.writers:
                 self.hub.write_one(connection)
 
     async def _keep(self, client: Client) -> None:
@@ -173,7 +172,7 @@ class Server:
         if client.connection.closing:
             return
         client.connection.closing = True
-        if client.connection.number in self.hub.sinks:
+        if client.connection.number in self.hub.writers:
             self.hub.write_one(client.connection)
         self.hub.remove(client.connection)
         _log.info("closing a connection", extra={"connection": client.connection.number, "reason": reason})
@@ -185,15 +184,15 @@ class Server:
         client.transport.abort()
 
     def break_connections(self, refuse_seconds: float) -> None:
-        """See `Doors`."""
-        self.gate.refuse_connections(refuse_seconds)
+        """See `ServerControls`."""
+        self.admission.refuse_connections(refuse_seconds)
         for client in list(self.clients.values()):
             self.abort(client)
 
     def slow_down(self, delay: float, seconds: float) -> None:
-        """See `Doors`."""
+        """See `ServerControls`."""
         now = time.monotonic()
-        self.gate.delay_rest(delay, seconds)
+        self.admission.delay_rest(delay, seconds)
         for client in self.clients.values():
             client.connection.slow_down(delay, seconds, now)
         self._spawn(self._write_late(now + seconds + delay + 0.1))
@@ -204,11 +203,11 @@ class Server:
             self.hub.write()
 
     def limit(self, seconds: float, *, ban: bool) -> None:
-        """See `Doors`."""
-        self.gate.limit(seconds, ban=ban)
+        """See `ServerControls`."""
+        self.admission.limit(seconds, ban=ban)
 
     def shut_down(self, after: float) -> None:
-        """See `Doors`."""
+        """See `ServerControls`."""
         told = list(self.clients.values())
         notice = self.protocol.shutdown_notice(self.timeline.clock.now)
         for client in told:
@@ -227,13 +226,13 @@ class Server:
         task.add_done_callback(self._tasks.discard)
 
     def abort(self, client: Client) -> None:
-        """End a connection without a word, as a broken network does."""
+        """Abort a connection without a close frame, as a broken network does."""
         client.connection.closing = True
         self.hub.remove(client.connection)
         client.transport.abort()
 
     async def stop(self) -> None:
-        """Close every connection and wait until they are gone, at most 5 seconds."""
+        """Close every connection and wait for that, at most 5 seconds."""
         for client in list(self.clients.values()):
             self.close(client, WSCloseCode.GOING_AWAY, "Server is stopping")
         closing = [task for task in self._tasks if task.get_name() == _CLOSING]

@@ -1,7 +1,7 @@
-"""The pump: takes frames from the source when they are due and hands them to their readers.
+"""The pump: takes frames from the source when they are due and sends them to their readers.
 
-At a speed the exchange goes on whether somebody reads or not, as a real one does, and waits only for a reader
-whose socket is full. At full speed it waits for a reader to be there at all.
+At a given speed the exchange goes on whether or not anybody reads, as a real one does, and waits only for a reader
+whose socket is full. At full speed it waits until there is a reader.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ import time
 from collections.abc import Callable
 
 from marketpipeline.simulator.clock import ExchangeClock, Pacer
+from marketpipeline.simulator.connections import Hub
 from marketpipeline.simulator.derived import Derivation, Derived
 from marketpipeline.simulator.faults import Faults
 from marketpipeline.simulator.frames import Frame
-from marketpipeline.simulator.hub import Hub
-from marketpipeline.simulator.market import Market
+from marketpipeline.simulator.market_state import MarketState
 from marketpipeline.simulator.sources import Source
 
-__all__ = ["Stage", "Timeline"]
+__all__ = ["FrameFilters", "Timeline"]
 
 CHUNK = 256
 """Frames handed out between two looks at the sockets."""
 MAX_LAG = 1.0
-"""Seconds that the pump may be behind; more (a stopped process, a slow machine) is not caught up with a burst."""
+"""Seconds that the pump may lag; more (a stopped process, a slow machine) is skipped, not caught up in a burst."""
 
 
-class Stage:
+class FrameFilters:
     """What happens to frames between the source and their readers, and as time goes on.
 
     `derive` tells what a stream that the source does not hold would carry.
@@ -47,7 +47,7 @@ class Timeline:
     """
 
     def __init__(
-        self, source: Source, hub: Hub, market: Market, speed: float | None, settle: float, wait: bool
+        self, source: Source, hub: Hub, market: MarketState, speed: float | None, settle: float, wait: bool
     ) -> None:
         self.source = source
         self.hub = hub
@@ -58,7 +58,7 @@ class Timeline:
         self.pacer = Pacer(speed or 1.0)
         self.first_due = self.position = source.next_due() or 0
         self.clock = ExchangeClock(source.next_event_time() or self.first_due // 1000)
-        self.stage: Stage | None = None
+        self.filters: FrameFilters | None = None
         self.started = False
         self.finished = False
         self.dispatched = 0
@@ -92,9 +92,9 @@ class Timeline:
             self._idle(now)
             await asyncio.sleep(min(self.pacer.seconds_until(due), 0.05))
             return
-        behind = -self.pacer.seconds_until(due)
-        if behind > MAX_LAG:
-            self.pacer.skip(behind - MAX_LAG)
+        lag = -self.pacer.seconds_until(due)
+        if lag > MAX_LAG:
+            self.pacer.skip(lag - MAX_LAG)
             now = self.pacer.now()
         self._send(self._take(now))
         waited = time.monotonic()
@@ -121,7 +121,7 @@ class Timeline:
 
     def _take(self, until: int | None) -> list[Frame]:
         """The next frames; what is planned happens before the first frame that is due at its time or later."""
-        faults = None if self.stage is None else self.stage.faults
+        faults = None if self.filters is None else self.filters.faults
         while faults is not None and (at := faults.next_at) is not None:
             due = self.first_due + int(at * 1e9)
             if (self.source.next_due() or due) < due:
@@ -131,11 +131,11 @@ class Timeline:
         return self.source.take(until, CHUNK)
 
     def _send(self, frames: list[Frame]) -> None:
-        stage = self.stage
-        if stage is not None:
-            self._choose(stage)
-        if stage is not None and stage.derived.active:
-            frames = self._note_and_derive(frames, stage.derived)
+        filters = self.filters
+        if filters is not None:
+            self._choose(filters)
+        if filters is not None and filters.derived.active:
+            frames = self._note_and_derive(frames, filters.derived)
         else:
             note, sent = self.market.note, self.clock.sent
             for frame in frames:
@@ -145,8 +145,8 @@ class Timeline:
         self.dispatched += len(frames)
         if frames:
             self.position = max(self.position, frames[-1].due)
-        if stage is not None and stage.faults.acting:
-            frames = stage.faults.filter(frames)
+        if filters is not None and filters.faults.acting:
+            frames = filters.faults.filter(frames)
         self.hub.dispatch(frames)
         self.hub.write()
 
@@ -165,21 +165,21 @@ class Timeline:
         """Nothing is due at `now`, but time goes on: for the clock, for derived streams, for what is planned."""
         self.position = max(self.position, now)
         self.clock.passed(now, self.source.next_event_time())
-        if self.stage is not None:
-            self._choose(self.stage)
-            made = self.stage.derived.passed(self.clock.now, now)
-            self.stage.faults.progress(self.elapsed)
-            self.hub.dispatch(self.stage.faults.filter(made) if self.stage.faults.acting else made)
+        if self.filters is not None:
+            self._choose(self.filters)
+            made = self.filters.derived.passed(self.clock.now, now)
+            self.filters.faults.progress(self.elapsed)
+            self.hub.dispatch(self.filters.faults.filter(made) if self.filters.faults.acting else made)
         self.hub.write()
 
-    def _choose(self, stage: Stage) -> None:
+    def _choose(self, filters: FrameFilters) -> None:
         """Tell the derived streams which of them have readers, when that has changed."""
         if self._version == self.hub.version:
             return
         self._version = self.hub.version
         known, held = set(self.source.symbols), self.source.streams
-        wanted = ((stream, stage.derive(stream)) for stream in self.hub.routes if stream not in held)
-        stage.derived.choose(((s, d) for s, d in wanted if d is not None and d.symbol in known), self.clock.now)
+        wanted = ((stream, filters.derive(stream)) for stream in self.hub.routes if stream not in held)
+        filters.derived.choose(((s, d) for s, d in wanted if d is not None and d.symbol in known), self.clock.now)
 
     async def _wait_for_readers(self) -> None:
         hub = self.hub

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import msgspec
 from marketpipeline.settings import HttpSettings, SimulatorSettings
-from marketpipeline.simulator.main import Exchange
+from marketpipeline.simulator.main import SimulatedExchange
 
 START = 1_700_000_000_000
 """Event time of made captures' first frame, in milliseconds."""
@@ -24,9 +24,9 @@ def settings(**values: Any) -> SimulatorSettings:
 
 
 @asynccontextmanager
-async def serving(**values: Any) -> AsyncIterator[Exchange]:
+async def serving(**values: Any) -> AsyncIterator[SimulatedExchange]:
     """An exchange on a free port."""
-    exchange = Exchange(settings(**values))
+    exchange = SimulatedExchange(settings(**values))
     await exchange.start()
     try:
         yield exchange
@@ -37,7 +37,7 @@ async def serving(**values: Any) -> AsyncIterator[Exchange]:
 class Client:
     """One connection and one HTTP session."""
 
-    def __init__(self, exchange: Exchange, http: aiohttp.ClientSession) -> None:
+    def __init__(self, exchange: SimulatedExchange, http: aiohttp.ClientSession) -> None:
         self.exchange = exchange
         self.http = http
         self.sockets: list[aiohttp.ClientWebSocketResponse] = []
@@ -67,7 +67,7 @@ class Client:
 
 
 @asynccontextmanager
-async def client_of(exchange: Exchange) -> AsyncIterator[Client]:
+async def client_of(exchange: SimulatedExchange) -> AsyncIterator[Client]:
     async with aiohttp.ClientSession() as http:
         client = Client(exchange, http)
         yield client

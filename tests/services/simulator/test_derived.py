@@ -9,12 +9,12 @@ import pytest
 from marketpipeline.simulator.derived import Derived
 from marketpipeline.simulator.events import BookDiff, BookSnapshot, Event, Trade
 from marketpipeline.simulator.frames import Frame
-from marketpipeline.simulator.market import Market
+from marketpipeline.simulator.market_state import MarketState
 from marketpipeline.simulator.protocols import protocols
 
 PROTOCOL = protocols()["binance"]
 T = 1_700_000_040_000_000
-"""The begin of a minute."""
+"""The start of a minute."""
 SECOND = 1_000_000
 
 
@@ -22,7 +22,7 @@ class Feed:
     """A market whose frames go through `Derived`, as the timeline does it."""
 
     def __init__(self, *streams: str, history: list[Event] | None = None) -> None:
-        self.market = Market(PROTOCOL.decode, ["BTCUSDT"], 1000)
+        self.market = MarketState(PROTOCOL.decode, ["BTCUSDT"], 1000)
         self.market.seed(PROTOCOL.encode(0, "BTCUSDT", BookSnapshot(5, [("99.0", "1.0")], [("101.0", "1.0")])))
         self.derived = Derived(self.market, PROTOCOL.encoders)
         for event in history or []:

@@ -1,4 +1,4 @@
-"""Every fault as a client meets it, planned and at once; the market behind stays whole."""
+"""Every fault as a client meets it, planned and on request; the market itself stays whole."""
 
 from __future__ import annotations
 
@@ -13,11 +13,98 @@ from typing import Any
 import aiohttp
 import pytest
 from marketpipeline.errors import InvalidInput
-from marketpipeline.simulator.fault_kinds import FAULTS
+from marketpipeline.simulator.faults import FAULTS, FaultContext, Faults
+from marketpipeline.simulator.frames import Frame, Kind
+from marketpipeline.simulator.schedule import parse
 
 from tests.services.simulator.client import START, client_of, diff, eventually, messages, serving, trade, write_capture
 
 STREAMS = "/stream?streams=btcusdt@trade/btcusdt@depth@100ms/ethusdt@trade/ethusdt@depth@100ms"
+
+
+class Wall:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class NoServer:
+    """Faults on messages ask nothing of the server."""
+
+    def break_connections(self, refuse_seconds: float) -> None:
+        raise NotImplementedError
+
+    def slow_down(self, delay: float, seconds: float) -> None:
+        raise NotImplementedError
+
+    def limit(self, seconds: float, *, ban: bool) -> None:
+        raise NotImplementedError
+
+    def shut_down(self, after: float) -> None:
+        raise NotImplementedError
+
+
+BROKEN = Frame(0, "s", "BTCUSDT", Kind.OTHER, 0, b"{}", 0, 2)
+
+
+class Fired:
+    """Faults that act on frames given by hand, with a wall clock set by hand."""
+
+    def __init__(self, *texts: str) -> None:
+        self.wall = Wall()
+        context = FaultContext(NoServer(), ["BTCUSDT", "ETHUSDT"], lambda _: [BROKEN, BROKEN], self.wall)
+        self.faults = Faults([parse(text, "fault", FAULTS) for text in texts], context)
+        self.faults.progress(0.0)
+
+    def sent(self, *frames: Frame) -> list[int]:
+        """How many times each frame is sent."""
+        return [sum(one is given for one in self.faults.filter([given])) for given in frames]
+
+
+def given(kind: Kind, symbol: str = "BTCUSDT", stream: str = "s") -> Frame:
+    return Frame(0, stream, symbol, kind, 0, b"{}", 0, 2)
+
+
+def test_a_gap_counts_changes_and_trades_of_one_symbol() -> None:
+    fired = Fired("gap:count=2")
+    assert fired.sent(given(Kind.QUOTE), given(Kind.OTHER), given(Kind.TRADE, "ETHUSDT")) == [1, 1, 1]
+    assert fired.sent(*(given(Kind.DIFF) for _ in range(4))) == [0, 0, 1, 1]
+    assert fired.faults.acting
+    assert fired.sent(*(given(Kind.TRADE) for _ in range(4))) == [0, 0, 1, 1]
+    assert not fired.faults.acting
+
+
+def test_a_gap_ends_also_where_no_trade_comes() -> None:
+    fired = Fired("gap:count=2,seconds=30")
+    fired.wall.now = 30.0
+    assert fired.sent(given(Kind.DIFF)) == [1]
+    assert not fired.faults.acting
+
+
+def test_duplicates_count_messages_of_every_kind() -> None:
+    fired = Fired("duplicate:count=2")
+    frames = [given(Kind.TRADE), given(Kind.TRADE, "ETHUSDT"), given(Kind.QUOTE), given(Kind.DIFF)]
+    assert fired.sent(*frames) == [2, 1, 2, 1]
+    assert not fired.faults.acting
+
+
+def test_broken_copies_follow_a_trade_that_arrives_whole() -> None:
+    faults = Fired("malformed").faults
+    quote, first, second = given(Kind.QUOTE), given(Kind.TRADE), given(Kind.TRADE)
+    assert faults.filter([quote]) == [quote]
+    assert faults.filter([first, second]) == [first, BROKEN, BROKEN, second]
+    assert not faults.acting
+
+
+def test_silence_of_a_stream_or_of_a_symbol() -> None:
+    stream, symbol = Fired("silent:stream=a@trade,seconds=5"), Fired("silent:seconds=5")
+    frames = [given(Kind.TRADE, stream="a@trade"), given(Kind.DIFF), given(Kind.DIFF, "ETHUSDT")]
+    assert stream.sent(*frames) == [0, 1, 1]
+    assert symbol.sent(*frames) == [0, 0, 1]
+    symbol.wall.now = 5.0
+    assert symbol.sent(*frames) == [1, 1, 1]
+    assert not symbol.faults.acting
 
 
 @pytest.fixture
@@ -77,7 +164,7 @@ async def test_without_a_fault_everything_comes_once(recording: str) -> None:
 async def test_a_gap_is_of_one_symbol_and_of_the_size_asked_for(recording: str) -> None:
     found = await replay(recording, "gap:symbol=ETHUSDT,count=4@5s")
     lost = set(range(1, 101)) - set(ids(found, "ethusdt"))
-    assert lost == {51, 52, 53, 54}, "from 5 s behind the first frame on"
+    assert lost == {51, 52, 53, 54}, "from 5 s after the first frame on"
     holes = [(before[1], after[0]) for before, after in pairwise(spans(found, "ethusdt")) if after[0] != before[1] + 1]
     assert holes == [(100, 109)]
     assert ids(found, "btcusdt") == list(range(1, 101))
@@ -97,7 +184,7 @@ async def test_malformed_messages_come_on_top(recording: str) -> None:
     found = await replay(recording, "malformed:count=2@2s")
     text = [m for m in found if isinstance(m, str)]
     good = [m for m in found if not isinstance(m, str)]
-    assert len(text) == 4, "two that are no JSON behind each of two trades"
+    assert len(text) == 4, "two that are not JSON after each of two trades"
     odd = [m for m in good if m["stream"] == "btcusdt@trade" and not _sound(m["data"])]
     assert len(odd) == 8
     sound = [m for m in good if m["stream"] != "btcusdt@trade" or _sound(m["data"])]
@@ -114,7 +201,7 @@ async def test_a_silent_stream(recording: str) -> None:
     assert len(spans(found, "btcusdt")) == len(ids(found, "ethusdt")) == 100
 
 
-async def test_a_disconnect_and_a_closed_door_while_the_market_goes_on(recording: str) -> None:
+async def test_a_disconnect_and_refused_connections_while_the_market_goes_on(recording: str) -> None:
     async with (
         serving(captures=[recording], speed=20.0, settle_ms=50, faults=["disconnect:refuse=0.3@4s"]) as exchange,
         client_of(exchange) as client,
@@ -131,7 +218,7 @@ async def test_a_disconnect_and_a_closed_door_while_the_market_goes_on(recording
         first = ids(found, "btcusdt")[-1] + 1
         _, trades, _ = await client.get(f"/api/v3/historicalTrades?symbol=BTCUSDT&fromId={first}")
         assert ids(found, "btcusdt") + [t["id"] for t in trades] == list(range(1, 101))
-        await eventually(lambda: not exchange.gate.refuses_connections(), "the door is open again")
+        await eventually(lambda: not exchange.server.admission.refuses_connections(), "connections are accepted again")
         await client.connect(STREAMS)
 
 

@@ -13,7 +13,7 @@ import pytest
 from marketpipeline.errors import InvalidInput
 from marketpipeline.records import AggTrade, Book, ExchangeCandle, Quote, Ticker, Trade
 from marketpipeline.simulator.connections import Connection
-from marketpipeline.simulator.main import Exchange
+from marketpipeline.simulator.main import SimulatedExchange
 from marketpipeline.topics import Feed
 from marketpipeline.venues.dialect import Acknowledged, BookChange, StreamOptions, load_dialect
 
@@ -122,7 +122,7 @@ async def test_the_server_pings_and_wants_its_payload_back() -> None:
         assert len(payloads) >= 3
         assert all(payload.isdigit() for payload in payloads)
         assert not listening.done(), "who answers stays"
-        await eventually(lambda: len(exchange.hub.connections) == 1, "the silent one is gone")
+        await eventually(lambda: len(exchange.hub.connections) == 1, "the silent one is closed")
         listening.cancel()
 
 
@@ -130,7 +130,7 @@ def more_than(connection: Connection, count: int) -> bool:
     return connection.frames_sent > count
 
 
-async def test_a_pong_comes_behind_everything_that_was_sent_before_it() -> None:
+async def test_a_pong_comes_after_everything_that_was_sent_before_it() -> None:
     async with serving(symbols=["BTCUSDT"]) as exchange, client_of(exchange) as client:
         socket = await client.connect("/ws/btcusdt@bookTicker", autoping=False)
         received = 0
@@ -226,7 +226,7 @@ async def test_a_port_in_use_is_named() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         values = settings(symbols=["BTCUSDT"])
-        exchange = Exchange(values.model_copy(update={"http": values.http.model_copy(update={"port": port})}))
+        exchange = SimulatedExchange(values.model_copy(update={"http": values.http.model_copy(update={"port": port})}))
         with pytest.raises(InvalidInput, match=f"http.port: {port}: must be a free port"):
             await exchange.start()
 

@@ -1,4 +1,4 @@
-"""What an exchange's protocol has to say, so that the generic server, replay and simulation can speak it."""
+"""What an exchange's protocol implements, so that the generic server, replay and simulation can speak it."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class WireProtocol(Protocol):
         ...
 
     def open(self, path: str, query: str) -> ConnectionOptions | None:
-        """What a WebSocket request asks for; None when the path is none of the exchange's."""
+        """What a WebSocket request asks for; None when the exchange has no such path."""
         ...
 
     def session(self, options: ConnectionOptions, max_streams: int) -> Session: ...

@@ -1,7 +1,7 @@
 """A limit order book with price-time priority; prices in ticks, quantities in lots, both integers.
 
 Every change of a level is one update id, as on a real exchange. Who owns an order does not matter here, so
-an order is nothing but its place in the queue of a level.
+an order is only its quantity at its place in a level's queue.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class OrderBook:
             self.cancel(sign, tick, 0)
 
     def take(self, sign: int, lots: int, limit: int | None = None) -> list[Fill]:
-        """Match an aggressive order of side `sign` up to `limit`; what finds no match is gone."""
+        """Match an aggressive order of side `sign` up to `limit`; what finds no match is discarded."""
         fills: list[Fill] = []
         side = self.sides[-sign]
         while lots and (tick := side.best) is not None and (limit is None or (limit - tick) * sign >= 0):

@@ -1,4 +1,4 @@
-"""Random order flow of one symbol: who comes when, with what order.
+"""Random order flow of one symbol: which orders arrive, and when.
 
 A zero-intelligence market with an anchor. Limit orders arrive at a steady rate around a fair price that walks
 randomly, each lives for a random time, so the book keeps its shape by itself. Takers come in clusters (each
@@ -143,7 +143,7 @@ class Flow:
             nth -= len(queue)
 
     def _quote_if_empty(self, sign: int) -> None:
-        """A maker quotes where the last order of a side is gone: a liquid book is never one-sided."""
+        """A maker quotes where a side has lost its last order: a liquid book is never one-sided."""
         if self.book.sides[sign].best is None:
             self._rest(sign)
 

@@ -16,8 +16,8 @@ __all__ = ["SymbolMarket"]
 DIFF_EVERY = 100_000
 """Microseconds between two reports of book changes."""
 IDS_PER_SECOND = 1_000
-"""Ids begin at the time of the begin, in these units: a market that is started again later goes on behind all ids that
-the one before it can have used, as a real exchange does, so that nobody takes its trades for repetitions."""
+"""The first id is the start time in these units, so a market that is started later continues after all ids that an
+earlier one can have used, as a real exchange does, and no reader takes its trades for repetitions."""
 
 
 class SymbolMarket:

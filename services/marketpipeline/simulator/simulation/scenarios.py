@@ -1,6 +1,6 @@
-"""Named things that happen on a simulated market, each made to fire what watches for it.
+"""Named events of a simulated market, each made to fire the alert that watches for it.
 
-A scenario acts at its begin, every 100 ms while it lasts, and at its end, when it leaves the market to its
+A scenario acts when it begins, every 100 ms while it lasts, and when it ends and leaves the market to its
 usual flow. Sizes are in quote units, distances in basis points, times in seconds of exchange time.
 """
 

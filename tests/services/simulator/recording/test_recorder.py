@@ -11,7 +11,7 @@ import pytest
 from marketpipeline.errors import InvalidInput, PermanentError, RetryableError
 from marketpipeline.simulator.captures import Capture, load
 from marketpipeline.simulator.events import BookDiff
-from marketpipeline.simulator.main import Exchange
+from marketpipeline.simulator.main import SimulatedExchange
 from marketpipeline.simulator.protocols import protocols
 from marketpipeline.simulator.recording.main import _target as target_of
 from marketpipeline.simulator.recording.main import record
@@ -37,7 +37,7 @@ def read(path: Path) -> Capture:
 
 
 async def recording(
-    exchange: Exchange, path: Path, done: Callable[[Counts], bool], wanted: MarketPipeline | None = None
+    exchange: SimulatedExchange, path: Path, done: Callable[[Counts], bool], wanted: MarketPipeline | None = None
 ) -> Counts:
     """Record until `done`."""
     dialect, target = target_of(wanted or pipeline(), exchange.url)
@@ -86,7 +86,7 @@ async def test_the_book_of_a_recording_goes_on_from_its_snapshot(tmp_path: Path)
     assert any(change.first_id <= start + 1 <= change.last_id for change in changes)
 
 
-async def test_a_lost_connection_is_opened_again_and_the_books_are_fetched_anew(tmp_path: Path) -> None:
+async def test_a_lost_connection_is_reopened_and_the_books_are_fetched_again(tmp_path: Path) -> None:
     path = tmp_path / "a.gz"
     async with serving(symbols=["BTCUSDT"]) as exchange, client_of(exchange) as client:
         wanted = pipeline("binance:BTCUSDT")

@@ -10,7 +10,7 @@ import pytest
 from marketpipeline.errors import InvalidInput
 from marketpipeline.simulator.events import AggTrade, BookDiff, Quote, Trade
 from marketpipeline.simulator.frames import Frame, Kind
-from marketpipeline.simulator.market import Market
+from marketpipeline.simulator.market_state import MarketState
 from marketpipeline.simulator.protocols import protocols
 from marketpipeline.simulator.schedule import Planned
 from marketpipeline.simulator.simulation.book import BUY, SELL
@@ -42,14 +42,16 @@ class Seen:
     notionals: list[float] = field(default_factory=list)
 
 
-def client(market: SimulatedMarket) -> Market:
-    known = Market(PROTOCOL.decode, market.symbols, 1_000)
+def client(market: SimulatedMarket) -> MarketState:
+    known = MarketState(PROTOCOL.decode, market.symbols, 1_000)
     for frame in market.snapshots:
         known.seed(frame)
     return known
 
 
-def watch(market: SimulatedMarket, begin: float, end: float, known: Market | None = None, since: float = 0) -> Seen:
+def watch(
+    market: SimulatedMarket, begin: float, end: float, known: MarketState | None = None, since: float = 0
+) -> Seen:
     """Follow the book of the first symbol from frames alone, and measure it between two times."""
     known, symbol = known or client(market), "BTCUSDT"
     seen = Seen()
@@ -108,7 +110,7 @@ def test_ids_times_and_the_order_of_frames() -> None:
 
 def test_the_book_from_snapshot_and_changes_is_the_one_that_is_quoted() -> None:
     market = source([Planned(TOUR, {}, 0.0)])
-    known = Market(PROTOCOL.decode, market.symbols, 1_000)
+    known = MarketState(PROTOCOL.decode, market.symbols, 1_000)
     known.seed(market.snapshots[0])
     quotes: dict[int, Quote] = {}
     compared = 0

@@ -112,7 +112,7 @@ def _text(number: Decimal) -> str:
 def malform(frame: Frame) -> list[Frame]:
     """Broken copies of a trade, one of each kind that has been seen or must be expected on a wire.
 
-    Cut off, no JSON at all, a price that is no number, a quantity below zero, a symbol that was not asked for,
+    Cut off, not JSON at all, a price that is not a number, a quantity below zero, a symbol that was not asked for,
     a field missing.
     """
     payload = frame.payload

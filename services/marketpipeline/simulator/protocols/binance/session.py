@@ -2,7 +2,7 @@
 
 A stream that does not exist, or that is written in upper case, is acknowledged like any other and never
 speaks: so does the real exchange. Both error shapes that the real one sends are sent here: a message that is
-no JSON, or has no usable method or id, gets `{"code","msg","id"}`, one whose parameters are wrong gets
+not JSON, or has no usable method or id, gets `{"code","msg","id"}`, one whose parameters are wrong gets
 `{"error":{"code","msg"},"id"}`.
 """
 

@@ -160,7 +160,7 @@ def decode(frame: Frame) -> Event:
     if frame.kind is Kind.SNAPSHOT:
         snapshot = _snapshot.decode(payload)
         return BookSnapshot(snapshot.last_update_id, snapshot.bids, snapshot.asks)
-    raise ValueError(f"a frame of kind {frame.kind.name} says nothing of the market")
+    raise ValueError(f"a frame of kind {frame.kind.name} carries no market event")
 
 
 def diff_symbol(stream: str) -> str:

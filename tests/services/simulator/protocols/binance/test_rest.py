@@ -8,19 +8,19 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 import pytest
 from marketpipeline.simulator.events import AggTrade, BookDiff, BookSnapshot, Trade
-from marketpipeline.simulator.market import Market
+from marketpipeline.simulator.market_state import MarketState
 from marketpipeline.simulator.protocols import protocols
 from marketpipeline.simulator.protocols.binance import rest
 
 PROTOCOL = protocols()["binance"]
 T = 1_700_000_040_000_000
-"""The begin of a minute."""
+"""The start of a minute."""
 
 
 @pytest.fixture
-def market() -> Market:
+def market() -> MarketState:
     """Two symbols; 100 trades of the first, one a second."""
-    known = Market(PROTOCOL.decode, ["BTCUSDT", "ETHUSDT"], 1000)
+    known = MarketState(PROTOCOL.decode, ["BTCUSDT", "ETHUSDT"], 1000)
     known.seed(PROTOCOL.encode(0, "BTCUSDT", BookSnapshot(5, [("99.0", "1.0"), ("98.0", "2.0")], [("101.0", "1.0")])))
     known.note(PROTOCOL.encode(0, "BTCUSDT", BookDiff(6, 7, T, [("99.5", "3.0")], [])))
     for number in range(100):
@@ -31,13 +31,13 @@ def market() -> Market:
     return known
 
 
-def get(market: Market, url: str, *, microseconds: bool = False) -> tuple[int, Any]:
+def get(market: MarketState, url: str, *, microseconds: bool = False) -> tuple[int, Any]:
     parts = urlsplit(url)
     answer = PROTOCOL.answer(parts.path, dict(parse_qsl(parts.query)), microseconds, market, T + 100_000_000)
     return answer.status, msgspec.json.decode(answer.body)
 
 
-def test_depth(market: Market) -> None:
+def test_depth(market: MarketState) -> None:
     status, body = get(market, "/api/v3/depth?symbol=BTCUSDT&limit=2")
     assert status == 200
     assert body == {"lastUpdateId": 7, "bids": [["99.5", "3.0"], ["99.0", "1.0"]], "asks": [["101.0", "1.0"]]}
@@ -45,7 +45,7 @@ def test_depth(market: Market) -> None:
     assert answer.snapshot_of == "BTCUSDT"
 
 
-def test_historical_trades_have_exact_ids(market: Market) -> None:
+def test_historical_trades_have_exact_ids(market: MarketState) -> None:
     _, body = get(market, "/api/v3/historicalTrades?symbol=BTCUSDT&fromId=1097&limit=1000")
     assert [trade["id"] for trade in body] == [1097, 1098, 1099]
     assert body[0] == {
@@ -63,14 +63,14 @@ def test_historical_trades_have_exact_ids(market: Market) -> None:
     assert get(market, "/api/v3/historicalTrades?symbol=ETHUSDT") == (200, [])
 
 
-def test_recent_and_aggregate_trades(market: Market) -> None:
+def test_recent_and_aggregate_trades(market: MarketState) -> None:
     _, body = get(market, "/api/v3/trades?symbol=BTCUSDT&limit=2")
     assert [trade["id"] for trade in body] == [1098, 1099]
     _, body = get(market, "/api/v3/aggTrades?symbol=BTCUSDT&fromId=0")
     assert body == [{"a": 50, "p": "100.0", "q": "1.0", "f": 1000, "l": 1001, "T": T // 1000, "m": True, "M": True}]
 
 
-def test_klines(market: Market) -> None:
+def test_klines(market: MarketState) -> None:
     _, body = get(market, "/api/v3/klines?symbol=BTCUSDT&interval=1m")
     assert len(body) == 2
     open_time, opened, high, low, close, volume, close_time, quote_volume, trades, taker, taker_quote, unused = body[0]
@@ -84,7 +84,7 @@ def test_klines(market: Market) -> None:
     assert since == body[:1]
 
 
-def test_tickers(market: Market) -> None:
+def test_tickers(market: MarketState) -> None:
     _, body = get(market, "/api/v3/ticker/24hr?symbol=BTCUSDT")
     assert (body["firstId"], body["lastId"], body["count"]) == (1000, 1099, 100)
     assert (body["openPrice"], body["lastPrice"], body["highPrice"]) == ("100.0", "109.0", "109.0")
@@ -96,7 +96,7 @@ def test_tickers(market: Market) -> None:
     assert best == [{"symbol": "BTCUSDT", "bidPrice": "99.5", "bidQty": "3.0", "askPrice": "101.0", "askQty": "1.0"}]
 
 
-def test_time_ping_and_what_is_listed(market: Market) -> None:
+def test_time_ping_and_what_is_listed(market: MarketState) -> None:
     assert get(market, "/api/v3/ping") == (200, {})
     assert get(market, "/api/v3/time") == (200, {"serverTime": (T + 100_000_000) // 1000})
     assert get(market, "/api/v3/time", microseconds=True) == (200, {"serverTime": T + 100_000_000})
@@ -129,14 +129,14 @@ def test_time_ping_and_what_is_listed(market: Market) -> None:
         ("/api/v3/ticker/24hr?symbol=NOSUCH", -1121),
     ],
 )
-def test_errors(market: Market, url: str, code: int) -> None:
+def test_errors(market: MarketState, url: str, code: int) -> None:
     status, body = get(market, url)
     assert status == 400
     assert body["code"] == code
     assert body["msg"]
 
 
-def test_a_path_that_does_not_exist(market: Market) -> None:
+def test_a_path_that_does_not_exist(market: MarketState) -> None:
     assert PROTOCOL.answer("/api/v3/nothing", {}, False, market, T).status == 404
     assert PROTOCOL.answer("/robots.txt", {}, False, market, T).status == 404
 

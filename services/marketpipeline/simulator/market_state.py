@@ -1,4 +1,4 @@
-"""What the exchange remembers of the frames it has sent, so that REST answers agree with the streams.
+"""The state of the market as of the frames sent so far, so that REST answers agree with the streams.
 
 Remembering must cost almost nothing per frame, since a replay sends hundreds of thousands a second and asks
 only now and then. So frames are kept as they are and read when REST asks; both histories are bounded.
@@ -13,7 +13,7 @@ from typing import Any
 from marketpipeline.simulator.events import AggTrade, BookDiff, BookSnapshot, Event, Levels, Quote, Trade
 from marketpipeline.simulator.frames import Frame, Kind
 
-__all__ = ["Book", "Market"]
+__all__ = ["Book", "MarketState"]
 
 MAX_PENDING = 10_000
 """Diffs that wait for a reader of their book before they are applied all the same."""
@@ -71,7 +71,7 @@ class Book:
         )
 
 
-class Market:
+class MarketState:
     """Books, trades and quotes of all symbols, as of the last frame noted. See `MarketView`.
 
     `decode` reads a frame; `history` bounds the trades (and as many aggregate trades) kept per symbol.

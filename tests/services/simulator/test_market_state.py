@@ -9,7 +9,7 @@ import pytest
 from marketpipeline.simulator.captures import load
 from marketpipeline.simulator.events import BookDiff, BookSnapshot, Quote
 from marketpipeline.simulator.frames import Frame, Kind
-from marketpipeline.simulator.market import MAX_PENDING, Market
+from marketpipeline.simulator.market_state import MAX_PENDING, MarketState
 from marketpipeline.simulator.protocols import protocols
 
 from tests.services.simulator.client import diff, trade
@@ -23,8 +23,8 @@ def frame(line: tuple[int, str]) -> Frame:
     return read
 
 
-def market(history: int = 1000) -> Market:
-    return Market(PROTOCOL.decode, ["BTCUSDT"], history)
+def market(history: int = 1000) -> MarketState:
+    return MarketState(PROTOCOL.decode, ["BTCUSDT"], history)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_the_book_is_the_exchanges_own_where_the_update_ids_are_equal(
 ) -> None:
     recorded = load(capture(name), (PROTOCOL.read, PROTOCOL.read_rest), 1 << 30)
     (symbol,) = recorded.symbols
-    known = Market(PROTOCOL.decode, [symbol], 1000)
+    known = MarketState(PROTOCOL.decode, [symbol], 1000)
     known.seed(recorded.snapshots[symbol])
     quotes: dict[int, Quote] = {}
     for one in recorded.frames():

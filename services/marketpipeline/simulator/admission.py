@@ -1,4 +1,4 @@
-"""Who is let in: request weight per address, and the faults that refuse or delay."""
+"""Which requests and connections are admitted: request weight per address, and the faults that refuse or delay."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Gate", "Verdict"]
+__all__ = ["AdmissionControl", "Verdict"]
 
 MAX_ADDRESSES = 1024
 
@@ -20,10 +20,10 @@ class Verdict:
     banned: bool = False
 
 
-class Gate:
-    """Counts REST weight by the minute and holds the faults of the door.
+class AdmissionControl:
+    """Counts REST weight by the minute, and holds the faults that refuse or delay.
 
-    Who goes on after being told to slow down is banned for a while, as on the real exchange. Times are
+    An address that continues after a 429 is banned for a while, as on the real exchange. Times are
     seconds of the wall clock.
     """
 

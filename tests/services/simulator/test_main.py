@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from marketpipeline.simulator.main import Exchange
+from marketpipeline.simulator.main import SimulatedExchange
 from marketpipeline.simulator.server import WRITE_BUFFER
 
 from tests.services.simulator.client import (
@@ -82,7 +82,7 @@ async def read_all(socket: aiohttp.ClientWebSocketResponse, count: int, seconds:
     return found
 
 
-async def finished(exchange: Exchange) -> None:
+async def finished(exchange: SimulatedExchange) -> None:
     await eventually(lambda: exchange.timeline.finished, "the replay has ended", 60)
 
 
