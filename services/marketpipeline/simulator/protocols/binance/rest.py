@@ -11,7 +11,7 @@ import msgspec
 
 from marketpipeline.simulator.candles import INTERVALS, Candle, candles
 from marketpipeline.simulator.events import AggTrade, Trade
-from marketpipeline.simulator.protocols.base import Answer
+from marketpipeline.simulator.protocols.base import Answer, MarketView
 from marketpipeline.simulator.protocols.binance.requests import Refused, Request
 
 __all__ = ["answer", "limited", "weight"]
