@@ -1,7 +1,7 @@
-"""The operator as a whole: what the watches tell goes into the cache, what that is news for into the queue.
+"""The operator as a whole: what the watches see goes into the cache, and the pipelines concerned into the queue.
 
-It also looks after itself: now and then it lists everything and compares, so that a watch which has died unnoticed is
-noticed, and it ends when the cluster serves kinds that it does not watch yet, to be started again.
+It also checks itself: from time to time it lists everything and compares, so that a watch which has died silently is
+noticed; and it exits when the cluster serves kinds that it does not watch yet, to be restarted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["Operator"]
 
 _log = logging.getLogger(__name__)
 _GRACE_SECONDS = 10.0
-"""Time that a watch has to tell of what a listing shows."""
+"""How long a watch may take to deliver what a listing shows."""
 
 
 class Operator:
@@ -47,7 +47,7 @@ class Operator:
         self._before: set[Key] = set()
 
     async def look_around(self) -> None:
-        """Find out what the cluster serves. Raises the errors of `cluster.errors`."""
+        """Discover what the cluster serves. Raises the errors of `cluster.errors`."""
         self.kinds = await discover(self._kubernetes)
         self.reconciler.capabilities = capabilities_of(self.kinds)
         self.reconciler.outdated = await outdated_fields(self._kubernetes)
@@ -72,11 +72,11 @@ class Operator:
     def _news(self, key: Key, thing: Object) -> None:
         self.wake(key)
         if kind_of(thing) == PIPELINE_KIND:
-            for other in tuple(self.reconciler.claims.waiting):
+            for other in tuple(self.reconciler.ownership.waiting):
                 self.wake(other)
 
     def synced(self) -> None:
-        """From here on passes run; until then they would take for missing what is only not listed yet."""
+        """Passes run from now on; before, they would take objects for missing that are only not listed yet."""
         if not self._synced:
             self._synced = True
             for key in self._before:
@@ -92,16 +92,16 @@ class Operator:
 
     @property
     def alive(self) -> bool:
-        """Whether the work goes on: nothing waits too long, and the watches hear."""
+        """Whether work makes progress: nothing waits too long, and the watches deliver."""
         return self.queue.oldest() < self._settings.reconcile.stalled_after and self.deaf_since is None
 
     async def keep_watch(self) -> None:
-        """Compare with full listings, for ever; returns when the operator has to be started anew."""
+        """Compare with full listings, for ever; returns when the operator has to be restarted."""
         while True:
             await asyncio.sleep(self._settings.reconcile.resync)
             try:
                 if await discover(self._kubernetes) != self.kinds:
-                    _log.warning("the cluster serves other kinds than before; starting anew")
+                    _log.warning("the cluster serves other kinds than before; restarting")
                     return
                 self.reconciler.outdated = await outdated_fields(self._kubernetes)
                 await self._resync()
@@ -111,15 +111,15 @@ class Operator:
     async def _resync(self) -> None:
         for kind in (PIPELINE_KIND, *self.watched):
             found = await self._listing(kind)
-            behind, gone = self.cache.behind(kind, found), self.cache.gone_from(kind, found)
-            if not behind and not gone:
+            stale, gone = self.cache.stale(kind, found), self.cache.gone_from(kind, found)
+            if not stale and not gone:
                 continue
             await asyncio.sleep(_GRACE_SECONDS)
-            behind &= self.cache.behind(kind, found)
-            if gone:  # what was made while the listing went on is in a new one
+            stale &= self.cache.stale(kind, found)
+            if gone:  # what was created during the listing is in a new one
                 gone &= self.cache.gone_from(kind, await self._listing(kind))
-            if behind or gone:
-                _log.error("a watch does not tell what there is", extra={"kind": kind.kind})
+            if stale or gone:
+                _log.error("a watch does not deliver changes", extra={"kind": kind.kind})
                 self.deaf_since = self.deaf_since or time.monotonic()
 
     async def _listing(self, kind: Kind) -> list[Object]:

@@ -1,7 +1,7 @@
-"""kopf's part: it watches, and tells what it saw. Handlers hold no logic, and kopf writes nothing to any object.
+"""kopf's part: it watches and passes on what it sees. Handlers hold no logic, and kopf writes nothing to any object.
 
-Every kind is indexed, since kopf calls no other handler before all that exists has been indexed: so no child is taken
-for missing that was only not listed yet.
+Every kind is indexed, since kopf calls no other handler before everything that exists has been indexed: so no child is
+taken for missing that was only not listed yet.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Observer", "kopf_settings", "registry_of"]
 
 
 class Observer(Protocol):
-    """Who is told."""
+    """Who receives what the watches see."""
 
     def seen(self, thing: Object) -> None:
         """An object as it is now."""

@@ -1,4 +1,4 @@
-"""The operator's process: settings, Lease, watches, and an orderly end."""
+"""The operator's process: settings, Lease, watches, and an orderly shutdown."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _BROKER_THREADS = 32
 
 @dataclass
 class _State:
-    """What the probes tell of the process."""
+    """What the probes report."""
 
-    word: str = "waiting for the API server"
+    activity: str = "waiting for the API server"
     operator: Operator | None = None
 
     def health(self) -> Health:
         operator = self.operator
         if operator is None:
-            return Health("starting", {"doing": self.word})
+            return Health("starting", {"doing": self.activity})
         details = {
-            "doing": self.word,
+            "doing": self.activity,
             "pipelines": len(operator.cache.keys()),
             "queue": operator.queue.depth,
             "oldest_seconds": round(operator.queue.oldest(), 1),
@@ -53,7 +53,7 @@ class _State:
 
 
 def run(settings: OperatorSettings, kubeconfig: str | None = None) -> int:
-    """Run until told to stop: 0, or 1 when it has to be started anew."""
+    """Run until told to stop. The exit status: 0, or 1 when the process has to be restarted."""
     state = _State()
     telemetry = Telemetry.start(settings, "operator", state.health, state.alive)
     logging.getLogger("kopf").setLevel("WARNING")
@@ -68,17 +68,17 @@ def run(settings: OperatorSettings, kubeconfig: str | None = None) -> int:
 
 
 async def _run(settings: OperatorSettings, kubernetes: Kubernetes, telemetry: Telemetry, state: _State) -> int:
-    # For the brokers of the pipelines: one that does not answer holds a thread for seconds.
+    # For the pipelines' brokers: one that does not answer holds a thread for seconds.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_BROKER_THREADS, "broker"))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     lease = Lease(kubernetes, settings.lease, f"{socket.gethostname()}_{os.getpid()}_{uuid.uuid4().hex[:8]}")
     try:
-        state.word = "standing by: another operator holds the lease"
+        state.activity = "standing by: another operator holds the lease"
         if not await _unless(stop, lease.acquire()):
             return 0
-        state.word = "waiting for the CRD"
+        state.activity = "waiting for the CRD"
         if not await _unless(stop, _crd(kubernetes)):
             return 0
         return await _work(settings, kubernetes, telemetry, state, lease, stop)
@@ -98,7 +98,7 @@ async def _work(
     operator = Operator(kubernetes, settings, socket.gethostname())
     await operator.look_around()
     metrics.observe(telemetry.meter, operator, kubernetes)
-    state.word, state.operator = "reconciling", operator
+    state.activity, state.operator = "reconciling", operator
     watching = kopf.operator(
         registry=registry_of(operator.watched, operator, kubernetes.credentials),
         settings=kopf_settings(settings),
@@ -106,35 +106,35 @@ async def _work(
         namespaces=settings.namespaces,
         stop_flag=stop,
     )
-    parts = {
+    tasks = {
         asyncio.create_task(watching, name="watches"),
         asyncio.create_task(lease.hold(), name="lease"),
         asyncio.create_task(operator.keep_watch(), name="self-watch"),
     }
     told = asyncio.create_task(stop.wait())
     try:
-        ended, _ = await asyncio.wait({*parts, told}, return_when=asyncio.FIRST_COMPLETED)
-        # kopf takes the signals for itself; its watches then end by themselves, and without an error.
+        ended, _ = await asyncio.wait({*tasks, told}, return_when=asyncio.FIRST_COMPLETED)
+        # kopf handles the signals itself; its watches then end without an error.
         broken = [task for task in ended - {told} if task.exception() or task.get_name() != "watches"]
         for task in broken:
-            _log.error("a part of the operator ended", extra={"part": task.get_name(), "error": str(task.exception())})
+            _log.error("a task of the operator ended", extra={"task": task.get_name(), "error": str(task.exception())})
         return 1 if broken and told not in ended else 0
     finally:
         stop.set()
         await operator.close()
-        await _settle(parts)
+        await _settle(tasks)
 
 
-async def _settle(parts: set[asyncio.Task[None]]) -> None:
-    """Let the watches close by themselves, which the stop flag tells them to, then end what is left."""
-    await asyncio.wait({task for task in parts if task.get_name() == "watches"}, timeout=10)
-    for task in parts:
+async def _settle(tasks: set[asyncio.Task[None]]) -> None:
+    """Let the watches close, as the stop flag asks them to, then cancel what is left."""
+    await asyncio.wait({task for task in tasks if task.get_name() == "watches"}, timeout=10)
+    for task in tasks:
         task.cancel()
-    await asyncio.gather(*parts, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _unless(stop: asyncio.Event, work: object) -> bool:
-    """Whether `work` ended before the process was told to stop."""
+    """Whether `work` finished before the process was told to stop."""
     task = asyncio.ensure_future(work)  # type: ignore[call-overload]
     told = asyncio.create_task(stop.wait())
     await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""Names, labels and annotations: every word of ours on an object of the cluster is spelled here."""
+"""Names, labels and annotations of the project on objects of the cluster; they are spelled nowhere else."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ FORCE_DELETE = f"{PREFIX}/force-delete"
 RENDERED = f"{PREFIX}/rendered"
 """Annotation of each child: hash of what the operator wants of it."""
 SETTINGS = f"{PREFIX}/settings"
-"""Annotation of Pods: hash of the settings that a change of makes them start anew."""
+"""Annotation of Pods: hash of the settings that are read at start, so that a change of them replaces the Pod."""
 
 JOB = f"{PREFIX}/job"
 """Annotation of a JobManager: hash of the whole job as it was started, its savepoint left out."""
 
 START = f"{PREFIX}/start"
-"""Annotation of a JobManager's Pod: which start of the job it is, where the job was started anew by itself."""
+"""Annotation of a JobManager's Pod: which start of the job it is, where the job was restarted on its own."""
 
 PIPELINE = f"{PREFIX}/pipeline"
 """Label of each child: the pipeline it belongs to; events of a child find their pipeline by it."""

@@ -21,7 +21,7 @@ __all__ = [
 
 COMPONENTS_VERSION = "0.1.0"
 """The release whose components' images this operator starts. It is raised with a release that changes one of them, not
-with one that changes the operator alone: then a new operator starts no Pod anew."""
+with one that changes only the operator, so that a new operator replaces no Pod."""
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -71,7 +71,7 @@ class ReconcileSettings(SettingsModel):
 
 
 class DeletionSettings(SettingsModel):
-    """How long the steps of a deletion may take, each counted from the deletion's begin. Seconds."""
+    """How long the steps of a deletion may take, each counted from the start of the deletion. Seconds."""
 
     ingestion: Seconds = Field(default=45, description="For ingestion to send what it holds and end.")
     job: Seconds = Field(default=105, description="For the stream job to end with a savepoint.")

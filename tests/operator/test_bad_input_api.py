@@ -19,7 +19,7 @@ from tests.support.broker import RunningBroker
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"symbols": []}, "spec.symbols", "at least 1 item"),
     ({"symbols": ["nowhere:BTCUSDT"]}, "spec.symbols[0]", "unknown exchange"),
-    ({"symbols": ["binance:x"]}, "spec.symbols[0]", "is no symbol of binance; write it like binance:BTCUSDT"),
+    ({"symbols": ["binance:x"]}, "spec.symbols[0]", "is not a symbol of binance; write it like binance:BTCUSDT"),
     ({"symbols": ["binance:BTCUSDT", "binance:BTCUSDT"]}, "spec.symbols", ""),
     ({"depth": {"levels": 5, "calculate": 6}}, "spec.depth", "must be at most depth.levels"),
     ({"depth": {"levels": 0}}, "spec.depth.levels", "greater than or equal to 1"),

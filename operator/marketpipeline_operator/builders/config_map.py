@@ -14,7 +14,7 @@ from marketpipeline_operator.names import Object
 __all__ = ["settings_config_map", "settings_hash"]
 
 _IN_FORCE_WITHOUT_RESTART = frozenset({"thresholds"})
-"""Settings that a running process takes from elsewhere (the thresholds topic): a change starts nothing anew."""
+"""Settings that a running process takes from elsewhere (the thresholds topic): a change replaces no Pod."""
 
 
 def settings_config_map(context: Context, process: str, component: Component, settings: dict[str, Any]) -> Object:

@@ -26,7 +26,7 @@ class Capabilities:
 class JobState:
     """What the stream job shall do now: whether it runs, the savepoint that it starts from, and which start it is.
 
-    Another `start` is another Pod of the JobManager, so that the job begins anew though nothing else of it differs.
+    Another `start` is another Pod of the JobManager, so that the job is restarted though nothing else of it differs.
 
     `stateless` tells Flink's operator to upgrade without the old state, since it does not fit the new queries.
     """

@@ -1,7 +1,7 @@
 """Processes: the workloads of a plan as they are deployed, ingestion as one for each of its replicas.
 
 Each replica of ingestion has its own symbols and so settings of its own: when a symbol is added, only the process
-that takes it starts anew. A replica that got no symbol is left out.
+that takes it is replaced. A replica without a symbol is left out.
 """
 
 from __future__ import annotations

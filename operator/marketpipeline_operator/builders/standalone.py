@@ -72,9 +72,9 @@ def job_manager(context: Context, job: StreamJob) -> Object:
 
 
 def job_hash(context: Context, job: StreamJob) -> str:
-    """Hash of all that the job is started with but its savepoint; another hash means that it is started anew.
+    """Hash of everything that the job is started with; another hash means that it is restarted.
 
-    Which start it is has no part in it either.
+    Neither its savepoint nor the number of its start is part of it.
     """
     pods = _template(context, job, JOB_MANAGER, {}), _options(context, job, "jobmanager.memory.process.size")
     return digest([pods, job.parallelism])

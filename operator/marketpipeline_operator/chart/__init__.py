@@ -5,10 +5,15 @@ The templates that are written by hand only interpolate. tests/helm holds what t
 
 from __future__ import annotations
 
-from marketpipeline_operator.chart.files import chart_yaml, crd_template, lease_rules_yaml, rules_yaml
-from marketpipeline_operator.chart.schema import values_schema_json
+from marketpipeline_operator.chart.files import (
+    chart_yaml,
+    crd_template,
+    lease_rules_yaml,
+    rules_yaml,
+    values_schema_json,
+    values_yaml,
+)
 from marketpipeline_operator.chart.values import Values
-from marketpipeline_operator.chart.values_file import values_yaml
 
 __all__ = [
     "Values",

@@ -1,7 +1,7 @@
-"""What the watches have told: every pipeline, and every child that carries our label.
+"""What the watches have seen: every pipeline, and every child that carries our label.
 
 A pass over a pipeline reads this and not the API server. An object is kept as JSON bytes, a fifth of what it takes as
-dictionaries. The order of events is told by resourceVersion, so that what the operator has just written is not
+dictionaries. Events are ordered by resourceVersion, so that what the operator has just written is not
 replaced by an older event that was still on its way.
 """
 
@@ -122,7 +122,7 @@ class Cache:
         if not self._children.get(key):
             self._children.pop(key, None)
 
-    def behind(self, kind: Kind, listed: Iterable[Object]) -> set[str]:
+    def stale(self, kind: Kind, listed: Iterable[Object]) -> set[str]:
         """Of a listing: the uids of objects that are newer than what is known of them."""
         versions = self._versions(kind)
         mine = [thing["metadata"] for thing in listed if self.key_of(thing)]

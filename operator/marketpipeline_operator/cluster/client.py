@@ -111,7 +111,7 @@ class Kubernetes:
         await self._call("DELETE", kind, kind.path(namespace, name), options, missing=True)
 
     async def read(self, path: str) -> Object:
-        """A document that is no object, e.g. the list of what a group serves; empty where it is absent."""
+        """A document that is not an object, e.g. the list of what a group serves; empty where it is absent."""
         return await self._call("GET", None, path, missing=True)
 
     def credentials(self) -> Credentials:

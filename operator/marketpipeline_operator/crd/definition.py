@@ -7,9 +7,9 @@ from typing import Any
 import yaml
 from marketpipeline.spec import API_VERSION, KIND, PipelineSpec
 
-from marketpipeline_operator.crd.rules import attach
 from marketpipeline_operator.crd.schema import structural
 from marketpipeline_operator.crd.status import STATUS
+from marketpipeline_operator.crd.validation import attach
 
 __all__ = ["GROUP", "NAME", "PLURAL", "VERSION", "custom_resource_definition", "custom_resource_definition_yaml"]
 

@@ -1,1 +1,1 @@
-"""I/O with a JobManager of the operator's own, for savepoints."""
+"""The stream job: what Flink says of it, its savepoints, and its life from one start to the next."""

@@ -13,7 +13,7 @@ __all__ = ["FlinkRest", "JobView", "Savepoint"]
 
 @dataclass(frozen=True)
 class JobView:
-    """A job as Flink tells it: the newest savepoint and checkpoint that it completed, and why it failed last."""
+    """A job as Flink reports it: its newest savepoint and checkpoint that it completed, and why it failed last."""
 
     id: str
     state: str

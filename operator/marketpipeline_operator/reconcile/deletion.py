@@ -1,8 +1,8 @@
 """Deleting a pipeline: in order, bounded in time, each step told by an event, and never stuck.
 
 Ingestion ends first, the stream job with a savepoint, then the sinks with what they hold, then, if the policy says so,
-the topics. Every step has a deadline that counts from the deletion's begin, so that whoever continues it keeps it. All
-else has the pipeline as its owner, and the cluster removes it.
+the topics. Every step has a deadline that counts from the deletion's start, so an operator that takes over keeps it.
+Everything else has the pipeline as its owner, and the cluster removes it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.events import Events
 from marketpipeline_operator.cluster.kinds import TOPIC_KINDS
 from marketpipeline_operator.flink.rest import FlinkRest
+from marketpipeline_operator.flink.savepoint import savepoint_target, stop_job
 from marketpipeline_operator.names import COMPONENT, PROCESS, Object
-from marketpipeline_operator.reconcile.broker import remove_topics
-from marketpipeline_operator.reconcile.job import savepoint_target, stop_job
-from marketpipeline_operator.reconcile.memory import Memory
+from marketpipeline_operator.observe.topics import remove_topics
+from marketpipeline_operator.reconcile.working_state import WorkingState
 
 __all__ = ["Deletion"]
 
@@ -47,15 +47,17 @@ class Deletion:
     key: Key
     pipeline: Object
     context: Context | None
-    memory: Memory
+    working: WorkingState
     shared_with: str | None = None
     """Another pipeline that has the same topics."""
 
     async def step(self) -> bool:
-        """Go as far as can be without waiting; True when all is done."""
+        """Go as far as possible without waiting; True when all is done."""
         limits = self.context.settings.deletion if self.context else None
         if limits is None or self.context is None:
-            await self._say("DeletionUnordered", "the spec cannot be read, so the parts end in no order", warning=True)
+            await self._say(
+                "DeletionUnordered", "the spec cannot be read, so the components are not stopped in order", warning=True
+            )
             return True
         if not await self._ended(_INGESTION.__contains__, limits.ingestion, "ingestion"):
             return False
@@ -74,7 +76,7 @@ class Deletion:
         return [c for c in found if chosen(c.body["metadata"]["labels"].get(COMPONENT, ""))]
 
     async def _ended(self, chosen: Callable[[str], bool], deadline: float, what: str) -> bool:
-        """Delete the workloads of some components, and wait until their last Pod is gone, or it is too late."""
+        """Delete workloads; whether their last Pod is gone, or the deadline has passed."""
         left = self._workloads(chosen)
         if left:
             await self._say("Stopping", f"stopping {what}: {', '.join(sorted(child.name for child in left))}")
@@ -92,7 +94,9 @@ class Deletion:
         if self._elapsed() < deadline:
             return False
         names = ", ".join(sorted([child.name for child in left] + pods))
-        await self._say("StopOverdue", f"{what} did not end in {deadline:g} s ({names}); going on", warning=True)
+        await self._say(
+            "StopOverdue", f"{what} did not stop within {deadline:g} s ({names}); continuing without", warning=True
+        )
         return True
 
     async def _job_ended(self, deadline: float) -> bool:
@@ -116,13 +120,13 @@ class Deletion:
             return True
         directory, why_not = savepoint_target(manager, self.cache.pods(self.key))
         if directory is None:
-            await self._say("JobStopped", f"the job leaves no savepoint ({why_not})", warning=True)
+            await self._say("JobStopped", f"the job is stopped without a savepoint ({why_not})", warning=True)
             return True
-        self.memory.stop.ask("deletion", lambda: stop_job(self.rest, context, directory))
-        ended = self.memory.stop.result("deletion")
+        self.working.job.stop.ask("deletion", lambda: stop_job(self.rest, context, directory))
+        ended = self.working.job.stop.result("deletion")
         if ended is None and self._elapsed() < deadline:
             return False
-        text = ended.message if ended else f"the job gave no savepoint in {deadline:g} s; going on without"
+        text = ended.message if ended else f"the job took no savepoint within {deadline:g} s; continuing without"
         await self._say("JobStopped", text, warning=ended is None or ended.savepoint is None)
         return True
 
@@ -133,30 +137,32 @@ class Deletion:
             await self._say("TopicsRetained", f"deletionPolicy Retain keeps the topics {names}")
             return True
         if self.shared_with:
-            text = f"{self.shared_with} has the topics {names} too: they stay, whatever deletionPolicy says"
+            text = f"{self.shared_with} uses the topics {names} too: they stay, whatever deletionPolicy says"
             await self._say("TopicsRetained", text, warning=True)
             return True
-        if (self.memory.topics.running or self.memory.thresholds.running) and self._elapsed() < deadline:
-            return False  # what is still on its way to the broker would make them again
+        if self.working.topics.writing and self._elapsed() < deadline:
+            return False  # what is still on its way to the broker would create them again
         gone, error = await self._remove_topics()
         if gone:
             await self._say("TopicsDeleted", f"deletionPolicy Delete removed the topics {names}")
             return True
-        # However late it is, it was tried once.
+        # Removal is attempted at least once, however late it is.
         if self._elapsed() < deadline + (0 if error else _LEAST_SECONDS):
             if error:
                 await self._say("TopicsNotDeleted", f"trying again: {error}", warning=True)
             return False
-        await self._say("TopicsLeft", f"not removed in {deadline:g} s, going on: {names}: {error}", warning=True)
+        await self._say(
+            "TopicsLeft", f"not removed within {deadline:g} s, continuing without: {names}: {error}", warning=True
+        )
         return True
 
     async def _remove_topics(self) -> tuple[bool, MarketPipelineError | None]:
-        """Whether they are gone, and why not."""
+        """Whether they are gone, and the error if not."""
         assert self.context is not None
         context = self.context
         if context.topic_provider == "admin":
-            self.memory.removal.ask("topics", lambda: remove_topics(self.kubernetes, context))
-            return bool(self.memory.removal.result("topics")), self.memory.removal.error("topics")
+            self.working.topics.removal.ask("topics", lambda: remove_topics(self.kubernetes, context))
+            return bool(self.working.topics.removal.result("topics")), self.working.topics.removal.error("topics")
         kinds = {kind.kind for kind in TOPIC_KINDS}
         wanted = {thing["metadata"]["name"] for thing in build_topics(context)}
         left = [c for (kind, name), c in self.cache.children(self.key).items() if kind in kinds and name in wanted]

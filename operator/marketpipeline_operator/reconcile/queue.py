@@ -1,8 +1,7 @@
-"""Which pipeline is looked at when: one at a time each, several beside each other, and none forgotten.
+"""Which pipeline is looked at when: one at a time each, several concurrently, and none forgotten.
 
-A pipeline that is named while it is worked on is looked at once more afterwards, whatever happened meanwhile; so only
-the newest state counts. After an error it is tried again with growing waits, and every one is looked at now and then
-though nothing happened.
+A pipeline that is added while a pass over it runs gets one more pass afterwards, so only the newest state counts. After
+an error it is retried with growing waits, and every pipeline gets a pass from time to time though nothing happened.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """One pass over a pipeline: look at what is there, and make it what the resource says.
 
-A pass is idempotent and knows nothing of why it was called. It reads what the watches told, writes only what differs,
-and waits for nothing: what takes time (a broker, a savepoint) is an errand whose end calls for the next pass.
+A pass is idempotent and knows nothing of why it was called. It reads what the watches have seen, writes only what
+differs, and waits for nothing: what takes time (a broker, a savepoint) is a background task whose end calls for the
+next pass.
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.errors import KindMissing
 from marketpipeline_operator.cluster.events import Events
 from marketpipeline_operator.cluster.kinds import PIPELINE_KIND
+from marketpipeline_operator.flink.lifecycle import JobDecision, decide_job
 from marketpipeline_operator.flink.rest import FlinkRest
 from marketpipeline_operator.names import FINALIZER, FORCE_DELETE, PAUSE, Object, child_name
-from marketpipeline_operator.reconcile.broker import BrokerState, observe_broker
+from marketpipeline_operator.observe.components import ComponentState, Fault, deployment_state
+from marketpipeline_operator.observe.secrets import SecretsState, observe_secrets
+from marketpipeline_operator.observe.topics import TopicsState, observe_topics
 from marketpipeline_operator.reconcile.children import Applied, apply_children, remove_orphans
-from marketpipeline_operator.reconcile.conflict import Claims
 from marketpipeline_operator.reconcile.deletion import Deletion
-from marketpipeline_operator.reconcile.job import JobDecision, decide_job
-from marketpipeline_operator.reconcile.memory import Memory
-from marketpipeline_operator.reconcile.secrets import SecretsState, observe_secrets
-from marketpipeline_operator.reconcile.speaker import Speaker
+from marketpipeline_operator.reconcile.ownership import TopicOwnership
+from marketpipeline_operator.reconcile.status_writer import StatusWriter
+from marketpipeline_operator.reconcile.working_state import WorkingState
 from marketpipeline_operator.settings import OperatorSettings
-from marketpipeline_operator.status.components import ComponentState, Fault, deployment_state
-from marketpipeline_operator.status.conditions import Condition
-from marketpipeline_operator.status.report import Findings, report, report_halted
+from marketpipeline_operator.status.conditions import Condition, Findings
+from marketpipeline_operator.status.report import report, report_halted
 
 __all__ = ["Reconciler"]
 
@@ -60,12 +61,12 @@ class Reconciler:
         self._kubernetes = kubernetes
         self._cache = cache
         self._events = events
-        self._speaker = Speaker(kubernetes, cache, events)
+        self._status = StatusWriter(kubernetes, cache, events)
         self._settings = settings
         self._rest = rest
         self._wake = wake
-        self._memories: dict[Key, Memory] = {}
-        self.claims = Claims(cache)
+        self._working: dict[Key, WorkingState] = {}
+        self.ownership = TopicOwnership(cache)
         self.capabilities = Capabilities()
         self.outdated: list[str] = []
 
@@ -75,40 +76,40 @@ class Reconciler:
         if pipeline is None:
             self._forget(key)
             return math.inf
-        if key not in self._memories:
-            self._memories[key] = Memory.of(lambda: self._wake(key), self._settings.reconcile)
+        if key not in self._working:
+            self._working[key] = WorkingState.of(lambda: self._wake(key), self._settings.reconcile)
         if pipeline["metadata"].get("deletionTimestamp"):
             return await self._delete(key, pipeline)
         if pipeline["metadata"].get("annotations", {}).get(PAUSE) == "true":
             paused = Condition("Paused", True, "Annotation", f"the annotation {PAUSE} is true: nothing is changed")
-            await self._speaker.write(pipeline, report_halted(pipeline, "Paused", paused, _now()))
+            await self._status.write(pipeline, report_halted(pipeline, "Paused", paused, _now()))
             return None
         try:
             context = self._context(key, pipeline)
         except InvalidSpec as error:
             text = "; ".join(map(str, error.problems))
             return await self._halt(key, pipeline, "Invalid", Condition("Degraded", True, "InvalidSpec", text))
-        if other := self.claims.rival(key):
+        if other := self.ownership.owner_before(key):
             prefix = context.pipeline.topic_prefix
             text = f"{other} has the topics {prefix}.* at this broker already; set another broker.topicPrefix"
             return await self._halt(key, pipeline, "Degraded", Condition("Degraded", True, "TopicConflict", text))
         return await self._make(key, pipeline, context)
 
     def close(self) -> None:
-        """Stop all errands."""
-        for memory in self._memories.values():
-            memory.close()
+        """Stop all background tasks."""
+        for working in self._working.values():
+            working.close()
 
     def _context(self, key: Key, pipeline: Object) -> Context:
         """Read the resource again, though the API server has checked it: an older CRD may have let it past."""
-        memory, metadata = self._memories[key], pipeline["metadata"]
+        working, metadata = self._working[key], pipeline["metadata"]
         mark = f"{metadata['uid']}/{metadata['generation']}"
-        if memory.planned is None or memory.planned[0] != mark:
+        if working.planned is None or working.planned[0] != mark:
             loaded = load_object({name: value for name, value in pipeline.items() if name != "status"}, "spec")
-            memory.planned = (mark, loaded, plan(loaded))
+            working.planned = (mark, loaded, plan(loaded))
         return Context(
-            pipeline=memory.planned[1],
-            plan=memory.planned[2],
+            pipeline=working.planned[1],
+            plan=working.planned[2],
             uid=metadata["uid"],
             settings=self._settings,
             capabilities=self.capabilities,
@@ -117,35 +118,35 @@ class Reconciler:
 
     async def _make(self, key: Key, pipeline: Object, context: Context) -> float | None:
         pipeline = await self._ensure_finalizer(key, pipeline)
-        memory, before = self._memories[key], pipeline.get("status") or {}
-        secrets = observe_secrets(context, self._kubernetes, memory)
-        broker = observe_broker(context, self._kubernetes, self._cache, key, memory, before)
-        job = decide_job(context, self._cache, key, memory, self._rest, before.get("job", {}))
+        working, before = self._working[key], pipeline.get("status") or {}
+        secrets = observe_secrets(context, self._kubernetes, working.secrets)
+        topics = observe_topics(context, self._kubernetes, self._cache, key, working.topics, before)
+        job = decide_job(context, self._cache, key, working.job, self._rest, before.get("job", {}))
         if job.events:
             # Where the job's state is must be known before the Deployments that held it are written.
-            await self._speaker.write(pipeline, {**before, "job": job.status})
+            await self._status.write(pipeline, {**before, "job": job.status})
             pipeline = self._cache.pipeline(key) or pipeline
             before = pipeline.get("status") or {}
-        context = replace(context, job=job.state, stopped=_stopped(context, job), hold_workloads=not broker.known)
+        context = replace(context, job=job.state, stopped=_stopped(context, job), hold_workloads=not topics.known)
         applied = await self._apply(key, context, job)
-        found = self._findings(key, context, broker, job, secrets, self._own_faults(context, applied))
-        await self._speaker.tell(pipeline, context, applied, found, _now())
+        found = self._findings(key, context, topics, job, secrets, self._own_faults(context, applied))
+        await self._status.tell(pipeline, context, applied, found, _now())
         generation = pipeline["metadata"]["generation"]
         if not (found.pending and before.get("observedGeneration") == generation):
-            await self._speaker.write(pipeline, report(context, pipeline, found, _now()))
+            await self._status.write(pipeline, report(context, pipeline, found, _now()))
         if applied.errors:
             raise next((e for e in applied.errors if isinstance(e, RetryableError)), applied.errors[0])
         waits = [seconds for seconds in (secrets.again, job.again) if seconds is not None]
         return min(waits, default=None)
 
     async def _apply(self, key: Key, context: Context, job: JobDecision) -> Applied:
-        """Write what differs, remove what is no more; what the job's decision freezes stays as it is."""
-        applied, memory = Applied(), self._memories[key]
-        everything = memory.build(replace(context, hold_workloads=False))
+        """Write what differs, remove what is no longer wanted; what the job's decision freezes stays as it is."""
+        applied, working = Applied(), self._working[key]
+        everything = working.build(replace(context, hold_workloads=False))
         wanted = build(context) if context.hold_workloads else everything
         wanted = [thing for thing in wanted if (thing["kind"], thing["metadata"]["name"]) not in job.frozen]
         wanted += build_topics(context)
-        await apply_children(self._kubernetes, self._cache, key, context.uid, wanted, applied, memory.matched)
+        await apply_children(self._kubernetes, self._cache, key, context.uid, wanted, applied, working.matched)
         kept = {(thing["kind"], thing["metadata"]["name"]) for thing in everything} | job.frozen
         await remove_orphans(self._kubernetes, self._cache, key, context.uid, kept, applied)
         return applied
@@ -154,7 +155,7 @@ class Reconciler:
         self,
         key: Key,
         context: Context,
-        broker: BrokerState,
+        topics: TopicsState,
         job: JobDecision,
         secrets: SecretsState,
         faults: list[Fault],
@@ -167,8 +168,8 @@ class Reconciler:
             return deployment_state(process.name, desired, live, pods)
 
         found = [(process, state(process)) for process in processes(context)]
-        pending = secrets.pending or broker.pending or job.pending
-        return Findings(found, broker, job, [*secrets.faults, *faults], held=context.hold_workloads, pending=pending)
+        pending = secrets.pending or topics.pending or job.pending
+        return Findings(found, topics, job, [*secrets.faults, *faults], held=context.hold_workloads, pending=pending)
 
     def _own_faults(self, context: Context, applied: Applied) -> list[Fault]:
         found = []
@@ -184,7 +185,7 @@ class Reconciler:
 
     async def _halt(self, key: Key, pipeline: Object, phase: str, condition: Condition) -> float | None:
         await self._events.post(pipeline, condition.reason, condition.message, warning=True)
-        await self._speaker.write(pipeline, report_halted(pipeline, phase, condition, _now()))
+        await self._status.write(pipeline, report_halted(pipeline, phase, condition, _now()))
         return None
 
     async def _ensure_finalizer(self, key: Key, pipeline: Object) -> Object:
@@ -206,8 +207,8 @@ class Reconciler:
             text = f"the annotation {FORCE_DELETE} is true: nothing is waited for"
             await self._events.post(pipeline, "DeletionForced", text, warning=True, once="deletion")
         elif not await self._deletion(key, pipeline).step():
-            deleting = Condition("Ready", False, "Deleting", "the parts are stopped in order; see the events")
-            await self._speaker.write(pipeline, report_halted(pipeline, "Deleting", deleting, _now()))
+            deleting = Condition("Ready", False, "Deleting", "the components are stopped in order; see the events")
+            await self._status.write(pipeline, report_halted(pipeline, "Deleting", deleting, _now()))
             return 1.0
         left = [name for name in metadata["finalizers"] if name != FINALIZER]
         patch = {"metadata": {"finalizers": left, "resourceVersion": metadata["resourceVersion"]}}
@@ -228,14 +229,14 @@ class Reconciler:
             key,
             pipeline,
             context,
-            self._memories[key],
-            self.claims.sharing(key),
+            self._working[key],
+            self.ownership.shared_with(key),
         )
 
     def _forget(self, key: Key) -> None:
-        if memory := self._memories.pop(key, None):
-            memory.close()
-        self.claims.forget(key)
+        if working := self._working.pop(key, None):
+            working.close()
+        self.ownership.forget(key)
         self._cache.forget(key)
 
 

@@ -1,15 +1,22 @@
-"""Conditions: what holds of a pipeline, with the time since when."""
+"""Conditions: what holds of a pipeline, from what a pass found, with the time since when."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from marketpipeline.plan import Component
+
+from marketpipeline_operator.builders import Context, Process
+from marketpipeline_operator.flink.lifecycle import JobDecision
 from marketpipeline_operator.names import Object
+from marketpipeline_operator.observe.components import ComponentState, Fault
+from marketpipeline_operator.observe.topics import TopicsState
 
-__all__ = ["Condition", "as_objects", "find", "holds"]
+__all__ = ["Condition", "Findings", "as_objects", "conditions_of", "faults_of", "find", "holds"]
 
 _LONGEST = 2_000
+_SINKS = (Component.SINK_TIMESCALE, Component.SINK_REDIS)
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,101 @@ class Condition:
     status: bool | None
     reason: str
     message: str = ""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a pass found: processes by their state, topics, job, and what else is wrong.
+
+    `held` says that workloads wait for their topics, `pending` that somebody who was asked has not answered yet: an
+    operator that has just started says nothing then, and leaves what was said before.
+    """
+
+    components: Sequence[tuple[Process, ComponentState]]
+    topics: TopicsState
+    job: JobDecision
+    faults: Sequence[Fault] = field(default_factory=tuple)
+    held: bool = False
+    pending: bool = False
+
+
+def conditions_of(context: Context, found: Findings) -> list[Condition]:
+    """All of them, `Ready` first."""
+    suspended = context.plan.suspended
+    parts = [
+        _topics(found.topics),
+        _part("IngestionReady", found, (Component.INGESTION,), suspended),
+        _processing(found.job),
+        _part("SinksReady", found, _SINKS, suspended),
+    ]
+    api = _part("", found, (Component.API,), suspended)
+    return [
+        _ready([*parts, api], suspended),
+        *parts,
+        _degraded(faults_of(found)),
+        Condition("Paused", False, "NotPaused"),
+    ]
+
+
+def faults_of(found: Findings) -> list[Fault]:
+    """Everything that is wrong, each once, the most telling first."""
+    faults = [*found.faults, *found.topics.faults]
+    faults += [fault for _, state in found.components for fault in state.faults]
+    if found.job.health.fault:
+        faults.append(found.job.health.fault)
+    return list(dict.fromkeys(faults))
+
+
+def _topics(topics: TopicsState) -> Condition:
+    wrong = next((f for f in topics.faults if f.reason not in ("PartitionsKept", "ThresholdsNotPublished")), None)
+    kept = next((f for f in topics.faults if f.reason == "PartitionsKept"), None)
+    if wrong:
+        return Condition("TopicsReady", False, wrong.reason, wrong.message)
+    if kept:
+        return Condition("TopicsReady", topics.is_ready, kept.reason, kept.message)
+    if topics.is_ready:
+        return Condition("TopicsReady", True, "Created", f"{topics.ready} topics by {topics.provider}")
+    if topics.known:
+        return Condition("TopicsReady", True, "Created", f"{topics.desired} topics by {topics.provider}")
+    return Condition("TopicsReady", False, "Creating", f"{topics.desired} topics by {topics.provider}")
+
+
+def _part(kind: str, found: Findings, components: Sequence[Component], suspended: bool) -> Condition:
+    states = [state for process, state in found.components if process.component in components]
+    if not states:
+        return Condition(kind, True, "NotNeeded")
+    if suspended:
+        return Condition(kind, False, "Suspended")
+    fault = next((fault for state in states for fault in state.faults), None)
+    missing = [f"{state.name} {state.ready}/{state.desired}" for state in states if not state.is_ready]
+    if not missing:
+        return Condition(kind, True, "Ready", ", ".join(f"{s.name} {s.ready}/{s.desired}" for s in states))
+    if fault:
+        return Condition(kind, False, fault.reason, fault.message)
+    waiting = "waiting for the topics: " if found.held else "waiting for "
+    return Condition(kind, False, "Progressing", waiting + ", ".join(missing))
+
+
+def _processing(job: JobDecision) -> Condition:
+    health = job.health
+    ready = health.ready or health.reason == "NotNeeded"
+    message = job.status.get("message", "") if ready else health.message
+    return Condition("ProcessingReady", ready, health.reason, message)
+
+
+def _ready(parts: Sequence[Condition], suspended: bool) -> Condition:
+    if suspended:
+        return Condition("Ready", False, "Suspended", "spec.suspend is true")
+    wrong = next((part for part in parts if part.status is not True), None)
+    if wrong is None:
+        return Condition("Ready", True, "AllReady", "topics, ingestion, processing, sinks and API do their work")
+    return Condition("Ready", False, wrong.reason, wrong.message)
+
+
+def _degraded(faults: Sequence[Fault]) -> Condition:
+    if not faults:
+        return Condition("Degraded", False, "AsExpected")
+    return Condition("Degraded", True, faults[0].reason, "; ".join(fault.message for fault in faults[:5]))
 
 
 def as_objects(wanted: Iterable[Condition], before: Sequence[Object], generation: int, now: str) -> list[Object]:

@@ -41,7 +41,7 @@ def _check_symbol(symbol: str) -> str:
         raise ValueError(f"unknown exchange {exchange!r}; known: {', '.join(sorted(known))}")
     venue = known[exchange]
     if not venue.accepts(name):
-        raise ValueError(f"{name!r} is no symbol of {exchange}; write it like {exchange}:{venue.symbol_example}")
+        raise ValueError(f"{name!r} is not a symbol of {exchange}; write it like {exchange}:{venue.symbol_example}")
     return symbol
 
 

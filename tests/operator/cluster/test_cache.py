@@ -57,7 +57,7 @@ def test_a_listing_shows_what_a_watch_did_not_tell() -> None:
     cache.put(child(5))
     cache.put(child(5, uid="u3", name="crypto-gone"))
     listed = [child(5), child(9, uid="u2", name="crypto-new")]
-    assert (cache.behind(CONFIG_MAP, listed), cache.gone_from(CONFIG_MAP, listed)) == ({"u2"}, {"u3"})
+    assert (cache.stale(CONFIG_MAP, listed), cache.gone_from(CONFIG_MAP, listed)) == ({"u2"}, {"u3"})
     listed = [child(6), child(5, uid="u3")]
-    assert (cache.behind(CONFIG_MAP, listed), cache.gone_from(CONFIG_MAP, listed)) == ({"u1"}, set())
-    assert cache.behind(CONFIG_MAP, [child(5), child(5, uid="u3")]) == set()
+    assert (cache.stale(CONFIG_MAP, listed), cache.gone_from(CONFIG_MAP, listed)) == ({"u1"}, set())
+    assert cache.stale(CONFIG_MAP, [child(5), child(5, uid="u3")]) == set()

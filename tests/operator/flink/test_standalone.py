@@ -23,8 +23,8 @@ from marketpipeline_operator.builders import Context, JobState
 from marketpipeline_operator.builders.standalone import job_manager, task_manager
 from marketpipeline_operator.builders.stream_job import job_config_map, savepoints
 from marketpipeline_operator.flink.rest import FlinkRest, JobView
+from marketpipeline_operator.flink.savepoint import stop_job
 from marketpipeline_operator.names import Object
-from marketpipeline_operator.reconcile.job import stop_job
 
 from tests.conftest import FLINK_PYTHON, JARS, free_port, require
 from tests.operator.builders.support import context_of

@@ -110,7 +110,7 @@ def test_a_wrong_field(lines: str, field: str, value: object, line: int, column:
     ("symbol", "says"),
     [
         ("nasdaq:AAPL", "unknown exchange 'nasdaq'; known: binance"),
-        ("binance:btc", "'btc' is no symbol of binance; write it like binance:BTCUSDT"),
+        ("binance:btc", "'btc' is not a symbol of binance; write it like binance:BTCUSDT"),
         ("BTCUSDT", "has the wrong form; Instruments to follow, each as exchange:SYMBOL"),
         ("binance:", "has the wrong form"),
     ],

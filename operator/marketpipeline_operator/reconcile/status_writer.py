@@ -1,4 +1,4 @@
-"""Saying what a pass did: the status, written when it says something new, and events for what happened."""
+"""The status, written when it says something new, and events for what happened."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.events import Events
 from marketpipeline_operator.names import Object
 from marketpipeline_operator.reconcile.children import Applied
-from marketpipeline_operator.status.conditions import find
-from marketpipeline_operator.status.report import Findings
+from marketpipeline_operator.status.conditions import Findings, find
 
-__all__ = ["Speaker"]
+__all__ = ["StatusWriter"]
 
-_TOLD = ("Ready", "Degraded", "Paused")
+_ANNOUNCED = ("Ready", "Degraded", "Paused")
 
 
-class Speaker:
+class StatusWriter:
     """Writes statuses and posts events."""
 
     def __init__(self, kubernetes: Kubernetes, cache: Cache, events: Events) -> None:
@@ -33,28 +32,28 @@ class Speaker:
         answer = await self._kubernetes.apply(thing, force=True, subresource="status")
         self._cache.put(answer)
         for condition in status.get("conditions", []):
-            if condition["type"] in _TOLD and _is_news(condition, find(pipeline, condition["type"])):
+            if condition["type"] in _ANNOUNCED and _is_news(condition, find(pipeline, condition["type"])):
                 text = f"{condition['type']} is {condition['status']}: {condition['message'] or condition['reason']}"
                 bad = condition["type"] == "Degraded" and condition["status"] == "True"
                 once = condition["lastTransitionTime"]
                 await self._events.post(pipeline, condition["reason"], text, warning=bad, once=once)
 
     async def tell(self, pipeline: Object, context: Context, applied: Applied, found: Findings, now: str) -> None:
-        """Events for what was written, here and at the broker."""
-        broker = found.broker
+        """Events for what was written, here and at the topics."""
+        topics = found.topics
         done = {
             "Created": ("created", applied.created),
             "Updated": ("updated", applied.updated),
             "Removed": ("removed", applied.removed),
-            "TopicsCreated": ("created topics", broker.created),
-            "TopicsChanged": ("changed topics", broker.changed),
+            "TopicsCreated": ("created topics", topics.created),
+            "TopicsChanged": ("changed topics", topics.changed),
         }
         for reason, (words, things) in done.items():
             if things:
                 await self._events.post(pipeline, reason, f"{words} {', '.join(things)}")
         if applied.restored:
             await self._events.post(pipeline, "Restored", f"put back {', '.join(applied.restored)}", once=now)
-        if broker.thresholds and broker.thresholds != (pipeline.get("status") or {}).get("topics", {}).get(
+        if topics.thresholds and topics.thresholds != (pipeline.get("status") or {}).get("topics", {}).get(
             "thresholds"
         ):
             text = f"wrote the thresholds of {len(context.plan.thresholds)} symbols to the thresholds topic"
@@ -64,7 +63,7 @@ class Speaker:
 
 
 def _is_news(condition: Object, before: Object) -> bool:
-    """Whether it turned; the first `Degraded is False` of a new pipeline is none."""
+    """Whether it changed; the first `Degraded is False` of a new pipeline is not news."""
     turned = (condition["status"], condition["reason"]) != (before.get("status"), before.get("reason"))
     quiet = condition["type"] != "Ready" and condition["status"] == "False" and before.get("status") != "True"
     return turned and not quiet

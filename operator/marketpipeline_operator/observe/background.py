@@ -1,6 +1,5 @@
-"""Work outside of the API server, as asking the broker or Flink: a pass starts it, and never waits for it.
-
-So a broker that does not answer delays nothing but what needs its answer: a deleted child is back in time.
+"""Background tasks: work outside of the API server, such as asking the broker or Flink. A pass starts one and never
+waits for it, so a broker that does not answer delays only what needs its answer.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ from typing import Generic, TypeVar
 
 from marketpipeline.errors import MarketPipelineError, RetryableError
 
-__all__ = ["Errand"]
+__all__ = ["BackgroundTask"]
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
-class Errand(Generic[T]):
+class BackgroundTask(Generic[T]):
     """One kind of work for one pipeline, at most once at a time.
 
     `mark` says of what: a result or an error holds only for the mark that it was asked with. `wake` is called when
@@ -67,7 +66,7 @@ class Errand(Generic[T]):
         return self._task is not None and not self._task.done()
 
     def forget(self) -> None:
-        """Make the next `ask` start anew."""
+        """Make the next `ask` start again."""
         self._result = self._error = None
         self._failures = 0
 
@@ -83,7 +82,7 @@ class Errand(Generic[T]):
         except MarketPipelineError as error:
             self._fail(mark, error)
         except Exception as error:  # noqa: BLE001 - a defect here must show in the status, and be tried again
-            _log.exception("errand failed", extra={"errand": self._name})
+            _log.exception("background task failed", extra={"task": self._name})
             self._fail(mark, RetryableError(f"{self._name}: {type(error).__name__}: {error}"))
         else:
             self._result, self._error = (mark, result), None

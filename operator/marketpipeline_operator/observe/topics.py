@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import base64
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from marketpipeline.errors import MarketPipelineError, RetryableError
+from marketpipeline.errors import MarketPipelineError
 from marketpipeline.plan import Topic
 from marketpipeline.records import SymbolThresholds
 from marketpipeline.settings import KafkaSettings
@@ -16,20 +16,44 @@ from pydantic import SecretStr
 
 from marketpipeline_operator.broker.admin import TopicsReport, delete_topics, ensure_topics
 from marketpipeline_operator.broker.thresholds import publish_thresholds
-from marketpipeline_operator.builders import Context
+from marketpipeline_operator.builders import Context, build_topics
 from marketpipeline_operator.builders.metadata import digest
 from marketpipeline_operator.cluster.cache import Cache, Key
 from marketpipeline_operator.cluster.client import Kubernetes
-from marketpipeline_operator.cluster.kinds import SECRET
 from marketpipeline_operator.names import Object
-from marketpipeline_operator.reconcile.memory import Memory
-from marketpipeline_operator.status.components import Fault
+from marketpipeline_operator.observe.background import BackgroundTask
+from marketpipeline_operator.observe.components import Fault
+from marketpipeline_operator.observe.secrets import read_secret
 
-__all__ = ["BrokerState", "broker_settings", "names_mark", "observe_broker", "remove_topics", "reread_secret"]
+__all__ = ["TopicTasks", "TopicsState", "broker_settings", "names_mark", "observe_topics", "remove_topics"]
+
+
+@dataclass
+class TopicTasks:
+    """What is asked of the broker."""
+
+    topics: BackgroundTask[TopicsReport]
+    thresholds: BackgroundTask[str]
+    removal: BackgroundTask[bool]
+
+    @classmethod
+    def of(cls, task: Callable[[str], BackgroundTask[object]]) -> TopicTasks:
+        """`task` makes a background task by its name."""
+        return cls(task("topics"), task("thresholds"), task("removal"))  # type: ignore[arg-type]
+
+    @property
+    def writing(self) -> bool:
+        """Whether something is on its way to the broker that would make a topic."""
+        return self.topics.running or self.thresholds.running
+
+    def close(self) -> None:
+        """Stop what is under way."""
+        for task in (self.topics, self.thresholds, self.removal):
+            task.close()
 
 
 @dataclass(frozen=True)
-class BrokerState:
+class TopicsState:
     """What is known. `known` says that all topics were there once, so that workloads need not wait for them,
     `pending` that the broker has not answered yet, one way or the other."""
 
@@ -54,14 +78,14 @@ def names_mark(context: Context) -> str:
     return digest([context.pipeline.spec.broker.bootstrap_servers, sorted(topic.name for topic in context.plan.topics)])
 
 
-def observe_broker(
-    context: Context, kubernetes: Kubernetes, cache: Cache, key: Key, memory: Memory, status: Object
-) -> BrokerState:
+def observe_topics(
+    context: Context, kubernetes: Kubernetes, cache: Cache, key: Key, tasks: TopicTasks, status: Object
+) -> TopicsState:
     """Start what is due, and say what is known by now. Does not wait."""
     before = status.get("topics", {})
     names = names_mark(context)
     if context.topic_provider == "admin":
-        report, fault = _ask_broker(context, kubernetes, memory)
+        report, fault = _ask_broker(context, kubernetes, tasks)
     else:
         report, fault = _ask_resources(context, cache, key)
     ready = len(context.plan.topics) if report is not None and not report.mismatches else 0
@@ -70,11 +94,11 @@ def observe_broker(
     published = before.get("thresholds")
     faults = [fault] if fault else []
     if report is not None:
-        published, thresholds_fault = _ask_thresholds(context, kubernetes, memory, report, published)
+        published, thresholds_fault = _ask_thresholds(context, kubernetes, tasks, report, published)
         faults += [Fault("TopicMismatch", text) for text in report.mismatches]
         faults += [Fault("PartitionsKept", text) for text in report.kept]
         faults += [thresholds_fault] if thresholds_fault else []
-    return BrokerState(
+    return TopicsState(
         provider=context.topic_provider,
         desired=len(context.plan.topics),
         ready=ready,
@@ -88,7 +112,9 @@ def observe_broker(
     )
 
 
-def _ask_broker(context: Context, kubernetes: Kubernetes, memory: Memory) -> tuple[TopicsReport | None, Fault | None]:
+def _ask_broker(
+    context: Context, kubernetes: Kubernetes, tasks: TopicTasks
+) -> tuple[TopicsReport | None, Fault | None]:
     topics, pipeline = context.plan.topics, context.pipeline
     mark = digest([[topic.model_dump(mode="json") for topic in topics], pipeline.spec.broker.model_dump(mode="json")])
 
@@ -96,15 +122,13 @@ def _ask_broker(context: Context, kubernetes: Kubernetes, memory: Memory) -> tup
         settings = await broker_settings(kubernetes, pipeline)
         return await asyncio.to_thread(ensure_topics, settings, topics)
 
-    memory.topics.ask(mark, work, max_age=context.settings.reconcile.interval)
-    error = memory.topics.error(mark)
-    return memory.topics.result(mark), _fault("BrokerError", error)
+    tasks.topics.ask(mark, work, max_age=context.settings.reconcile.interval)
+    error = tasks.topics.error(mark)
+    return tasks.topics.result(mark), _fault("BrokerError", error)
 
 
 def _ask_resources(context: Context, cache: Cache, key: Key) -> tuple[TopicsReport | None, Fault | None]:
     """Topics that another operator makes: all of them Ready, or the first that is not."""
-    from marketpipeline_operator.builders import build_topics
-
     for wanted in build_topics(context):
         kind, name = wanted["kind"], wanted["metadata"]["name"]
         live = cache.child(key, kind, name)
@@ -118,7 +142,7 @@ def _ask_resources(context: Context, cache: Cache, key: Key) -> tuple[TopicsRepo
 
 
 def _ask_thresholds(
-    context: Context, kubernetes: Kubernetes, memory: Memory, report: TopicsReport, written: str | None
+    context: Context, kubernetes: Kubernetes, tasks: TopicTasks, report: TopicsReport, written: str | None
 ) -> tuple[str | None, Fault | None]:
     """The hash of the thresholds that the topic has by now; published when they differ, or the topic is another."""
     topic = context.plan.topic(TopicKind.THRESHOLDS)
@@ -134,12 +158,12 @@ def _ask_thresholds(
         await asyncio.to_thread(publish_thresholds, settings, topic.name, thresholds, first=written is None)
         return mark
 
-    memory.thresholds.ask(mark, work)
-    return memory.thresholds.result(mark) or written, _fault("ThresholdsNotPublished", memory.thresholds.error(mark))
+    tasks.thresholds.ask(mark, work)
+    return tasks.thresholds.result(mark) or written, _fault("ThresholdsNotPublished", tasks.thresholds.error(mark))
 
 
 def thresholds_mark(thresholds: tuple[SymbolThresholds, ...], topic: Topic, report: TopicsReport) -> str:
-    """Hash of thresholds and of the very topic that they are in: one that was made anew gets them again."""
+    """Hash of thresholds and of the very topic that they are in: a topic that was made again gets them again."""
     values = [
         [getattr(record, name) for name in record.__struct_fields__ if name != "effective_from"]
         for record in thresholds
@@ -157,7 +181,7 @@ async def broker_settings(kubernetes: Kubernetes, pipeline: MarketPipeline) -> K
     password = None
     if broker.password_secret is not None:
         reference = broker.password_secret
-        password = SecretStr(await reread_secret(kubernetes, namespace, reference.name, reference.key))
+        password = SecretStr(await read_secret(kubernetes, namespace, reference.name, reference.key))
     servers = ",".join(_qualified(address, namespace) for address in broker.bootstrap_servers.split(","))
     return KafkaSettings(bootstrap_servers=servers, username=broker.username, password=password, tls=broker.tls)
 
@@ -167,18 +191,6 @@ def _qualified(address: str, namespace: str) -> str:
     host, _, port = address.rpartition(":")
     bare = "." not in host and ":" not in host and host != "localhost"
     return f"{host}.{namespace}.svc:{port}" if bare else address
-
-
-async def reread_secret(kubernetes: Kubernetes, namespace: str, name: str, key: str) -> str:
-    """A value of a Secret. Raises RetryableError that says what is missing, and never what is there."""
-    found = await kubernetes.get(SECRET, namespace, name)
-    if found is None:
-        raise RetryableError(f"Secret {name} is missing in namespace {namespace}; make it with a key {key}")
-    value = (found.get("data") or {}).get(key)
-    if value is None:
-        has = ", ".join(sorted(found.get("data") or {})) or "none"
-        raise RetryableError(f"Secret {name} lacks the key {key}; its keys: {has}")
-    return base64.b64decode(value).decode()
 
 
 async def remove_topics(kubernetes: Kubernetes, context: Context) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 
 from marketpipeline.errors import RetryableError
@@ -9,11 +10,11 @@ from marketpipeline.errors import RetryableError
 from marketpipeline_operator.builders import Context
 from marketpipeline_operator.builders.metadata import digest
 from marketpipeline_operator.cluster.client import Kubernetes
-from marketpipeline_operator.reconcile.broker import reread_secret
-from marketpipeline_operator.reconcile.memory import Memory
-from marketpipeline_operator.status.components import Fault
+from marketpipeline_operator.cluster.kinds import SECRET
+from marketpipeline_operator.observe.background import BackgroundTask
+from marketpipeline_operator.observe.components import Fault
 
-__all__ = ["SecretsState", "observe_secrets"]
+__all__ = ["SecretsState", "observe_secrets", "read_secret"]
 
 _AGAIN_SECONDS = 5.0
 
@@ -27,7 +28,7 @@ class SecretsState:
     pending: bool = False
 
 
-def observe_secrets(context: Context, kubernetes: Kubernetes, memory: Memory) -> SecretsState:
+def observe_secrets(context: Context, kubernetes: Kubernetes, task: BackgroundTask[tuple[str, ...]]) -> SecretsState:
     """Look at the Secrets when it is time, and say what is known. Does not wait."""
     wanted = sorted(_references(context))
     if not wanted:
@@ -38,15 +39,15 @@ def observe_secrets(context: Context, kubernetes: Kubernetes, memory: Memory) ->
         found = []
         for name, key in wanted:
             try:
-                await reread_secret(kubernetes, context.namespace, name, key)
+                await read_secret(kubernetes, context.namespace, name, key)
             except RetryableError as error:
                 found.append(str(error))
         return tuple(found)
 
-    known = memory.secrets.result(mark)
-    memory.secrets.ask(mark, work, max_age=_AGAIN_SECONDS if known else context.settings.reconcile.interval)
+    known = task.result(mark)
+    task.ask(mark, work, max_age=_AGAIN_SECONDS if known else context.settings.reconcile.interval)
     if known is None:
-        return SecretsState(pending=memory.secrets.error(mark) is None)
+        return SecretsState(pending=task.error(mark) is None)
     faults = tuple(Fault("SecretMissing", text) for text in known)
     return SecretsState(faults, _AGAIN_SECONDS if faults else None)
 
@@ -57,3 +58,15 @@ def _references(context: Context) -> set[tuple[str, str]]:
     found += [secret for scheduled in plan.scheduled_jobs for secret in scheduled.secrets]
     found += plan.stream_job.secrets if plan.stream_job else ()
     return {(secret.secret, secret.key) for secret in found}
+
+
+async def read_secret(kubernetes: Kubernetes, namespace: str, name: str, key: str) -> str:
+    """A value of a Secret. Raises RetryableError that says what is missing, and never what is there."""
+    found = await kubernetes.get(SECRET, namespace, name)
+    if found is None:
+        raise RetryableError(f"Secret {name} is missing in namespace {namespace}; make it with a key {key}")
+    value = (found.get("data") or {}).get(key)
+    if value is None:
+        has = ", ".join(sorted(found.get("data") or {})) or "none"
+        raise RetryableError(f"Secret {name} lacks the key {key}; its keys: {has}")
+    return base64.b64decode(value).decode()

@@ -14,7 +14,7 @@ _HARMLESS = frozenset({"ContainerCreating", "PodInitializing"})
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that is wrong: a word for programs, a sentence for people."""
+    """Something that is wrong: a reason for programs, a message for people."""
 
     reason: str
     message: str

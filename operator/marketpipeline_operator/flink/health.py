@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from marketpipeline_operator.names import Object
-from marketpipeline_operator.status.components import Fault
+from marketpipeline.errors import MarketPipelineError
 
-__all__ = ["JobHealth", "flink_deployment_health"]
+from marketpipeline_operator.flink.rest import JobView
+from marketpipeline_operator.names import Object
+from marketpipeline_operator.observe.components import Fault
+
+__all__ = ["JobHealth", "flink_deployment_health", "job_health"]
 
 _FAILED = frozenset({"FAILED", "FAILING", "ROLLED_BACK"})
+_FAILING = frozenset({"FAILED", "FAILING", "RESTARTING"})
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,20 @@ class JobHealth:
     reason: str = "Progressing"
     message: str = ""
     fault: Fault | None = None
+
+
+def job_health(known: JobView | None, error: MarketPipelineError | None) -> JobHealth:
+    """Of a job of our own whose Pods are ready: `known` is the JobManager's answer, `error` why there is none."""
+    if error is not None:
+        return JobHealth(False, "UNKNOWN", reason="JobManagerUnreachable", message=str(error))
+    if known is None:
+        return JobHealth(False, "SUBMITTING", message="the job is being submitted")
+    if known.state == "RUNNING":
+        return JobHealth(True, "RUNNING", reason="Running")
+    text = f"stream-job: {known.state}: {known.error or 'no reason given'}"
+    if known.state in _FAILING:
+        return JobHealth(False, known.state, reason="JobFailed", message=text, fault=Fault("JobFailed", text))
+    return JobHealth(False, known.state, reason="Progressing", message=f"job {known.state}")
 
 
 def flink_deployment_health(live: Object | None) -> JobHealth:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from marketpipeline_operator.flink.health import flink_deployment_health
 from marketpipeline_operator.names import PROCESS
-from marketpipeline_operator.status.components import Fault, deployment_state, merged
-from marketpipeline_operator.status.job import flink_deployment_health
+from marketpipeline_operator.observe.components import Fault, deployment_state, merged
 
 
 def live(generation: int = 1, **status: Any) -> dict[str, Any]:

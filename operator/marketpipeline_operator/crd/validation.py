@@ -56,7 +56,7 @@ def _symbol_of(venue: Venue) -> Rule:
     pattern = venue.symbol_pattern.replace("\\", "\\\\")
     return {
         "rule": f"!self.startsWith('{venue.name}:') || self.matches('^{venue.name}:({pattern})$')",
-        "message": f"is no symbol of {venue.name}; write it like {venue.name}:{venue.symbol_example}",
+        "message": f"is not a symbol of {venue.name}; write it like {venue.name}:{venue.symbol_example}",
     }
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from marketpipeline.errors import RetryableError
-from marketpipeline_operator.reconcile.errand import Errand
+from marketpipeline_operator.observe.background import BackgroundTask
 
 
 async def test_a_result_holds_for_what_it_was_asked_of() -> None:
     woken = asyncio.Event()
     calls: list[str] = []
-    errand: Errand[str] = Errand("x", woken.set, initial=0.05, longest=0.1)
+    errand: BackgroundTask[str] = BackgroundTask("x", woken.set, initial=0.05, longest=0.1)
 
     async def work(value: str) -> str:
         calls.append(value)
@@ -40,7 +40,7 @@ async def test_a_failure_is_told_and_wakes_when_it_is_time_to_try_again() -> Non
     async def fail() -> str:
         raise RetryableError("away")
 
-    errand: Errand[str] = Errand("x", wake, initial=0.05, longest=0.1)
+    errand: BackgroundTask[str] = BackgroundTask("x", wake, initial=0.05, longest=0.1)
     errand.ask("a", fail)
     await asyncio.sleep(0.02)
     assert str(errand.error("a")) == "away"
@@ -59,7 +59,7 @@ async def test_a_defect_shows_as_an_error() -> None:
     async def broken() -> str:
         raise KeyError("x")
 
-    errand: Errand[str] = Errand("topics", lambda: None, initial=5, longest=5)
+    errand: BackgroundTask[str] = BackgroundTask("topics", lambda: None, initial=5, longest=5)
     errand.ask("a", broken)
     await asyncio.sleep(0.01)
     assert "topics: KeyError" in str(errand.error("a"))

@@ -1,4 +1,4 @@
-"""Two pipelines that want the same topics: the one has them that made them, else the older one."""
+"""Which of several pipelines owns topics that they all name: the one that made them, else the oldest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from marketpipeline_operator.cluster.cache import Cache, Key
 from marketpipeline_operator.names import Object
 
-__all__ = ["Claims"]
+__all__ = ["TopicOwnership"]
 
 
 class _Claim(NamedTuple):
@@ -20,15 +20,15 @@ class _Claim(NamedTuple):
     leaving: bool
 
 
-class Claims:
-    """What each pipeline claims, read once for each version of it. `waiting` are those that wait for another to go."""
+class TopicOwnership:
+    """Who owns which topics. `waiting` are the pipelines that wait for another to go."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
         self._known: dict[Key, tuple[tuple[str, int], _Claim]] = {}
         self.waiting: set[Key] = set()
 
-    def rival(self, key: Key) -> str | None:
+    def owner_before(self, key: Key) -> str | None:
         """The pipeline that has topics of the same names at the same broker before this one, as namespace/name."""
         self.waiting.discard(key)
         ours = self._claim(key)
@@ -38,7 +38,7 @@ class Claims:
                 return "/".join(other)
         return None
 
-    def sharing(self, key: Key) -> str | None:
+    def shared_with(self, key: Key) -> str | None:
         """Any pipeline that is to stay and wants topics of the same names at the same broker, as namespace/name."""
         return next(("/".join(other) for other, theirs in self._same(key) if not theirs.leaving), None)
 

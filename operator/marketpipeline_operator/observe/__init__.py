@@ -1,0 +1,1 @@
+"""What can be seen of a pipeline: its Deployments and Pods, its Secrets, its topics. Nothing here waits."""

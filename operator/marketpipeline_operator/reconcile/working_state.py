@@ -1,0 +1,54 @@
+"""What the operator keeps of a pipeline between two passes; all of it can be found out again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from marketpipeline.plan import Plan
+from marketpipeline.spec import MarketPipeline
+
+from marketpipeline_operator.builders import Context, build
+from marketpipeline_operator.flink.lifecycle import JobTasks
+from marketpipeline_operator.names import Object
+from marketpipeline_operator.observe.background import BackgroundTask
+from marketpipeline_operator.observe.topics import TopicTasks
+from marketpipeline_operator.reconcile.children import Matched
+from marketpipeline_operator.settings import ReconcileSettings
+
+__all__ = ["WorkingState"]
+
+
+@dataclass
+class WorkingState:
+    """The background tasks of one pipeline, and what was derived from its newest version."""
+
+    secrets: BackgroundTask[tuple[str, ...]]
+    topics: TopicTasks
+    job: JobTasks
+    planned: tuple[str, MarketPipeline, Plan] | None = None
+    """Of the last generation: which it was, the resource as read, its plan. Reading and planning is half of a pass."""
+    built: tuple[Context, list[Object]] | None = None
+    """The children that a context was built into."""
+    matched: Matched = field(default_factory=dict)
+    """Children that were found to be as wanted: they are compared again only when either side has changed."""
+
+    def build(self, context: Context) -> list[Object]:
+        """`builders.build`, or what it gave for the same context the last time."""
+        if self.built is None or self.built[0] != context:
+            self.built = (context, build(context))
+        return self.built[1]
+
+    @classmethod
+    def of(cls, wake: Callable[[], None], settings: ReconcileSettings) -> WorkingState:
+        """With background tasks that call `wake` when there is news."""
+
+        def task(name: str) -> BackgroundTask[object]:
+            return BackgroundTask(name, wake, initial=settings.backoff_initial, longest=settings.backoff_max)
+
+        return cls(task("secrets"), TopicTasks.of(task), JobTasks.of(task))  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """Stop what is under way."""
+        for tasks in (self.secrets, self.topics, self.job):
+            tasks.close()
