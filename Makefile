@@ -33,10 +33,10 @@ format: setup ## let ruff put right what it can
 types: setup ## mypy --strict
 	@$(BIN)/python scripts/run_suites.py types
 
-lock: setup ## write the locks anew from the pyproject and pom files (UPGRADE=1 for the newest versions)
+lock: setup ## write the locks from the pyproject and pom files (UPGRADE=1 for the newest versions)
 	@$(BIN)/python scripts/lock.py $(if $(UPGRADE),--upgrade)
 
-generate: setup ## write every generated file anew
+generate: setup ## write every generated file
 	@$(BIN)/python scripts/generate.py
 
 bench: setup-test ## measure what is claimed about speed (ARGS for one of them)

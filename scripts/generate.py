@@ -1,4 +1,4 @@
-"""Write every generated file anew, or with --check fail when one is stale: `make generate`, and the suite `generated`.
+"""Write every generated file, or with --check fail when one is stale: `make generate`, and the suite `generated`.
 
 What is generated stands in pyproject.toml, [tool.marketpipeline.generated]: file = "module:function", where the
 function takes nothing, reads nothing but the code, and gives the file's text.

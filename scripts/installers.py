@@ -78,7 +78,7 @@ def install_flink() -> None:
 
 
 def _environment(folder: Path) -> Path:
-    """The interpreter of the environment at `folder`, made anew unless it is one of the running Python's version."""
+    """The interpreter of the environment at `folder`, made again unless it is one of the running Python's version."""
     python = folder / "bin" / "python"
     version = ".".join(str(part) for part in sys.version_info[:3])
     try:

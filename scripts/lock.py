@@ -1,4 +1,4 @@
-"""Write the locks anew from what the pyproject and pom files ask for: `make lock`, `make lock UPGRADE=1`.
+"""Write the locks from what the pyproject and pom files ask for: `make lock`, `make lock UPGRADE=1`.
 
 Without UPGRADE every pin stays that still satisfies. A lock holds names, versions and hashes, never an index's address.
 """

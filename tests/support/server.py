@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from marketpipeline.local.component import Command, Component, NotReady
-from marketpipeline.local.identity import privileges
+from marketpipeline.local.process import privileges
 
 from tests.conftest import wait_for
 from tests.support.tied import tied

@@ -43,7 +43,7 @@ def query() -> None:
 
     SYMBOL is exchange:SYMBOL, or SYMBOL where one exchange only has it. Rows come in order of time. --from is within
     what is shown, --to is not; a time is ISO 8601 (UTC where it names no zone) or seconds or milliseconds since the
-    epoch. --limit gives the first rows behind --from, and without --from the newest.
+    epoch. --limit gives the first rows from --from on, or the newest without --from.
     """
 
 

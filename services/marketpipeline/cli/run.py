@@ -10,8 +10,8 @@ import click
 
 from marketpipeline.errors import InvalidInput, Problem
 from marketpipeline.local.main import run as run_pipeline
+from marketpipeline.local.managed_process import Failure
 from marketpipeline.local.options import RunOptions
-from marketpipeline.local.unit import Failure
 from marketpipeline.spec import load_file, seconds
 
 __all__ = ["run"]

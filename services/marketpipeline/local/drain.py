@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from marketpipeline.errors import MarketPipelineError, RetryableError
 from marketpipeline.local.components.service import Service
 from marketpipeline.local.http import get_json
-from marketpipeline.local.machine import Machine
 from marketpipeline.local.offsets import Ends, Offsets
+from marketpipeline.local.stack import LocalStack
 from marketpipeline.plan import Plan, Topic
 from marketpipeline.store import REDIS_TOPICS, TIMESCALE_TOPICS
 from marketpipeline.topics import TopicKind
@@ -69,13 +69,13 @@ class Look:
     text: str
 
 
-async def drained(machine: Machine, plan: Plan, report: Callable[[str], None]) -> None:
+async def drained(stack: LocalStack, plan: Plan, report: Callable[[str], None]) -> None:
     """Return when the replay is drained. `report` is told what is waited for. Raises NotDrained when a stage stalls."""
-    replay = Replay(list(machine.exchanges.values()))
+    replay = Replay(list(stack.exchanges.values()))
     await wait_for(replay.look, report)
-    for service in machine.ingestion:
+    for service in stack.ingestion:
         await wait_for(Delivered(service, replay.last_event_time).look, report)
-    offsets = Offsets(machine.kafka)
+    offsets = Offsets(stack.kafka)
     job = reader_of_job(plan)
     if job is not None:
         await wait_for(CaughtUp(offsets, [job]).look, report)

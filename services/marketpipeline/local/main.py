@@ -12,22 +12,21 @@ from datetime import UTC, datetime
 
 from marketpipeline.errors import InvalidInput, MarketPipelineError, Problem, RetryableError
 from marketpipeline.local.drain import CaughtUp, drained, reader_of_job, readers_of_sinks, wait_for
-from marketpipeline.local.flink import require_flink, require_kafka
-from marketpipeline.local.guard import Guard
-from marketpipeline.local.java import find_java
-from marketpipeline.local.leftovers import created_at, end_leftovers
-from marketpipeline.local.machine import Machine, assemble
+from marketpipeline.local.managed_process import ManagedProcess
 from marketpipeline.local.offsets import Offsets
 from marketpipeline.local.options import RunOptions
 from marketpipeline.local.ports import require_port
+from marketpipeline.local.prerequisites import find_java, require_flink, require_kafka
+from marketpipeline.local.process import created_at, end_leftovers
+from marketpipeline.local.reaper import Reaper
 from marketpipeline.local.schedule import run_scheduled
+from marketpipeline.local.stack import LocalStack, assemble
 from marketpipeline.local.state import StateFolder, choose_folder
 from marketpipeline.local.steps import steps_of
 from marketpipeline.local.supervisor import Supervisor
-from marketpipeline.local.unit import Unit
 from marketpipeline.local.view import View, make_view
 from marketpipeline.plan import Plan, plan
-from marketpipeline.settings.machine import MachineSettings
+from marketpipeline.settings.local import LocalSettings
 from marketpipeline.spec import MarketPipeline
 
 __all__ = ["run"]
@@ -44,7 +43,7 @@ def run(pipeline: MarketPipeline, source: str, options: RunOptions) -> int:
     """
     if pipeline.spec.suspend:
         raise InvalidInput(source, [Problem("spec.suspend", True, "must be false for a pipeline that is to run")])
-    places = MachineSettings()
+    places = LocalSettings()
     java = find_java(places.java_home)
     require_kafka(places.kafka_jars)
     require_flink(places.flink_python)
@@ -55,9 +54,9 @@ def run(pipeline: MarketPipeline, source: str, options: RunOptions) -> int:
     try:
         end_leftovers(state.read_live())
         planned = plan(pipeline)
-        machine = assemble(pipeline, planned, options, state, places, java)
-        view = make_view(pipeline, planned, machine, options, state.path)
-        return asyncio.run(Run(pipeline, planned, machine, options, state, view).run())
+        stack = assemble(pipeline, planned, options, state, places, java)
+        view = make_view(pipeline, planned, stack, options, state.path)
+        return asyncio.run(Run(pipeline, planned, stack, options, state, view).run())
     finally:
         state.close()
 
@@ -69,18 +68,18 @@ class Run:
         self,
         pipeline: MarketPipeline,
         plan: Plan,
-        machine: Machine,
+        stack: LocalStack,
         options: RunOptions,
         state: StateFolder,
         view: View,
     ) -> None:
         self._pipeline = pipeline
         self._plan = plan
-        self._machine = machine
+        self._stack = stack
         self._options = options
         self._state = state
         self._view = view
-        self._guard = Guard(uuid.uuid4().hex, [state.lock])
+        self._reaper = Reaper(uuid.uuid4().hex, [state.lock])
         self._began = datetime.now(UTC)
         self._written = True
         self._signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
@@ -90,11 +89,11 @@ class Run:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._signals.put_nowait, number)
-        steps = steps_of(self._pipeline, self._plan, self._machine)
-        supervisor = Supervisor(self._machine.components, steps, self._guard, self._state.log, self._changed)
-        self._units = supervisor.units
+        steps = steps_of(self._pipeline, self._plan, self._stack)
+        supervisor = Supervisor(self._stack.components, steps, self._reaper, self._state.log, self._changed)
+        self._processes = supervisor.processes
         try:
-            async with self._view.shown(self._units):
+            async with self._view.shown(self._processes):
                 supervisor.start()
                 status, failure = await self._until_end(supervisor)
                 await self._view.settled()
@@ -103,7 +102,7 @@ class Run:
         finally:
             await supervisor.kill()
             self._write_live(self._live() | {"phase": "ended", "components": {}})
-            self._guard.dismiss()
+            self._reaper.dismiss()
         if failure is not None:
             raise failure
         return status
@@ -134,12 +133,12 @@ class Run:
         await supervisor.ready()
         self._view.say(f"all components are ready after {time.monotonic() - began:.1f} s")
         if self._options.until_drained:
-            await drained(self._machine, self._plan, self._view.waits_for)
+            await drained(self._stack, self._plan, self._view.waiting_for)
             self._view.say("drained: every frame of the replay is in the tables")
             return
-        jobs = self._machine.scheduled
+        jobs = self._stack.scheduled
         async with asyncio.TaskGroup() as group:
-            scheduled = group.create_task(run_scheduled(jobs, self._guard, self._state.log, self._view.say))
+            scheduled = group.create_task(run_scheduled(jobs, self._reaper, self._state.log, self._view.say))
             if self._options.seconds is None:
                 await asyncio.Event().wait()
             await asyncio.sleep(self._options.seconds or 0.0)
@@ -152,7 +151,7 @@ class Run:
             if settle:
                 await self._settle(stage)
 
-        stopping = asyncio.create_task(supervisor.stop(self._machine.stop_stages, before))
+        stopping = asyncio.create_task(supervisor.stop(self._stack.stop_stages, before))
         told = asyncio.create_task(self._signals.get())
         both: set[asyncio.Future[object]] = {stopping, told}  # type: ignore[arg-type]
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -166,20 +165,20 @@ class Run:
     async def _settle(self, stage: Sequence[str]) -> None:
         """Before the job and the sinks are stopped: let them finish what is there, for a few seconds."""
         readers = []
-        if self._machine.stream_job is not None and self._machine.stream_job.name in stage:
+        if self._stack.stream_job is not None and self._stack.stream_job.name in stage:
             readers = [reader for reader in [reader_of_job(self._plan)] if reader is not None]
-        elif any(sink.name in stage for sink in self._machine.sinks):
+        elif any(sink.name in stage for sink in self._stack.sinks):
             readers = readers_of_sinks(self._plan)
-        if not readers or any(not self._units[name].ready.is_set() for name in stage):
+        if not readers or any(not self._processes[name].ready.is_set() for name in stage):
             return
         with contextlib.suppress(TimeoutError, MarketPipelineError):
             async with asyncio.timeout(SETTLE_SECONDS):
-                await wait_for(CaughtUp(Offsets(self._machine.kafka), readers).look, self._view.waits_for)
+                await wait_for(CaughtUp(Offsets(self._stack.kafka), readers).look, self._view.waiting_for)
 
-    def _changed(self, unit: Unit) -> None:
+    def _changed(self, managed: ManagedProcess) -> None:
         """Raises nothing: a full disk must end neither the component that changed nor the stopping in order."""
         with contextlib.suppress(OSError):
-            self._view.changed(unit)
+            self._view.changed(managed)
         self._write_live(self._live())
 
     def _write_live(self, live: Mapping[str, object]) -> None:
@@ -202,18 +201,18 @@ class Run:
             "symbols": self._pipeline.spec.symbols,
             "windows": self._pipeline.spec.windows,
             "started_at": self._began.isoformat(),
-            "mark": self._guard.mark,
-            "components": {name: _described(unit) for name, unit in self._units.items()},
+            "mark": self._reaper.mark,
+            "components": {name: _described(managed) for name, managed in self._processes.items()},
         }
 
 
-def _described(unit: Unit) -> dict[str, object]:
-    process = None if unit.process is None else unit.process.pid
+def _described(managed: ManagedProcess) -> dict[str, object]:
+    process = None if managed.process is None else managed.process.pid
     return {
-        "state": unit.state.value,
-        "pid": unit.pid,
+        "state": managed.state.value,
+        "pid": managed.pid,
         "process": process,
         "created": None if process is None else created_at(process),
-        "url": unit.component.address,
-        "restarts": unit.restarts,
+        "url": managed.component.address,
+        "restarts": managed.restarts,
     }

@@ -15,7 +15,7 @@ from marketpipeline.settings import KafkaSettings
 __all__ = ["Ends", "Offsets"]
 
 Ends = Mapping[tuple[str, int], int]
-"""Offset behind the last record, by topic and partition; empty partitions are left out."""
+"""Offset after the last record, by topic and partition; empty partitions are left out."""
 
 _SECONDS = 10.0
 

@@ -1,21 +1,31 @@
-"""One process of a run: started in a group of its own under the guard, ended with its whole group."""
+"""One process of a run: started in a group of its own under the reaper, ended with its whole group.
+
+What an earlier run left running, although its supervisor and its reaper were both killed, is ended here too.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import shutil
 import signal
+import stat
 import sys
 from asyncio.subprocess import DEVNULL
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 from marketpipeline.errors import PermanentError
 from marketpipeline.local.component import Command
-from marketpipeline.local.guard import MARK_VARIABLE, Guard
-from marketpipeline.local.identity import privileges
+from marketpipeline.local.reaper import MARK_VARIABLE, Reaper, sweep
 
-__all__ = ["Process", "run_to_end"]
+__all__ = ["Process", "created_at", "end_leftovers", "privileges", "run_to_end"]
+
+_CAP_DAC_READ_SEARCH = 2
 
 
 class Process:
@@ -24,15 +34,15 @@ class Process:
     It must be made on the main thread: on Linux the kernel asks it to stop when the thread that made it is gone.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, guard: Guard) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, reaper: Reaper) -> None:
         self._process = process
-        self._guard = guard
+        self._reaper = reaper
 
     @classmethod
-    async def start(cls, command: Command, log: Path, guard: Guard) -> Process:
+    async def start(cls, command: Command, log: Path, reaper: Reaper) -> Process:
         """Start `command` with its output at the end of `log`. Raises PermanentError when it cannot be started."""
         environment = dict(os.environ)  # noqa: TID251 - handed on to the process, not read
-        environment |= {**command.environment, MARK_VARIABLE: guard.mark}
+        environment |= {**command.environment, MARK_VARIABLE: reaper.mark}
         with log.open("ab") as out:
             try:
                 process = await asyncio.create_subprocess_exec(
@@ -46,8 +56,8 @@ class Process:
                 )
             except OSError as error:
                 raise PermanentError(f"cannot start {command.arguments[0]}: {error.strerror}") from error
-        guard.add(process.pid)
-        return cls(process, guard)
+        reaper.add(process.pid)
+        return cls(process, reaper)
 
     @property
     def pid(self) -> int:
@@ -63,7 +73,7 @@ class Process:
         """Wait for its end, then end what is left of its group, so that a new start meets nothing of the old one."""
         status = await self._process.wait()
         self._signal_group(signal.SIGKILL)
-        self._guard.remove(self.pid)
+        self._reaper.remove(self.pid)
         return status
 
     async def stop(self, how: signal.Signals, seconds: float) -> int:
@@ -108,9 +118,39 @@ def _tied_to_us(command: Command) -> list[str]:
     return [setpriv, *options, "--pdeathsig", command.death_signal.name.removeprefix("SIG"), "--", *command.arguments]
 
 
-async def run_to_end(command: Command, log: Path, guard: Guard, seconds: float) -> None:
+def privileges(user: str | None, folders: Sequence[Path]) -> list[str]:
+    """Options of setpriv(1) that make a process run as `user`, none when that is None.
+
+    When a folder that it needs lies below one that only its owner may enter (a checkout in /root), the process keeps
+    the capability to pass through folders and to read; that leaves the permissions of the machine as they are.
+    """
+    if user is None:
+        return []
+    entry = pwd.getpwnam(user)
+    options = ["--reuid", str(entry.pw_uid), "--regid", str(entry.pw_gid), "--clear-groups"]
+    if all(_is_open(parent) for folder in folders for parent in folder.absolute().parents):
+        return options
+    capability = "+dac_read_search" if _have(_CAP_DAC_READ_SEARCH) else "+dac_override"
+    return [*options, "--inh-caps", capability, "--ambient-caps", capability]
+
+
+def _is_open(folder: Path) -> bool:
+    return bool(folder.stat().st_mode & stat.S_IXOTH)
+
+
+def _have(capability: int) -> bool:
+    """Whether this process has a capability (Linux)."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return False
+    mask = next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), 0)
+    return bool(mask >> capability & 1)
+
+
+async def run_to_end(command: Command, log: Path, reaper: Reaper, seconds: float) -> None:
     """Run a command that ends by itself. Raises PermanentError when it fails or takes longer than `seconds`."""
-    process = await Process.start(command, log, guard)
+    process = await Process.start(command, log, reaper)
     try:
         async with asyncio.timeout(seconds):
             status = await process.wait()
@@ -124,3 +164,24 @@ async def run_to_end(command: Command, log: Path, guard: Guard, seconds: float) 
         raise
     if status != 0:
         raise PermanentError(f"{command.arguments[0]} ended with status {status}; see {log}")
+
+
+def created_at(pid: int) -> float | None:
+    """When a process was created, which tells it from a later one with the same id; None when there is none."""
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
+
+
+def end_leftovers(live: Mapping[str, Any]) -> int:
+    """End the processes that a state.json names and that are still the same ones; returns how many those were."""
+    components = live.get("components")
+    groups = set()
+    for component in components.values() if isinstance(components, dict) else ():
+        pid, created = component.get("process"), component.get("created")
+        if pid is not None and created is not None and created_at(pid) == created:
+            groups.add(int(pid))
+    if groups:
+        sweep(groups, str(live.get("mark", "")))
+    return len(groups)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
+
+from cronsim import CronSim
 
 from marketpipeline.errors import PermanentError
 from marketpipeline.local.component import Command
-from marketpipeline.local.guard import Guard
 from marketpipeline.local.process import run_to_end
+from marketpipeline.local.reaper import Reaper
 
-__all__ = ["Scheduled", "is_due", "next_time", "run_scheduled"]
-
-LONGEST_SEARCH = timedelta(days=366)
+__all__ = ["Scheduled", "run_scheduled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,46 +28,18 @@ class Scheduled:
     timeout_seconds: float
 
 
-def is_due(schedule: str, moment: datetime) -> bool:
-    """Whether `schedule` names the minute of `moment`. Its fields: `*`, `*/n`, lists of numbers; else ValueError."""
-    fields = schedule.split()
-    if len(fields) != 5:
-        raise ValueError(f"{schedule!r} must have five fields: minute, hour, day, month, weekday")
-    weekday = (moment.weekday() + 1) % 7
-    values = (moment.minute, moment.hour, moment.day, moment.month, weekday)
-    return all(_matches(field, value) for field, value in zip(fields, values, strict=True))
-
-
-def next_time(schedule: str, after: datetime) -> datetime:
-    """The first full minute behind `after` that `schedule` names. Raises ValueError for one that names none."""
-    moment = after.replace(second=0, microsecond=0)
-    while moment < after + LONGEST_SEARCH:
-        moment += timedelta(minutes=1)
-        if is_due(schedule, moment):
-            return moment
-    raise ValueError(f"{schedule!r} names no time within a year")
-
-
 async def run_scheduled(
-    jobs: Sequence[Scheduled], guard: Guard, log_of: Callable[[str], Path], report: Callable[[str], None]
+    jobs: Sequence[Scheduled], reaper: Reaper, log_of: Callable[[str], Path], report: Callable[[str], None]
 ) -> None:
     """Run `jobs` at their times until cancelled; `report` is told of one that fails."""
 
     async def run(job: Scheduled) -> None:
         while True:
             now = datetime.now(UTC)
-            await asyncio.sleep((next_time(job.schedule, now) - now).total_seconds())
+            await asyncio.sleep((next(CronSim(job.schedule, now)) - now).total_seconds())
             try:
-                await run_to_end(job.command, log_of(job.name), guard, job.timeout_seconds)
+                await run_to_end(job.command, log_of(job.name), reaper, job.timeout_seconds)
             except PermanentError as error:
                 report(f"{job.name}: {error}")
 
     await asyncio.gather(*(run(job) for job in jobs))
-
-
-def _matches(field: str, value: int) -> bool:
-    if field == "*":
-        return True
-    if field.startswith("*/"):
-        return value % int(field[2:]) == 0
-    return value in {int(part) for part in field.split(",")}

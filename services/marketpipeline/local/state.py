@@ -166,7 +166,7 @@ def _make(path: Path) -> None:
 
 
 def _lock(path: Path, wait_seconds: float) -> int:
-    """An open, locked descriptor. While the holder named in the file is dead, its guard is tidying up: wait."""
+    """An open, locked descriptor. While the holder named in the file is dead, its reaper is tidying up: wait."""
     descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     deadline = time.monotonic() + wait_seconds
     while True:

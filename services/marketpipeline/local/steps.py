@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from marketpipeline.errors import Problem
 from marketpipeline.local.http import get_json
-from marketpipeline.local.machine import SYMBOLS, TOPICS, Machine
+from marketpipeline.local.managed_process import Failure
+from marketpipeline.local.stack import SYMBOLS, TOPICS, LocalStack
 from marketpipeline.local.supervisor import Step
 from marketpipeline.local.topics import ensure_topics, publish_thresholds
-from marketpipeline.local.unit import Failure
 from marketpipeline.plan import Plan
 from marketpipeline.spec import MarketPipeline
 from marketpipeline.topics import TopicKind
@@ -16,25 +16,25 @@ from marketpipeline.venues import split_symbol
 __all__ = ["steps_of"]
 
 
-def steps_of(pipeline: MarketPipeline, plan: Plan, machine: Machine) -> list[Step]:
+def steps_of(pipeline: MarketPipeline, plan: Plan, stack: LocalStack) -> list[Step]:
     """The steps of a run; components name them in what they start after."""
-    found = [Step(TOPICS, [machine.broker.name], lambda: _make_topics(plan, machine))]
-    if machine.exchanges:
-        names = [service.name for service in machine.exchanges.values()]
-        found.append(Step(SYMBOLS, names, lambda: _check_symbols(pipeline, machine)))
+    found = [Step(TOPICS, [stack.broker.name], lambda: _make_topics(plan, stack))]
+    if stack.exchanges:
+        names = [service.name for service in stack.exchanges.values()]
+        found.append(Step(SYMBOLS, names, lambda: _check_symbols(pipeline, stack)))
     return found
 
 
-def _make_topics(plan: Plan, machine: Machine) -> None:
-    ensure_topics(machine.kafka, plan.topics)
+def _make_topics(plan: Plan, stack: LocalStack) -> None:
+    ensure_topics(stack.kafka, plan.topics)
     thresholds = plan.topic(TopicKind.THRESHOLDS)
     if thresholds is not None:
-        publish_thresholds(machine.kafka, thresholds, plan.thresholds)
+        publish_thresholds(stack.kafka, thresholds, plan.thresholds)
 
 
-def _check_symbols(pipeline: MarketPipeline, machine: Machine) -> None:
+def _check_symbols(pipeline: MarketPipeline, stack: LocalStack) -> None:
     """Raise Failure that names the symbols that what is replayed lacks: they would be waited for in vain."""
-    for exchange, service in machine.exchanges.items():
+    for exchange, service in stack.exchanges.items():
         _, health = get_json(f"{service.url}/health")
         offered = health.get("symbols")
         wanted = {name for e, name in map(split_symbol, pipeline.spec.symbols) if e == exchange}

@@ -14,9 +14,9 @@ from typing import Any
 from marketpipeline.errors import InvalidInput, PermanentError, Problem
 from marketpipeline.local.component import NotReady
 from marketpipeline.local.components.postgres import Postgres
-from marketpipeline.local.guard import Guard
 from marketpipeline.local.ports import free_ports
 from marketpipeline.local.process import Process, run_to_end
+from marketpipeline.local.reaper import Reaper
 from marketpipeline.local.state import StateFolder, StateInUse
 
 __all__ = ["Database", "newest_folder", "open_database"]
@@ -88,27 +88,27 @@ def _database(url: str, password: str, live: Mapping[str, Any]) -> Database:
 
 @contextmanager
 def _started(state: StateFolder) -> Iterator[Database]:
-    """The ended run's database, for the time of the block; the guard ends it when we are killed meanwhile."""
+    """The ended run's database, for the time of the block; the reaper ends it when we are killed meanwhile."""
     if not (state.path / "postgres" / "data").exists():
         problem = Problem("--state", str(state.path), "holds no tables; its run ended before it had made them")
         raise InvalidInput("query", [problem])
     (port,) = free_ports(1)
     component = Postgres(folder=state.folder("postgres"), port=port, password=state.password("postgres"))
-    guard = Guard(uuid.uuid4().hex, [state.lock])
+    reaper = Reaper(uuid.uuid4().hex, [state.lock])
     log = state.log("postgres")
     with asyncio.Runner() as runner:
-        process = runner.run(_start(component, log, guard))
+        process = runner.run(_start(component, log, reaper))
         try:
             yield _database(component.url, component.password, state.read_live())
         finally:
             runner.run(process.stop(component.stop_signal, component.stop_seconds))
-            guard.dismiss()
+            reaper.dismiss()
 
 
-async def _start(component: Postgres, log: Path, guard: Guard) -> Process:
+async def _start(component: Postgres, log: Path, reaper: Reaper) -> Process:
     for command in component.prepare():
-        await run_to_end(command, log, guard, PREPARE_SECONDS)
-    process = await Process.start(component.command(), log, guard)
+        await run_to_end(command, log, reaper, PREPARE_SECONDS)
+    process = await Process.start(component.command(), log, reaper)
     deadline = time.monotonic() + component.ready_seconds
     while True:
         try:

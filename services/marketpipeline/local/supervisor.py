@@ -1,6 +1,6 @@
 """The supervisor: starts components in order, waits until each is ready, restarts what dies, stops all in order.
 
-A component that ends is started again after a wait that doubles from half a second to ten seconds, and begins anew
+A component that ends is started again after a wait that doubles from half a second to ten seconds, and is reset
 once it has been ready for a minute. One that says that its input is wrong (status 2), or that ended five times in a
 row without having become ready, has failed for good.
 """
@@ -16,8 +16,8 @@ from typing import Any
 
 from marketpipeline.errors import MarketPipelineError, PermanentError
 from marketpipeline.local.component import Component
-from marketpipeline.local.guard import Guard
-from marketpipeline.local.unit import Failure, Life, State, Unit, last_words
+from marketpipeline.local.managed_process import Failure, ManagedProcess, State, last_words
+from marketpipeline.local.reaper import Reaper
 
 __all__ = ["Step", "Supervisor"]
 
@@ -42,7 +42,7 @@ class Step:
 class Supervisor:
     """Runs components on the running event loop, which must be the main thread's.
 
-    `log_of` gives the log of a component; `on_change` is told of each change of a unit's state and must be quick.
+    `log_of` gives the log of a component; `on_change` is told of each change of a process's state and must be quick.
     `failed` is set to the first component's failure for good.
     """
 
@@ -50,27 +50,27 @@ class Supervisor:
         self,
         components: Sequence[Component],
         steps: Sequence[Step],
-        guard: Guard,
+        reaper: Reaper,
         log_of: Callable[[str], Path],
-        on_change: Callable[[Unit], None] = lambda unit: None,
+        on_change: Callable[[ManagedProcess], None] = lambda managed: None,
     ) -> None:
-        self.units = {component.name: Unit(component, on_change) for component in components}
+        self.processes = {component.name: ManagedProcess(component, on_change) for component in components}
         self._steps = {step.name: step for step in steps}
-        self._guard = guard
+        self._reaper = reaper
         self._log_of = log_of
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.failed: asyncio.Future[Failure] = asyncio.get_running_loop().create_future()
 
     def start(self) -> None:
         """Begin to start everything."""
-        for unit in self.units.values():
-            self._tasks[unit.name] = asyncio.create_task(self._watched(unit.name, self._run(unit)))
+        for managed in self.processes.values():
+            self._tasks[managed.name] = asyncio.create_task(self._watched(managed.name, self._run(managed)))
         for step in self._steps.values():
             self._tasks[step.name] = asyncio.create_task(self._watched(step.name, self._take(step)))
 
     async def ready(self) -> None:
         """Wait until all have been ready. Raises Failure when a component fails for good meanwhile."""
-        waiting = asyncio.create_task(self._all_of([*self._steps, *self.units]))
+        waiting = asyncio.create_task(self._all_of([*self._steps, *self.processes]))
         both: set[asyncio.Future[Any]] = {waiting, self.failed}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if self.failed.done():
@@ -82,24 +82,24 @@ class Supervisor:
         for name in self._steps:
             await self._cancel(name)
         named = {name for stage in stages for name in stage}
-        rest = [name for name in self.units if name not in named]
+        rest = [name for name in self.processes if name not in named]
         for stage in (rest, *stages):
             if stage:
                 await before(stage)
-                await asyncio.gather(*(self._stop(self.units[name]) for name in stage))
+                await asyncio.gather(*(self._stop(self.processes[name]) for name in stage))
 
     async def kill(self) -> None:
         """End all at once."""
-        for unit in self.units.values():
-            unit.stopping = True
-            if unit.process is not None:
-                unit.process.kill()
+        for managed in self.processes.values():
+            managed.stopping = True
+            if managed.process is not None:
+                managed.process.kill()
         for name in self._tasks:
             await self._cancel(name)
 
     async def _all_of(self, names: Sequence[str]) -> None:
         for name in names:
-            await (self._steps[name].done if name in self._steps else self.units[name].ready).wait()
+            await (self._steps[name].done if name in self._steps else self.processes[name].ready).wait()
 
     async def _watched(self, name: str, work: Awaitable[None]) -> None:
         """Whatever ends a task but its cancellation is a failure that everyone hears of."""
@@ -129,40 +129,40 @@ class Supervisor:
                 step.done.set()
                 return
 
-    async def _run(self, unit: Unit) -> None:
-        await self._all_of(unit.component.after)
-        while not unit.stopping:
-            unit.turn(State.STARTING)
+    async def _run(self, managed: ManagedProcess) -> None:
+        await self._all_of(managed.component.after)
+        while not managed.stopping:
+            managed.turn(State.STARTING)
             try:
-                reason = await Life(unit, self._guard, self._log_of(unit.name)).run()
+                reason = await managed.run_once(self._reaper, self._log_of(managed.name))
             except PermanentError as error:
                 reason = str(error)
-            if not unit.stopping:
-                await self._pause(unit, reason)
+            if not managed.stopping:
+                await self._pause(managed, reason)
 
-    async def _pause(self, unit: Unit, reason: str) -> None:
+    async def _pause(self, managed: ManagedProcess, reason: str) -> None:
         """Wait before the next start. Raises Failure instead when it has failed too often."""
-        was_ready, unit.ready_at = unit.ready_at, None
+        was_ready, managed.ready_at = managed.ready_at, None
         stable = was_ready is not None and time.monotonic() - was_ready > STABLE_SECONDS
-        unit.quick_ends = 1 if stable else unit.quick_ends + 1
-        unit.failures = unit.failures + 1 if was_ready is None else 0
-        if unit.failures >= MOST_FAILURES:
-            unit.turn(State.FAILED, reason)
-            words = last_words(self._log_of(unit.name))
-            raise Failure(f"{unit.name} failed {unit.failures} times in a row, at last it {reason}\n{words}")
-        unit.restarts += 1
-        unit.turn(State.RESTARTING, reason)
-        await asyncio.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(unit.quick_ends - 1, MOST_DOUBLINGS)))
+        managed.quick_ends = 1 if stable else managed.quick_ends + 1
+        managed.failures = managed.failures + 1 if was_ready is None else 0
+        if managed.failures >= MOST_FAILURES:
+            managed.turn(State.FAILED, reason)
+            words = last_words(self._log_of(managed.name))
+            raise Failure(f"{managed.name} failed {managed.failures} times in a row, at last it {reason}\n{words}")
+        managed.restarts += 1
+        managed.turn(State.RESTARTING, reason)
+        await asyncio.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(managed.quick_ends - 1, MOST_DOUBLINGS)))
 
-    async def _stop(self, unit: Unit) -> None:
-        unit.stopping = True
-        process = unit.process
+    async def _stop(self, managed: ManagedProcess) -> None:
+        managed.stopping = True
+        process = managed.process
         if process is not None:
-            unit.turn(State.STOPPING)
-            await process.stop(unit.component.stop_signal, unit.component.stop_seconds)
-        await self._cancel(unit.name)
-        if unit.state is not State.FAILED:
-            unit.turn(State.STOPPED)
+            managed.turn(State.STOPPING)
+            await process.stop(managed.component.stop_signal, managed.component.stop_seconds)
+        await self._cancel(managed.name)
+        if managed.state is not State.FAILED:
+            managed.turn(State.STOPPED)
 
     async def _cancel(self, name: str) -> None:
         task = self._tasks.get(name)

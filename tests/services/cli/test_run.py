@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from marketpipeline.cli import cli
 from marketpipeline.cli import run as module
 from marketpipeline.errors import InvalidInput, InvalidSpec
+from marketpipeline.local.managed_process import Failure
 from marketpipeline.local.options import RunOptions
-from marketpipeline.local.unit import Failure
 
 from tests.conftest import FLINK_PYTHON, JARS, PROJECT, require
 
@@ -173,7 +173,7 @@ class TestTheMachine:
 
     def test_no_flink(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MARKETPIPELINE_FLINK_PYTHON", "/nowhere/python")
-        assert "flink_python: '/nowhere/python': is the Python of Flink's environment and is absent" in self.refused()
+        assert "flink_python: '/nowhere/python': must be the Python of the stream job's environment" in self.refused()
 
     def test_no_broker(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("MARKETPIPELINE_KAFKA_JARS", str(tmp_path))

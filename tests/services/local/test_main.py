@@ -22,9 +22,9 @@ import pytest
 from marketpipeline.errors import MarketPipelineError
 from marketpipeline.local import main as module
 from marketpipeline.local.main import Run
+from marketpipeline.local.managed_process import Failure, ManagedProcess, State
 from marketpipeline.local.options import RunOptions
 from marketpipeline.local.state import StateFolder
-from marketpipeline.local.unit import Failure, State, Unit
 
 from tests.conftest import FLINK_PYTHON, JARS, require, wait_for
 from tests.services.local.toys import SLEEP, Toy, python
@@ -185,7 +185,7 @@ def test_a_capture_that_cannot_be_replayed(runs: Runs, tmp_path: Path) -> None:
     whole = gzip.compress(b'1723161254000000000 {"stream":"btcusdt@trade","data":{}}\n' * 1_000)
     truncated.write_bytes(whole[: len(whole) // 2])
     said = runs.refused("--replay", str(truncated))
-    assert said.startswith(f"error: exchange cannot run: {truncated}")
+    assert said.startswith(f"error: simulator cannot run: {truncated}")
     assert runs.processes() == []
 
 
@@ -205,17 +205,17 @@ class Told:
         self.failure: MarketPipelineError | None = None
 
     @asynccontextmanager
-    async def shown(self, units: Mapping[str, Unit]) -> AsyncIterator[None]:
+    async def shown(self, processes: Mapping[str, ManagedProcess]) -> AsyncIterator[None]:
         yield
 
-    def changed(self, unit: Unit) -> None:
-        self.states.append((unit.name, unit.state))
+    def changed(self, managed: ManagedProcess) -> None:
+        self.states.append((managed.name, managed.state))
         raise OSError("No space left on device")
 
     def say(self, text: str) -> None:
         self.said.append(text)
 
-    def waits_for(self, text: str) -> None:
+    def waiting_for(self, text: str) -> None:
         self.said.append(text)
 
     async def settled(self) -> None:
@@ -237,13 +237,13 @@ def state(tmp_path: Path) -> Iterator[StateFolder]:
 
 def toy_run(state: StateFolder, view: Told, monkeypatch: pytest.MonkeyPatch, *toys: Toy) -> Run:
     monkeypatch.setattr(module, "steps_of", lambda *_: [])
-    machine: Any = SimpleNamespace(
+    stack: Any = SimpleNamespace(
         components=toys, stop_stages=[[toy.name] for toy in toys], scheduled=[], sinks=[], stream_job=None
     )
     spec = SimpleNamespace(symbols=[], windows=[])
     pipeline: Any = SimpleNamespace(name="toys", spec=spec)
     plan: Any = None
-    return Run(pipeline, plan, machine, RunOptions(seconds=0.1), state, view)
+    return Run(pipeline, plan, stack, RunOptions(seconds=0.1), state, view)
 
 
 async def test_a_full_disk_neither_ends_a_run_nor_its_order(
@@ -261,7 +261,7 @@ async def test_a_full_disk_neither_ends_a_run_nor_its_order(
     assert state.read_live() == {"phase": "running"}
 
 
-async def test_on_a_full_disk_a_failure_is_still_told_and_the_guard_let_go(
+async def test_on_a_full_disk_a_failure_is_still_told_and_the_reaper_dismissed(
     state: StateFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view = Told()
@@ -270,4 +270,4 @@ async def test_on_a_full_disk_a_failure_is_still_told_and_the_guard_let_go(
     with pytest.raises(Failure, match="exchange cannot run: no such symbol"):
         await run.run()
     assert isinstance(view.failure, Failure)
-    assert not psutil.pid_exists(run._guard.pid)
+    assert not psutil.pid_exists(run._reaper.pid)

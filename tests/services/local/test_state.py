@@ -77,14 +77,14 @@ def test_free_again_when_its_holder_was_killed(path: Path, holder: subprocess.Po
 
 
 def test_waits_for_the_guard_of_a_dead_holder(path: Path, tmp_path: Path) -> None:
-    """The guard has inherited the lock and lets it go when all is tidy."""
+    """The reaper has inherited the lock and lets it go when all is tidy."""
     first = opened(path)
     (path / "lock").write_text("999999999")
     os.set_inheritable(first.lock, True)
-    guard = subprocess.Popen(["sleep", "0.7"], close_fds=False)
+    reaper = subprocess.Popen(["sleep", "0.7"], close_fds=False)
     first.close()
     second = opened(path, wait=10.0)
-    assert guard.poll() is not None or guard.wait(5) == 0
+    assert reaper.poll() is not None or reaper.wait(5) == 0
     second.close()
 
 

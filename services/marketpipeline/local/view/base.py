@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from marketpipeline.errors import MarketPipelineError
-from marketpipeline.local.unit import Unit
+from marketpipeline.local.managed_process import ManagedProcess
 
 __all__ = ["Heading", "View"]
 
@@ -28,16 +28,16 @@ class Heading:
 class View(Protocol):
     """Told of everything on the event loop; must be quick."""
 
-    def shown(self, units: Mapping[str, Unit]) -> AbstractAsyncContextManager[None]:
+    def shown(self, processes: Mapping[str, ManagedProcess]) -> AbstractAsyncContextManager[None]:
         """Show until the block ends."""
 
-    def changed(self, unit: Unit) -> None:
+    def changed(self, managed: ManagedProcess) -> None:
         """A component has gone to another state."""
 
     def say(self, text: str) -> None:
         """Something happened in the run as a whole."""
 
-    def waits_for(self, text: str) -> None:
+    def waiting_for(self, text: str) -> None:
         """What is waited for, while a replay is drained; comes often."""
 
     async def settled(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -12,14 +12,13 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from marketpipeline.local.unit import State, Unit
+from marketpipeline.local.managed_process import ManagedProcess, State
 from marketpipeline.local.view.base import Heading
-from marketpipeline.local.view.meter import activity
-from marketpipeline.local.view.observe import Observation, Observer, SymbolView
-from marketpipeline.local.view.words import alert_words, clock, count, dead_letter_words, event_words, price
+from marketpipeline.local.view.format import clock, count, describe_alert, describe_dead_letter, describe_event, price
+from marketpipeline.local.view.observer import Observation, Observer, Rates, SymbolView
 from marketpipeline.records import Alert, Candle
 
-__all__ = ["Frame", "imbalance_bar", "render"]
+__all__ = ["Frame", "activity", "imbalance_bar", "render"]
 
 BAR = 10
 UP, DOWN, DIM = "green", "red", "bright_black"
@@ -37,12 +36,16 @@ FIXED_LINES = 14
 """Lines of borders, titles and headings that do not depend on how much there is to show."""
 
 
+_COUNTERS = (("frames", "frames/s"), ("produced", "records/s"), ("written", "rows/s"))
+"""Counters in health reports that are worth showing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """What one drawing is made of. With `height` (lines) the lists of news are cut so that all of it fits."""
 
     heading: Heading
-    units: Sequence[Unit]
+    processes: Sequence[ManagedProcess]
     observer: Observer
     seen: Observation
     message: str
@@ -53,7 +56,7 @@ class Frame:
 def render(frame: Frame) -> RenderableType:
     """The whole screen."""
     candles = _candles(frame.seen.symbols)
-    used = FIXED_LINES + len(frame.units) + len(frame.heading.symbols) + candles.row_count
+    used = FIXED_LINES + len(frame.processes) + len(frame.heading.symbols) + candles.row_count
     left = 12 if frame.height is None else max(3, frame.height - used)
     return Group(
         _title(frame),
@@ -95,21 +98,33 @@ def _table(*columns: str, right: Iterable[str] = ()) -> Table:
 
 def _components(frame: Frame) -> Table:
     table = _table("name", "state", "up", "restarts", "activity", "where", right=("up", "restarts"))
-    table.columns[0].min_width = max((len(unit.name) for unit in frame.units), default=0)
+    table.columns[0].min_width = max((len(managed.name) for managed in frame.processes), default=0)
     table.columns[1].min_width = max(map(len, State))
     table.columns[4].ratio = 1
-    for unit in frame.units:
-        at_work = unit.state is State.READY
-        up = _age(time.monotonic() - unit.ready_at) if at_work and unit.ready_at is not None else ""
+    for managed in frame.processes:
+        at_work = managed.state is State.READY
+        up = _age(time.monotonic() - managed.ready_at) if at_work and managed.ready_at is not None else ""
         table.add_row(
-            unit.name,
-            Text(unit.state.value, style=COLOURS[unit.state]),
+            managed.name,
+            Text(managed.state.value, style=COLOURS[managed.state]),
             up,
-            str(unit.restarts) if unit.restarts else "",
-            activity(unit, frame.observer.rates, frame.seen.lag) if at_work else Text(unit.note, style="yellow"),
-            Text(_place(unit.component.address), style=DIM),
+            str(managed.restarts) if managed.restarts else "",
+            activity(managed, frame.observer.rates, frame.seen.lag) if at_work else Text(managed.note, style="yellow"),
+            Text(_place(managed.component.address), style=DIM),
         )
     return table
+
+
+def activity(managed: ManagedProcess, rates: Rates, lag: Mapping[str, int]) -> str:
+    """What a process does, as far as it says: rates first, then how many records it is behind."""
+    parts = []
+    for key, noun in _COUNTERS:
+        rate = rates.of(managed.name, key)
+        if rate is not None:
+            parts.append(f"{count(round(rate))} {noun}")
+    if managed.name in lag:
+        parts.append(f"{lag[managed.name]:,} behind")
+    return "  ".join(parts)
 
 
 def _markets(symbols: Sequence[SymbolView]) -> Table:
@@ -177,15 +192,15 @@ def _news(observer: Observer, lines: int) -> RenderableType:
     alerts = list(observer.alerts)[-(lines - len(events)) :]
     shown = [_alert(alert) for alert in reversed(alerts)]
     if observer.newest_dead_letter is not None:
-        words = dead_letter_words(observer.newest_dead_letter)
+        words = describe_dead_letter(observer.newest_dead_letter)
         shown.append(Text(words, style="bold magenta", no_wrap=True, overflow="ellipsis"))
-    shown += [Text(f"feed {event_words(event)}", style=DIM) for event in reversed(events)]
+    shown += [Text(f"feed {describe_event(event)}", style=DIM) for event in reversed(events)]
     return Group(*(shown or [Text("none so far", style=DIM)]))
 
 
 def _alert(alert: Alert) -> Text:
     style = {"HIGH": "bold red", "MEDIUM": "yellow"}[alert.severity] if alert.status != "closed" else DIM
-    return Text(f"{clock(alert.event_time)} {alert_words(alert)}", style=style, no_wrap=True, overflow="ellipsis")
+    return Text(f"{clock(alert.event_time)} {describe_alert(alert)}", style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _place(address: str) -> str:

@@ -12,18 +12,18 @@ from rich.console import Console
 from rich.live import Live
 
 from marketpipeline.errors import MarketPipelineError
-from marketpipeline.local.unit import Unit
+from marketpipeline.local.managed_process import ManagedProcess
 from marketpipeline.local.view.base import Heading
-from marketpipeline.local.view.observe import Observation, Observer, first_candle
-from marketpipeline.local.view.picture import save_picture
+from marketpipeline.local.view.observer import Observation, Observer, first_candle
 from marketpipeline.local.view.render import Frame, render
+from marketpipeline.local.view.screenshot import save_screenshot
 
-__all__ = ["Screen"]
+__all__ = ["ScreenView"]
 
 LOOK_EVERY_SECONDS = 0.5
 
 
-class Screen:
+class ScreenView:
     """Takes the terminal over while the run lasts, and leaves its last picture and a summary behind."""
 
     def __init__(self, heading: Heading, observer: Observer, screenshot: Path | None) -> None:
@@ -31,7 +31,7 @@ class Screen:
         self._observer = observer
         self._screenshot = screenshot
         self._console = Console()
-        self._units: Mapping[str, Unit] = {}
+        self._processes: Mapping[str, ManagedProcess] = {}
         self._seen = Observation()
         self._message = ""
         self._began = time.monotonic()
@@ -40,9 +40,9 @@ class Screen:
         self._live: Live | None = None
 
     @asynccontextmanager
-    async def shown(self, units: Mapping[str, Unit]) -> AsyncIterator[None]:
+    async def shown(self, processes: Mapping[str, ManagedProcess]) -> AsyncIterator[None]:
         """Draw twice a second, on the event loop: no other thread touches the terminal."""
-        self._units = units
+        self._processes = processes
         self._began = time.monotonic()
         with Live(console=self._console, screen=True, auto_refresh=False, redirect_stdout=False) as self._live:
             drawing = asyncio.create_task(self._draw_on())
@@ -55,14 +55,14 @@ class Screen:
                 self._draw()
         self._console.print(render(self._frame(height=None)))
 
-    def changed(self, unit: Unit) -> None:
+    def changed(self, managed: ManagedProcess) -> None:
         """Nothing: the next drawing shows it."""
 
     def say(self, text: str) -> None:
         """Show it in the last line until something else is said."""
         self._message = text
 
-    def waits_for(self, text: str) -> None:
+    def waiting_for(self, text: str) -> None:
         """Show it in the last line."""
         self._message = f"waiting for {text}"
 
@@ -70,7 +70,7 @@ class Screen:
         """Look once more, and save the picture that was asked for."""
         await self._look()
         if self._screenshot is not None:
-            save_picture(self._screenshot, self._heading, self._units, self._observer, self._seen)
+            save_screenshot(self._screenshot, self._heading, self._processes, self._observer, self._seen)
 
     def ended(self, failure: MarketPipelineError | None) -> None:
         """The summary goes to the last line of what stays on the terminal."""
@@ -90,13 +90,13 @@ class Screen:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def _look(self) -> None:
-        self._seen = await asyncio.to_thread(self._observer.look, self._heading.symbols, self._units)
+        self._seen = await asyncio.to_thread(self._observer.look, self._heading.symbols, self._processes)
         if self._first_candle is None and first_candle(self._seen.symbols, self._began_at) is not None:
             self._first_candle = time.monotonic() - self._began
 
     def _words(self) -> str:
         """The last line: until all are ready, who is not."""
-        waiting = [unit.name for unit in self._units.values() if not unit.ready.is_set()]
+        waiting = [managed.name for managed in self._processes.values() if not managed.ready.is_set()]
         return f"starting, {', '.join(waiting)} to come" if waiting and not self._message else self._message
 
     def _draw(self) -> None:
@@ -104,5 +104,5 @@ class Screen:
             self._live.update(render(self._frame(height=self._console.height)), refresh=True)
 
     def _frame(self, height: int | None) -> Frame:
-        units = list(self._units.values())
-        return Frame(self._heading, units, self._observer, self._seen, self._words(), self._console.width, height)
+        processes = list(self._processes.values())
+        return Frame(self._heading, processes, self._observer, self._seen, self._words(), self._console.width, height)

@@ -60,6 +60,6 @@ def test_a_folder_is_formatted_once(tmp_path: Path) -> None:
     half.write_text("version=1\n")
     first, second = component.prepare()
     assert "format" in first.arguments
-    assert not half.exists(), "what was cut short is made anew"
+    assert not half.exists(), "what was cut short is made again"
     subprocess.run(second.arguments, check=True)
     assert component.prepare() == ()

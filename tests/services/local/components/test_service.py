@@ -9,11 +9,11 @@ from tests.conftest import free_port
 
 
 def test_ready_is_what_health_says() -> None:
-    health, alive = [Health("starting", {"waits_for": "the broker"})], [True]
+    health, alive = [Health("starting", {"waiting_for": "the broker"})], [True]
     server = HealthServer("127.0.0.1", 0, lambda: health[0], lambda: b"", lambda: alive[0])
     service = Service(name="api", arguments=("true",), port=server.port)
     try:
-        with pytest.raises(NotReady, match=r"starting: \{'waits_for': 'the broker'\}"):
+        with pytest.raises(NotReady, match=r"starting: \{'waiting_for': 'the broker'\}"):
             service.check()
         assert service.alive()
         health[0] = Health("degraded", {"lag": 3})

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from marketpipeline.local.unit import State, Unit
+from marketpipeline.local.managed_process import ManagedProcess, State
 from marketpipeline.local.view.base import Heading
-from marketpipeline.local.view.observe import Observation, Observer, SymbolView
+from marketpipeline.local.view.observer import Observation, Observer, SymbolView
 from marketpipeline.records import Alert, BookMetrics, Candle, FeedEvent, Record, Trade
 
 from tests.services.local.toys import SLEEP, Toy, python
 
-__all__ = ["HEADING", "FakeObserver", "alert", "candle", "event", "symbol_view", "unit"]
+__all__ = ["HEADING", "FakeObserver", "alert", "candle", "event", "managed", "symbol_view"]
 
 SYMBOL = "x:AAA"
 AT = 1_723_161_254_000_000
@@ -119,8 +119,8 @@ def symbol_view(imbalance: float = -0.42) -> SymbolView:
     )
 
 
-def unit(name: str, state: State = State.READY, note: str = "", **details: object) -> Unit:
-    found = Unit(Toy(name=name, runs=python(SLEEP)), lambda unit: None)
+def managed(name: str, state: State = State.READY, note: str = "", **details: object) -> ManagedProcess:
+    found = ManagedProcess(Toy(name=name, runs=python(SLEEP)), lambda managed: None)
     found.state, found.note, found.details = state, note, details
     return found
 
@@ -133,7 +133,7 @@ class FakeObserver(Observer):
         self.symbols: list[SymbolView] = []
         self.records: list[Record] = []
 
-    def look(self, symbols: object, units: object) -> Observation:
+    def look(self, symbols: object, processes: object) -> Observation:
         news, self.records = self.records, []
         for record in news:
             self._count(record)

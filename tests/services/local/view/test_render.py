@@ -8,21 +8,21 @@ from pathlib import Path
 
 import pytest
 from marketpipeline.errors import InvalidInput
-from marketpipeline.local.unit import State
-from marketpipeline.local.view.observe import Observation
-from marketpipeline.local.view.picture import save_picture
-from marketpipeline.local.view.render import Frame, imbalance_bar, render
+from marketpipeline.local.managed_process import State
+from marketpipeline.local.view.observer import Observation, Rates
+from marketpipeline.local.view.render import Frame, activity, imbalance_bar, render
+from marketpipeline.local.view.screenshot import save_screenshot
 from rich.console import Console
 
-from tests.services.local.view.samples import HEADING, FakeObserver, alert, event, symbol_view, unit
+from tests.services.local.view.samples import HEADING, FakeObserver, alert, event, managed, symbol_view
 
 
 def drawn(
     observer: FakeObserver, seen: Observation, height: int | None = None, width: int = 128, state: State = State.READY
 ) -> str:
-    units = [unit("broker"), unit("sink-redis", state, "the cache is away" if state is State.UNREADY else "")]
+    processes = [managed("broker"), managed("sink-redis", state, "the cache is away" if state is State.UNREADY else "")]
     console = Console(width=width, file=io.StringIO(), color_system=None)
-    console.print(render(Frame(HEADING, units, observer, seen, "waiting for the replay", width, height)))
+    console.print(render(Frame(HEADING, processes, observer, seen, "waiting for the replay", width, height)))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -90,9 +90,19 @@ def test_the_bar_leans_to_the_heavy_side(ratio: float, expected: str) -> None:
 def test_a_picture(tmp_path: Path) -> None:
     observer = FakeObserver()
     path = tmp_path / "run.svg"
-    save_picture(path, HEADING, {"broker": unit("broker")}, observer, Observation(symbols=[symbol_view()]))
+    save_screenshot(path, HEADING, {"broker": managed("broker")}, observer, Observation(symbols=[symbol_view()]))
     root = ElementTree.fromstring(path.read_text())
     assert root.tag.endswith("svg")
     assert "61,950.75" in "".join(root.itertext())
     with pytest.raises(InvalidInput, match=r"--screenshot: .*must be a file that can be written"):
-        save_picture(tmp_path, HEADING, {}, observer, Observation())
+        save_screenshot(tmp_path, HEADING, {}, observer, Observation())
+
+
+def test_activity() -> None:
+    rates = Rates()
+    ingestion = managed("ingestion")
+    rates.note("ingestion", {"frames": 0, "produced": 0}, 0.0)
+    rates.note("ingestion", {"frames": 4_000, "produced": 100}, 2.0)
+    assert activity(ingestion, rates, {}) == "2,000 frames/s  50 records/s"
+    assert activity(ingestion, rates, {"ingestion": 1_200}) == "2,000 frames/s  50 records/s  1,200 behind"
+    assert activity(managed("broker"), rates, {}) == ""

@@ -1,4 +1,4 @@
-"""Records and components in a few words, the same on the screen and in the lines."""
+"""Numbers, times and records as text, the same on the screen and in plain output."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from decimal import Decimal
 
 from marketpipeline.records import Alert, Candle, DeadLetter, FeedEvent, Record
 
-__all__ = ["alert_words", "candle_words", "clock", "count", "dead_letter_words", "event_words", "news_words", "price"]
+__all__ = [
+    "clock",
+    "count",
+    "describe_alert",
+    "describe_candle",
+    "describe_dead_letter",
+    "describe_event",
+    "describe_news",
+    "price",
+]
 
 
 def clock(microseconds: int) -> str:
@@ -30,7 +39,7 @@ def count(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
 
 
-def alert_words(alert: Alert) -> str:
+def describe_alert(alert: Alert) -> str:
     """An alert's transition."""
     name = alert.rule.replace("_", " ")
     if alert.rule == "whale_trade":
@@ -39,7 +48,7 @@ def alert_words(alert: Alert) -> str:
     return f"{alert.severity} {name} {alert.symbol} {alert.status}: {alert.side} side, {sign}"
 
 
-def event_words(event: FeedEvent) -> str:
+def describe_event(event: FeedEvent) -> str:
     """An event of a feed."""
     last = "" if event.last_id is None else str(event.last_id)
     ids = "" if event.first_id is None else f" {event.first_id}…{last}"
@@ -47,24 +56,24 @@ def event_words(event: FeedEvent) -> str:
     return f"{event.kind} {event.symbol or 'connection'} {event.feed}{ids}{detail}"
 
 
-def dead_letter_words(letter: DeadLetter) -> str:
+def describe_dead_letter(letter: DeadLetter) -> str:
     """Input that could not be used, and where it came from."""
-    return f"dead letter {letter.symbol or '(of no symbol)'}: {letter.error} ({letter.source})"
+    return f"dead letter {letter.symbol or '(no symbol)'}: {letter.error} ({letter.source})"
 
 
-def news_words(record: Record) -> str | None:
+def describe_news(record: Record) -> str | None:
     """A record that is news, in a line; None for one that is none."""
     match record:
         case Alert():
-            return f"alert: {alert_words(record)}"
+            return f"alert: {describe_alert(record)}"
         case FeedEvent():
-            return f"feed: {event_words(record)}"
+            return f"feed: {describe_event(record)}"
         case DeadLetter():
-            return dead_letter_words(record)
+            return describe_dead_letter(record)
     return None
 
 
-def candle_words(candle: Candle) -> str:
+def describe_candle(candle: Candle) -> str:
     """A candle in one line."""
     ohlc = " ".join(f"{name} {price(getattr(candle, name))}" for name in ("open", "high", "low", "close"))
     state = "closed" if candle.closed else "forming"

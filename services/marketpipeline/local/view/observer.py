@@ -14,16 +14,15 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from marketpipeline.errors import RetryableError
 from marketpipeline.kafka import consumer_config
 from marketpipeline.local.drain import Reader, reader_of_job, readers_of_sinks
+from marketpipeline.local.managed_process import ManagedProcess, State
 from marketpipeline.local.offsets import Offsets
-from marketpipeline.local.unit import State, Unit
-from marketpipeline.local.view.meter import Rates
 from marketpipeline.plan import Plan
 from marketpipeline.records import Alert, BookMetrics, Candle, DeadLetter, FeedEvent, Quote, Record, Trade, decode
 from marketpipeline.settings import KafkaSettings, RedisStoreSettings
 from marketpipeline.store import LatestKeys
 from marketpipeline.topics import TopicKind
 
-__all__ = ["Observation", "Observer", "SymbolView", "first_candle"]
+__all__ = ["Observation", "Observer", "Rates", "SymbolView", "first_candle"]
 
 TAILED = (TopicKind.ALERTS, TopicKind.EVENTS, TopicKind.DEAD_LETTERS)
 MOST_KEPT = 200
@@ -52,6 +51,31 @@ class Observation:
     lag: Mapping[str, int] = field(default_factory=dict)
 
 
+class Rates:
+    """Counters of health reports as rates: from the oldest report of the last seconds to the newest."""
+
+    def __init__(self, span: float = 5.0) -> None:
+        self._span = span
+        self._seen: dict[str, list[tuple[float, dict[str, int]]]] = {}
+
+    def note(self, name: str, details: Mapping[str, object], now: float) -> None:
+        """Take in what a component says."""
+        counters = {k: v for k, v in details.items() if isinstance(v, int) and not isinstance(v, bool)}
+        seen = self._seen.setdefault(name, [])
+        if seen and seen[-1][1] == counters and now - seen[-1][0] < 1.0:
+            return
+        seen.append((now, counters))
+        while len(seen) > 2 and seen[1][0] < now - self._span:
+            seen.pop(0)
+
+    def of(self, name: str, key: str) -> float | None:
+        """Change by second of a counter, None before there are two reports with it."""
+        seen = [(at, counters[key]) for at, counters in self._seen.get(name, []) if key in counters]
+        if len(seen) < 2 or seen[-1][0] <= seen[0][0]:
+            return None
+        return max(0.0, (seen[-1][1] - seen[0][1]) / (seen[-1][0] - seen[0][0]))
+
+
 class Observer:
     """Blocking; one thread at a time. Whatever does not answer is left out of the observation."""
 
@@ -75,12 +99,12 @@ class Observer:
         self.newest_dead_letter: DeadLetter | None = None
         self.rates = Rates()
 
-    def look(self, symbols: Sequence[str], units: Mapping[str, Unit]) -> Observation:
+    def look(self, symbols: Sequence[str], processes: Mapping[str, ManagedProcess]) -> Observation:
         """One look at everything."""
-        for unit in units.values():
-            self.rates.note(unit.name, unit.details, time.monotonic())
+        for managed in processes.values():
+            self.rates.note(managed.name, managed.details, time.monotonic())
         seen = Observation(symbols=self._latest(symbols))
-        if "broker" in units and units["broker"].state is State.READY:
+        if "broker" in processes and processes["broker"].state is State.READY:
             news = self._news()
             for record in news:
                 self._count(record)

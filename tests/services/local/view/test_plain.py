@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
-from marketpipeline.local.unit import State
-from marketpipeline.local.view import lines as module
-from marketpipeline.local.view.lines import Lines
+from marketpipeline.local.managed_process import State
+from marketpipeline.local.view import plain as module
+from marketpipeline.local.view.plain import PlainView
 
-from tests.services.local.view.samples import HEADING, FakeObserver, alert, candle, event, symbol_view, unit
+from tests.services.local.view.samples import HEADING, FakeObserver, alert, candle, event, managed, symbol_view
 
 
 def texts(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -24,8 +24,8 @@ def texts(capsys: pytest.CaptureFixture[str]) -> list[str]:
 async def test_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_EVERY_SECONDS", 0.01)
     observer = FakeObserver()
-    view = Lines(HEADING, observer, tmp_path / "run.svg")
-    broker = unit("broker", State.STARTING)
+    view = PlainView(HEADING, observer, tmp_path / "run.svg")
+    broker = managed("broker", State.STARTING)
     async with view.shown({"broker": broker}):
         view.changed(broker)
         broker.turn(State.READY)
@@ -59,7 +59,7 @@ async def test_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeyp
 
 
 async def test_waiting_is_said_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
-    view = Lines(HEADING, FakeObserver(), None)
+    view = PlainView(HEADING, FakeObserver(), None)
     for number in range(50):
-        view.waits_for(f"sink ({number} records behind)")
+        view.waiting_for(f"sink ({number} records behind)")
     assert texts(capsys) == ["waiting for sink (0 records behind)"]

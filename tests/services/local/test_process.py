@@ -1,4 +1,5 @@
-"""A server that refuses root runs as somebody else, and reaches its files also below a private folder."""
+"""A server that refuses root runs as another user, and reaches its files also below a private folder; what a run left
+behind is ended."""
 
 from __future__ import annotations
 
@@ -7,8 +8,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
-from marketpipeline.local.identity import give, privileges, unprivileged_user
+from marketpipeline.local.components.postgres import give, unprivileged_user
+from marketpipeline.local.process import created_at, end_leftovers, privileges
 
 from tests.conftest import require
 
@@ -60,3 +63,29 @@ def test_giving_again_changes_nothing(user: str, tmp_path: Path) -> None:
     assert (folder / "file").owner() == user
     give(folder, None)
     assert folder.owner() == user
+
+
+def test_only_the_very_process_is_ended() -> None:
+    processes = [subprocess.Popen(["sleep", "600"], start_new_session=True) for _ in range(2)]
+    left, reused = processes
+    try:
+        live = {
+            "mark": "x",
+            "components": {
+                "broker": {"process": left.pid, "created": created_at(left.pid)},
+                "api": {"process": reused.pid, "created": 12.5},
+                "sink": {"process": None, "created": None},
+            },
+        }
+        assert end_leftovers(live) == 1
+        assert left.wait(timeout=5) != 0
+        assert reused.poll() is None
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def test_nothing_left() -> None:
+    assert end_leftovers({}) == 0
+    assert created_at(psutil.pids()[-1] + 10_000_000) is None

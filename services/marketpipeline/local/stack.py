@@ -14,19 +14,19 @@ from marketpipeline.local.components.broker import Broker
 from marketpipeline.local.components.postgres import Postgres
 from marketpipeline.local.components.service import Service
 from marketpipeline.local.components.valkey import Valkey
-from marketpipeline.local.java import Java
 from marketpipeline.local.options import Endpoints, RunOptions, endpoints
 from marketpipeline.local.ports import HOST, free_ports
+from marketpipeline.local.prerequisites import Java
 from marketpipeline.local.schedule import Scheduled
 from marketpipeline.local.state import StateFolder
 from marketpipeline.plan import Component as Program
 from marketpipeline.plan import Plan, Workload
 from marketpipeline.settings import HttpSettings, KafkaSettings, SimulatorSettings
-from marketpipeline.settings.machine import MachineSettings
+from marketpipeline.settings.local import LocalSettings
 from marketpipeline.spec import MarketPipeline
 from marketpipeline.venues import split_symbol
 
-__all__ = ["SYMBOLS", "TOPICS", "Machine", "assemble"]
+__all__ = ["SYMBOLS", "TOPICS", "LocalStack", "assemble"]
 
 SYMBOLS = "symbols"
 """The step that checks that the exchanges of this machine have the pipeline's symbols."""
@@ -39,7 +39,7 @@ CHECKPOINT_INTERVAL_MS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class LocalStack:
     """The components of a run. `stop_stages` is the order to stop them in: those of one stage together.
 
     `ingestion`, `sinks` and `stream_job` name components; `exchanges` are those that this machine serves itself.
@@ -70,8 +70,8 @@ class _Ports:
 
 
 def assemble(
-    pipeline: MarketPipeline, plan: Plan, options: RunOptions, state: StateFolder, places: MachineSettings, java: Java
-) -> Machine:
+    pipeline: MarketPipeline, plan: Plan, options: RunOptions, state: StateFolder, places: LocalSettings, java: Java
+) -> LocalStack:
     """Everything that runs, with its settings written to the state folder."""
     processes = sum(workload.replicas for workload in plan.workloads)
     ports = _Ports(processes + len(pipeline.spec.exchanges) + 8)
@@ -97,7 +97,7 @@ def assemble(
         else:
             sinks += _sinks(workload, stores, state, ports)
     services = [*exchanges.values(), *ingestion, *sinks, *([api] if api else []), *([job] if job else [])]
-    return Machine(
+    return LocalStack(
         components=[broker, postgres, valkey, *services],
         stop_stages=[
             [service.name for service in ingestion],
@@ -203,7 +203,7 @@ def _sinks(workload: Workload, stores: _Stores, state: StateFolder, ports: _Port
 
 
 def _stream_job(
-    plan: Plan, stores: _Stores, state: StateFolder, ports: _Ports, places: MachineSettings, java: Java
+    plan: Plan, stores: _Stores, state: StateFolder, ports: _Ports, places: LocalSettings, java: Java
 ) -> Service | None:
     job = plan.stream_job
     if job is None:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from marketpipeline.errors import MarketPipelineError
 from marketpipeline.local.component import Component, NotReady
-from marketpipeline.local.guard import Guard
 from marketpipeline.local.process import Process, run_to_end
+from marketpipeline.local.reaper import Reaper
 
-__all__ = ["Failure", "Life", "State", "Unit", "last_words"]
+__all__ = ["Failure", "ManagedProcess", "State", "last_words"]
 
 PREPARE_SECONDS = 120.0
 HANGING_SECONDS = 30.0
@@ -43,14 +43,14 @@ class Failure(MarketPipelineError):
 
 
 @dataclass(slots=True)
-class Unit:
+class ManagedProcess:
     """A component and how it is. `details` is what it last said of itself, `note` what is waited for or went wrong.
 
     `failures` counts its ends in a row without having become ready, `quick_ends` those without a minute of being ready.
     """
 
     component: Component
-    on_change: Callable[[Unit], None]
+    on_change: Callable[[ManagedProcess], None]
     state: State = State.WAITING
     process: Process | None = None
     restarts: int = 0
@@ -81,75 +81,63 @@ class Unit:
         if changed:
             self.on_change(self)
 
-
-class Life:
-    """One life of a unit's process."""
-
-    def __init__(self, unit: Unit, guard: Guard, log: Path) -> None:
-        self._unit = unit
-        self._guard = guard
-        self._log = log
-
-    async def run(self) -> str:
+    async def run_once(self, reaper: Reaper, log: Path) -> str:
         """From preparation to end; returns why it ended. Raises Failure when its input is wrong."""
-        unit = self._unit
-        for command in await asyncio.to_thread(unit.component.prepare):
-            await run_to_end(command, self._log, self._guard, PREPARE_SECONDS)
-        if unit.stopping:
+        for command in await asyncio.to_thread(self.component.prepare):
+            await run_to_end(command, log, reaper, PREPARE_SECONDS)
+        if self.stopping:
             return "stopped"
-        unit.process = process = await Process.start(unit.component.command(), self._log, self._guard)
+        self.process = process = await Process.start(self.component.command(), log, reaper)
         ended = asyncio.create_task(process.wait())
         try:
             reason = await self._until_ready(ended) or await self._while_ready(ended)
             if not ended.done():
-                await process.stop(unit.component.stop_signal, unit.component.stop_seconds)
+                await process.stop(self.component.stop_signal, self.component.stop_seconds)
             status = await ended
         except BaseException:
             process.kill()
             await ended
             raise
         finally:
-            unit.process = None
-        if status == INVALID_INPUT and not unit.stopping:
-            unit.turn(State.FAILED, "its input is wrong")
-            raise Failure(f"{unit.name} cannot run: {refusal(self._log)}", invalid_input=True)
+            self.process = None
+        if status == INVALID_INPUT and not self.stopping:
+            self.turn(State.FAILED, "its input is wrong")
+            raise Failure(f"{self.name} cannot run: {refusal(log)}", invalid_input=True)
         return reason or (f"ended with status {status}" if status >= 0 else f"was ended by signal {-status}")
 
     async def _until_ready(self, ended: asyncio.Task[int]) -> str:
         """Empty once it is ready or has ended, else why it has to be ended."""
-        unit = self._unit
-        deadline = time.monotonic() + unit.component.ready_seconds
+        deadline = time.monotonic() + self.component.ready_seconds
         pause = 0.1
         while not ended.done():
             try:
-                details = await asyncio.to_thread(unit.component.check)
+                details = await asyncio.to_thread(self.component.check)
             except NotReady as waited_for:
-                unit.note = str(waited_for)
+                self.note = str(waited_for)
             else:
                 self._found_ready(details)
                 return ""
             if time.monotonic() > deadline:
-                return f"was not ready within {unit.component.ready_seconds:g} s: {unit.note}"
+                return f"was not ready within {self.component.ready_seconds:g} s: {self.note}"
             await asyncio.wait({ended}, timeout=pause)
             pause = min(0.5, pause * 1.5)
         return ""
 
     async def _while_ready(self, ended: asyncio.Task[int]) -> str:
         """Watch it to its end; returns why it has to be ended, when it hangs."""
-        unit = self._unit
         hanging_since: float | None = None
         while not ended.done():
             await asyncio.wait({ended}, timeout=1.0)
-            if ended.done() or unit.stopping:
+            if ended.done() or self.stopping:
                 await asyncio.wait({ended})
                 break
             try:
-                details = await asyncio.to_thread(unit.component.check)
+                details = await asyncio.to_thread(self.component.check)
             except NotReady as waited_for:
-                if not unit.stopping:
-                    unit.turn(State.UNREADY, str(waited_for))
+                if not self.stopping:
+                    self.turn(State.UNREADY, str(waited_for))
                 now = time.monotonic()
-                alive = await asyncio.to_thread(unit.component.alive)
+                alive = await asyncio.to_thread(self.component.alive)
                 hanging_since = None if alive else hanging_since or now
                 if hanging_since is not None and now - hanging_since > HANGING_SECONDS:
                     return f"gave no sign of life for {HANGING_SECONDS:g} s: {waited_for}"
@@ -159,13 +147,12 @@ class Life:
         return ""
 
     def _found_ready(self, details: Mapping[str, object]) -> None:
-        unit = self._unit
-        if unit.stopping:
+        if self.stopping:
             return
-        unit.details = details
-        unit.ready_at = unit.ready_at or time.monotonic()
-        unit.turn(State.READY)
-        unit.ready.set()
+        self.details = details
+        self.ready_at = self.ready_at or time.monotonic()
+        self.turn(State.READY)
+        self.ready.set()
 
 
 def last_words(log: Path, lines: int = 12) -> str:

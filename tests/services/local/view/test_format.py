@@ -1,7 +1,15 @@
 from __future__ import annotations
 
 import pytest
-from marketpipeline.local.view.words import alert_words, candle_words, clock, count, event_words, news_words, price
+from marketpipeline.local.view.format import (
+    clock,
+    count,
+    describe_alert,
+    describe_candle,
+    describe_event,
+    describe_news,
+    price,
+)
 from marketpipeline.records import DeadLetter
 
 from tests.services.local.view.samples import AT, alert, candle, event
@@ -32,15 +40,15 @@ def test_counts_are_short(value: float, expected: str) -> None:
 
 def test_records() -> None:
     assert clock(AT) == "23:54:14"
-    assert alert_words(alert()) == "HIGH extreme imbalance x:AAA open: sell side, -0.81"
-    assert alert_words(alert(status="closed")) == "HIGH extreme imbalance x:AAA closed: sell side, furthest -0.93"
-    assert alert_words(alert("whale_trade")) == "HIGH whale trade x:AAA: sell of 1.2M"
-    assert event_words(event()) == "gap x:AAA book 10…19"
+    assert describe_alert(alert()) == "HIGH extreme imbalance x:AAA open: sell side, -0.81"
+    assert describe_alert(alert(status="closed")) == "HIGH extreme imbalance x:AAA closed: sell side, furthest -0.93"
+    assert describe_alert(alert("whale_trade")) == "HIGH whale trade x:AAA: sell of 1.2M"
+    assert describe_event(event()) == "gap x:AAA book 10…19"
     letter = DeadLetter(symbol="", payload="{", encoding="utf-8", error="no JSON", source="ws", ingestion_time=1)
-    assert news_words(letter) == "dead letter (of no symbol): no JSON (ws)"
-    assert news_words(alert()) == f"alert: {alert_words(alert())}"
-    assert news_words(candle()) is None
-    assert candle_words(candle()) == (
+    assert describe_news(letter) == "dead letter (no symbol): no JSON (ws)"
+    assert describe_news(alert()) == f"alert: {describe_alert(alert())}"
+    assert describe_news(candle()) is None
+    assert describe_candle(candle()) == (
         "x:AAA 1m 23:54:14 forming: open 61,900.00 high 62,000.50 low 61,800.25 close 61,950.75, "
         "volume 12.50, 1,234 trades"
     )

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-from marketpipeline.local.view.meter import Rates, activity
-
-from tests.services.local.view.samples import unit
+from marketpipeline.local.view.observer import Rates
 
 
 def test_rates_are_over_the_last_seconds() -> None:
@@ -22,13 +20,3 @@ def test_a_restarted_counter_is_no_negative_rate() -> None:
     rates.note("x", {"frames": 1_000}, 0.0)
     rates.note("x", {"frames": 3}, 2.0)
     assert rates.of("x", "frames") == 0.0
-
-
-def test_activity() -> None:
-    rates = Rates()
-    ingestion = unit("ingestion")
-    rates.note("ingestion", {"frames": 0, "produced": 0}, 0.0)
-    rates.note("ingestion", {"frames": 4_000, "produced": 100}, 2.0)
-    assert activity(ingestion, rates, {}) == "2,000 frames/s  50 records/s"
-    assert activity(ingestion, rates, {"ingestion": 1_200}) == "2,000 frames/s  50 records/s  1,200 behind"
-    assert activity(unit("broker"), rates, {}) == ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from marketpipeline.errors import InvalidInput
-from marketpipeline.local.java import OLDEST_JAVA, find_java
+from marketpipeline.local.prerequisites import OLDEST_JAVA, find_java
 
 from tests.conftest import require
 
@@ -43,7 +43,7 @@ def test_too_old(tmp_path: Path, says: str) -> None:
 
 @pytest.mark.parametrize("script", ["exit 1", "echo hello", "echo 'Unable to locate a Java Runtime' >&2; exit 2"])
 def test_what_is_no_java(tmp_path: Path, script: str) -> None:
-    with pytest.raises(InvalidInput, match="is no Java that runs"):
+    with pytest.raises(InvalidInput, match="is not a Java that runs"):
         find_java(java_home(tmp_path, script))
 
 

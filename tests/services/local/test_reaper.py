@@ -1,4 +1,4 @@
-"""Nothing is left behind: not after a supervisor's kill -9, not with grandchildren, not when the guard dies too."""
+"""Nothing is left behind: not after a supervisor's kill -9, not with grandchildren, not when the reaper dies too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from marketpipeline.local.components.broker import Broker
-from marketpipeline.local.guard import MARK_VARIABLE, Guard, sweep
+from marketpipeline.local.reaper import MARK_VARIABLE, Reaper, sweep
 
 from tests.conftest import JARS, free_port, require, wait_for
 
@@ -22,13 +22,13 @@ SUPERVISOR = """
 import asyncio, sys
 from pathlib import Path
 from marketpipeline.local.component import Command
-from marketpipeline.local.guard import Guard
+from marketpipeline.local.reaper import Reaper
 from marketpipeline.local.process import Process
 
 async def main():
-    guard = Guard("mark-of-" + sys.argv[1])
-    process = await Process.start(Command(sys.argv[3:]), Path(sys.argv[2]), guard)
-    print(guard.pid, process.pid, flush=True)
+    reaper = Reaper("mark-of-" + sys.argv[1])
+    process = await Process.start(Command(sys.argv[3:]), Path(sys.argv[2]), reaper)
+    print(reaper.pid, process.pid, flush=True)
     await process.wait()
 
 asyncio.run(main())
@@ -60,7 +60,7 @@ class Supervised:
             text=True,
         )
         assert self.process.stdout is not None
-        self.guard, self.child = map(int, self.process.stdout.readline().split())
+        self.reaper, self.child = map(int, self.process.stdout.readline().split())
 
     def kill(self) -> None:
         self.process.kill()
@@ -89,22 +89,22 @@ def test_a_killed_supervisor_leaves_no_process(family: tuple[Supervised, list[in
     supervised, pids = family
     assert running(pids) == pids
     supervised.kill()
-    wait_for(lambda: not running([*pids, supervised.guard]), "everything has ended", seconds=15)
+    wait_for(lambda: not running([*pids, supervised.reaper]), "everything has ended", seconds=15)
 
 
 def test_the_guard_survives_the_terminals_signals(family: tuple[Supervised, list[int]]) -> None:
     supervised, pids = family
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        os.kill(supervised.guard, number)
+        os.kill(supervised.reaper, number)
     supervised.kill()
-    wait_for(lambda: not running([*pids, supervised.guard]), "everything has ended", seconds=15)
+    wait_for(lambda: not running([*pids, supervised.reaper]), "everything has ended", seconds=15)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the parent-death signal is Linux's")
 def test_without_a_guard_the_kernel_tells_the_process_itself(family: tuple[Supervised, list[int]]) -> None:
     require(shutil.which("setpriv"), "no setpriv (util-linux)")
     supervised, pids = family
-    os.kill(supervised.guard, signal.SIGKILL)
+    os.kill(supervised.reaper, signal.SIGKILL)
     supervised.kill()
     wait_for(lambda: not running(pids[:1]), "the process itself has ended", seconds=15)
 
@@ -130,12 +130,12 @@ def test_a_jvm_below_a_script_ends_too(tmp_path: Path) -> None:
 
 
 def test_dismissed_it_goes_and_touches_nothing(tmp_path: Path) -> None:
-    guard = Guard("mark-of-nothing")
+    reaper = Reaper("mark-of-nothing")
     process = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"], start_new_session=True)
     try:
-        guard.add(process.pid)
-        guard.dismiss()
-        assert not running([guard.pid])
+        reaper.add(process.pid)
+        reaper.dismiss()
+        assert not running([reaper.pid])
         assert process.poll() is None
     finally:
         process.kill()
@@ -143,20 +143,20 @@ def test_dismissed_it_goes_and_touches_nothing(tmp_path: Path) -> None:
 
 
 def test_a_group_that_was_removed_is_left_alone() -> None:
-    guard = Guard("mark-of-a-removed-one")
+    reaper = Reaper("mark-of-a-removed-one")
     processes = [
         subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"], start_new_session=True)
         for _ in range(2)
     ]
     kept, removed = processes
     try:
-        guard.add(kept.pid)
-        guard.add(removed.pid)
-        guard.remove(removed.pid)
-        assert guard._process.stdin is not None
-        guard._process.stdin.close()
+        reaper.add(kept.pid)
+        reaper.add(removed.pid)
+        reaper.remove(removed.pid)
+        assert reaper._process.stdin is not None
+        reaper._process.stdin.close()
         wait_for(lambda: kept.poll() is not None, "the group that was kept has ended", seconds=15)
-        guard._process.wait(timeout=15)
+        reaper._process.wait(timeout=15)
         assert removed.poll() is None
     finally:
         for process in processes:

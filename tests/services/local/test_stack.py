@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from marketpipeline.errors import InvalidInput
-from marketpipeline.local.java import Java
-from marketpipeline.local.machine import SYMBOLS, TOPICS, Machine, assemble
 from marketpipeline.local.options import RunOptions
+from marketpipeline.local.prerequisites import Java
+from marketpipeline.local.stack import SYMBOLS, TOPICS, LocalStack, assemble
 from marketpipeline.local.state import StateFolder
 from marketpipeline.plan import plan
 from marketpipeline.settings import (
@@ -22,7 +22,7 @@ from marketpipeline.settings import (
     SimulatorSettings,
     TimescaleSinkSettings,
 )
-from marketpipeline.settings.machine import MachineSettings
+from marketpipeline.settings.local import LocalSettings
 from marketpipeline.spec import load_text
 
 HEAD = "apiVersion: marketpipeline.dev/v1alpha1\nkind: MarketPipeline\nmetadata: {name: crypto}\nspec:\n"
@@ -36,9 +36,9 @@ def state(tmp_path: Path) -> Iterator[StateFolder]:
     folder.close()
 
 
-def assembled(state: StateFolder, spec: str = "", **options: Any) -> Machine:
+def assembled(state: StateFolder, spec: str = "", **options: Any) -> LocalStack:
     pipeline = load_text(HEAD + SYMBOL_LINE + spec)
-    places = MachineSettings(kafka_jars=Path("/jars"), flink_python=Path("/flink/bin/python"))
+    places = LocalSettings(kafka_jars=Path("/jars"), flink_python=Path("/flink/bin/python"))
     java = Java(program="/java/bin/java", home="/java", version=17)
     return assemble(pipeline, plan(pipeline), RunOptions(**options), state, places, java)
 
@@ -49,14 +49,14 @@ def settings(state: StateFolder, name: str) -> dict[str, Any]:
 
 
 def test_everything_is_on_the_loopback_with_ports_of_its_own(state: StateFolder) -> None:
-    machine = assembled(state)
+    stack = assembled(state)
     names = ["ingestion-binance", "sink-timescale", "sink-redis", "api", "stream-job", "simulator"]
     found = {name: settings(state, name) for name in names}
     assert {one["http"]["host"] for one in found.values()} == {"127.0.0.1"}
     assert len({one["http"]["port"] for one in found.values()}) == len(names)
     assert found["api"]["http"]["port"] == 8000
     kafka = {one["kafka"]["bootstrap_servers"] for one in found.values() if "kafka" in one}
-    assert kafka == {machine.broker.address}
+    assert kafka == {stack.broker.address}
 
 
 def test_each_process_accepts_its_settings(state: StateFolder) -> None:
@@ -86,12 +86,12 @@ def test_credentials_of_the_clusters_broker_stay_out(state: StateFolder) -> None
 
 def test_a_replay(state: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    machine = assembled(state, replay=(Path("a.gz"), Path("b.gz")), speed=None)
+    stack = assembled(state, replay=(Path("a.gz"), Path("b.gz")), speed=None)
     exchange = settings(state, "simulator")
     assert exchange["captures"] == [str(tmp_path / "a.gz"), str(tmp_path / "b.gz")]
     assert exchange["speed"] is None
     assert exchange["symbols"] == []
-    assert list(machine.exchanges) == ["binance"]
+    assert list(stack.exchanges) == ["binance"]
 
 
 @pytest.mark.parametrize(
@@ -102,11 +102,11 @@ def test_a_replay(state: StateFolder, tmp_path: Path, monkeypatch: pytest.Monkey
     ],
 )
 def test_an_exchange_elsewhere(state: StateFolder, exchange: str, websocket: str, rest: str) -> None:
-    machine = assembled(state, exchange=exchange)
+    stack = assembled(state, exchange=exchange)
     found = settings(state, "ingestion-binance")
     assert (found["websocket_url"], found["rest_url"]) == (websocket, rest)
-    assert not machine.exchanges
-    assert list(machine.ingestion[0].after) == [TOPICS, "stream-job"]
+    assert not stack.exchanges
+    assert list(stack.ingestion[0].after) == [TOPICS, "stream-job"]
 
 
 def test_an_exchange_that_is_none(state: StateFolder) -> None:
@@ -115,8 +115,8 @@ def test_an_exchange_that_is_none(state: StateFolder) -> None:
 
 
 def test_order(state: StateFolder) -> None:
-    machine = assembled(state)
-    after = {component.name: list(component.after) for component in machine.components}
+    stack = assembled(state)
+    after = {component.name: list(component.after) for component in stack.components}
     assert after == {
         "broker": [],
         "postgres": [],
@@ -128,7 +128,7 @@ def test_order(state: StateFolder) -> None:
         "api": ["postgres", "valkey"],
         "stream-job": [TOPICS],
     }
-    assert list(machine.stop_stages) == [
+    assert list(stack.stop_stages) == [
         ["ingestion-binance"],
         ["simulator"],
         ["stream-job"],
@@ -139,25 +139,25 @@ def test_order(state: StateFolder) -> None:
 
 
 def test_replicas(state: StateFolder) -> None:
-    machine = assembled(state, "  ingestion: {replicas: 2}\n  sinks: {timescale: {replicas: 3}}\n")
-    assert [service.name for service in machine.ingestion] == ["ingestion-binance-0", "ingestion-binance-1"]
-    assert [settings(state, service.name)["replica"] for service in machine.ingestion] == [0, 1]
-    assert [service.name for service in machine.sinks][:3] == [f"sink-timescale-{number}" for number in range(3)]
+    stack = assembled(state, "  ingestion: {replicas: 2}\n  sinks: {timescale: {replicas: 3}}\n")
+    assert [service.name for service in stack.ingestion] == ["ingestion-binance-0", "ingestion-binance-1"]
+    assert [settings(state, service.name)["replica"] for service in stack.ingestion] == [0, 1]
+    assert [service.name for service in stack.sinks][:3] == [f"sink-timescale-{number}" for number in range(3)]
 
 
 def test_commands(state: StateFolder) -> None:
-    machine = assembled(state)
+    stack = assembled(state)
     config = str(state.path / "settings" / "ingestion-binance.json")
-    command = machine.ingestion[0].command()
+    command = stack.ingestion[0].command()
     assert list(command.arguments) == [sys.executable, "-m", "marketpipeline", "ingestion", "--config", config]
-    assert machine.stream_job is not None
-    job = machine.stream_job.command()
+    assert stack.stream_job is not None
+    job = stack.stream_job.command()
     assert list(job.arguments)[:3] == ["/flink/bin/python", "-m", "marketpipeline_job"]
     assert job.environment["JAVA_HOME"] == "/java"
 
 
 def test_what_is_off_is_not_there(state: StateFolder) -> None:
-    machine = assembled(state, "  feeds: [quotes]\n  sinks: {redis: {enabled: false}}\n  api: {enabled: false}\n")
-    assert machine.stream_job is None
-    assert machine.api is None
-    assert [service.name for service in machine.sinks] == ["sink-timescale"]
+    stack = assembled(state, "  feeds: [quotes]\n  sinks: {redis: {enabled: false}}\n  api: {enabled: false}\n")
+    assert stack.stream_job is None
+    assert stack.api is None
+    assert [service.name for service in stack.sinks] == ["sink-timescale"]

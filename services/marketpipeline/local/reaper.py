@@ -1,9 +1,9 @@
-"""The guard: ends what a supervisor started when the supervisor itself is gone, however it went.
+"""The reaper: ends what a supervisor started when the supervisor itself is gone, however it went.
 
-It runs as a process of its own (`python -I -S guard.py MARK`), holds the read end of a pipe whose only write end is the
-supervisor's, and is told of each process group. The pipe's end without a word before it means that the supervisor was
-killed: then every process of these groups, and every process that carries the mark in its environment (what moved to
-a group of its own), is asked to stop and soon after killed. Standard library only, since it runs without packages.
+It runs as a process of its own (`python -I -S reaper.py MARK`), holds the read end of a pipe whose only write end is
+the supervisor's, and is told of each process group. When the pipe ends without a goodbye, the supervisor was killed:
+then every process of these groups, and every process that carries the mark in its environment (one that moved to a
+group of its own), is asked to stop and soon after killed. Standard library only, since it runs without packages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["MARK_VARIABLE", "Guard", "main", "sweep"]
+__all__ = ["MARK_VARIABLE", "Reaper", "main", "sweep"]
 
 MARK_VARIABLE = "PIPELINE_RUN_MARK"
 """Environment variable of every process of a run; its value is unique to the run."""
@@ -25,8 +25,8 @@ _PROC = Path("/proc")
 _GRACE = 5.0
 
 
-class Guard:
-    """The supervisor's side. `inherited` are descriptors that the guard keeps open as long as it lives (the lock)."""
+class Reaper:
+    """The supervisor's side. `inherited` are descriptors that the reaper keeps open as long as it lives (the lock)."""
 
     def __init__(self, mark: str, inherited: Iterable[int] = ()) -> None:
         self.mark = mark
@@ -40,7 +40,7 @@ class Guard:
 
     @property
     def pid(self) -> int:
-        """The guard's process id."""
+        """The reaper's process id."""
         return self._process.pid
 
     def add(self, group: int) -> None:
@@ -52,7 +52,7 @@ class Guard:
         self._tell(f"-{group}")
 
     def dismiss(self) -> None:
-        """All is stopped in order: let the guard go."""
+        """All is stopped in order: let the reaper go."""
         self._tell("bye")
         if self._process.stdin is not None:
             self._process.stdin.close()
@@ -128,7 +128,7 @@ def _alive(pid: int) -> bool:
 
 
 def main() -> int:
-    """Be the guard."""
+    """Be the reaper."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     groups: set[int] = set()

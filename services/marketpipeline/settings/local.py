@@ -7,12 +7,12 @@ from pathlib import Path
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["MachineSettings"]
+__all__ = ["LocalSettings"]
 
 _ROOT = Path(__file__).resolve().parents[3]
 
 
-class MachineSettings(BaseSettings):
+class LocalSettings(BaseSettings):
     """What `make setup` installs, and the machine's Java."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_prefix="MARKETPIPELINE_")

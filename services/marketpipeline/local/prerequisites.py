@@ -1,4 +1,4 @@
-"""The Java that Kafka and Flink run on: found, and new enough, before anything is started."""
+"""What this machine must have before anything is started: Java, Kafka's jars, the job's environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from marketpipeline.errors import InvalidInput, Problem
 
-__all__ = ["OLDEST_JAVA", "Java", "find_java"]
+__all__ = ["OLDEST_JAVA", "Java", "find_java", "require_flink", "require_kafka"]
 
 OLDEST_JAVA = 17
 """Kafka 4 and Flink 2 are compiled for it."""
@@ -44,9 +44,25 @@ def find_java(java_home: str | None) -> Java:
     match = re.search(r'version "(?:1\.)?(\d+)', text)
     if done.returncode != 0 or match is None:
         shown = text.strip().splitlines()[0] if text.strip() else f"status {done.returncode}"
-        raise InvalidInput("this machine", [Problem(field, found, f"is no Java that runs ({shown}); {_INSTALL}")])
+        raise InvalidInput("this machine", [Problem(field, found, f"is not a Java that runs ({shown}); {_INSTALL}")])
     version = int(match.group(1))
     if version < OLDEST_JAVA:
         raise InvalidInput("this machine", [Problem(field, found, f"is Java {version}; {_INSTALL}")])
     home = java_home or str(Path(found).resolve().parent.parent)
     return Java(program=found, home=home, version=version)
+
+
+def require_kafka(jars: Path) -> None:
+    """Raise InvalidInput when the broker's jars are not here."""
+    if not any(jars.glob("kafka_*.jar")):
+        expected = "must be the folder of Kafka's jars; run `make setup`, or set MARKETPIPELINE_KAFKA_JARS"
+        raise InvalidInput("this machine", [Problem("kafka_jars", str(jars), expected)])
+
+
+def require_flink(python: Path) -> None:
+    """Raise InvalidInput when the environment of the stream job is not set up."""
+    if not python.exists():
+        expected = (
+            "must be the Python of the stream job's environment; run `make setup`, or set MARKETPIPELINE_FLINK_PYTHON"
+        )
+        raise InvalidInput("this machine", [Problem("flink_python", str(python), expected)])

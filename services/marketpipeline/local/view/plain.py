@@ -11,13 +11,13 @@ from datetime import datetime
 from pathlib import Path
 
 from marketpipeline.errors import MarketPipelineError
-from marketpipeline.local.unit import State, Unit
+from marketpipeline.local.managed_process import ManagedProcess, State
 from marketpipeline.local.view.base import Heading
-from marketpipeline.local.view.observe import Observation, Observer, first_candle
-from marketpipeline.local.view.picture import save_picture
-from marketpipeline.local.view.words import candle_words, news_words
+from marketpipeline.local.view.format import describe_candle, describe_news
+from marketpipeline.local.view.observer import Observation, Observer, first_candle
+from marketpipeline.local.view.screenshot import save_screenshot
 
-__all__ = ["Lines"]
+__all__ = ["PlainView"]
 
 LOOK_EVERY_SECONDS = 1.0
 WAIT_LINE_EVERY_SECONDS = 5.0
@@ -25,14 +25,14 @@ MOST_NEWS_A_LOOK = 5
 """Lines of alerts and feed events from one look; of more the number is given."""
 
 
-class Lines:
+class PlainView:
     """Prints to standard output, a line at a time."""
 
     def __init__(self, heading: Heading, observer: Observer, screenshot: Path | None) -> None:
         self._heading = heading
         self._observer = observer
         self._screenshot = screenshot
-        self._units: Mapping[str, Unit] = {}
+        self._processes: Mapping[str, ManagedProcess] = {}
         self._began = time.monotonic()
         self._started: dict[str, float] = {}
         self._began_at = time.time_ns() // 1_000
@@ -41,9 +41,9 @@ class Lines:
         self._seen = Observation()
 
     @asynccontextmanager
-    async def shown(self, units: Mapping[str, Unit]) -> AsyncIterator[None]:
+    async def shown(self, processes: Mapping[str, ManagedProcess]) -> AsyncIterator[None]:
         """Look every second and print what is new."""
-        self._units = units
+        self._processes = processes
         self._began = time.monotonic()
         self.say(f"pipeline {self._heading.pipeline}: {self._heading.source}; state in {self._heading.state}")
         looking = asyncio.create_task(self._look_on())
@@ -54,25 +54,25 @@ class Lines:
             await asyncio.gather(looking, return_exceptions=True)
             await asyncio.to_thread(self._observer.close)
 
-    def changed(self, unit: Unit) -> None:
+    def changed(self, managed: ManagedProcess) -> None:
         """A line for each change that says something."""
         now = time.monotonic()
-        if unit.state is State.STARTING:
-            self._started[unit.name] = now
-        elif unit.state is State.READY:
-            took = now - self._started.get(unit.name, now)
-            self.say(f"{unit.name} is ready ({took:.1f} s) {unit.component.address}")
-        elif unit.state in (State.RESTARTING, State.UNREADY, State.FAILED):
-            self.say(f"{unit.name}: {unit.state.value}: {unit.note}")
-        elif unit.state is State.STOPPED:
-            self.say(f"{unit.name} is stopped")
+        if managed.state is State.STARTING:
+            self._started[managed.name] = now
+        elif managed.state is State.READY:
+            took = now - self._started.get(managed.name, now)
+            self.say(f"{managed.name} is ready ({took:.1f} s) {managed.component.address}")
+        elif managed.state in (State.RESTARTING, State.UNREADY, State.FAILED):
+            self.say(f"{managed.name}: {managed.state.value}: {managed.note}")
+        elif managed.state is State.STOPPED:
+            self.say(f"{managed.name} is stopped")
 
     def say(self, text: str) -> None:
         """One line with the time of day."""
         sys.stdout.write(f"{datetime.now():%H:%M:%S} {text}\n")
         sys.stdout.flush()
 
-    def waits_for(self, text: str) -> None:
+    def waiting_for(self, text: str) -> None:
         """A line every few seconds."""
         if time.monotonic() - self._waited >= WAIT_LINE_EVERY_SECONDS:
             self._waited = time.monotonic()
@@ -82,7 +82,7 @@ class Lines:
         """Look once more, and save the picture of the screen that was asked for."""
         await self._look()
         if self._screenshot is not None:
-            save_picture(self._screenshot, self._heading, self._units, self._observer, self._seen)
+            save_screenshot(self._screenshot, self._heading, self._processes, self._observer, self._seen)
 
     def ended(self, failure: MarketPipelineError | None) -> None:
         """A summary of the run."""
@@ -90,8 +90,8 @@ class Lines:
         for symbol in self._seen.symbols:
             candle = symbol.closed.get("1m") or next(iter(symbol.closed.values()), None)
             if candle is not None:
-                self.say(f"last closed: {candle_words(candle)}")
-        restarts = sum(unit.restarts for unit in self._units.values())
+                self.say(f"last closed: {describe_candle(candle)}")
+        restarts = sum(managed.restarts for managed in self._processes.values())
         self.say(
             f"ended after {time.monotonic() - self._began:.0f} s: {observer.alert_count:,} alerts, "
             f"{observer.gap_count:,} gaps, {observer.dead_letters:,} dead letters, {restarts:,} restarts"
@@ -106,9 +106,9 @@ class Lines:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def _look(self) -> None:
-        self._seen = await asyncio.to_thread(self._observer.look, self._heading.symbols, self._units)
+        self._seen = await asyncio.to_thread(self._observer.look, self._heading.symbols, self._processes)
         self._tell_first_candle()
-        news = [words for record in self._seen.news if (words := news_words(record)) is not None]
+        news = [words for record in self._seen.news if (words := describe_news(record)) is not None]
         for words in news[:MOST_NEWS_A_LOOK]:
             self.say(words)
         if len(news) > MOST_NEWS_A_LOOK:
@@ -119,6 +119,6 @@ class Lines:
         if self._has_candles or candle is None:
             return
         self._has_candles = True
-        self.say(f"first candle after {time.monotonic() - self._began:.1f} s: {candle_words(candle)}")
+        self.say(f"first candle after {time.monotonic() - self._began:.1f} s: {describe_candle(candle)}")
         if self._heading.api:
             self.say(f"API: {self._heading.api}/docs")
