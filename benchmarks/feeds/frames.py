@@ -62,7 +62,7 @@ def _spans(payloads: list[bytes]) -> dict[bytes, int]:
 
 
 def _way_back(payloads: list[bytes], snapshot: dict[str, list[list[str]]]) -> bytes:
-    """The change from the last book to the first, numbered so that a shift by one round puts it between two."""
+    """The change from the last book to the first, numbered so that a shift by one round writers it between two."""
     first = {"b": dict(snapshot["bids"]), "a": dict(snapshot["asks"])}
     last = {side: dict(levels) for side, levels in first.items()}
     depths = [json.loads(p) for p in payloads if b"@depth@" in p[:40]]

@@ -11,13 +11,13 @@ import sys
 import time
 from pathlib import Path
 
-from marketpipeline.ingestion.desk import Get
-from marketpipeline.ingestion.producer import KafkaOutlet
+from marketpipeline.ingestion.context import Get
+from marketpipeline.ingestion.publisher import KafkaPublisher
 from marketpipeline.ingestion.session import Session
 from marketpipeline.record_kinds import FEED_TOPIC
 from marketpipeline.settings import IngestionSettings
 from marketpipeline.topics import TopicKind
-from marketpipeline.venues.dialect import load_dialect
+from marketpipeline.venues.adapter import load_adapter
 
 from benchmarks.feeds.frames import load
 
@@ -27,38 +27,38 @@ EVERY = 500
 
 def main(settings: IngestionSettings, path: Path, rounds: int) -> None:
     frames = load(path, rounds)
-    outlet = KafkaOutlet(settings.kafka, settings.topic_prefix, "handlers")
-    outlet.connect([*(FEED_TOPIC[feed] for feed in settings.feeds), TopicKind.EVENTS, TopicKind.DEAD_LETTERS])
-    dialect = load_dialect(settings.exchange)
+    publisher = KafkaPublisher(settings.kafka, settings.topic_prefix, "handlers")
+    publisher.connect([*(FEED_TOPIC[feed] for feed in settings.feeds), TopicKind.EVENTS, TopicKind.DEAD_LETTERS])
+    adapter = load_adapter(settings.exchange)
     symbols = [f"{settings.exchange}:{symbol}" for symbol in settings.symbols]
-    session = Session(settings, symbols, dialect, outlet, max_streams=1024)
+    session = Session(settings, symbols, adapter, publisher, max_streams=1024)
     session.tick(0.0, 0)
     session.connected(1, 0.0)
-    link = session.link(1)
-    assert link is not None
-    link.frame(b'{"result":null,"id":1}', 0)
+    connection = session.connection(1)
+    assert connection is not None
+    connection.frame(b'{"result":null,"id":1}', 0)
     for frame in frames.frames:
         if b"@depth@" in frame[:40]:
-            link.frame(frame, 0)
+            connection.frame(frame, 0)
             break
     session.tick(0.0, 0)
     call = next(command for command in session.commands if isinstance(command, Get))
-    session.gate.answered(call.call, 200, {}, frames.snapshot, 0.0, 0)
-    take, waited = link.frame, 0.0
+    session.limiter.answered(call.call, 200, {}, frames.snapshot, 0.0, 0)
+    take, waited = connection.frame, 0.0
     began, cpu_began = time.perf_counter(), time.thread_time()
     for start in range(0, len(frames.frames), EVERY):
         now = time.time_ns() // 1000
         for frame in frames.frames[start : start + EVERY]:
             take(frame, now)
-        if outlet.pressed(False):
+        if publisher.pressed(False):
             pause = time.perf_counter()
-            while outlet.pressed(True):
+            while publisher.pressed(True):
                 time.sleep(0.001)
             waited += time.perf_counter() - pause
     seconds, cpu_seconds = time.perf_counter() - began - waited, time.thread_time() - cpu_began
-    unacknowledged = outlet.flush(120)
+    unacknowledged = publisher.flush(120)
     result = {
-        "frames": len(frames.frames), "produced": sum(outlet.produced().values()), "dlq": session.dead_letters,
+        "frames": len(frames.frames), "produced": sum(publisher.produced().values()), "dlq": session.dead_letters,
         "gaps": session.events["gap"], "seconds": seconds, "cpu_seconds": cpu_seconds, "waited": waited,
         "unacknowledged": unacknowledged,
     }  # fmt: skip

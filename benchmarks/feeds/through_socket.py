@@ -31,13 +31,13 @@ def main(settings: IngestionSettings, frames: int) -> None:
     deadline = time.monotonic() + LIMIT
     started = cpu_started = 0.0
     while time.monotonic() < deadline and not ingestion.wait(0.005):
-        session, outlet = ingestion.session, ingestion.outlet
-        if session is None or outlet is None:
+        session, publisher = ingestion.session, ingestion.publisher
+        if session is None or publisher is None:
             continue
         read = session.frames
         if read > 1 and not started:
             started, cpu_started = time.perf_counter(), cpu()
-        if read >= frames and not outlet.in_flight and not session.pending:
+        if read >= frames and not publisher.in_flight and not session.pending:
             break
     seconds, cpu_seconds = time.perf_counter() - started, cpu() - cpu_started
     metrics = ingestion.metrics()

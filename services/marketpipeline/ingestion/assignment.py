@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from marketpipeline.venues.dialect import Stream
+from marketpipeline.venues.adapter import Stream
 
 __all__ = ["owner", "share_of", "share_out"]
 

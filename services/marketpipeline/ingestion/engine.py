@@ -5,24 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from marketpipeline.errors import InvalidInput, MarketPipelineError, RetryableError
-from marketpipeline.ingestion.desk import CloseLink, Get, OpenLink, Ping, Send
-from marketpipeline.ingestion.listing import find_unlisted
-from marketpipeline.ingestion.pacing import Backoff
-from marketpipeline.ingestion.producer import KafkaOutlet
+from marketpipeline.errors import RetryableError
+from marketpipeline.ingestion.context import CloseConnection, Get, OpenConnection, Ping, Send
+from marketpipeline.ingestion.publisher import KafkaPublisher
 from marketpipeline.ingestion.rest import RestClient
 from marketpipeline.ingestion.session import Session
 from marketpipeline.ingestion.socket import Socket
-from marketpipeline.venues.dialect import Dialect, RestRequest
+from marketpipeline.venues.adapter import RestRequest
 
-__all__ = ["Engine", "now_us", "persist"]
+__all__ = ["Engine", "now_us"]
 
 _log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 TICK = 0.05
 
@@ -32,23 +27,12 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
-async def persist(attempt: Callable[[], Awaitable[T]], backoff: Backoff, what: str) -> T:
-    """Try until it works, waiting between tries; any error but RetryableError is passed on."""
-    while True:
-        try:
-            return await attempt()
-        except RetryableError as error:
-            wait = max(backoff.next(), error.retry_after or 0.0)
-            _log.warning("%s: %s", what, error, extra={"wait_seconds": round(wait, 3)})
-            await asyncio.sleep(wait)
-
-
 class Engine:
     """Drives one session until `stop`. Counts the time that reading was paused because the broker was behind."""
 
-    def __init__(self, session: Session, outlet: KafkaOutlet, rest: RestClient) -> None:
+    def __init__(self, session: Session, publisher: KafkaPublisher, rest: RestClient) -> None:
         self._session = session
-        self._outlet = outlet
+        self._publisher = publisher
         self._rest = rest
         self._sockets: dict[int, Socket] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -66,12 +50,12 @@ class Engine:
         """Work until `stop` is set, or until a record was lost for good (then raises that PermanentError)."""
         try:
             while not stop.is_set():
-                self._outlet.poll()
+                self._publisher.poll()
                 self._breathe()
                 self._session.tick(time.monotonic(), now_us())
                 self._carry_out()
-                if self._outlet.failure is not None:
-                    raise self._outlet.failure
+                if self._publisher.failure is not None:
+                    raise self._publisher.failure
                 await asyncio.sleep(TICK)
         finally:
             await self._leave()
@@ -79,7 +63,7 @@ class Engine:
     def _breathe(self) -> None:
         """All that was read is taken: see to the broker's pressure and to what the session wants."""
         paused = self._paused_at is not None
-        pressed = self._outlet.pressed(paused)
+        pressed = self._publisher.pressed(paused)
         if pressed != paused:
             self._pause(pressed)
         if self._session.commands:
@@ -104,9 +88,9 @@ class Engine:
             commands.clear()
             for command in batch:
                 match command:
-                    case OpenLink(number, url):
+                    case OpenConnection(number, url):
                         self._start(self._open(number, url))
-                    case CloseLink(number, reason):
+                    case CloseConnection(number, reason):
                         if (socket := self._sockets.get(number)) is not None:
                             socket.close(reason)
                     case Send(number, message):
@@ -130,13 +114,13 @@ class Engine:
 
     async def _open(self, number: int, url: str) -> None:
         session = self._session
-        link = session.link(number)
-        if link is None:
+        connection = session.connection(number)
+        if connection is None:
             return
         socket = Socket(
-            link.frame,
+            connection.frame,
             self._breathe,
-            lambda payload: link.pong(payload, time.monotonic()),
+            lambda payload: connection.pong(payload, time.monotonic()),
             lambda reason: self._closed(number, reason),
         )
         try:
@@ -154,13 +138,13 @@ class Engine:
         self._session.closed(number, reason)
 
     async def _get(self, call: int, request: RestRequest[Any]) -> None:
-        gate = self._session.gate
+        limiter = self._session.limiter
         try:
             status, headers, body = await self._rest.get(request)
         except RetryableError as error:
-            gate.failed(call, str(error), time.monotonic())
+            limiter.failed(call, str(error), time.monotonic())
         else:
-            gate.answered(call, status, headers, body, time.monotonic(), now_us())
+            limiter.answered(call, status, headers, body, time.monotonic(), now_us())
         self._breathe()
 
     async def _leave(self) -> None:
@@ -170,29 +154,3 @@ class Engine:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-async def choose_symbols(
-    symbols: list[str], dialect: Dialect, rest: RestClient, backoff: Backoff
-) -> tuple[list[str], dict[str, str]]:
-    """The symbols that the exchange lists, and what is wrong with each of the others.
-
-    Raises InvalidInput when none is listed. An exchange that does not answer the question is believed.
-    """
-
-    async def fetch(request: RestRequest[Any]) -> Any:
-        status, headers, body = await rest.get(request)
-        dialect.judge(status, headers, body)
-        return request.read(body, now_us())
-
-    try:
-        problems = await persist(
-            lambda: find_unlisted(symbols, dialect, fetch), backoff, "the exchange does not say which symbols it lists"
-        )
-    except MarketPipelineError as error:
-        _log.warning("the symbols were not checked: %s", error)
-        return symbols, {}
-    if len(problems) == len(symbols):
-        raise InvalidInput("settings", problems)
-    rejected = {str(problem.value): str(problem) for problem in problems}
-    return [symbol for symbol in symbols if symbol not in rejected], rejected

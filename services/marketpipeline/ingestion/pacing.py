@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections import deque
+from collections.abc import Awaitable, Callable
 from random import Random
+from typing import TypeVar
 
-__all__ = ["Backoff", "Window"]
+from marketpipeline.errors import RetryableError
+
+__all__ = ["Backoff", "Window", "retry"]
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Backoff:
@@ -59,3 +69,14 @@ class Window:
     def _forget(self, now: float) -> None:
         while self._spent and self._spent[0][0] <= now - self._seconds:
             self.used -= self._spent.popleft()[1]
+
+
+async def retry(attempt: Callable[[], Awaitable[T]], backoff: Backoff, what: str) -> T:
+    """Try until it works, waiting between tries; any error but RetryableError is passed on."""
+    while True:
+        try:
+            return await attempt()
+        except RetryableError as error:
+            wait = max(backoff.next(), error.retry_after or 0.0)
+            _log.warning("%s: %s", what, error, extra={"wait_seconds": round(wait, 3)})
+            await asyncio.sleep(wait)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from marketpipeline.errors import RetryableError
-from marketpipeline.venues.dialect import RestRequest
+from marketpipeline.venues.adapter import ExchangeAdapter, RestRequest
 
 __all__ = ["RestClient"]
+
+T = TypeVar("T")
 
 SECONDS = 10.0
 CONNECTIONS = 8
@@ -37,6 +40,12 @@ class RestClient:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise RetryableError(f"{request.path}: {str(error) or type(error).__name__}") from error
         return answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.content
+
+    async def fetch(self, request: RestRequest[T], adapter: ExchangeAdapter) -> T:
+        """What the answer says. Raises what `adapter` makes of another answer, and FrameError."""
+        status, headers, body = await self.get(request)
+        adapter.judge(status, headers, body)
+        return request.read(body, time.time_ns() // 1000)
 
     async def close(self) -> None:
         """Close its connections."""

@@ -14,20 +14,21 @@ import uvloop
 from marketpipeline import __version__
 from marketpipeline.errors import InvalidInput, MarketPipelineError, Problem
 from marketpipeline.ingestion.assignment import share_of
-from marketpipeline.ingestion.engine import Engine, choose_symbols, now_us, persist
-from marketpipeline.ingestion.lanes import Memory
-from marketpipeline.ingestion.pacing import Backoff
-from marketpipeline.ingestion.producer import KafkaOutlet
+from marketpipeline.ingestion.delivered import KINDS, read_delivered
+from marketpipeline.ingestion.engine import Engine, now_us
+from marketpipeline.ingestion.handlers import Delivered
+from marketpipeline.ingestion.pacing import Backoff, retry
+from marketpipeline.ingestion.publisher import KafkaPublisher
 from marketpipeline.ingestion.rest import RestClient
 from marketpipeline.ingestion.session import Session
 from marketpipeline.ingestion.status import health
-from marketpipeline.ingestion.tail import KINDS, read_memory
+from marketpipeline.ingestion.symbol_validation import choose_symbols
 from marketpipeline.record_kinds import FEED_TOPIC
 from marketpipeline.settings import IngestionSettings
 from marketpipeline.telemetry import Health, Tracing
 from marketpipeline.topics import TopicKind
 from marketpipeline.venues import venues
-from marketpipeline.venues.dialect import load_dialect
+from marketpipeline.venues.adapter import load_adapter
 
 __all__ = ["Ingestion"]
 
@@ -57,7 +58,7 @@ class Ingestion:
         self._unflushed = 0
         self.error: MarketPipelineError | None = None
         self.rejected: dict[str, str] = {}
-        self.outlet: KafkaOutlet | None = None
+        self.publisher: KafkaPublisher | None = None
         self.session: Session | None = None
         self.engine: Engine | None = None
 
@@ -118,25 +119,25 @@ class Ingestion:
             return
         name = f"{settings.pipeline}-ingestion-{settings.exchange}-{settings.replica}"
         rest = RestClient(settings.rest_url, f"marketpipeline/{__version__}")
-        outlet = self.outlet = KafkaOutlet(settings.kafka, settings.topic_prefix, name, self._tracing)
+        publisher = self.publisher = KafkaPublisher(settings.kafka, settings.topic_prefix, name, self._tracing)
         try:
-            preparation = asyncio.create_task(self._prepare(outlet, rest))
+            preparation = asyncio.create_task(self._prepare(publisher, rest))
             stopping = asyncio.create_task(self._stop.wait())
             await asyncio.wait({preparation, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not preparation.done():
                 preparation.cancel()
                 return
             self.session = preparation.result()
-            self.engine = Engine(self.session, outlet, rest)
+            self.engine = Engine(self.session, publisher, rest)
             self._doing = "running"
             await self.engine.run(self._stop)
         finally:
             await rest.close()
-            self._unflushed = await asyncio.to_thread(outlet.flush, settings.drain_timeout_ms / 1000)
+            self._unflushed = await asyncio.to_thread(publisher.flush, settings.drain_timeout_ms / 1000)
             if self._unflushed:
                 _log.error("%d records were not acknowledged in time", self._unflushed)
 
-    async def _prepare(self, outlet: KafkaOutlet, rest: RestClient) -> Session:
+    async def _prepare(self, publisher: KafkaPublisher, rest: RestClient) -> Session:
         """Wait for the broker, check the symbols, learn what the topics hold."""
         settings = self._settings
         assert self._venue is not None
@@ -145,27 +146,29 @@ class Ingestion:
         def backoff() -> Backoff:
             return Backoff(settings.backoff_initial_ms / 1000, settings.backoff_max_ms / 1000, random)
 
-        async def in_thread(call: Callable[[], Memory | None]) -> Memory | None:
+        async def in_thread(call: Callable[[], Delivered | None]) -> Delivered | None:
             return await asyncio.to_thread(call)
 
-        dialect = load_dialect(settings.exchange)
+        adapter = load_adapter(settings.exchange)
         kinds = [*(FEED_TOPIC[feed] for feed in settings.feeds), TopicKind.EVENTS, TopicKind.DEAD_LETTERS]
         self._doing = "waiting for the broker and its topics"
-        await persist(lambda: in_thread(lambda: outlet.connect(kinds)), backoff(), self._doing)
+        await retry(lambda: in_thread(lambda: publisher.connect(kinds)), backoff(), self._doing)
         symbols = [f"{settings.exchange}:{symbol}" for symbol in settings.symbols]
         mine = share_of(symbols, settings.replica, settings.replicas)
         self._doing = "asking the exchange for its symbols"
         if mine:
-            mine, self.rejected = await choose_symbols(mine, dialect, rest, backoff())
+            mine, self.rejected = await choose_symbols(
+                mine, adapter, lambda request: rest.fetch(request, adapter), backoff()
+            )
         self._doing = "reading what the topics hold"
-        partitions = {kind: outlet.partitions(kind) for kind in kinds if kind in KINDS}
-        memory = await persist(
-            lambda: in_thread(lambda: read_memory(settings.kafka, settings.topic_prefix, mine, partitions)),
+        partitions = {kind: publisher.partitions(kind) for kind in kinds if kind in KINDS}
+        delivered = await retry(
+            lambda: in_thread(lambda: read_delivered(settings.kafka, settings.topic_prefix, mine, partitions)),
             backoff(),
             self._doing,
         )
         session = Session(
-            settings, mine, dialect, outlet, max_streams=self._venue.max_streams, memory=memory, random=random
+            settings, mine, adapter, publisher, max_streams=self._venue.max_streams, delivered=delivered, random=random
         )
         session.wall = now_us()
         for symbol, reason in self.rejected.items():

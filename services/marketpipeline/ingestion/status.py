@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
+from marketpipeline.errors import MarketPipelineError
+from marketpipeline.ingestion.engine import Engine
+from marketpipeline.ingestion.publisher import KafkaPublisher
+from marketpipeline.ingestion.session import Session
 from marketpipeline.telemetry import Health
 
-if TYPE_CHECKING:
-    from marketpipeline.ingestion.service import Ingestion
-    from marketpipeline.ingestion.session import Session
-
-__all__ = ["health", "instrument"]
+__all__ = ["Process", "health", "instrument"]
 
 
-def health(ingestion: Ingestion) -> Health:
+class Process(Protocol):
+    """What is looked at: `doing` says what it is at while it is not yet running; what does not exist yet is None."""
+
+    session: Session | None
+    engine: Engine | None
+    publisher: KafkaPublisher | None
+    error: MarketPipelineError | None
+    rejected: dict[str, str]
+
+    @property
+    def doing(self) -> str: ...
+
+
+def health(ingestion: Process) -> Health:
     """Ready once every stream is subscribed; `degraded` while something of it is not as it should be."""
-    session, engine, outlet = ingestion.session, ingestion.engine, ingestion.outlet
-    produced = {} if outlet is None else outlet.produced()
+    session, engine, publisher = ingestion.session, ingestion.engine, ingestion.publisher
+    produced = {} if publisher is None else publisher.produced()
     details: dict[str, object] = {
         "produced": sum(produced.values()),
         "dlq": 0 if session is None else session.dead_letters,
         "connected": False,
-        "in_flight": 0 if outlet is None else outlet.in_flight,
-        "undelivered": 0 if outlet is None else outlet.undelivered,
+        "in_flight": 0 if publisher is None else publisher.in_flight,
+        "undelivered": 0 if publisher is None else publisher.undelivered,
         "rejected": ingestion.rejected,
         "doing": ingestion.doing,
     }
@@ -33,14 +46,14 @@ def health(ingestion: Ingestion) -> Health:
         return Health("failed", details | {"error": str(ingestion.error)})
     if session is None or engine is None:
         return Health("starting", details)
-    shards = session.shards
-    stale = [stream.name for shard in shards for stream in shard.stale]
-    refused = {stream.name: reason for shard in shards for stream, reason in shard.rejected.items()}
-    connected = session.connected_links == len(shards)
+    managers = session.managers
+    stale = [stream.name for manager in managers for stream in manager.stale]
+    refused = {stream.name: reason for manager in managers for stream, reason in manager.rejected.items()}
+    connected = session.ready_connections == len(managers)
     details |= {
         "connected": connected,
-        "connections": session.connected_links,
-        "shards": len(shards),
+        "connections": session.ready_connections,
+        "managers": len(managers),
         "frames": session.frames,
         "bytes": session.bytes,
         "synced_through": session.synced_through,
@@ -49,25 +62,25 @@ def health(ingestion: Ingestion) -> Health:
         "paused_seconds": round(engine.paused_seconds, 3),
         "backpressure": engine.pauses,
         "gaps": session.events["gap"],
-        "reconnects": sum(shard.reconnects for shard in shards),
+        "reconnects": sum(manager.reconnects for manager in managers),
         "events": dict(session.events),
         "rest": {
-            "requests": session.gate.requests,
-            "throttled": session.gate.throttled,
-            "failures": session.gate.failures,
-            "weight": session.gate.weight_used,
+            "requests": session.limiter.requests,
+            "throttled": session.limiter.throttled,
+            "failures": session.limiter.failures,
+            "weight": session.limiter.weight_used,
         },
         "stale": stale,
         "refused_streams": refused,
         "symbols": session.symbol_states(),
     }
     if not session.started:
-        return Health("ok" if not shards else "starting", details)
+        return Health("ok" if not managers else "starting", details)
     wrong = not connected or stale or refused or ingestion.rejected or session.paused
     return Health("degraded" if wrong else "ok", details)
 
 
-def instrument(ingestion: Ingestion, meter: Meter) -> None:
+def instrument(ingestion: Process, meter: Meter) -> None:
     """Make the counters observable."""
 
     def watch(
@@ -83,19 +96,19 @@ def instrument(ingestion: Ingestion, meter: Meter) -> None:
         return lambda: [Observation(read())]
 
     def produced() -> Iterable[Observation]:
-        assert ingestion.outlet is not None
-        return [Observation(count, {"topic": kind.value}) for kind, count in ingestion.outlet.produced().items()]
+        assert ingestion.publisher is not None
+        return [Observation(count, {"topic": kind.value}) for kind, count in ingestion.publisher.produced().items()]
 
     def events() -> Iterable[Observation]:
         return [Observation(count, {"kind": kind}) for kind, count in dict(_session(ingestion).events).items()]
 
     def duplicates() -> Iterable[Observation]:
-        lanes = _session(ingestion).lanes.items()
-        return [Observation(lane.duplicates, {"symbol": s.symbol, "feed": s.feed.value}) for s, lane in lanes]
+        handlers = _session(ingestion).handlers.items()
+        return [Observation(handler.duplicates, {"symbol": s.symbol, "feed": s.feed.value}) for s, handler in handlers]
 
     def delays() -> Iterable[Observation]:
-        lanes = _session(ingestion).lanes.items()
-        times = [(s, getattr(lane.last, "event_time", None), lane.last) for s, lane in lanes]
+        handlers = _session(ingestion).handlers.items()
+        times = [(s, getattr(handler.last, "event_time", None), handler.last) for s, handler in handlers]
         return [
             Observation((last.receive_time - time) / 1e6, {"symbol": s.symbol, "feed": s.feed.value})
             for s, time, last in times
@@ -110,12 +123,12 @@ def instrument(ingestion: Ingestion, meter: Meter) -> None:
     )
     watch("ingestion.events", "1", "Gaps, backfills, resyncs, reconnects and the like, by kind.", events)
     watch("ingestion.duplicates", "1", "Records dropped because they were had before.", duplicates)
-    watch("ingestion.rest_requests", "1", "REST requests sent.", one(lambda: _session(ingestion).gate.requests))
+    watch("ingestion.rest_requests", "1", "REST requests sent.", one(lambda: _session(ingestion).limiter.requests))
     watch(
         "ingestion.rest_throttled",
         "1",
         "REST requests that met a limit.",
-        one(lambda: _session(ingestion).gate.throttled),
+        one(lambda: _session(ingestion).limiter.throttled),
     )
     watch(
         "ingestion.paused",
@@ -133,7 +146,7 @@ def instrument(ingestion: Ingestion, meter: Meter) -> None:
     )
     watch(
         "ingestion.connections", "1", "Connections with all their streams.",
-        one(lambda: _session(ingestion).connected_links), gauge=True,
+        one(lambda: _session(ingestion).ready_connections), gauge=True,
     )  # fmt: skip
     watch(
         "ingestion.delay", "s", "Receive time less event time of the newest record; two clocks, so it may be negative.",
@@ -141,14 +154,14 @@ def instrument(ingestion: Ingestion, meter: Meter) -> None:
     )  # fmt: skip
 
 
-def _session(ingestion: Ingestion) -> Session:
+def _session(ingestion: Process) -> Session:
     assert ingestion.session is not None
     return ingestion.session
 
 
-def _paused(ingestion: Ingestion) -> float:
+def _paused(ingestion: Process) -> float:
     return 0.0 if ingestion.engine is None else ingestion.engine.paused_seconds
 
 
-def _in_flight(ingestion: Ingestion) -> int:
-    return 0 if ingestion.outlet is None else ingestion.outlet.in_flight
+def _in_flight(ingestion: Process) -> int:
+    return 0 if ingestion.publisher is None else ingestion.publisher.in_flight

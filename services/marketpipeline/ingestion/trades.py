@@ -1,8 +1,8 @@
-"""The lane of trades: in order, each once, with what was missed fetched by id and put before what followed.
+"""The handler of trades: in order, each once, with what was missed fetched by id and put before what followed.
 
 Ids of a symbol's trades have no holes. So one rule serves for a reconnect, a restart, two connections at a time
 and an exchange that lost messages: what continues is handed on, what is older was had, and what lies further
-on is held until the trades between were fetched (`backfill`).
+on is held until the trades between were fetched over REST, page by page (`Backfill`).
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ import logging
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from marketpipeline.ingestion.backfill import Backfill
-from marketpipeline.ingestion.desk import Desk, Put
-from marketpipeline.ingestion.lane import Lane
+from marketpipeline.ingestion.context import Context, Publish, StreamHandler
 from marketpipeline.records import AggTrade, Trade
 from marketpipeline.topics import Feed
-from marketpipeline.venues.dialect import RestRequest
+from marketpipeline.venues.adapter import RestRequest
 
-__all__ = ["TradeLane", "agg_trade_id", "trade_id"]
+__all__ = ["OLDER", "RETRIES", "TradeHandler", "agg_trade_id", "trade_id"]
 
 _log = logging.getLogger(__name__)
 
 R = TypeVar("R", Trade, AggTrade)
+
+RETRIES = 5
+RETRY_AFTER = 0.5
+"""The stream may be ahead of REST: how often, and after how many seconds, a hole is asked for again."""
 
 OLDER = 20
 """So many trades with older ids and later times, and none that continue, mean that the exchange numbers them anew."""
@@ -38,7 +40,7 @@ def agg_trade_id(trade: AggTrade) -> int:
     return trade.agg_trade_id
 
 
-class TradeLane(Lane, Generic[R]):
+class TradeHandler(StreamHandler, Generic[R]):
     """Trades, or aggregate trades, of one symbol.
 
     `request(first_id, limit)` asks for a page of past ones, `first_id` None for the newest. At most `max_backfill`
@@ -51,8 +53,8 @@ class TradeLane(Lane, Generic[R]):
         self,
         symbol: str,
         feed: Feed,
-        put: Put,
-        desk: Desk,
+        publish: Publish,
+        context: Context,
         id_of: Callable[[R], int],
         request: Callable[[int | None, int], RestRequest[list[R]]],
         *,
@@ -61,9 +63,9 @@ class TradeLane(Lane, Generic[R]):
         max_held: int,
         last: R | None = None,
     ) -> None:
-        super().__init__(symbol, feed, put)
+        super().__init__(symbol, feed, publish)
         self.beats = feed is Feed.TRADES
-        self.desk = desk
+        self.context = context
         self.id_of: Callable[[R], int] = id_of
         self.request: Callable[[int | None, int], RestRequest[list[R]]] = request
         self.page = page
@@ -106,7 +108,7 @@ class TradeLane(Lane, Generic[R]):
         if number == self.next:
             self.next = number + 1
             self.last = record
-            self.put(record)
+            self.publish(record)
             if self._backfill is not None:
                 self._backfill.linked()
             elif self._refused:
@@ -136,7 +138,7 @@ class TradeLane(Lane, Generic[R]):
         """Write a record and count on from it."""
         self.next = self.id_of(record) + 1
         self.last = record
-        self.put(record)
+        self.publish(record)
 
     def drain(self) -> None:
         """Hand on the held ones that now continue."""
@@ -163,7 +165,7 @@ class TradeLane(Lane, Generic[R]):
             if self._doubted_at == self.seen:
                 self._deaf_at = self.seen
             time = None if self.last is None else self.last.trade_time
-            self.desk.event("backfill", self.symbol, self.feed, event_time=time, first_id=first, last_id=last)
+            self.context.event("backfill", self.symbol, self.feed, event_time=time, first_id=first, last_id=last)
 
     def _accept_other(self, number: int, record: R) -> None:
         if self.next is None:
@@ -215,7 +217,9 @@ class TradeLane(Lane, Generic[R]):
         first, number = records[0], self.id_of(records[0])
         _log.warning("%s begin again at id %d", self.feed, number, extra={"symbol": self.symbol})
         detail = f"ids begin again after {self.last_id}"
-        self.desk.event("resync", self.symbol, self.feed, event_time=first.trade_time, first_id=number, detail=detail)
+        self.context.event(
+            "resync", self.symbol, self.feed, event_time=first.trade_time, first_id=number, detail=detail
+        )
         self.held.clear()
         self._refused = ""
         if self._backfill is not None:
@@ -232,4 +236,150 @@ class TradeLane(Lane, Generic[R]):
         self.lost += last - first + 1
         time = None if self.last is None else self.last.trade_time
         _log.warning("%s %d to %d are missing: %s", self.feed, first, last, reason, extra={"symbol": self.symbol})
-        self.desk.event("gap", self.symbol, self.feed, event_time=time, first_id=first, last_id=last, detail=reason)
+        self.context.event("gap", self.symbol, self.feed, event_time=time, first_id=first, last_id=last, detail=reason)
+
+
+class Backfill(Generic[R]):
+    """One fetching of missed trades for `handler`, from its next id on, at most its `max_backfill`.
+
+    It is over when it has reached a live record, or when a page that was asked for under the present subscription is
+    not full: the exchange had no more, and what came since is on the stream. What cannot be had is a gap.
+    """
+
+    def __init__(self, handler: TradeHandler[R]) -> None:
+        self._handler: TradeHandler[R] = handler
+        self._first: int | None = None
+        self._last: int | None = None
+        self._taken = 0
+        self._newest: int | None = None
+        self._newest_subscription = -1
+        self._retries = 0
+        self._retry_at: float | None = None
+        self._asked = False
+        self._over = False
+
+    def step(self) -> None:
+        """Ask for what is missing next; first give up what is more than may be fetched."""
+        handler = self._handler
+        while not (self._over or self._asked or self._retry_at is not None):
+            goal = min(handler.held) if handler.held else self._newest
+            left = handler.max_backfill - self._taken
+            if goal is None:
+                if left > 0 and self._taken < handler.page:
+                    self._ask_page(left)
+                else:
+                    self._ask(None, 1, self._take_newest)
+                return
+            if goal - self._next() > left:
+                handler.lose_until(goal - left, f"more than {handler.max_backfill} to fetch")
+            if self._next() < goal:
+                self._ask_page(left)
+                return
+            handler.drain()
+            if not handler.held and not handler.dropped and (self._newest is None or self._is_current()):
+                self._end()
+            elif not handler.held:
+                self._newest = None
+
+    def linked(self) -> None:
+        """A live record continued the last one: what is held may follow now, and then nothing is missing."""
+        self._handler.drain()
+        if not self._handler.held and not self._handler.dropped:
+            self._end()
+
+    def tick(self, now: float) -> None:
+        """Ask again for a hole when its time has come."""
+        if self._retry_at == 0.0:
+            self._retry_at = now + RETRY_AFTER
+        elif self._retry_at is not None and now >= self._retry_at:
+            self._retry_at = None
+            self.step()
+
+    def cancel(self) -> None:
+        """Whatever is under way is no longer wanted."""
+        self._over = True
+
+    def _next(self) -> int:
+        number = self._handler.next
+        assert number is not None, "a backfill begins only where a record was had"
+        return number
+
+    def _is_current(self) -> bool:
+        return self._newest_subscription == self._handler.subscription
+
+    def _ask_page(self, left: int) -> None:
+        self._ask(self._next(), min(self._handler.page, left), self._take_page)
+
+    def _ask(self, first: int | None, limit: int, take: Callable[[list[R], int, int], None]) -> None:
+        subscription = self._handler.subscription
+        if self._handler.dropped and not self._handler.held:
+            self._handler.dropped = False
+            self._newest = None
+        self._asked = True
+
+        def done(page: list[R]) -> None:
+            self._asked = False
+            if not self._over:
+                take(page, subscription, limit)
+
+        self._handler.context.ask(self._handler.request(first, limit), done, self._refused)
+
+    def _take_newest(self, page: list[R], subscription: int, limit: int) -> None:
+        self._newest = max([self._next() - 1, *map(self._handler.id_of, page)]) + 1
+        self._newest_subscription = subscription
+        self.step()
+
+    def _take_page(self, page: list[R], subscription: int, limit: int) -> None:
+        handler = self._handler
+        before, held = self._next(), bool(handler.held)
+        for record in page:
+            self._take(record)
+        handler.drain()
+        if self._next() > before:
+            self._retries = 0
+        if len(page) < limit and handler.held:
+            self._wait_or_lose()
+        if not handler.held and not handler.dropped:
+            caught_up = len(page) < limit and subscription == handler.subscription
+            if held or caught_up:
+                self._end()
+        self.step()
+
+    def _take(self, record: R) -> None:
+        handler = self._handler
+        number = handler.id_of(record)
+        if number > self._next():
+            handler.lose_until(number, "the exchange has none with these ids")
+        if number < self._next():
+            return
+        held = handler.held.pop(number, None)
+        if held is not None:
+            handler.hand_on(held)
+            return
+        self._first = number if self._first is None else self._first
+        self._last = number
+        self._taken += 1
+        handler.backfilled += 1
+        handler.hand_on(record)
+
+    def _wait_or_lose(self) -> None:
+        """REST ended before the stream's first: it may be behind, so ask again some times."""
+        if self._retries < RETRIES:
+            self._retries += 1
+            self._retry_at = 0.0
+        else:
+            self._retries = 0
+            self._handler.lose_until(min(self._handler.held), "the exchange does not give them")
+
+    def _refused(self, reason: str) -> None:
+        self._asked = False
+        if self._over:
+            return
+        while self._handler.held:
+            self._handler.lose_until(min(self._handler.held), reason)
+        self._end(reason)
+
+    def _end(self, refused: str = "") -> None:
+        self._over = True
+        _log.info("%s backfilled", self._handler.feed, extra={"symbol": self._handler.symbol, "records": self._taken})
+        self._handler.end_backfill(self._first, self._last, refused)

@@ -1,7 +1,7 @@
 """The exchanges that the project speaks with, each a subpackage that nothing generic names.
 
 `venues/<name>/__init__.py` holds one `VENUE`, light enough for everyone to import: what validation, the
-plan and the operator need to know. Its module `dialect` (see `venues.dialect`) is loaded by ingestion
+plan and the operator need to know. Its module `adapter` (see `venues.adapter`) is loaded by ingestion
 when a pipeline asks for that exchange. An exchange is added by adding a subpackage: see CONTRIBUTING.md.
 """
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.services.ingestion.platform import Platform
+from tests.services.ingestion.processes import Processes
 from tests.support.broker import RunningBroker, broker
 
-__all__ = ["broker", "platform"]
+__all__ = ["broker", "processes"]
 
 # What is found must not depend on how busy the machine is.
 settings.register_profile("no deadline", deadline=None)
@@ -19,9 +19,9 @@ settings.load_profile("no deadline")
 
 
 @pytest.fixture
-def platform(broker: RunningBroker, tmp_path: Path) -> Iterator[Platform]:
+def processes(broker: RunningBroker, tmp_path: Path) -> Iterator[Processes]:
     """Processes of one test, ended with it."""
-    running = Platform(broker, tmp_path)
+    running = Processes(broker, tmp_path)
     try:
         yield running
     finally:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marketpipeline.ingestion.assignment import owner, share_of, share_out
 from marketpipeline.topics import Feed
-from marketpipeline.venues.dialect import Stream
+from marketpipeline.venues.adapter import Stream
 
 SYMBOLS = [f"exchange:S{number}USDT" for number in range(400)]
 

@@ -13,8 +13,8 @@ from marketpipeline.ingestion import book
 from marketpipeline.ingestion.book import CrossedBook, LocalBook
 from marketpipeline.records import Level, Quote
 from marketpipeline.topics import Feed
-from marketpipeline.venues.binance.dialect import DIALECT
-from marketpipeline.venues.dialect import BookChange, BookSnapshot, StreamOptions
+from marketpipeline.venues.adapter import BookChange, BookSnapshot, StreamOptions
+from marketpipeline.venues.binance.adapter import ADAPTER
 
 bid_prices = st.integers(1, 40).map(lambda tick: tick / 4)
 ask_prices = st.integers(41, 80).map(lambda tick: tick / 4)
@@ -93,7 +93,7 @@ def test_a_crossed_book_is_an_error(bid: float) -> None:
 def test_equals_the_best_quotes_of_a_capture(capture: Callable[[str], Path], name: str, equal: int) -> None:
     """Wherever the ids of a book event and a quote are equal, best prices and quantities are."""
     symbol = f"binance:{name}"
-    mapper = DIALECT.mapper(DIALECT.streams([symbol], list(Feed), StreamOptions()))
+    mapper = ADAPTER.mapper(ADAPTER.streams([symbol], list(Feed), StreamOptions()))
     snapshot: BookSnapshot | None = None
     changes: list[BookChange] = []
     quotes: dict[int, Quote] = {}
@@ -101,7 +101,7 @@ def test_equals_the_best_quotes_of_a_capture(capture: Callable[[str], Path], nam
         for line in lines:
             payload = line.split(b" ", 1)[1].rstrip()
             if not payload.startswith(b'{"stream"'):
-                snapshot = DIALECT.snapshot(symbol).read(payload, 0)
+                snapshot = ADAPTER.snapshot(symbol).read(payload, 0)
                 continue
             record = mapper.map(payload, 0)
             if isinstance(record, BookChange):

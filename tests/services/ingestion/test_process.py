@@ -13,7 +13,7 @@ from marketpipeline.topics import Feed, TopicKind
 
 from tests.conftest import wait_for
 from tests.services.ingestion import oracle
-from tests.services.ingestion.platform import Platform
+from tests.services.ingestion.processes import Processes
 
 BTC, ETH = "binance:BTCUSDT", "binance:ETHUSDT"
 
@@ -28,14 +28,14 @@ def captured(files: dict[str, Path]) -> dict[str, oracle.Capture]:
     return {symbol: oracle.read(path) for symbol, path in files.items()}
 
 
-def replay(platform: Platform, files: dict[str, Path], speed: str) -> None:
+def replay(processes: Processes, files: dict[str, Path], speed: str) -> None:
     options = [option for path in files.values() for option in ("--replay", str(path))]
-    platform.start_exchange(*options, "--speed", speed)
+    processes.start_exchange(*options, "--speed", speed)
 
 
-def check_trades(platform: Platform, symbol: str, captured: oracle.Capture, *, may_repeat: bool = False) -> None:
+def check_trades(processes: Processes, symbol: str, captured: oracle.Capture, *, may_repeat: bool = False) -> None:
     """Every trade of the capture, in the order of ids, each once, with its values."""
-    trades = platform.trades(symbol)
+    trades = processes.trades(symbol)
     ids = [trade.trade_id for trade in trades]
     if may_repeat:
         assert list(dict.fromkeys(ids)) == list(captured.trades)
@@ -55,15 +55,15 @@ def span(event: FeedEvent) -> tuple[int, int]:
     return event.first_id, event.last_id
 
 
-def check_books(platform: Platform, symbol: str, captured: oracle.Capture) -> int:
+def check_books(processes: Processes, symbol: str, captured: oracle.Capture) -> int:
     """After the first sync each change is a record or lies in a gap; best levels equal quotes.
 
     Returns how many lie in one.
     """
-    books = platform.books(symbol)
+    books = processes.books(symbol)
     ids = [book.update_id for book in books]
     assert ids == sorted(set(ids))
-    events = [event for event in platform.events(symbol) if event.feed == "book"]
+    events = [event for event in processes.events(symbol) if event.feed == "book"]
     start = next(event.first_id for event in events if event.kind == "synced")
     assert start is not None
     gaps = [span(event) for event in events if event.kind == "gap"]
@@ -84,13 +84,13 @@ def check_books(platform: Platform, symbol: str, captured: oracle.Capture) -> in
     return missing
 
 
-def check_heartbeats(platform: Platform, *, deaf: str = "") -> None:
+def check_heartbeats(processes: Processes, *, deaf: str = "") -> None:
     """What follows a heartbeat is later than it, whichever process wrote it.
 
     While a stream says nothing of what happens, nobody can know, until that is noticed: but for trades of `deaf`.
     """
     promised: dict[str, int] = {}
-    for _, record in platform.records(TopicKind.TRADES):
+    for _, record in processes.records(TopicKind.TRADES):
         if isinstance(record, Heartbeat):
             promised[record.symbol] = max(record.event_time, promised.get(record.symbol, 0))
         elif isinstance(record, Trade):
@@ -100,23 +100,23 @@ def check_heartbeats(platform: Platform, *, deaf: str = "") -> None:
 
 
 def test_a_replay_as_fast_as_it_goes(
-    platform: Platform, files: dict[str, Path], captured: dict[str, oracle.Capture]
+    processes: Processes, files: dict[str, Path], captured: dict[str, oracle.Capture]
 ) -> None:
-    replay(platform, files, "max")
-    platform.start_ingestion(platform.settings("BTCUSDT", "ETHUSDT", feeds=(Feed.BOOK, Feed.TRADES, Feed.QUOTES)))
-    platform.wait_replayed()
-    health = platform.health()
-    assert platform.stop_ingestion() == 0, platform.log()
+    replay(processes, files, "max")
+    processes.start_ingestion(processes.settings("BTCUSDT", "ETHUSDT", feeds=(Feed.BOOK, Feed.TRADES, Feed.QUOTES)))
+    processes.wait_replayed()
+    health = processes.health()
+    assert processes.stop_ingestion() == 0, processes.log()
     for symbol in (BTC, ETH):
-        check_trades(platform, symbol, captured[symbol])
-        assert check_books(platform, symbol, captured[symbol]) == 0
-        quotes = [r for _, r in platform.records(TopicKind.QUOTES) if isinstance(r, Quote) and r.symbol == symbol]
+        check_trades(processes, symbol, captured[symbol])
+        assert check_books(processes, symbol, captured[symbol]) == 0
+        quotes = [r for _, r in processes.records(TopicKind.QUOTES) if isinstance(r, Quote) and r.symbol == symbol]
         assert [quote.update_id for quote in quotes] == list(captured[symbol].quotes)
-    check_heartbeats(platform)
-    assert platform.records(TopicKind.DEAD_LETTERS) == []
+    check_heartbeats(processes)
+    assert processes.records(TopicKind.DEAD_LETTERS) == []
     partitions: dict[str, set[int]] = {}
     for kind in (TopicKind.TRADES, TopicKind.BOOK, TopicKind.QUOTES):
-        for partition, record in platform.records(kind):
+        for partition, record in processes.records(kind):
             partitions.setdefault(record.symbol, set()).add(partition)
     assert all(len(places) == 1 for places in partitions.values())
     assert (health["status"], health["connected"], health["dlq"], health["gaps"]) == ("ok", True, 0, 0)
@@ -124,33 +124,35 @@ def test_a_replay_as_fast_as_it_goes(
     assert health["frames"] > 74_000
 
 
-def test_kill_9_in_the_middle(platform: Platform, files: dict[str, Path], captured: dict[str, oracle.Capture]) -> None:
-    replay(platform, files, "40")
-    settings = platform.settings("BTCUSDT", "ETHUSDT")
-    platform.start_ingestion(settings)
-    platform.wait_replayed(0.3)
-    platform.kill_ingestion()
-    platform.start_ingestion(settings)
-    platform.wait_replayed()
-    assert platform.stop_ingestion() == 0, platform.log()
+def test_kill_9_in_the_middle(
+    processes: Processes, files: dict[str, Path], captured: dict[str, oracle.Capture]
+) -> None:
+    replay(processes, files, "40")
+    settings = processes.settings("BTCUSDT", "ETHUSDT")
+    processes.start_ingestion(settings)
+    processes.wait_replayed(0.3)
+    processes.kill_ingestion()
+    processes.start_ingestion(settings)
+    processes.wait_replayed()
+    assert processes.stop_ingestion() == 0, processes.log()
     for symbol in (BTC, ETH):
-        check_trades(platform, symbol, captured[symbol])
-        assert check_books(platform, symbol, captured[symbol]) > 0, "it was away: something must be missing"
-        trades = platform.trades(symbol)
+        check_trades(processes, symbol, captured[symbol])
+        assert check_books(processes, symbol, captured[symbol]) > 0, "it was away: something must be missing"
+        trades = processes.trades(symbol)
         assert any(trade.backfilled for trade in trades)
-        kinds = [event.kind for event in platform.events(symbol) if event.feed == "book"]
+        kinds = [event.kind for event in processes.events(symbol) if event.feed == "book"]
         assert kinds == ["synced", "gap", "resync"]
-        backfills = [event for event in platform.events(symbol) if event.kind == "backfill"]
+        backfills = [event for event in processes.events(symbol) if event.kind == "backfill"]
         backfilled = [trade.trade_id for trade in trades if trade.backfilled]
         assert [(backfill.first_id, backfill.last_id) for backfill in backfills] == [(backfilled[0], backfilled[-1])]
-    check_heartbeats(platform)
+    check_heartbeats(processes)
 
 
 def test_everything_that_goes_wrong_on_the_wire(
-    platform: Platform, files: dict[str, Path], captured: dict[str, oracle.Capture]
+    processes: Processes, files: dict[str, Path], captured: dict[str, oracle.Capture]
 ) -> None:
-    replay(platform, files, "20")
-    platform.start_ingestion(platform.settings("BTCUSDT", "ETHUSDT", stale_after_ms=1500))
+    replay(processes, files, "20")
+    processes.start_ingestion(processes.settings("BTCUSDT", "ETHUSDT", stale_after_ms=1500))
     steps: list[tuple[float, str, dict[str, object]]] = [
         (0.05, "gap", {"symbol": "BTCUSDT", "count": 4}),
         (0.12, "duplicate", {"symbol": "ETHUSDT", "count": 40}),
@@ -162,20 +164,20 @@ def test_everything_that_goes_wrong_on_the_wire(
         (0.71, "gap", {"symbol": "ETHUSDT", "count": 3}),
     ]
     for share, fault, parameters in steps:
-        platform.wait_replayed(share)
-        platform.fault(fault, **parameters)
-    platform.wait_replayed()
-    health = platform.health()
-    assert platform.stop_ingestion() == 0, platform.log()
+        processes.wait_replayed(share)
+        processes.fault(fault, **parameters)
+    processes.wait_replayed()
+    health = processes.health()
+    assert processes.stop_ingestion() == 0, processes.log()
     for symbol in (BTC, ETH):
-        check_trades(platform, symbol, captured[symbol])
-        assert check_books(platform, symbol, captured[symbol]) > 0
-    check_heartbeats(platform, deaf=ETH)
-    letters = [record for _, record in platform.records(TopicKind.DEAD_LETTERS)]
+        check_trades(processes, symbol, captured[symbol])
+        assert check_books(processes, symbol, captured[symbol]) > 0
+    check_heartbeats(processes, deaf=ETH)
+    letters = [record for _, record in processes.records(TopicKind.DEAD_LETTERS)]
     assert len(letters) == health["dlq"] == 12, "six kinds of broken copies, twice"
     assert {letter.symbol for letter in letters} == {BTC}
     assert all(isinstance(letter, DeadLetter) and letter.error and letter.payload for letter in letters)
-    kinds = Counter((event.kind, event.symbol) for event in platform.events())
+    kinds = Counter((event.kind, event.symbol) for event in processes.events())
     assert kinds["stale", ETH] == kinds["recovered", ETH] == 1
     assert kinds["disconnect", BTC] == 2, "one lost and one at the end; the shutdown was met before it"
     assert kinds["reconnect", BTC] == health["reconnects"] == 1
@@ -184,98 +186,98 @@ def test_everything_that_goes_wrong_on_the_wire(
 
 
 def test_a_broker_that_is_away_stops_the_reading_and_loses_nothing(
-    platform: Platform, files: dict[str, Path], captured: dict[str, oracle.Capture]
+    processes: Processes, files: dict[str, Path], captured: dict[str, oracle.Capture]
 ) -> None:
-    replay(platform, files, "40")
-    platform.start_ingestion(platform.settings("BTCUSDT", "ETHUSDT", feeds=(Feed.BOOK, Feed.TRADES, Feed.QUOTES)))
-    platform.wait_replayed(0.1)
-    platform.broker.kill()
+    replay(processes, files, "40")
+    processes.start_ingestion(processes.settings("BTCUSDT", "ETHUSDT", feeds=(Feed.BOOK, Feed.TRADES, Feed.QUOTES)))
+    processes.wait_replayed(0.1)
+    processes.broker.kill()
     try:
-        wait_for(lambda: platform.health().get("paused"), "the reading to pause", seconds=60)
-        assert platform.health()["in_flight"] > 10_000
-        assert platform.health()["status"] == "degraded"
+        wait_for(lambda: processes.health().get("paused"), "the reading to pause", seconds=60)
+        assert processes.health()["in_flight"] > 10_000
+        assert processes.health()["status"] == "degraded"
     finally:
-        platform.broker.start()
-    platform.wait_replayed()
-    health = platform.health()
-    assert platform.stop_ingestion() == 0, platform.log()
+        processes.broker.start()
+    processes.wait_replayed()
+    health = processes.health()
+    assert processes.stop_ingestion() == 0, processes.log()
     assert health["paused_seconds"] > 0
     assert health["backpressure"] >= 1
     for symbol in (BTC, ETH):
-        check_trades(platform, symbol, captured[symbol])
-        check_books(platform, symbol, captured[symbol])
+        check_trades(processes, symbol, captured[symbol])
+        check_books(processes, symbol, captured[symbol])
 
 
-def test_every_feed_of_a_simulated_market(platform: Platform) -> None:
-    platform.start_exchange("--symbol", "BTCUSDT")
-    platform.start_ingestion(platform.settings("BTCUSDT", feeds=tuple(Feed)))
+def test_every_feed_of_a_simulated_market(processes: Processes) -> None:
+    processes.start_exchange("--symbol", "BTCUSDT")
+    processes.start_ingestion(processes.settings("BTCUSDT", feeds=tuple(Feed)))
     kinds = {
         TopicKind.TRADES, TopicKind.AGG_TRADES, TopicKind.BOOK, TopicKind.QUOTES, TopicKind.TICKERS,
         TopicKind.EXCHANGE_CANDLES,
     }  # fmt: skip
     wait_for(
         lambda: all(
-            state["seen"] for state in platform.health().get("symbols", {}).get(BTC, {"": {"seen": 0}}).values()
+            state["seen"] for state in processes.health().get("symbols", {}).get(BTC, {"": {"seen": 0}}).values()
         ),
         "every stream to speak",
         seconds=60,
     )
-    assert platform.stop_ingestion() == 0, platform.log()
-    assert all(platform.records(kind) for kind in kinds)
-    assert platform.records(TopicKind.DEAD_LETTERS) == []
+    assert processes.stop_ingestion() == 0, processes.log()
+    assert all(processes.records(kind) for kind in kinds)
+    assert processes.records(TopicKind.DEAD_LETTERS) == []
 
 
-def test_partial_depth(platform: Platform) -> None:
-    platform.start_exchange("--symbol", "BTCUSDT")
-    platform.start_ingestion(platform.settings("BTCUSDT", feeds=(Feed.BOOK,), partial_depth=True, levels=5))
-    wait_for(lambda: platform.health().get("produced", 0) > 20, "books", seconds=30)
-    assert platform.stop_ingestion() == 0, platform.log()
-    books = [record for _, record in platform.records(TopicKind.BOOK) if isinstance(record, Book)]
+def test_partial_depth(processes: Processes) -> None:
+    processes.start_exchange("--symbol", "BTCUSDT")
+    processes.start_ingestion(processes.settings("BTCUSDT", feeds=(Feed.BOOK,), partial_depth=True, levels=5))
+    wait_for(lambda: processes.health().get("produced", 0) > 20, "books", seconds=30)
+    assert processes.stop_ingestion() == 0, processes.log()
+    books = [record for _, record in processes.records(TopicKind.BOOK) if isinstance(record, Book)]
     assert all(book.event_time is None and 0 < len(book.bids) <= 5 for book in books)
 
 
 def test_a_symbol_that_the_exchange_has_not_is_told_and_the_others_work(
-    platform: Platform, files: dict[str, Path]
+    processes: Processes, files: dict[str, Path]
 ) -> None:
-    replay(platform, files, "20")
-    platform.start_ingestion(platform.settings("BTCUSDT", "ETHUSTD"))
-    wait_for(lambda: platform.health().get("produced", 0) > 10, "records")
-    health = platform.health()
-    assert platform.stop_ingestion() == 0
+    replay(processes, files, "20")
+    processes.start_ingestion(processes.settings("BTCUSDT", "ETHUSTD"))
+    wait_for(lambda: processes.health().get("produced", 0) > 10, "records")
+    health = processes.health()
+    assert processes.stop_ingestion() == 0
     assert health["status"] == "degraded"
     assert "nearest: binance:ETHUSDT" in health["rejected"]["binance:ETHUSTD"]
-    rejected = [event for event in platform.events() if event.kind == "rejected"]
+    rejected = [event for event in processes.events() if event.kind == "rejected"]
     assert [event.symbol for event in rejected] == ["binance:ETHUSTD"]
 
 
-def test_when_no_symbol_is_right_it_ends_and_says_so(platform: Platform, files: dict[str, Path]) -> None:
-    replay(platform, files, "1")
-    process = platform.start_ingestion(platform.settings("BTCUSTD"))
+def test_when_no_symbol_is_right_it_ends_and_says_so(processes: Processes, files: dict[str, Path]) -> None:
+    replay(processes, files, "1")
+    process = processes.start_ingestion(processes.settings("BTCUSTD"))
     assert process.wait(30) == 2
     assert (
         "symbols: 'binance:BTCUSTD': must be a symbol that the exchange lists; nearest: binance:BTCUSDT"
-        in platform.log()
+        in processes.log()
     )
 
 
-def test_without_a_topic_it_waits_and_says_for_what_and_can_be_stopped(platform: Platform) -> None:
-    settings = platform.settings("BTCUSDT") | {"topic_prefix": "no-such-prefix"}
-    platform.start_ingestion(settings)
-    wait_for(lambda: platform.health().get("doing") == "waiting for the broker and its topics", "it to wait")
-    wait_for(lambda: "no topic no-such-prefix." in platform.log(), "it to say for what")
-    assert platform.health()["status"] == "starting"
-    assert platform.stop_ingestion() == 0
+def test_without_a_topic_it_waits_and_says_for_what_and_can_be_stopped(processes: Processes) -> None:
+    settings = processes.settings("BTCUSDT") | {"topic_prefix": "no-such-prefix"}
+    processes.start_ingestion(settings)
+    wait_for(lambda: processes.health().get("doing") == "waiting for the broker and its topics", "it to wait")
+    wait_for(lambda: "no topic no-such-prefix." in processes.log(), "it to say for what")
+    assert processes.health()["status"] == "starting"
+    assert processes.stop_ingestion() == 0
 
 
-def test_an_exchange_that_is_away_is_waited_for(platform: Platform) -> None:
-    platform.start_ingestion(platform.settings("BTCUSDT"))
-    wait_for(lambda: "cannot connect" in platform.log() or "exchange does not say" in platform.log(), "a first try")
-    assert platform.health()["connected"] is False
-    platform.start_exchange("--symbol", "BTCUSDT")
-    wait_for(lambda: platform.health().get("connected"), "a connection", seconds=60)
+def test_an_exchange_that_is_away_is_waited_for(processes: Processes) -> None:
+    processes.start_ingestion(processes.settings("BTCUSDT"))
+    wait_for(lambda: "cannot connect" in processes.log() or "exchange does not say" in processes.log(), "a first try")
+    assert processes.health()["connected"] is False
+    processes.start_exchange("--symbol", "BTCUSDT")
+    wait_for(lambda: processes.health().get("connected"), "a connection", seconds=60)
     metrics = subprocess.run(
-        ["curl", "-s", f"http://127.0.0.1:{platform.port}/metrics"], capture_output=True, text=True, check=True
+        ["curl", "-s", f"http://127.0.0.1:{processes.port}/metrics"], capture_output=True, text=True, check=True
     ).stdout
     assert "marketpipeline_ingestion_frames_total" in metrics
     assert "marketpipeline_ingestion_produced_total{" in metrics
-    assert platform.stop_ingestion() == 0
+    assert processes.stop_ingestion() == 0

@@ -9,14 +9,14 @@ from marketpipeline.settings import IngestionSettings
 from marketpipeline.topics import TopicKind
 
 from tests.conftest import wait_for
-from tests.services.ingestion.platform import Platform
+from tests.services.ingestion.processes import Processes
 
 SYMBOL = "binance:BTCUSDT"
 
 
-def test_start_look_stop(platform: Platform) -> None:
-    platform.start_exchange("--symbol", "BTCUSDT")
-    ingestion = Ingestion(IngestionSettings(**platform.settings("BTCUSDT")))
+def test_start_look_stop(processes: Processes) -> None:
+    processes.start_exchange("--symbol", "BTCUSDT")
+    ingestion = Ingestion(IngestionSettings(**processes.settings("BTCUSDT")))
     assert ingestion.health().status == "starting"
     ingestion.start()
     wait_for(lambda: ingestion.health().status == "ok" and ingestion.metrics()["produced"], "records", seconds=60)
@@ -26,21 +26,21 @@ def test_start_look_stop(platform: Platform) -> None:
     assert ingestion.stop()
     produced = ingestion.metrics()["produced"]
     kinds = (TopicKind.TRADES, TopicKind.BOOK, TopicKind.EVENTS)
-    assert produced == sum(len(platform.records(kind)) for kind in kinds), "all of it is in the topics"
+    assert produced == sum(len(processes.records(kind)) for kind in kinds), "all of it is in the topics"
     assert ingestion.stop(), "once more does nothing"
 
 
-def test_it_is_started_once(platform: Platform) -> None:
-    ingestion = Ingestion(IngestionSettings(**platform.settings("BTCUSDT")))
+def test_it_is_started_once(processes: Processes) -> None:
+    ingestion = Ingestion(IngestionSettings(**processes.settings("BTCUSDT")))
     ingestion.start()
     with pytest.raises(RuntimeError, match="once"):
         ingestion.start()
     assert ingestion.stop()
 
 
-def test_a_replica_without_symbols_is_well(platform: Platform) -> None:
-    settings = [IngestionSettings(**platform.settings("BTCUSDT", replica=number, replicas=2)) for number in (0, 1)]
-    platform.start_exchange("--symbol", "BTCUSDT")
+def test_a_replica_without_symbols_is_well(processes: Processes) -> None:
+    settings = [IngestionSettings(**processes.settings("BTCUSDT", replica=number, replicas=2)) for number in (0, 1)]
+    processes.start_exchange("--symbol", "BTCUSDT")
     both = [Ingestion(one) for one in settings]
     for ingestion in both:
         ingestion.start()

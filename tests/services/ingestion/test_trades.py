@@ -6,76 +6,75 @@ from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from marketpipeline.ingestion.backfill import RETRIES
-from marketpipeline.ingestion.trades import OLDER, TradeLane, trade_id
+from marketpipeline.ingestion.trades import OLDER, RETRIES, TradeHandler, trade_id
 from marketpipeline.records import Heartbeat, Trade
 from marketpipeline.topics import Feed
 
-from tests.services.ingestion.rig import SYMBOL, RecordingDesk, no_request, trade
+from tests.services.ingestion.recorders import SYMBOL, RecordingContext, no_request, trade
 
 
 @dataclass
-class Bench:
-    """A lane, its desk, and what it put. `history` is what the exchange's REST would give."""
+class Scenario:
+    """A handler, its context, and what it published. `history` is what the exchange's REST would give."""
 
-    lane: TradeLane[Trade]
-    desk: RecordingDesk
-    put: list[Trade | Heartbeat]
+    handler: TradeHandler[Trade]
+    context: RecordingContext
+    published: list[Trade | Heartbeat]
 
     def live(self, *numbers: int) -> None:
         for number in numbers:
-            self.lane.accept(trade(number))
+            self.handler.accept(trade(number))
 
     def answer(self, *numbers: int) -> None:
         """Answer the oldest request with these trades."""
-        self.desk.asked.popleft().done([trade(number, backfilled=True) for number in numbers])
+        self.context.asked.popleft().done([trade(number, backfilled=True) for number in numbers])
 
     def params(self) -> dict[str, str]:
-        return dict(self.desk.asked[0].request.params)
+        return dict(self.context.asked[0].request.params)
 
     @property
     def ids(self) -> list[int]:
-        return [record.trade_id for record in self.put if isinstance(record, Trade)]
+        return [record.trade_id for record in self.published if isinstance(record, Trade)]
 
     @property
     def backfilled(self) -> list[int]:
-        return [record.trade_id for record in self.put if isinstance(record, Trade) and record.backfilled]
+        return [record.trade_id for record in self.published if isinstance(record, Trade) and record.backfilled]
 
     def pending(self) -> bool:
-        return self.lane.pending
+        return self.handler.pending
 
     def deaf(self) -> bool:
-        return self.lane.deaf
+        return self.handler.deaf
 
     def beats(self) -> bool:
-        before = len(self.put)
-        self.lane.beat(Heartbeat(symbol=SYMBOL, event_time=1, receive_time=1))
-        return len(self.put) > before
+        before = len(self.published)
+        self.handler.beat(Heartbeat(symbol=SYMBOL, event_time=1, receive_time=1))
+        return len(self.published) > before
 
 
-def bench(last: int | None = None, *, page: int = 5, max_backfill: int = 100, max_held: int = 50) -> Bench:
-    desk = RecordingDesk()
-    put: list[Trade | Heartbeat] = []
-    lane: TradeLane[Trade] = TradeLane(
-        SYMBOL, Feed.TRADES, put.append, desk, trade_id, no_request, page=page, max_backfill=max_backfill,
+def scenario(last: int | None = None, *, page: int = 5, max_backfill: int = 100, max_held: int = 50) -> Scenario:
+    context = RecordingContext()
+    published: list[Trade | Heartbeat] = []
+    handler: TradeHandler[Trade] = TradeHandler(
+        SYMBOL, Feed.TRADES, published.append, context, trade_id, no_request, page=page, max_backfill=max_backfill,
         max_held=max_held, last=None if last is None else trade(last),
     )  # fmt: skip
-    return Bench(lane, desk, put)
+    return Scenario(handler, context, published)
 
 
 def test_without_a_past_it_begins_with_the_first() -> None:
-    b = bench()
-    b.lane.resume()
+    b = scenario()
+    b.handler.resume()
     assert b.beats()
     b.live(7, 8, 8, 7, 9)
     assert b.ids == [7, 8, 9]
-    assert (b.lane.duplicates, b.lane.last_id, b.desk.asked) == (2, 9, b.desk.asked)
-    assert not b.desk.asked
+    assert (b.handler.duplicates, b.handler.last_id, b.context.asked) == (2, 9, b.context.asked)
+    assert not b.context.asked
 
 
 def test_after_a_restart_what_was_missed_comes_first_in_order_and_marked() -> None:
-    b = bench(last=10)
-    b.lane.resume()
+    b = scenario(last=10)
+    b.handler.resume()
     assert b.pending()
     assert not b.beats()
     b.live(14, 15)
@@ -84,23 +83,23 @@ def test_after_a_restart_what_was_missed_comes_first_in_order_and_marked() -> No
     b.answer(11, 12, 13, 14)
     assert b.ids == [11, 12, 13, 14, 15]
     assert b.backfilled == [11, 12, 13], "14 came live too: that one tells more"
-    assert b.desk.told() == [("backfill", 11, 13)]
+    assert b.context.told() == [("backfill", 11, 13)]
     assert not b.pending()
     assert b.beats()
 
 
 def test_a_quiet_market_is_asked_too_and_then_complete() -> None:
-    b = bench(last=10)
-    b.lane.resume()
+    b = scenario(last=10)
+    b.handler.resume()
     assert not b.beats()
     b.answer()
     assert b.beats()
-    assert b.desk.told() == []
+    assert b.context.told() == []
 
 
 def test_a_live_trade_that_continues_ends_the_backfill() -> None:
-    b = bench(last=10)
-    b.lane.resume()
+    b = scenario(last=10)
+    b.handler.resume()
     b.live(11)
     assert not b.pending()
     b.answer(11)
@@ -110,8 +109,8 @@ def test_a_live_trade_that_continues_ends_the_backfill() -> None:
 
 
 def test_pages_follow_each_other() -> None:
-    b = bench(last=0)
-    b.lane.resume()
+    b = scenario(last=0)
+    b.handler.resume()
     b.live(13)
     b.answer(1, 2, 3, 4, 5)
     assert b.params() == {"first": "6", "limit": "5"}
@@ -119,12 +118,12 @@ def test_pages_follow_each_other() -> None:
     b.live(14)
     b.answer(11, 12)
     assert b.ids == list(range(1, 15))
-    assert b.desk.told() == [("backfill", 1, 12)]
+    assert b.context.told() == [("backfill", 1, 12)]
 
 
 def test_a_hole_in_the_stream_is_backfilled_without_a_reconnect() -> None:
-    b = bench()
-    b.lane.resume()
+    b = scenario()
+    b.handler.resume()
     b.live(1, 2, 5, 6)
     assert b.ids == [1, 2]
     b.answer(3, 4, 5, 6, 7)
@@ -132,8 +131,8 @@ def test_a_hole_in_the_stream_is_backfilled_without_a_reconnect() -> None:
 
 
 def test_a_second_connection_that_is_ahead_waits_for_the_first() -> None:
-    b = bench()
-    b.lane.resume()
+    b = scenario()
+    b.handler.resume()
     b.live(1, 3, 2, 4)
     assert b.ids == [1, 2, 3, 4]
     assert not b.pending()
@@ -143,10 +142,10 @@ def test_a_second_connection_that_is_ahead_waits_for_the_first() -> None:
 
 
 def test_what_was_asked_before_the_subscription_proves_nothing() -> None:
-    b = bench(last=10)
-    b.lane.resume()
-    b.lane.interrupt()
-    b.lane.resume()
+    b = scenario(last=10)
+    b.handler.resume()
+    b.handler.interrupt()
+    b.handler.resume()
     b.answer(11)
     assert b.pending(), "12 may have happened between the answer and the second subscription"
     assert b.params()["first"] == "12"
@@ -155,120 +154,120 @@ def test_what_was_asked_before_the_subscription_proves_nothing() -> None:
 
 
 def test_rest_that_lags_is_asked_again_then_the_hole_is_a_gap() -> None:
-    b = bench(last=10)
-    b.lane.resume()
+    b = scenario(last=10)
+    b.handler.resume()
     b.live(13)
     now = 0.0
     for _ in range(RETRIES):
         b.answer(11) if b.ids == [] else b.answer()
-        assert not b.desk.asked
-        b.lane.tick(now)
-        b.lane.tick(now + 1)
+        assert not b.context.asked
+        b.handler.tick(now)
+        b.handler.tick(now + 1)
         now += 1
-        assert len(b.desk.asked) == 1
+        assert len(b.context.asked) == 1
     b.answer()
     assert b.ids == [11, 13]
-    assert b.desk.told() == [("gap", 12, 12), ("backfill", 11, 11)]
+    assert b.context.told() == [("gap", 12, 12), ("backfill", 11, 11)]
 
 
 def test_rest_that_catches_up_leaves_no_gap() -> None:
-    b = bench(last=10)
-    b.lane.resume()
+    b = scenario(last=10)
+    b.handler.resume()
     b.live(13)
     b.answer(11)
-    b.lane.tick(1.0)
-    b.lane.tick(2.0)
+    b.handler.tick(1.0)
+    b.handler.tick(2.0)
     b.answer(12, 13)
     assert b.ids == [11, 12, 13]
-    assert b.desk.told() == [("backfill", 11, 12)]
+    assert b.context.told() == [("backfill", 11, 12)]
 
 
 def test_more_than_may_be_backfilled_is_a_gap_and_the_newest_are_fetched() -> None:
-    b = bench(last=0, max_backfill=8)
-    b.lane.resume()
+    b = scenario(last=0, max_backfill=8)
+    b.handler.resume()
     b.live(21)
     b.answer(1, 2, 3, 4, 5)
     assert b.params() == {"first": "18", "limit": "3"}
     b.answer(18, 19, 20)
     assert b.ids == [1, 2, 3, 4, 5, 18, 19, 20, 21]
-    assert b.desk.told() == [("gap", 6, 17), ("backfill", 1, 20)]
+    assert b.context.told() == [("gap", 6, 17), ("backfill", 1, 20)]
 
 
 def test_in_a_quiet_market_the_newest_id_tells_how_much_is_too_much() -> None:
-    b = bench(last=0, max_backfill=8)
-    b.lane.resume()
+    b = scenario(last=0, max_backfill=8)
+    b.handler.resume()
     b.answer(1, 2, 3, 4, 5)
     assert b.params() == {"first": "None", "limit": "1"}
     b.answer(20)
     assert b.params() == {"first": "18", "limit": "3"}
     b.answer(18, 19, 20)
     assert not b.pending()
-    assert b.desk.told() == [("gap", 6, 17), ("backfill", 1, 20)]
+    assert b.context.told() == [("gap", 6, 17), ("backfill", 1, 20)]
 
 
 def test_nothing_may_be_backfilled() -> None:
-    b = bench(last=10, max_backfill=0)
-    b.lane.resume()
+    b = scenario(last=10, max_backfill=0)
+    b.handler.resume()
     assert b.params()["first"] == "None"
     b.answer(15)
     b.live(16)
     assert b.ids == [16]
-    assert b.desk.told() == [("gap", 11, 15)]
+    assert b.context.told() == [("gap", 11, 15)]
 
 
 def test_ids_that_the_exchange_has_not_are_a_gap() -> None:
-    b = bench(last=10)
-    b.lane.resume()
+    b = scenario(last=10)
+    b.handler.resume()
     b.answer(13, 14)
     assert b.ids == [13, 14]
-    assert b.desk.told() == [("gap", 11, 12), ("backfill", 13, 14)]
+    assert b.context.told() == [("gap", 11, 12), ("backfill", 13, 14)]
 
 
 def test_a_refusal_for_good_is_a_gap_up_to_the_next_live_one() -> None:
-    b = bench(last=10)
-    b.lane.resume()
-    b.desk.asked.popleft().refused("HTTP 400")
+    b = scenario(last=10)
+    b.handler.resume()
+    b.context.asked.popleft().refused("HTTP 400")
     assert not b.pending()
     b.live(15, 16)
     assert b.ids == [15, 16]
-    assert b.desk.told() == [("gap", 11, 14)]
-    assert b.desk.events[0].detail == "HTTP 400"
+    assert b.context.told() == [("gap", 11, 14)]
+    assert b.context.events[0].detail == "HTTP 400"
 
 
 def test_a_refusal_is_over_when_the_stream_continues() -> None:
-    b = bench(last=10)
-    b.lane.resume()
-    b.desk.asked.popleft().refused("HTTP 400")
+    b = scenario(last=10)
+    b.handler.resume()
+    b.context.asked.popleft().refused("HTTP 400")
     b.live(11, 12, 15)
     assert b.ids == [11, 12]
     assert b.params()["first"] == "13", "a later hole is asked for"
     b.answer(13, 14, 15)
     assert b.ids == [11, 12, 13, 14, 15]
-    assert b.desk.told() == [("backfill", 13, 14)]
+    assert b.context.told() == [("backfill", 13, 14)]
 
 
 def test_a_refusal_of_the_old_numbers_says_nothing_of_the_new() -> None:
-    b = bench(last=1000)
-    b.lane.resume()
-    b.desk.asked.popleft().refused("HTTP 400")
+    b = scenario(last=1000)
+    b.handler.resume()
+    b.context.asked.popleft().refused("HTTP 400")
     for number in range(5, 5 + OLDER):
-        b.lane.accept(trade(number + (number == 4 + OLDER), time=2_000_000_000 + number))
-    assert b.desk.told() == [("resync", 5, None)]
+        b.handler.accept(trade(number + (number == 4 + OLDER), time=2_000_000_000 + number))
+    assert b.context.told() == [("resync", 5, None)]
     assert b.params()["first"] == str(4 + OLDER)
 
 
 def test_a_refusal_with_live_ones_held_lets_them_go() -> None:
-    b = bench(last=10)
-    b.lane.resume()
+    b = scenario(last=10)
+    b.handler.resume()
     b.live(13, 14, 17)
-    b.desk.asked.popleft().refused("HTTP 400")
+    b.context.asked.popleft().refused("HTTP 400")
     assert b.ids == [13, 14, 17]
-    assert b.desk.told() == [("gap", 11, 12), ("gap", 15, 16)]
+    assert b.context.told() == [("gap", 11, 12), ("gap", 15, 16)]
 
 
 def test_what_is_more_than_may_be_held_is_fetched() -> None:
-    b = bench(last=0, max_held=2)
-    b.lane.resume()
+    b = scenario(last=0, max_held=2)
+    b.handler.resume()
     b.live(4, 5, 6, 7)
     b.answer(1, 2, 3)
     assert b.ids == [1, 2, 3, 4, 5]
@@ -276,12 +275,12 @@ def test_what_is_more_than_may_be_held_is_fetched() -> None:
     b.answer(6, 7)
     b.live(8)
     assert b.ids == list(range(1, 9))
-    assert b.desk.told() == [("backfill", 1, 7)]
+    assert b.context.told() == [("backfill", 1, 7)]
 
 
 def test_what_was_dropped_after_the_newest_was_asked_for_is_fetched_too() -> None:
-    b = bench(last=0, page=1, max_held=1)
-    b.lane.resume()
+    b = scenario(last=0, page=1, max_held=1)
+    b.handler.resume()
     b.answer(1)
     b.answer(3)
     b.live(3, 4)
@@ -295,73 +294,73 @@ def test_what_was_dropped_after_the_newest_was_asked_for_is_fetched_too() -> Non
 
 
 def test_ids_that_begin_again_are_told() -> None:
-    b = bench(last=1000)
-    b.lane.resume()
+    b = scenario(last=1000)
+    b.handler.resume()
     b.answer()
     for number in range(5, 5 + OLDER):
         assert b.ids == []
-        b.lane.accept(trade(number, time=2_000_000_000 + number))
-        b.lane.accept(trade(number, time=2_000_000_000 + number))
-    b.lane.accept(trade(5 + OLDER, time=2_001_000_000))
+        b.handler.accept(trade(number, time=2_000_000_000 + number))
+        b.handler.accept(trade(number, time=2_000_000_000 + number))
+    b.handler.accept(trade(5 + OLDER, time=2_001_000_000))
     assert b.ids == [*range(5, 6 + OLDER)], "those that told it are not lost"
-    assert b.desk.told() == [("resync", 5, None)]
-    assert b.lane.duplicates == OLDER
+    assert b.context.told() == [("resync", 5, None)]
+    assert b.handler.duplicates == OLDER
 
 
 def test_new_numbers_with_a_hole_are_backfilled_by_their_new_ids() -> None:
-    b = bench(last=1000)
-    b.lane.resume()
+    b = scenario(last=1000)
+    b.handler.resume()
     b.answer()
     for number in [5, 6, *range(9, 7 + OLDER)]:
-        b.lane.accept(trade(number, time=2_000_000_000 + number))
+        b.handler.accept(trade(number, time=2_000_000_000 + number))
     assert b.ids == [5, 6]
     assert b.params()["first"] == "7"
     b.answer(7, 8, 9, 10)
     assert b.ids == [*range(5, 7 + OLDER)]
-    assert b.desk.told() == [("resync", 5, None), ("backfill", 7, 8)]
+    assert b.context.told() == [("resync", 5, None), ("backfill", 7, 8)]
 
 
 def test_single_older_ids_at_later_times_change_nothing() -> None:
-    b = bench()
-    b.lane.resume()
+    b = scenario()
+    b.handler.resume()
     b.live(100)
     for number in range(101, 101 + 2 * OLDER):
-        b.lane.accept(trade(number - 5, time=(number - 1) * 1_000_000 + 500))
+        b.handler.accept(trade(number - 5, time=(number - 1) * 1_000_000 + 500))
         b.live(number)
     b.live(50)
     assert b.ids == [*range(100, 101 + 2 * OLDER)]
-    assert b.desk.told() == []
+    assert b.context.told() == []
     assert not b.pending()
-    b.lane.accept(trade(1, time=2_000_000_000))
-    assert b.lane.duplicates == 2 * OLDER + 1, "the last one may still be the first of new numbers"
+    b.handler.accept(trade(1, time=2_000_000_000))
+    assert b.handler.duplicates == 2 * OLDER + 1, "the last one may still be the first of new numbers"
 
 
 def test_an_odd_id_before_new_numbers_is_not_among_them() -> None:
-    b = bench(last=1000)
-    b.lane.resume()
+    b = scenario(last=1000)
+    b.handler.resume()
     b.answer()
-    b.lane.accept(trade(900, time=1_999_000_000))
+    b.handler.accept(trade(900, time=1_999_000_000))
     for number in range(1, 1 + OLDER):
-        b.lane.accept(trade(number, time=2_000_000_000 + number))
+        b.handler.accept(trade(number, time=2_000_000_000 + number))
     assert b.ids == [*range(1, 1 + OLDER)]
     assert not b.pending()
 
 
 def test_a_replay_of_what_the_topic_has_adds_nothing() -> None:
-    b = bench(last=1000)
-    b.lane.resume()
+    b = scenario(last=1000)
+    b.handler.resume()
     b.answer()
     b.live(*range(990, 1001))
     b.live(1001)
     assert b.ids == [1001]
-    assert b.desk.told() == []
+    assert b.context.told() == []
 
 
 def test_a_stream_in_doubt_that_missed_nothing() -> None:
-    b = bench()
-    b.lane.resume()
+    b = scenario()
+    b.handler.resume()
     b.live(1)
-    b.lane.doubt()
+    b.handler.doubt()
     assert not b.beats()
     b.answer()
     assert b.beats()
@@ -369,10 +368,10 @@ def test_a_stream_in_doubt_that_missed_nothing() -> None:
 
 
 def test_a_deaf_stream_is_backfilled_and_promises_nothing_until_it_speaks() -> None:
-    b = bench()
-    b.lane.resume()
+    b = scenario()
+    b.handler.resume()
     b.live(1)
-    b.lane.doubt()
+    b.handler.doubt()
     b.answer(2, 3)
     assert b.ids == [1, 2, 3]
     assert b.deaf()
@@ -391,11 +390,11 @@ steps = st.lists(
 @given(steps, st.integers(1, 7), st.integers(1, 6))
 def test_whatever_happens_every_trade_is_put_once_in_order(steps: list[str], page: int, max_held: int) -> None:
     """A model of an exchange: trades happen, the stream is cut or loses one, REST answers late or is behind."""
-    b = bench(last=0, page=page, max_backfill=10_000, max_held=max_held)
+    b = scenario(last=0, page=page, max_backfill=10_000, max_held=max_held)
     happened, now, lag, connected = 0, 0.0, 0, False
 
     def answer() -> None:
-        asked = b.desk.asked.popleft()
+        asked = b.context.asked.popleft()
         params = dict(asked.request.params)
         known = happened - lag
         if params["first"] == "None":
@@ -415,29 +414,29 @@ def test_whatever_happens_every_trade_is_put_once_in_order(steps: list[str], pag
                     b.live(happened)
             case "disconnect" if connected:
                 connected = False
-                b.lane.interrupt()
+                b.handler.interrupt()
             case "connect" if not connected:
                 connected = True
-                b.lane.resume()
-            case "answer" | "lag" if b.desk.asked:
+                b.handler.resume()
+            case "answer" | "lag" if b.context.asked:
                 lag = min(1, happened) if step == "lag" else 0
                 answer()
             case "tick":
                 now += 1.0
-                b.lane.tick(now)
+                b.handler.tick(now)
         assert b.ids == list(range(1, len(b.ids) + 1))
-        if connected and "lose" not in steps and "lag" not in steps and b.lane.complete:
+        if connected and "lose" not in steps and "lag" not in steps and b.handler.complete:
             assert len(b.ids) == happened, "a heartbeat would have lied"
     lag = 0
     if not connected:
-        b.lane.resume()
+        b.handler.resume()
     happened += 1
     b.live(happened)
     for _ in range(400):
-        if b.desk.asked:
+        if b.context.asked:
             answer()
         now += 1.0
-        b.lane.tick(now)
+        b.handler.tick(now)
     assert b.ids == list(range(1, happened + 1))
     assert not b.pending()
-    assert "gap" not in {event.kind for event in b.desk.events}
+    assert "gap" not in {event.kind for event in b.context.events}

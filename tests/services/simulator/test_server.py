@@ -15,7 +15,7 @@ from marketpipeline.records import AggTrade, Book, ExchangeCandle, Quote, Ticker
 from marketpipeline.simulator.connections import Connection
 from marketpipeline.simulator.main import SimulatedExchange
 from marketpipeline.topics import Feed
-from marketpipeline.venues.dialect import Acknowledged, BookChange, StreamOptions, load_dialect
+from marketpipeline.venues.adapter import Acknowledged, BookChange, StreamOptions, load_adapter
 
 from tests.services.simulator.client import client_of, eventually, messages, serving, settings, until
 
@@ -37,20 +37,20 @@ async def test_a_simulated_market_over_a_combined_connection() -> None:
 
 async def test_the_projects_own_reader_takes_every_message() -> None:
     """Each feed as ingestion asks for it, in a market where much happens: nothing is refused, each kind is seen."""
-    dialect = load_dialect("binance")
+    adapter = load_adapter("binance")
     symbol = "binance:BTCUSDT"
-    streams = [*dialect.streams([symbol], list(Feed), StreamOptions())]
-    streams += dialect.streams([symbol], [Feed.BOOK], StreamOptions(levels=20, partial_depth=True))
-    mapper = dialect.mapper(streams)
+    streams = [*adapter.streams([symbol], list(Feed), StreamOptions())]
+    streams += adapter.streams([symbol], [Feed.BOOK], StreamOptions(levels=20, partial_depth=True))
+    mapper = adapter.mapper(streams)
     kinds: set[type] = set()
     scenarios = ["volume-burst", "spread-blow-out@3s", "price-spike@6s", "one-sided-book@12s"]
     async with (
         serving(symbols=["BTCUSDT"], speed=8.0, scenarios=scenarios) as exchange,
         client_of(exchange) as client,
     ):
-        url = dialect.url(exchange.url).removeprefix(exchange.url)
+        url = adapter.url(exchange.url).removeprefix(exchange.url)
         socket = await client.connect(url)
-        await socket.send_str(dialect.subscribe(1, [stream.name for stream in streams]).decode())
+        await socket.send_str(adapter.subscribe(1, [stream.name for stream in streams]).decode())
         async with asyncio.timeout(20):
             while exchange.timeline.elapsed < 20:
                 message = await socket.receive()

@@ -16,7 +16,7 @@ from marketpipeline.simulator.recording.recorder import Counts, Recorder, Target
 from marketpipeline.simulator.recording.writer import CaptureWriter
 from marketpipeline.spec import BookSource, MarketPipeline
 from marketpipeline.venues import venues
-from marketpipeline.venues.dialect import Dialect, StreamOptions, load_dialect
+from marketpipeline.venues.adapter import ExchangeAdapter, StreamOptions, load_adapter
 
 __all__ = ["record"]
 
@@ -31,10 +31,10 @@ def record(
     Raises InvalidInput for what cannot be recorded, PermanentError when the exchange or the disk refuses, or
     when not one frame came.
     """
-    dialect, target = _target(pipeline, exchange_url)
+    adapter, target = _target(pipeline, exchange_url)
     writer = CaptureWriter(out)
     try:
-        counts = uvloop.run(_record(Recorder(dialect, target, writer), writer, seconds, progress))
+        counts = uvloop.run(_record(Recorder(adapter, target, writer), writer, seconds, progress))
     except BaseExceptionGroup as group:
         error = _first(group)
         if isinstance(error, MarketPipelineError):
@@ -58,20 +58,20 @@ async def _record(recorder: Recorder, writer: CaptureWriter, seconds: float | No
     return recorder.counts
 
 
-def _target(pipeline: MarketPipeline, exchange_url: str | None) -> tuple[Dialect, Target]:
+def _target(pipeline: MarketPipeline, exchange_url: str | None) -> tuple[ExchangeAdapter, Target]:
     spec = pipeline.spec
     if len(spec.exchanges) > 1:
         expected = "must be of one exchange: a capture holds the frames of one"
         raise InvalidInput(pipeline.name, [Problem("spec.symbols", spec.symbols, expected)])
     name = spec.exchanges[0]
-    venue, dialect = venues()[name], load_dialect(name)
+    venue, adapter = venues()[name], load_adapter(name)
     options = StreamOptions(levels=spec.depth.levels, partial_depth=spec.depth.source is BookSource.PARTIAL)
     websocket = spec.ingestion.websocket_urls.get(name, venue.websocket_url)
     rest = spec.ingestion.rest_urls.get(name, venue.rest_url)
     if exchange_url is not None:
         websocket, rest = _both(exchange_url)
-    streams = tuple(dialect.streams(spec.symbols, spec.feeds, options))
-    return dialect, Target(websocket, rest, tuple(spec.symbols), streams, venue.max_streams)
+    streams = tuple(adapter.streams(spec.symbols, spec.feeds, options))
+    return adapter, Target(websocket, rest, tuple(spec.symbols), streams, venue.max_streams)
 
 
 def _both(url: str) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """Follows a live exchange and writes down what it sends: the frames of all feeds, and each book's REST snapshot.
 
-What each exchange's streams are called and how they are asked for comes from its dialect, as for ingestion.
+What each exchange's streams are called and how they are asked for comes from its adapter, as for ingestion.
 A lost connection is opened again with growing waits; since book changes were missed then, the snapshots are
 fetched and written again.
 """
@@ -21,7 +21,7 @@ import aiohttp
 
 from marketpipeline.errors import MarketPipelineError, PermanentError, RetryableError
 from marketpipeline.simulator.recording.writer import CaptureWriter
-from marketpipeline.venues.dialect import BookChange, Dialect, FrameError, Mapper, Refused, RestRequest, Stream
+from marketpipeline.venues.adapter import BookChange, ExchangeAdapter, FrameError, Mapper, Refused, RestRequest, Stream
 
 __all__ = ["Counts", "Recorder", "Target"]
 
@@ -59,9 +59,9 @@ class Counts:
 class Recorder:
     """Records until it is told to stop."""
 
-    def __init__(self, dialect: Dialect, target: Target, writer: CaptureWriter) -> None:
+    def __init__(self, adapter: ExchangeAdapter, target: Target, writer: CaptureWriter) -> None:
         self.counts = Counts()
-        self._dialect = dialect
+        self._adapter = adapter
         self._target = target
         self._writer = writer
         self._books: asyncio.Queue[str] = asyncio.Queue()
@@ -87,9 +87,9 @@ class Recorder:
     async def _check_symbols(self, http: aiohttp.ClientSession) -> None:
         wanted = frozenset(self._target.symbols)
         try:
-            listed = await self._get(http, self._dialect.listed(self._target.symbols))
+            listed = await self._get(http, self._adapter.listed(self._target.symbols))
         except PermanentError:
-            listed = await self._get(http, self._dialect.listing())
+            listed = await self._get(http, self._adapter.listing())
         if missing := sorted(wanted - listed):
             raise PermanentError(f"{self._target.rest_url} does not list {', '.join(missing)}; check spec.symbols")
 
@@ -114,11 +114,11 @@ class Recorder:
             await asyncio.sleep(wait * random.uniform(0.5, 1))
 
     async def _connected(self, http: aiohttp.ClientSession, streams: Sequence[Stream]) -> None:
-        url = self._dialect.url(self._target.websocket_url)
+        url = self._adapter.url(self._target.websocket_url)
         async with http.ws_connect(url, compress=0, max_msg_size=0, decode_text=False) as socket:
             self.counts.connections += 1
             asking = asyncio.create_task(self._subscribe(socket, streams))
-            mapper = self._dialect.mapper(streams)
+            mapper = self._adapter.mapper(streams)
             unsynced = {stream.symbol for stream in streams}
             try:
                 while True:
@@ -138,16 +138,16 @@ class Recorder:
     async def _subscribe(
         self, socket: aiohttp.ClientWebSocketResponse[Literal[False]], streams: Sequence[Stream]
     ) -> None:
-        size, pause = self._dialect.limits.subscribe_batch, 1.0 / max(1, self._dialect.limits.control_per_second - 2)
+        size, pause = self._adapter.limits.subscribe_batch, 1.0 / max(1, self._adapter.limits.control_per_second - 2)
         for number, start in enumerate(range(0, len(streams), size), 1):
             names = [stream.name for stream in streams[start : start + size]]
-            await socket.send_str(self._dialect.subscribe(number, names).decode())
+            await socket.send_str(self._adapter.subscribe(number, names).decode())
             await asyncio.sleep(pause)
 
     async def _fetch_books(self, http: aiohttp.ClientSession) -> None:
         """Fetch and write books one after the other; each again while the exchange says that later may be better."""
         while True:
-            request = self._dialect.snapshot(await self._books.get())
+            request = self._adapter.snapshot(await self._books.get())
             while True:
                 try:
                     url, body = await self._fetch(http, request)
@@ -174,7 +174,7 @@ class Recorder:
         async with http.get(url, headers=dict(request.headers), timeout=timeout) as answer:
             body = await answer.read()
             headers = {name.lower(): value for name, value in answer.headers.items()}
-            self._dialect.judge(answer.status, headers, body)
+            self._adapter.judge(answer.status, headers, body)
             return url, body
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from marketpipeline.records import AggTrade, Book, ExchangeCandle, Level, Quote, Ticker, Trade
+from marketpipeline.venues.adapter import BookChange, FrameError
 from marketpipeline.venues.binance import wire
-from marketpipeline.venues.dialect import BookChange, FrameError
 
 __all__ = ["agg_trade", "candle", "change", "check_book", "microseconds", "partial", "quote", "ticker", "trade"]
 

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from marketpipeline.topics import Feed
+from marketpipeline.venues.adapter import Acknowledged, FrameError, GoingDown, Mapped, MarketData, Refused, Stream
 from marketpipeline.venues.binance import convert, wire
-from marketpipeline.venues.dialect import Acknowledged, FrameError, GoingDown, Mapped, MarketData, Refused, Stream
 
 __all__ = ["BinanceMapper"]
 

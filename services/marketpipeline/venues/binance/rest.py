@@ -13,9 +13,9 @@ import msgspec
 
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.records import AggTrade, Trade
+from marketpipeline.venues.adapter import BookSnapshot, FrameError, RestRequest, Throttled
 from marketpipeline.venues.binance.convert import check_book, microseconds
 from marketpipeline.venues.binance.wire import Count, ErrorBody, PartialMessage, Price, Size, Time
-from marketpipeline.venues.dialect import BookSnapshot, FrameError, RestRequest, Throttled
 
 __all__ = ["agg_trades", "judge", "listed", "listing", "server_time", "snapshot", "trades", "used_weight"]
 

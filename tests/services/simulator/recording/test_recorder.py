@@ -40,9 +40,9 @@ async def recording(
     exchange: SimulatedExchange, path: Path, done: Callable[[Counts], bool], wanted: MarketPipeline | None = None
 ) -> Counts:
     """Record until `done`."""
-    dialect, target = target_of(wanted or pipeline(), exchange.url)
+    adapter, target = target_of(wanted or pipeline(), exchange.url)
     writer = CaptureWriter(path)
-    recorder = Recorder(dialect, target, writer)
+    recorder = Recorder(adapter, target, writer)
     stop = asyncio.Event()
     running = asyncio.create_task(recorder.run(stop, None, lambda counts: None))
     try:

@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marketpipeline.records import AggTrade, Book, ExchangeCandle, Quote, Ticker, Trade
 from marketpipeline.topics import Feed
-from marketpipeline.venues.binance.dialect import DIALECT
-from marketpipeline.venues.dialect import (
+from marketpipeline.venues.adapter import (
     Acknowledged,
     BookChange,
     FrameError,
@@ -24,6 +23,7 @@ from marketpipeline.venues.dialect import (
     Refused,
     StreamOptions,
 )
+from marketpipeline.venues.binance.adapter import ADAPTER
 
 RECEIVED = 1_723_161_254_087_891
 SYMBOLS = ["binance:BTCUSDT", "binance:NKNUSDT", "binance:LRCBTC"]
@@ -31,7 +31,7 @@ SYMBOLS = ["binance:BTCUSDT", "binance:NKNUSDT", "binance:LRCBTC"]
 
 def make_mapper(symbols: list[str] = SYMBOLS, *, partial: bool = False) -> Mapper:
     options = StreamOptions(levels=20, partial_depth=partial)
-    return DIALECT.mapper(DIALECT.streams(symbols, list(Feed), options))
+    return ADAPTER.mapper(ADAPTER.streams(symbols, list(Feed), options))
 
 
 MAPPER = make_mapper()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.records import AggTrade, Trade
-from marketpipeline.venues.binance.dialect import DIALECT
-from marketpipeline.venues.dialect import FrameError, Throttled
+from marketpipeline.venues.adapter import FrameError, Throttled
+from marketpipeline.venues.binance.adapter import ADAPTER
 
 SYMBOL = "binance:BTCUSDT"
 NOW = 1_723_161_254_087_891
@@ -20,11 +20,11 @@ def test_requests_and_their_weights() -> None:
     found = {
         request.path: (dict(request.params), request.weight)
         for request in (
-            DIALECT.server_time(),
-            DIALECT.snapshot(SYMBOL),
-            DIALECT.trades(SYMBOL, 12, 1000),
-            DIALECT.agg_trades(SYMBOL, None, 1),
-            DIALECT.listed([SYMBOL, "binance:ETHUSDT"]),
+            ADAPTER.server_time(),
+            ADAPTER.snapshot(SYMBOL),
+            ADAPTER.trades(SYMBOL, 12, 1000),
+            ADAPTER.agg_trades(SYMBOL, None, 1),
+            ADAPTER.listed([SYMBOL, "binance:ETHUSDT"]),
         )
     }
     assert found == {
@@ -37,7 +37,7 @@ def test_requests_and_their_weights() -> None:
 
 
 def test_server_time_in_either_unit() -> None:
-    read = DIALECT.server_time().read
+    read = ADAPTER.server_time().read
     assert read(b'{"serverTime":1723161254087}', NOW) == 1_723_161_254_087_000
     assert read(b'{"serverTime":1723161254087891}', NOW) == 1_723_161_254_087_891
 
@@ -48,12 +48,12 @@ def test_snapshots_of_a_capture(capture: Callable[[str], Path]) -> None:
     assert len(bodies) == 4
     for url, body in bodies:
         symbol = f"binance:{url.split(b'symbol=')[1].split(b'&')[0].decode()}"
-        snapshot = DIALECT.snapshot(symbol).read(body, NOW)
+        snapshot = ADAPTER.snapshot(symbol).read(body, NOW)
         assert snapshot.bids == sorted(snapshot.bids, reverse=True)
         assert snapshot.asks == sorted(snapshot.asks)
         assert snapshot.bids_whole == (len(snapshot.bids) < 1000)
         assert snapshot.asks_whole == (len(snapshot.asks) < 1000)
-    first = DIALECT.snapshot("binance:NKNUSDT").read(bodies[0][1], NOW)
+    first = ADAPTER.snapshot("binance:NKNUSDT").read(bodies[0][1], NOW)
     assert (first.last_id, first.bids[0]) == (499869752, (0.3521, 672.0))
 
 
@@ -62,7 +62,7 @@ def test_past_trades_are_marked_filled() -> None:
         b'[{"id":28457,"price":"4.00000100","qty":"12.00000000","quoteQty":"48.000012","time":1499865549590,'
         b'"isBuyerMaker":true,"isBestMatch":true}]'
     )
-    assert DIALECT.trades(SYMBOL, 28457, 1).read(body, NOW) == [
+    assert ADAPTER.trades(SYMBOL, 28457, 1).read(body, NOW) == [
         Trade(
             symbol=SYMBOL,
             event_time=None,
@@ -79,7 +79,7 @@ def test_past_trades_are_marked_filled() -> None:
 
 def test_past_aggregate_trades_are_marked_filled() -> None:
     body = b'[{"a":26129,"p":"0.01633102","q":"4.70443515","f":27781,"l":27783,"T":1498793709153,"m":false,"M":true}]'
-    assert DIALECT.agg_trades(SYMBOL, 26129, 1).read(body, NOW) == [
+    assert ADAPTER.agg_trades(SYMBOL, 26129, 1).read(body, NOW) == [
         AggTrade(
             symbol=SYMBOL,
             event_time=None,
@@ -98,13 +98,13 @@ def test_past_aggregate_trades_are_marked_filled() -> None:
 
 def test_listing_gives_full_ids() -> None:
     body = b'{"timezone":"UTC","symbols":[{"symbol":"BTCUSDT","status":"TRADING"},{"symbol":"ETHBTC"}]}'
-    assert DIALECT.listing().read(body, NOW) == {"binance:BTCUSDT", "binance:ETHBTC"}
+    assert ADAPTER.listing().read(body, NOW) == {"binance:BTCUSDT", "binance:ETHBTC"}
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"lastUpdateId":1,"bids":[["x","1"]],"asks":[]}'])
 def test_a_body_of_another_form_is_a_frame_error(body: bytes) -> None:
     with pytest.raises(FrameError) as caught:
-        DIALECT.snapshot(SYMBOL).read(body, NOW)
+        ADAPTER.snapshot(SYMBOL).read(body, NOW)
     assert caught.value.symbol == SYMBOL
 
 
@@ -124,7 +124,7 @@ def test_what_may_be_asked_again(
     status: int, headers: dict[str, str], error: type[RetryableError], wait: float | None
 ) -> None:
     with pytest.raises(RetryableError) as caught:
-        DIALECT.judge(status, headers, b'{"code":-1003,"msg":"Too much request weight used."}')
+        ADAPTER.judge(status, headers, b'{"code":-1003,"msg":"Too much request weight used."}')
     assert type(caught.value) is error
     assert caught.value.retry_after == wait
     assert "-1003: Too much request weight used." in str(caught.value)
@@ -132,12 +132,12 @@ def test_what_may_be_asked_again(
 
 def test_what_may_not() -> None:
     with pytest.raises(PermanentError, match="HTTP 400: -1121: Invalid symbol"):
-        DIALECT.judge(400, {}, b'{"code":-1121,"msg":"Invalid symbol."}')
+        ADAPTER.judge(400, {}, b'{"code":-1121,"msg":"Invalid symbol."}')
     with pytest.raises(PermanentError, match="HTTP 404: <html>"):
-        DIALECT.judge(404, {}, b"<html>")
-    DIALECT.judge(200, {}, b"")
+        ADAPTER.judge(404, {}, b"<html>")
+    ADAPTER.judge(200, {}, b"")
 
 
 def test_used_weight() -> None:
-    assert DIALECT.used_weight({"x-mbx-used-weight-1m": "75"}) == 75
-    assert DIALECT.used_weight({}) is None
+    assert ADAPTER.used_weight({"x-mbx-used-weight-1m": "75"}) == 75
+    assert ADAPTER.used_weight({}) is None

@@ -3,8 +3,8 @@
     opening ──connected──▶ subscribing ──all acknowledged──▶ ready ──closed──▶ (gone)
 
 How far the exchange's time has surely been received follows from the newest time seen, less the exchange's
-disorder. In a quiet market the exchange is asked for its time over REST and then pinged on the link: with the pong,
-which comes in order, everything sent before that time has been received.
+disorder. In a quiet market the exchange is asked for its time over REST and then pinged on the connection: with the
+pong, which comes in order, everything sent before that time has been received.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from marketpipeline.ingestion.desk import CloseLink, Command, Desk, Ping, Send
+from marketpipeline.ingestion.context import CloseConnection, Command, Context, Ping, Send
 from marketpipeline.ingestion.pacing import Window
-from marketpipeline.venues.dialect import Acknowledged, Dialect, FrameError, GoingDown, Mapper, Refused, Stream
+from marketpipeline.venues.adapter import Acknowledged, ExchangeAdapter, FrameError, GoingDown, Mapper, Refused, Stream
 
-__all__ = ["Link"]
+__all__ = ["Connection"]
 
 _log = logging.getLogger(__name__)
 
@@ -37,11 +37,11 @@ RESERVED = 1
 Accept = Mapping[type, Mapping[str, Callable[[Any], None]]]
 
 
-class Link:
+class Connection:
     """Connection `number` carrying `streams`.
 
-    `accept` finds a lane by the record's type and symbol. `on_ready`, `on_beat`, `on_going_down` and
-    `on_rejected` tell the shard. `clock` is the newest time of the exchange seen on it, `proven` the newest that a
+    `accept` finds a handler by the record's type and symbol. `on_ready`, `on_beat`, `on_going_down` and
+    `on_rejected` tell the manager. `clock` is the newest time of the exchange seen on it, `proven` the newest that a
     pong proved, in µs.
     """
 
@@ -49,10 +49,10 @@ class Link:
         self,
         number: int,
         streams: Sequence[Stream],
-        dialect: Dialect,
+        adapter: ExchangeAdapter,
         mapper: Mapper,
         accept: Accept,
-        desk: Desk,
+        context: Context,
         emit: Callable[[Command], None],
         now: float,
     ) -> None:
@@ -71,12 +71,12 @@ class Link:
         self.on_beat: Callable[[], None] = lambda: None
         self.on_going_down: Callable[[str], None] = lambda reason: None
         self.on_rejected: Callable[[Stream, str], None] = lambda stream, reason: None
-        self._dialect = dialect
+        self._adapter = adapter
         self._map = mapper.map
         self._accept = accept
-        self._desk = desk
+        self._context = context
         self._emit = emit
-        self._pace = Window(max(1, dialect.limits.control_per_second - RESERVED), 1.0)
+        self._pace = Window(max(1, adapter.limits.control_per_second - RESERVED), 1.0)
         self._outbox: deque[Callable[[], None]] = deque()
         self._awaited: dict[int, tuple[list[Stream], float]] = {}
         self._messages = 0
@@ -93,14 +93,14 @@ class Link:
         self.bytes += len(payload)
         try:
             record = self._map(payload, receive_time)
-            lanes = self._accept.get(type(record))
-            if lanes is None:
+            handlers = self._accept.get(type(record))
+            if handlers is None:
                 self._control(record)
                 return
-            lanes[record.symbol](record)  # type: ignore[union-attr]  # whatever has a lane has a symbol
+            handlers[record.symbol](record)  # type: ignore[union-attr]  # whatever has a handler has a symbol
             time = record.event_time  # type: ignore[union-attr]
         except FrameError as error:
-            self._desk.dead_letter(payload, error, f"connection {self.number}")
+            self._context.dead_letter(payload, error, f"connection {self.number}")
             return
         if time is not None and time > self.clock:
             self.clock = time
@@ -111,7 +111,7 @@ class Link:
         """The connection is open: ask for the streams."""
         self._now = now
         self.connected_at = self._moved_at = now
-        batch = self._dialect.limits.subscribe_batch
+        batch = self._adapter.limits.subscribe_batch
         for start in range(0, len(self.streams), batch):
             self._subscribe(self.streams[start : start + batch])
         self._flush()
@@ -155,23 +155,23 @@ class Link:
     def resubscribe(self, stream: Stream) -> None:
         """End a stream and ask for it again."""
         self._messages += 1
-        message = self._dialect.unsubscribe(self._messages, [stream.name])
+        message = self._adapter.unsubscribe(self._messages, [stream.name])
         self._outbox.append(lambda: self._emit(Send(self.number, message)))
         self._subscribe([stream])
         self._flush()
 
     def promote(self) -> None:
-        """From now on this link's clock counts, and moves the heartbeats."""
+        """From now on this connection's clock counts, and moves the heartbeats."""
         self.beat_at = 0
 
     def close(self, reason: str) -> None:
         """Give the connection up; its end is reported like any other."""
-        self._emit(CloseLink(self.number, reason))
+        self._emit(CloseConnection(self.number, reason))
 
     def _subscribe(self, streams: list[Stream]) -> None:
         self._messages += 1
         number = self._messages
-        message = self._dialect.subscribe(number, [stream.name for stream in streams])
+        message = self._adapter.subscribe(number, [stream.name for stream in streams])
         self._awaited[number] = (streams, float("inf"))
 
         def send() -> None:
@@ -201,7 +201,7 @@ class Link:
     def _refused(self, number: int | None, reason: str) -> None:
         """A message for several streams is tried again in halves, to find the one that is wrong."""
         streams, _ = self._awaited.get(number or 0, ([], 0.0))
-        _log.error("the exchange refused a control message: %s", reason, extra={"link": self.number})
+        _log.error("the exchange refused a control message: %s", reason, extra={"connection": self.number})
         if len(streams) > 1:
             middle = len(streams) // 2
             self._subscribe(streams[:middle])
@@ -223,7 +223,7 @@ class Link:
         if not self._asking:
             self._asking = True
             self._probed_at = self._now
-            self._desk.ask(self._dialect.server_time(), self._barrier, self._no_time)
+            self._context.ask(self._adapter.server_time(), self._barrier, self._no_time)
         elif quiet >= PING_AFTER and self._pace.take(self._now):
             self._probed_at = self._now
             self._ping(0)

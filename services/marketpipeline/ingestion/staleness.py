@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["Silence"]
+__all__ = ["StalenessDetector"]
 
 TIMES = 4.0
-"""Silence of so many times the usual gap is unusual."""
+"""StalenessDetector of so many times the usual gap is unusual."""
 FORGET = 0.9
 """What is left of the longest gap after one more look at a stream that spoke."""
 
 
-class Silence:
+class StalenessDetector:
     """One stream. It is looked at now and then, so that watching costs nothing per message.
 
     The usual gap is the longest of late. A stream that never spoke has none: `at_least` seconds decide alone.

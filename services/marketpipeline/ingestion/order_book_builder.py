@@ -1,4 +1,4 @@
-"""The lane of a book kept from its changes: a snapshot, then every change that continues it, one record each.
+"""The handler of a book kept from its changes: a snapshot, then every change that continues it, one record each.
 
     idle ──subscribed──▶ syncing ──snapshot + changes that span it──▶ live ──hole, crossed──▶ syncing
 
@@ -16,15 +16,13 @@ from collections.abc import Callable
 import msgspec
 
 from marketpipeline.ingestion.book import CrossedBook, LocalBook
-from marketpipeline.ingestion.desk import Desk, Put
-from marketpipeline.ingestion.lane import Lane
-from marketpipeline.ingestion.refresh import Refresh
-from marketpipeline.ingestion.snapshots import Snapshots
+from marketpipeline.ingestion.context import Context, Publish, StreamHandler
+from marketpipeline.ingestion.snapshots import Refresh, Snapshots
 from marketpipeline.records import Book, FeedEventKind, Heartbeat
 from marketpipeline.topics import Feed
-from marketpipeline.venues.dialect import BookChange, BookSnapshot, FrameError, RestRequest
+from marketpipeline.venues.adapter import BookChange, BookSnapshot, FrameError, RestRequest
 
-__all__ = ["DepthLane"]
+__all__ = ["OrderBookBuilder"]
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +32,7 @@ OLDER = 20
 """So many changes with older ids and later times, and no other, mean that the exchange numbers them anew."""
 
 
-class DepthLane(Lane):
+class OrderBookBuilder(StreamHandler):
     """The book of one symbol. `levels` of each side go into a record; `last` is the newest that the topic holds.
 
     At most `max_held` changes are held while a snapshot is awaited; with more the oldest are forgotten, and the
@@ -46,20 +44,20 @@ class DepthLane(Lane):
     def __init__(
         self,
         symbol: str,
-        put: Put,
-        desk: Desk,
+        publish: Publish,
+        context: Context,
         request: Callable[[], RestRequest[BookSnapshot]],
         *,
         levels: int,
         max_held: int,
         last: Book | None = None,
     ) -> None:
-        super().__init__(symbol, Feed.BOOK, put)
-        self._desk = desk
+        super().__init__(symbol, Feed.BOOK, publish)
+        self._context = context
         self._levels = levels
         self.last: Book | None = last
         self._book = LocalBook()
-        self._refresh = Refresh(self._book, desk, request)
+        self._refresh = Refresh(self._book, context, request)
         self._live = False
         self._live_since = 0.0
         self._unsure = False
@@ -68,7 +66,7 @@ class DepthLane(Lane):
         self._had_book = last is not None
         self._synced_at: int | None = None
         self._held: deque[BookChange] = deque(maxlen=max_held)
-        self._snapshots = Snapshots(desk, request, self._wants_snapshot, self._load)
+        self._snapshots = Snapshots(context, request, self._wants_snapshot, self._load)
         self._older = (-1, 0)
         self.resyncs = 0
         self.lost = 0
@@ -122,7 +120,7 @@ class DepthLane(Lane):
         """Before promising that all was written, write down what was not."""
         if self.complete:
             self._settle(None, heartbeat.event_time)
-            self.put(heartbeat)
+            self.publish(heartbeat)
 
     def _apply(self, change: BookChange) -> None:
         try:
@@ -147,7 +145,7 @@ class DepthLane(Lane):
         )
         self._delivered = change.last_id
         self.last = record
-        self.put(record)
+        self.publish(record)
 
     def _settle(self, change: BookChange | None, time: int | None) -> bool:
         """After a sync, write down what lies between the last record and `change` (the snapshot, for None).
@@ -168,11 +166,11 @@ class DepthLane(Lane):
             last = start if change is None else change.last_id - 1
             self.lost += last - delivered
             _log.warning("updates %d to %d are missing", delivered + 1, last, extra={"symbol": self.symbol})
-            self._desk.event("gap", self.symbol, self.feed, event_time=time, first_id=delivered + 1, last_id=last)
+            self._context.event("gap", self.symbol, self.feed, event_time=time, first_id=delivered + 1, last_id=last)
         if change is None:
             self._delivered = max(start, delivered or 0)
         kind: FeedEventKind = "resync" if self._had_book else "synced"
-        self._desk.event(kind, self.symbol, self.feed, event_time=time, first_id=start)
+        self._context.event(kind, self.symbol, self.feed, event_time=time, first_id=start)
         self._had_book = True
         return True
 
@@ -241,7 +239,7 @@ class DepthLane(Lane):
         try:
             self._apply(change)
         except FrameError as error:
-            self._desk.dead_letter(msgspec.json.encode(change), error, "held while the book was fetched")
+            self._context.dead_letter(msgspec.json.encode(change), error, "held while the book was fetched")
             raise
 
     def state(self) -> dict[str, object]:

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from marketpipeline.ingestion.silence import Silence
+from marketpipeline.ingestion.staleness import StalenessDetector
 
 
 def run(
-    silence: Silence, speaks: set[int], seconds: int, start: int = 0, seen: int = 0
+    silence: StalenessDetector, speaks: set[int], seconds: int, start: int = 0, seen: int = 0
 ) -> tuple[list[tuple[int, Literal["stale", "still", "recovered"]]], int]:
     """Look once a second at a stream that speaks at certain seconds; what was reported and when."""
     reports = []
@@ -19,13 +19,13 @@ def run(
 
 
 def test_a_busy_stream_is_reported_after_the_least_silence_once() -> None:
-    silence = Silence(30.0, 0, 0.0)
+    silence = StalenessDetector(30.0, 0, 0.0)
     reports, _ = run(silence, set(range(100)) | set(range(200, 300)), 300)
     assert reports == [(129, "stale"), (159, "still"), (200, "recovered")]
 
 
 def test_a_quiet_stream_is_judged_by_its_own_gaps() -> None:
-    silence = Silence(5.0, 0, 0.0)
+    silence = StalenessDetector(5.0, 0, 0.0)
     speaks = set(range(0, 1000, 20))
     reports, seen = run(silence, speaks, 1000)
     assert [report for report in reports if report[0] > 40] == [], "20 s are usual for it"
@@ -34,14 +34,14 @@ def test_a_quiet_stream_is_judged_by_its_own_gaps() -> None:
 
 
 def test_a_stream_that_never_spoke_is_reported() -> None:
-    silence = Silence(30.0, 0, 0.0)
+    silence = StalenessDetector(30.0, 0, 0.0)
     reports, _ = run(silence, set(), 300)
     assert reports == [(30, "stale"), (60, "still"), (120, "still"), (240, "still")]
     assert not silence.spoke
 
 
 def test_an_outage_does_not_become_usual() -> None:
-    silence = Silence(10.0, 0, 0.0)
+    silence = StalenessDetector(10.0, 0, 0.0)
     reports, seen = run(silence, set(range(100)) | set(range(1000, 1100)), 1100)
     assert [report for report in reports if report[1] != "still"] == [(109, "stale"), (1000, "recovered")]
     again, _ = run(silence, set(), 300, start=1100, seen=seen)
@@ -50,7 +50,7 @@ def test_an_outage_does_not_become_usual() -> None:
 
 
 def test_time_that_was_not_its_own_is_excused() -> None:
-    silence = Silence(30.0, 0, 0.0)
+    silence = StalenessDetector(30.0, 0, 0.0)
     run(silence, set(range(10)), 10)
     silence.excuse(10, 100.0)
     assert silence.look(10, 120.0) is None

@@ -7,107 +7,109 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from marketpipeline.ingestion.depth import OLDER, PATIENCE, DepthLane
+from marketpipeline.ingestion.order_book_builder import OLDER, PATIENCE, OrderBookBuilder
 from marketpipeline.ingestion.snapshots import RETRY_AFTER
 from marketpipeline.records import Book, Heartbeat
-from marketpipeline.venues.dialect import BookChange, FrameError
+from marketpipeline.venues.adapter import BookChange, FrameError
 
-from tests.services.ingestion.rig import SYMBOL, RecordingDesk, change, no_request, snapshot
+from tests.services.ingestion.recorders import SYMBOL, RecordingContext, change, no_request, snapshot
 
 
 @dataclass
-class Bench:
-    lane: DepthLane
-    desk: RecordingDesk
-    put: list[Book | Heartbeat]
+class Scenario:
+    handler: OrderBookBuilder
+    context: RecordingContext
+    published: list[Book | Heartbeat]
     now: float = 0.0
 
     def live(self, *changes: tuple[int, int]) -> None:
         for first, last in changes:
-            self.lane.accept(change(first, last))
+            self.handler.accept(change(first, last))
 
     def answer(self, last: int) -> None:
-        self.desk.asked.popleft().done(snapshot(last))
+        self.context.asked.popleft().done(snapshot(last))
 
     def tick(self, seconds: float) -> None:
         self.now += seconds
-        self.lane.tick(self.now)
+        self.handler.tick(self.now)
 
     @property
     def ids(self) -> list[int]:
-        return [record.update_id for record in self.put if isinstance(record, Book)]
+        return [record.update_id for record in self.published if isinstance(record, Book)]
 
     def beats(self) -> bool:
-        before = len(self.put)
-        self.lane.beat(Heartbeat(symbol=SYMBOL, event_time=1, receive_time=1))
-        return len(self.put) > before
+        before = len(self.published)
+        self.handler.beat(Heartbeat(symbol=SYMBOL, event_time=1, receive_time=1))
+        return len(self.published) > before
 
 
-def bench(last: int | None = None, *, levels: int = 3, max_held: int = 100) -> Bench:
-    desk = RecordingDesk()
-    put: list[Book | Heartbeat] = []
+def scenario(last: int | None = None, *, levels: int = 3, max_held: int = 100) -> Scenario:
+    context = RecordingContext()
+    published: list[Book | Heartbeat] = []
     had = None
     if last is not None:
         had = Book(symbol=SYMBOL, event_time=last * 1000, receive_time=0, update_id=last, bids=[], asks=[])
-    lane = DepthLane(SYMBOL, put.append, desk, no_request, levels=levels, max_held=max_held, last=had)
-    return Bench(lane, desk, put)
+    handler = OrderBookBuilder(
+        SYMBOL, published.append, context, no_request, levels=levels, max_held=max_held, last=had
+    )
+    return Scenario(handler, context, published)
 
 
-def synced(last: int = 10) -> Bench:
-    """A lane that has written update `last` and is live."""
-    b = bench()
-    b.lane.resume()
+def synced(last: int = 10) -> Scenario:
+    """A handler that has written update `last` and is live."""
+    b = scenario()
+    b.handler.resume()
     b.live((last, last))
     b.answer(last)
     b.live((last + 1, last + 1))
-    b.desk.events.clear()
-    b.put.clear()
+    b.context.events.clear()
+    b.published.clear()
     return b
 
 
 def test_sync_as_the_exchange_documents_it() -> None:
-    b = bench()
-    b.lane.resume()
+    b = scenario()
+    b.handler.resume()
     b.live((5, 8))
-    assert len(b.desk.asked) == 1, "the snapshot is asked for once a change is held"
+    assert len(b.context.asked) == 1, "the snapshot is asked for once a change is held"
     b.live((9, 9), (10, 14), (15, 15))
     b.answer(11)
     assert b.ids == [14, 15], "what ends before the snapshot is dropped, what spans it is the first"
     b.live((16, 20))
     assert b.ids == [14, 15, 20]
-    assert b.desk.told() == [("synced", 11, None)]
-    assert b.lane.complete
-    record = b.put[-1]
+    assert b.context.told() == [("synced", 11, None)]
+    assert b.handler.complete
+    record = b.published[-1]
     assert isinstance(record, Book)
     assert (record.bids, record.asks) == ([(10.0, 20.0)], [(11.0, 1.0)])
 
 
 def test_a_snapshot_older_than_the_first_change_is_asked_for_again() -> None:
-    b = bench()
-    b.lane.resume()
+    b = scenario()
+    b.handler.resume()
     b.live((5, 8))
     for attempt in range(3):
         b.answer(4)
-        assert not b.desk.asked
+        assert not b.context.asked
         b.live((9 + attempt, 9 + attempt))
-        assert not b.desk.asked, "it waits before it asks again"
+        assert not b.context.asked, "it waits before it asks again"
         b.tick(RETRY_AFTER[attempt])
-        assert len(b.desk.asked) == 1
+        assert len(b.context.asked) == 1
     b.answer(9)
     assert b.ids == [10, 11]
 
 
 def test_a_quiet_book_is_fetched_without_a_change() -> None:
-    b = bench()
-    b.lane.resume()
+    b = scenario()
+    b.handler.resume()
     b.tick(PATIENCE / 2)
-    assert not b.desk.asked
+    assert not b.context.asked
     b.tick(PATIENCE / 2)
     b.answer(7)
     assert not b.beats(), "a first change may still follow at once"
     b.tick(PATIENCE)
     assert b.beats()
-    assert b.desk.told() == [("synced", 7, None)]
+    assert b.context.told() == [("synced", 7, None)]
     b.live((8, 9))
     assert b.ids == [9]
 
@@ -116,19 +118,19 @@ def test_a_hole_resyncs_and_names_what_is_missing() -> None:
     b = synced(10)
     b.live((12, 13))
     b.live((15, 16))
-    assert b.lane.pending
-    assert not b.lane.complete
-    assert len(b.desk.asked) == 1
+    assert b.handler.pending
+    assert not b.handler.complete
+    assert len(b.context.asked) == 1
     b.live((17, 20), (21, 22))
     b.answer(18)
     assert b.ids == [13, 20, 22]
-    assert b.desk.told() == [("gap", 14, 19), ("resync", 18, None)]
-    assert not b.lane.pending
+    assert b.context.told() == [("gap", 14, 19), ("resync", 18, None)]
+    assert not b.handler.pending
 
 
 def test_a_hole_while_synchronising_needs_a_newer_snapshot() -> None:
-    b = bench()
-    b.lane.resume()
+    b = scenario()
+    b.handler.resume()
     b.live((5, 8), (20, 21))
     b.answer(8)
     assert b.ids == []
@@ -141,116 +143,116 @@ def test_what_was_had_is_dropped() -> None:
     b = synced(10)
     b.live((12, 13), (12, 13), (11, 12), (14, 14))
     assert b.ids == [13, 14]
-    assert b.lane.duplicates == 2
-    assert b.desk.told() == []
+    assert b.handler.duplicates == 2
+    assert b.context.told() == []
 
 
 def test_a_reconnect_that_missed_nothing_fetches_nothing() -> None:
     b = synced(10)
-    b.lane.interrupt()
+    b.handler.interrupt()
     assert not b.beats()
-    b.lane.resume()
+    b.handler.resume()
     assert not b.beats(), "whether something was missed is not known yet"
     b.live((12, 14))
     assert b.ids == [14]
     assert b.beats()
     b.tick(10.0)
-    assert not b.desk.asked
-    assert b.desk.told() == []
+    assert not b.context.asked
+    assert b.context.told() == []
 
 
 def test_a_reconnect_that_missed_something() -> None:
     b = synced(10)
-    b.lane.interrupt()
-    b.lane.resume()
+    b.handler.interrupt()
+    b.handler.resume()
     b.live((20, 21))
     b.answer(20)
     assert b.ids == [21]
-    assert b.desk.told() == [("gap", 12, 20), ("resync", 20, None)]
+    assert b.context.told() == [("gap", 12, 20), ("resync", 20, None)]
 
 
 def test_a_reconnect_into_silence_asks_whether_something_was_missed() -> None:
     b = synced(10)
     for last, told in ((11, []), (17, [("gap", 12, 17), ("resync", 17, None)])):
-        b.lane.interrupt()
-        b.lane.resume()
+        b.handler.interrupt()
+        b.handler.resume()
         b.tick(PATIENCE)
         assert not b.beats()
         b.answer(last)
         b.tick(PATIENCE)
         assert b.beats()
-        assert b.desk.told() == told
-        assert not b.lane.pending
+        assert b.context.told() == told
+        assert not b.handler.pending
 
 
 def test_a_stream_in_doubt_is_compared_with_a_snapshot() -> None:
     b = synced(10)
     for last, told in ((11, []), (17, [("gap", 12, 17), ("resync", 17, None)])):
-        b.lane.doubt()
+        b.handler.doubt()
         assert not b.beats()
         b.tick(0.1)
         b.answer(last)
         b.tick(PATIENCE)
         assert b.beats()
-        assert b.desk.told() == told
+        assert b.context.told() == told
 
 
 def test_after_a_restart_the_gap_is_exactly_what_was_not_delivered() -> None:
-    b = bench(last=30)
-    b.lane.resume()
+    b = scenario(last=30)
+    b.handler.resume()
     b.live((41, 45))
     b.answer(50)
-    assert b.lane.pending, "the gap is not written yet"
+    assert b.handler.pending, "the gap is not written yet"
     b.live((46, 48), (49, 53))
     assert b.ids == [53]
-    assert b.desk.told() == [("gap", 31, 52), ("resync", 50, None)]
+    assert b.context.told() == [("gap", 31, 52), ("resync", 50, None)]
 
 
 def test_what_is_missed_between_the_first_sync_and_the_first_change_is_named() -> None:
-    b = bench()
-    b.lane.resume()
+    b = scenario()
+    b.handler.resume()
     b.tick(PATIENCE)
     b.answer(10)
     b.tick(PATIENCE)
     assert b.beats()
-    b.lane.interrupt()
-    b.lane.resume()
+    b.handler.interrupt()
+    b.handler.resume()
     b.live((15, 16))
     b.answer(16)
     b.live((17, 17))
-    assert b.desk.told() == [("synced", 10, None), ("gap", 11, 16), ("resync", 16, None)]
+    assert b.context.told() == [("synced", 10, None), ("gap", 11, 16), ("resync", 16, None)]
 
 
 def test_after_a_restart_without_a_loss_there_is_no_gap() -> None:
-    b = bench(last=30)
-    b.lane.resume()
+    b = scenario(last=30)
+    b.handler.resume()
     b.live((31, 35))
     b.answer(31)
     assert b.ids == [35]
-    assert b.desk.told() == [("resync", 31, None)]
+    assert b.context.told() == [("resync", 31, None)]
 
 
 def test_after_a_restart_into_silence_the_gap_is_written_before_a_heartbeat() -> None:
-    b = bench(last=30)
-    b.lane.resume()
+    b = scenario(last=30)
+    b.handler.resume()
     b.tick(PATIENCE)
     b.answer(40)
     b.tick(PATIENCE)
     assert b.beats()
-    assert b.desk.told() == [("gap", 31, 40), ("resync", 40, None)]
-    assert {event.event_time for event in b.desk.events} == {1}, "the time that the heartbeat promises"
+    assert b.context.told() == [("gap", 31, 40), ("resync", 40, None)]
+    assert {event.event_time for event in b.context.events} == {1}, "the time that the heartbeat promises"
     b.live((41, 44))
     assert b.ids == [44]
 
 
 def test_a_replay_of_what_the_topic_has_adds_nothing() -> None:
-    b = bench(last=30)
-    b.lane.resume()
+    b = scenario(last=30)
+    b.handler.resume()
     b.live((11, 12))
     b.answer(11)
     b.live((13, 20), (21, 30), (31, 33))
     assert b.ids == [33]
-    assert b.desk.told() == [("resync", 11, None)]
+    assert b.context.told() == [("resync", 11, None)]
 
 
 def test_ids_that_begin_again() -> None:
@@ -258,49 +260,49 @@ def test_ids_that_begin_again() -> None:
     b.live((1002, 1002))
     later = 2_000_000_000
     for number in range(OLDER):
-        b.lane.accept(change(5 + number, 5 + number, time=later + number))
+        b.handler.accept(change(5 + number, 5 + number, time=later + number))
     b.answer(4 + OLDER)
-    b.lane.accept(change(5 + OLDER, 5 + OLDER, time=later + OLDER))
+    b.handler.accept(change(5 + OLDER, 5 + OLDER, time=later + OLDER))
     assert b.ids == [1002, 5 + OLDER]
-    assert b.desk.told() == [("resync", 4 + OLDER, None)]
+    assert b.context.told() == [("resync", 4 + OLDER, None)]
 
 
 def test_two_connections_that_cut_changes_differently_are_no_new_numbering() -> None:
     b = synced(10)
     for last in range(12, 200, 2):
-        b.lane.accept(change(last, last + 1, time=last * 1000))
-        b.lane.accept(change(last - 1, last, time=last * 1000 + 500))
+        b.handler.accept(change(last, last + 1, time=last * 1000))
+        b.handler.accept(change(last - 1, last, time=last * 1000 + 500))
     assert b.ids == [*range(13, 201, 2)]
-    assert b.desk.told() == []
-    assert not b.desk.asked
+    assert b.context.told() == []
+    assert not b.context.asked
 
 
 def test_a_crossing_change_is_an_error_and_resyncs() -> None:
     b = synced(10)
     with pytest.raises(FrameError, match=r"best bid 12.0 is not below best ask 11.0"):
-        b.lane.accept(change(12, 12, bid=12.0))
-    assert b.lane.pending
+        b.handler.accept(change(12, 12, bid=12.0))
+    assert b.handler.pending
     b.live((13, 13))
     b.tick(RETRY_AFTER[1])
     b.answer(13)
     b.live((14, 14))
     assert b.ids == [14]
-    assert b.desk.told() == [("gap", 12, 13), ("resync", 13, None)]
+    assert b.context.told() == [("gap", 12, 13), ("resync", 13, None)]
 
 
 def test_a_held_change_that_crosses_is_kept_as_a_dead_letter() -> None:
-    b = bench()
-    b.lane.resume()
+    b = scenario()
+    b.handler.resume()
     b.live((5, 8))
-    b.lane.accept(change(9, 9, bid=12.0))
+    b.handler.accept(change(9, 9, bid=12.0))
     b.answer(8)
-    assert [error for _, error in b.desk.letters] == ["best bid 12.0 is not below best ask 11.0"]
-    assert b.lane.pending
+    assert [error for _, error in b.context.letters] == ["best bid 12.0 is not below best ask 11.0"]
+    assert b.handler.pending
 
 
 def test_what_is_held_is_bounded_and_the_snapshot_must_be_newer() -> None:
-    b = bench(max_held=3)
-    b.lane.resume()
+    b = scenario(max_held=3)
+    b.handler.resume()
     b.live(*((number, number) for number in range(1, 11)))
     b.answer(3)
     assert b.ids == []
@@ -310,12 +312,12 @@ def test_what_is_held_is_bounded_and_the_snapshot_must_be_newer() -> None:
 
 
 def test_a_refused_snapshot_is_asked_for_later() -> None:
-    b = bench()
-    b.lane.resume()
+    b = scenario()
+    b.handler.resume()
     b.live((5, 8))
-    b.desk.asked.popleft().refused("HTTP 400")
+    b.context.asked.popleft().refused("HTTP 400")
     b.tick(RETRY_AFTER[-1] / 2)
-    assert not b.desk.asked
+    assert not b.context.asked
     b.tick(RETRY_AFTER[-1] / 2)
     b.answer(7)
     assert b.ids == [8]
@@ -333,7 +335,7 @@ def test_whatever_happens_a_missing_event_is_named_and_no_other(
     steps: list[str], max_held: int, last: int | None
 ) -> None:
     """A model of an exchange. After the start each of its events is either written or lies in a gap, never both."""
-    b = bench(last=last, max_held=max_held)
+    b = scenario(last=last, max_held=max_held)
     happened: list[BookChange] = []
     position, connected = 0, False
 
@@ -345,42 +347,42 @@ def test_whatever_happens_a_missing_event_is_named_and_no_other(
         return event
 
     def answer(last_id: int) -> None:
-        b.desk.asked.popleft().done(snapshot(last_id))
+        b.context.asked.popleft().done(snapshot(last_id))
 
     for step in steps:
         match step:
             case "change" | "lose":
                 event = happen()
                 if connected and step == "change":
-                    b.lane.accept(event)
+                    b.handler.accept(event)
             case "double" if connected and happened:
-                b.lane.accept(happened[-1])
+                b.handler.accept(happened[-1])
             case "cut" if connected:
                 connected = False
-                b.lane.interrupt()
+                b.handler.interrupt()
             case "connect" if not connected:
                 connected = True
-                b.lane.resume()
-            case "answer" if b.desk.asked:
+                b.handler.resume()
+            case "answer" if b.context.asked:
                 answer(position)
-            case "stale" if b.desk.asked and happened:
+            case "stale" if b.context.asked and happened:
                 answer(happened[-1].first_id - 1)
             case "tick":
                 b.tick(0.6)
             case "beat":
                 b.beats()
     if not connected:
-        b.lane.resume()
+        b.handler.resume()
     for _ in range(20):
-        b.lane.accept(happen())
+        b.handler.accept(happen())
         b.tick(6.0)
-        while b.desk.asked:
+        while b.context.asked:
             answer(position)
         b.tick(6.0)
-    assert not b.lane.pending
+    assert not b.handler.pending
     assert b.ids == sorted(set(b.ids)), "in order, each once"
-    gaps = [(event.first_id or 0, event.last_id or 0) for event in b.desk.events if event.kind == "gap"]
-    start = 0 if last is not None else min(e.first_id or 0 for e in b.desk.events if e.kind == "synced")
+    gaps = [(event.first_id or 0, event.last_id or 0) for event in b.context.events if event.kind == "gap"]
+    start = 0 if last is not None else min(e.first_id or 0 for e in b.context.events if e.kind == "synced")
     for event in happened:
         if event.last_id > start:
             missing = any(first <= event.last_id <= final for first, final in gaps)

@@ -1,4 +1,4 @@
-"""Binance spot as a dialect: names of streams, control messages, limits. Facts: its public API documentation."""
+"""Binance spot as a adapter: names of streams, control messages, limits. Facts: its public API documentation."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from marketpipeline.records import AggTrade, Trade
 from marketpipeline.topics import Feed
+from marketpipeline.venues.adapter import BookSnapshot, ExchangeAdapter, Limits, RestRequest, Stream, StreamOptions
 from marketpipeline.venues.binance import VENUE, rest
 from marketpipeline.venues.binance.mapper import BinanceMapper
-from marketpipeline.venues.dialect import BookSnapshot, Dialect, Limits, RestRequest, Stream, StreamOptions
 
-__all__ = ["DIALECT", "BinanceDialect"]
+__all__ = ["ADAPTER", "BinanceAdapter"]
 
 _SUFFIXES = {
     Feed.TRADES: "trade",
@@ -22,7 +22,7 @@ _SUFFIXES = {
 }
 
 
-class BinanceDialect:
+class BinanceAdapter:
     """Binance spot.
 
     The captures show a trade up to 220 ms before the time at which it is sent, and times of sending 4 ms out of order.
@@ -115,4 +115,4 @@ def _with_prefix(request: RestRequest[frozenset[str]]) -> RestRequest[frozenset[
     return RestRequest(request.path, request.params, request.weight, read, request.headers)
 
 
-DIALECT: Dialect = BinanceDialect()
+ADAPTER: ExchangeAdapter = BinanceAdapter()

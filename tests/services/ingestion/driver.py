@@ -1,4 +1,4 @@
-"""A session with everything around it played by the test: clock, connections, REST. The dialect is a real one."""
+"""A session with everything around it played by the test: clock, connections, REST. The adapter is a real one."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import json
 from random import Random
 from typing import Any
 
-from marketpipeline.ingestion.desk import CloseLink, Get, OpenLink, Ping, Send
-from marketpipeline.ingestion.lanes import Memory
-from marketpipeline.ingestion.link import Link
+from marketpipeline.ingestion.connection import Connection
+from marketpipeline.ingestion.context import CloseConnection, Get, OpenConnection, Ping, Send
+from marketpipeline.ingestion.handlers import Delivered
 from marketpipeline.ingestion.session import Session
 from marketpipeline.settings import IngestionSettings, KafkaSettings
 from marketpipeline.topics import Feed, TopicKind
-from marketpipeline.venues.binance.dialect import DIALECT
+from marketpipeline.venues.binance.adapter import ADAPTER
 
-from tests.services.ingestion.rig import Outlet
+from tests.services.ingestion.recorders import Publisher
 
-__all__ = ["WALL", "Stage", "depth_frame", "quote_frame", "trade_frame"]
+__all__ = ["WALL", "Driver", "depth_frame", "quote_frame", "trade_frame"]
 
 WALL = 1_800_000_000_000_000
 """Where the local clock starts, µs. The exchange's is elsewhere, so that a mix-up shows."""
@@ -24,7 +24,7 @@ EXCHANGE = 1_700_000_000_000
 """Where the exchange's clock starts, ms."""
 
 
-class Stage:
+class Driver:
     """Time passes only by `run`. `opened` and `sent` say what the session did on the wire."""
 
     def __init__(
@@ -32,11 +32,11 @@ class Stage:
         symbols: tuple[str, ...] = ("BTCUSDT",),
         feeds: tuple[Feed, ...] = (Feed.TRADES,),
         *,
-        memory: Memory | None = None,
+        delivered: Delivered | None = None,
         max_streams: int = 1024,
         **settings: Any,
     ) -> None:
-        self.outlet = Outlet()
+        self.publisher = Publisher()
         self.now = 0.0
         self.opened: list[int] = []
         self.closed: list[tuple[int, str]] = []
@@ -49,8 +49,8 @@ class Stage:
             **settings,
         )  # fmt: skip
         self.session = Session(
-            chosen, [f"binance:{symbol}" for symbol in symbols], DIALECT, self.outlet,
-            max_streams=max_streams, memory=memory, random=Random(1),
+            chosen, [f"binance:{symbol}" for symbol in symbols], ADAPTER, self.publisher,
+            max_streams=max_streams, delivered=delivered, random=Random(1),
         )  # fmt: skip
 
     def run(self, seconds: float = 0.0) -> None:
@@ -81,16 +81,16 @@ class Stage:
         """Accept every subscription of a connection, also those that are sent later."""
         done = 0
         while True:
-            messages = [message for _, link, message in self.sent if link == number]
+            messages = [message for _, connection, message in self.sent if connection == number]
             for message in messages[done:]:
                 self.frame(json.dumps({"result": None, "id": message["id"]}).encode(), number)
-            if self.session.link(number) is None or self.link(number).ready:
+            if self.session.connection(number) is None or self.connection(number).ready:
                 return
             done = len(messages)
             self.run(0.25)
 
     def frame(self, payload: bytes, number: int | None = None) -> None:
-        self.link(self.opened[-1] if number is None else number).frame(payload, WALL + int(self.now * 1e6))
+        self.connection(self.opened[-1] if number is None else number).frame(payload, WALL + int(self.now * 1e6))
         self._take()
 
     def lose(self, number: int, reason: str = "the connection broke") -> None:
@@ -103,22 +103,22 @@ class Stage:
         self.gets.remove(get)
         raw = json.dumps(body).encode()
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.session.gate.answered(get.call, status, names, raw, self.now, WALL)
+        self.session.limiter.answered(get.call, status, names, raw, self.now, WALL)
         self._take()
         return get
 
     def pong(self) -> None:
         _, number, payload = self.pings[-1]
-        self.link(number).pong(payload, self.now)
+        self.connection(number).pong(payload, self.now)
         self._take()
 
-    def link(self, number: int) -> Link:
-        link = self.session.link(number)
-        assert link is not None
-        return link
+    def connection(self, number: int) -> Connection:
+        connection = self.session.connection(number)
+        assert connection is not None
+        return connection
 
     def events(self) -> list[tuple[str, str]]:
-        return [(event.kind, event.feed) for event in self.outlet.of(TopicKind.EVENTS)]
+        return [(event.kind, event.feed) for event in self.publisher.of(TopicKind.EVENTS)]
 
     def _take(self) -> None:
         while self.session.commands:
@@ -126,9 +126,9 @@ class Stage:
             self.session.commands.clear()
             for command in commands:
                 match command:
-                    case OpenLink(number, _):
+                    case OpenConnection(number, _):
                         self.opened.append(number)
-                    case CloseLink(number, reason):
+                    case CloseConnection(number, reason):
                         self.closed.append((number, reason))
                         self.session.closed(number, reason)
                     case Send(number, message):

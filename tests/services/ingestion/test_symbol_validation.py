@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 from marketpipeline.errors import PermanentError
-from marketpipeline.ingestion.listing import find_unlisted
-from marketpipeline.venues.binance.dialect import DIALECT
-from marketpipeline.venues.dialect import RestRequest
+from marketpipeline.ingestion.symbol_validation import find_unlisted
+from marketpipeline.venues.adapter import RestRequest
+from marketpipeline.venues.binance.adapter import ADAPTER
 
 LISTED = {"binance:BTCUSDT", "binance:BTCUSDC", "binance:ETHUSDT", "binance:SOLUSDT"}
 
@@ -29,12 +29,12 @@ class Exchange:
 
 async def test_listed_symbols_take_one_small_question() -> None:
     exchange = Exchange()
-    assert await find_unlisted(["binance:BTCUSDT", "binance:ETHUSDT"], DIALECT, exchange.fetch) == []
+    assert await find_unlisted(["binance:BTCUSDT", "binance:ETHUSDT"], ADAPTER, exchange.fetch) == []
     assert exchange.asked == ['["BTCUSDT","ETHUSDT"]']
 
 
 async def test_an_unlisted_one_is_named_with_the_nearest() -> None:
-    problems = await find_unlisted(["binance:BTCUSDT", "binance:BTCUSTD", "binance:XYZ"], DIALECT, Exchange().fetch)
+    problems = await find_unlisted(["binance:BTCUSDT", "binance:BTCUSTD", "binance:XYZ"], ADAPTER, Exchange().fetch)
     assert [problem.value for problem in problems] == ["binance:BTCUSTD", "binance:XYZ"]
     assert "binance:BTCUSDT" in problems[0].expected
     assert problems[1].expected == "must be a symbol that the exchange lists"

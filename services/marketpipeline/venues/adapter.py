@@ -1,10 +1,10 @@
 """What an exchange's own modules give to ingestion, so that everything else is written once.
 
-An exchange is a `Dialect`: how its streams are named and asked for, what a frame means (its `Mapper`), which
-REST requests fill what a stream does not tell, and its limits. A dialect does no I/O and reads no clock: it
+An exchange is a `ExchangeAdapter`: how its streams are named and asked for, what a frame means (its `Mapper`), which
+REST requests fill what a stream does not tell, and its limits. A adapter does no I/O and reads no clock: it
 takes bytes and a time and returns values. The ingestion service keeps the books, backfills, waits and connects.
 
-Two rules are the exchanges' common ground and are applied by ingestion, not by a dialect:
+Two rules are the exchanges' common ground and are applied by ingestion, not by a adapter:
 
 - a change of the book continues the one before when `first_id <= last id + 1 <= last_id`;
 - trades of a symbol have ids without holes.
@@ -28,7 +28,7 @@ __all__ = [
     "BookChange",
     "BookSnapshot",
     "Control",
-    "Dialect",
+    "ExchangeAdapter",
     "FrameError",
     "GoingDown",
     "Limits",
@@ -40,7 +40,7 @@ __all__ = [
     "Stream",
     "StreamOptions",
     "Throttled",
-    "load_dialect",
+    "load_adapter",
 ]
 
 T = TypeVar("T")
@@ -168,7 +168,7 @@ class RestRequest(Generic[T_co]):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class Dialect(Protocol):
+class ExchangeAdapter(Protocol):
     """One exchange. Symbols are full ids (`exchange:SYMBOL`) on this side of it."""
 
     limits: Limits
@@ -213,8 +213,8 @@ class Dialect(Protocol):
         """The weight that the exchange counted for this address in the last minute, where it says so."""
 
 
-def load_dialect(exchange: str) -> Dialect:
-    """The dialect of an exchange that `venues()` knows."""
-    module = importlib.import_module(f"marketpipeline.venues.{exchange}.dialect")
-    dialect: Dialect = module.DIALECT
-    return dialect
+def load_adapter(exchange: str) -> ExchangeAdapter:
+    """The adapter of an exchange that `venues()` knows."""
+    module = importlib.import_module(f"marketpipeline.venues.{exchange}.adapter")
+    adapter: ExchangeAdapter = module.ADAPTER
+    return adapter

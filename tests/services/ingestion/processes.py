@@ -21,13 +21,13 @@ from tests.conftest import free_port, wait_for
 from tests.support.broker import RunningBroker
 from tests.support.tied import tied
 
-__all__ = ["PARTITIONS", "Platform"]
+__all__ = ["PARTITIONS", "Processes"]
 
 PARTITIONS = 3
 COMMAND = [sys.executable, "-m", "marketpipeline"]
 
 
-class Platform:
+class Processes:
     """Starts and ends processes; `records` reads a topic whole as (partition, record), in order."""
 
     def __init__(self, broker: RunningBroker, folder: Path) -> None:

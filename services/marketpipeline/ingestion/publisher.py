@@ -17,7 +17,7 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from marketpipeline.errors import PermanentError, RetryableError
-from marketpipeline.ingestion.desk import Put
+from marketpipeline.ingestion.context import Publish
 from marketpipeline.ingestion.partition import partition_of
 from marketpipeline.kafka import producer_config
 from marketpipeline.records import Record, cut_dead_letter
@@ -25,7 +25,7 @@ from marketpipeline.settings import KafkaSettings
 from marketpipeline.telemetry import Tracing
 from marketpipeline.topics import TopicKind, topic_name
 
-__all__ = ["KafkaOutlet"]
+__all__ = ["KafkaPublisher"]
 
 _log = logging.getLogger(__name__)
 
@@ -39,22 +39,22 @@ Outgoing = tuple[str, bytes, bytes, int]
 """Topic, value, key and partition."""
 
 
-class _Lane:
+class _TopicWriter:
     """One symbol in one topic."""
 
-    __slots__ = ("_encode", "_key", "_outlet", "_overflow", "_partition", "_produce", "_topic", "produced")
+    __slots__ = ("_encode", "_key", "_overflow", "_partition", "_produce", "_publisher", "_topic", "produced")
 
-    def __init__(self, outlet: KafkaOutlet, topic: str, key: bytes, partition: int) -> None:
-        self._outlet = outlet
+    def __init__(self, publisher: KafkaPublisher, topic: str, key: bytes, partition: int) -> None:
+        self._publisher = publisher
         self._topic = topic
         self._key = key
         self._partition = partition
-        self._produce: Produce = outlet.producer.produce
+        self._produce: Produce = publisher.producer.produce
         self._encode = msgspec.json.Encoder().encode
-        self._overflow = outlet.overflow
+        self._overflow = publisher.overflow
         self.produced = 0
 
-    def put(self, record: Record) -> None:
+    def publish(self, record: Record) -> None:
         """Hand a record to the client."""
         value = self._encode(record)
         self.produced += 1
@@ -66,13 +66,13 @@ class _Lane:
         except BufferError:
             self._overflow.append((self._topic, value, self._key, self._partition))
         except KafkaException as error:
-            self._outlet.not_taken((self._topic, value, self._key, self._partition), error.args[0])
+            self._publisher.not_taken((self._topic, value, self._key, self._partition), error.args[0])
 
-    def put_traced(self, record: Record) -> None:
+    def publish_traced(self, record: Record) -> None:
         """The same, and now and then with a trace in the record's headers."""
-        tracing = self._outlet.tracing
+        tracing = self._publisher.tracing
         if tracing is None or not tracing.sampled() or self._overflow:
-            self.put(record)
+            self.publish(record)
             return
         received = getattr(record, "receive_time", None)
         start = None if received is None else received * 1000
@@ -80,17 +80,17 @@ class _Lane:
         span = tracing.tracer.start_span("ingest", start_time=start, attributes=attributes)
         try:
             headers = tracing.inject(span)
-            self._outlet.producer.produce(
+            self._publisher.producer.produce(
                 self._topic, self._encode(record), self._key, self._partition, headers=headers
             )
             self.produced += 1
         except (BufferError, KafkaException):
-            self.put(record)
+            self.publish(record)
         finally:
             span.end()
 
 
-class KafkaOutlet:
+class KafkaPublisher:
     """The producer of one process. `failure` is set once a record was lost for good: the process should end.
 
     What a restart then finds in the topics is the truth, and it backfills what is missing.
@@ -102,7 +102,7 @@ class KafkaOutlet:
         self.failure: PermanentError | None = None
         self.undelivered = 0
         self._prefix = prefix
-        self._lanes: dict[tuple[TopicKind, str], _Lane] = {}
+        self._writers: dict[tuple[TopicKind, str], _TopicWriter] = {}
         self._partitions: dict[str, int] = {}
         self._dead_letters = topic_name(prefix, TopicKind.DEAD_LETTERS)
         self._side = {topic_name(prefix, TopicKind.EVENTS), self._dead_letters}
@@ -130,14 +130,14 @@ class KafkaOutlet:
         """How many partitions a topic has; after `connect`."""
         return self._partitions[topic_name(self._prefix, kind)]
 
-    def lane(self, kind: TopicKind, symbol: str) -> Put:
+    def writer(self, kind: TopicKind, symbol: str) -> Publish:
         """What writes records of one symbol to one topic."""
-        lane = self._lanes.get((kind, symbol))
-        if lane is None:
+        writer = self._writers.get((kind, symbol))
+        if writer is None:
             topic, key = topic_name(self._prefix, kind), symbol.encode()
-            lane = _Lane(self, topic, key, partition_of(key, self._partitions[topic]))
-            self._lanes[kind, symbol] = lane
-        return lane.put if self.tracing is None else lane.put_traced
+            writer = _TopicWriter(self, topic, key, partition_of(key, self._partitions[topic]))
+            self._writers[kind, symbol] = writer
+        return writer.publish if self.tracing is None else writer.publish_traced
 
     @property
     def in_flight(self) -> int:
@@ -147,8 +147,8 @@ class KafkaOutlet:
     def produced(self) -> dict[TopicKind, int]:
         """Records handed over so far, by topic."""
         counts: dict[TopicKind, int] = {}
-        for (kind, _), lane in list(self._lanes.items()):
-            counts[kind] = counts.get(kind, 0) + lane.produced
+        for (kind, _), writer in list(self._writers.items()):
+            counts[kind] = counts.get(kind, 0) + writer.produced
         return counts
 
     def poll(self) -> None:

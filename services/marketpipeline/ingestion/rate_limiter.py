@@ -1,6 +1,6 @@
 """When a REST request may be sent, and what its answer means: weights, bans, retries. It sends nothing itself.
 
-Each caller has at most one request under way, so the queue is bounded by the number of lanes.
+Each caller has at most one request under way, so the queue is bounded by the number of handlers.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from random import Random
 from typing import Any, TypeVar
 
 from marketpipeline.errors import PermanentError, RetryableError
-from marketpipeline.ingestion.desk import Get
+from marketpipeline.ingestion.context import Get
 from marketpipeline.ingestion.pacing import Backoff, Window
-from marketpipeline.venues.dialect import Dialect, FrameError, RestRequest, Throttled
+from marketpipeline.venues.adapter import ExchangeAdapter, FrameError, RestRequest, Throttled
 
-__all__ = ["RestGate"]
+__all__ = ["RateLimiter"]
 
 _log = logging.getLogger(__name__)
 
@@ -41,23 +41,23 @@ class _Call:
     number: int = field(default=0)
 
 
-class RestGate:
+class RateLimiter:
     """Sends requests by `emit` as the limits allow. `dead_letter` keeps a body that could not be read."""
 
     def __init__(
         self,
-        dialect: Dialect,
+        adapter: ExchangeAdapter,
         emit: Callable[[Get], None],
         dead_letter: Callable[[bytes, FrameError, str], None],
         random: Random,
     ) -> None:
-        self._dialect = dialect
+        self._adapter = adapter
         self._emit = emit
         self._dead_letter = dead_letter
         self._random = random
         self._waiting: deque[_Call] = deque()
         self._under_way: dict[int, _Call] = {}
-        self._weights = Window(int(dialect.limits.rest_weight * SHARE), 60.0)
+        self._weights = Window(int(adapter.limits.rest_weight * SHARE), 60.0)
         self._blocked_until = 0.0
         self._number = 0
         self._now = 0.0
@@ -89,11 +89,11 @@ class RestGate:
         call = self._under_way.pop(number, None)
         if call is None:
             return
-        used = self._dialect.used_weight(headers)
+        used = self._adapter.used_weight(headers)
         if used is not None:
             self._weights.correct(now, used)
         try:
-            self._dialect.judge(status, headers, body)
+            self._adapter.judge(status, headers, body)
             value = call.request.read(body, receive_time)
         except Throttled as error:
             self._block(call, error)

@@ -1,4 +1,4 @@
-"""What the sans-IO tests share: an outlet and a desk that remember, and records made short."""
+"""What the sans-IO tests share: an publisher and a context that remember, and records made short."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from marketpipeline.ingestion.desk import Put
+from marketpipeline.ingestion.context import Publish
 from marketpipeline.records import FeedEvent, FeedEventKind, Record, Trade
 from marketpipeline.topics import TopicKind
-from marketpipeline.venues.dialect import BookChange, BookSnapshot, FrameError, RestRequest
+from marketpipeline.venues.adapter import BookChange, BookSnapshot, FrameError, RestRequest
 
-__all__ = ["SYMBOL", "Asked", "Outlet", "RecordingDesk", "change", "no_request", "snapshot", "trade"]
+__all__ = ["SYMBOL", "Asked", "Publisher", "RecordingContext", "change", "no_request", "snapshot", "trade"]
 
 SYMBOL = "exchange:BTCUSDT"
 
 
-class Outlet:
+class Publisher:
     """Remembers every record, in order."""
 
     def __init__(self) -> None:
         self.records: list[tuple[TopicKind, Record]] = []
 
-    def lane(self, kind: TopicKind, symbol: str) -> Put:
+    def writer(self, kind: TopicKind, symbol: str) -> Publish:
         def put(record: Record) -> None:
             assert record.symbol == symbol
             self.records.append((kind, record))
@@ -42,7 +42,7 @@ class Asked:
 
 
 @dataclass
-class RecordingDesk:
+class RecordingContext:
     """Remembers events, dead letters and requests; a test answers the requests."""
 
     events: list[FeedEvent] = field(default_factory=list)

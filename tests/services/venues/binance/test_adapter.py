@@ -5,12 +5,12 @@ import json
 import pytest
 from marketpipeline.topics import Feed
 from marketpipeline.venues import venues
-from marketpipeline.venues.binance.dialect import DIALECT
-from marketpipeline.venues.dialect import StreamOptions, load_dialect
+from marketpipeline.venues.adapter import StreamOptions, load_adapter
+from marketpipeline.venues.binance.adapter import ADAPTER
 
 
 def test_streams_are_in_lower_case_and_those_of_a_symbol_side_by_side() -> None:
-    streams = DIALECT.streams(["binance:BTCUSDT", "binance:ETHUSDT"], list(Feed), StreamOptions())
+    streams = ADAPTER.streams(["binance:BTCUSDT", "binance:ETHUSDT"], list(Feed), StreamOptions())
     assert [stream.name for stream in streams[:6]] == [
         "btcusdt@depth@100ms",
         "btcusdt@trade",
@@ -24,20 +24,20 @@ def test_streams_are_in_lower_case_and_those_of_a_symbol_side_by_side() -> None:
 
 @pytest.mark.parametrize(("levels", "name"), [(5, "depth5"), (7, "depth10"), (20, "depth20"), (50, "depth20")])
 def test_partial_depth_is_the_least_that_is_enough(levels: int, name: str) -> None:
-    streams = DIALECT.streams(["binance:BTCUSDT"], [Feed.BOOK], StreamOptions(levels, partial_depth=True))
+    streams = ADAPTER.streams(["binance:BTCUSDT"], [Feed.BOOK], StreamOptions(levels, partial_depth=True))
     assert [stream.name for stream in streams] == [f"btcusdt@{name}@100ms"]
 
 
 def test_control_messages() -> None:
-    message = json.loads(DIALECT.subscribe(3, ["btcusdt@trade", "btcusdt@ticker"]))
+    message = json.loads(ADAPTER.subscribe(3, ["btcusdt@trade", "btcusdt@ticker"]))
     assert message == {"method": "SUBSCRIBE", "params": ["btcusdt@trade", "btcusdt@ticker"], "id": 3}
-    assert json.loads(DIALECT.unsubscribe(4, ["a"])) == {"method": "UNSUBSCRIBE", "params": ["a"], "id": 4}
+    assert json.loads(ADAPTER.unsubscribe(4, ["a"])) == {"method": "UNSUBSCRIBE", "params": ["a"], "id": 4}
 
 
 def test_the_url_asks_for_microseconds() -> None:
-    assert DIALECT.url("wss://host:9443/") == "wss://host:9443/stream?timeUnit=MICROSECOND"
+    assert ADAPTER.url("wss://host:9443/") == "wss://host:9443/stream?timeUnit=MICROSECOND"
 
 
 def test_every_venue_has_a_dialect() -> None:
     for name in venues():
-        assert load_dialect(name).limits.control_per_second > 0
+        assert load_adapter(name).limits.control_per_second > 0

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from marketpipeline.errors import PermanentError, RetryableError
-from marketpipeline.ingestion import producer as module
+from marketpipeline.ingestion import publisher as module
 from marketpipeline.ingestion.partition import partition_of
-from marketpipeline.ingestion.producer import KafkaOutlet
+from marketpipeline.ingestion.publisher import KafkaPublisher
 from marketpipeline.kafka import producer_config
 from marketpipeline.records import DeadLetter, Trade, decode, encode
 from marketpipeline.settings import KafkaSettings
@@ -21,21 +21,21 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tests.conftest import free_port, wait_for
-from tests.services.ingestion.platform import PARTITIONS, Platform
-from tests.services.ingestion.rig import SYMBOL, trade
+from tests.services.ingestion.processes import PARTITIONS, Processes
+from tests.services.ingestion.recorders import SYMBOL, trade
 
 KINDS = [TopicKind.TRADES, TopicKind.DEAD_LETTERS]
 
 
-def outlet(platform: Platform, tracing: Tracing | None = None) -> KafkaOutlet:
-    made = KafkaOutlet(KafkaSettings(bootstrap_servers=platform.broker.address), platform.prefix, "test", tracing)
+def publisher(processes: Processes, tracing: Tracing | None = None) -> KafkaPublisher:
+    made = KafkaPublisher(KafkaSettings(bootstrap_servers=processes.broker.address), processes.prefix, "test", tracing)
     made.connect(KINDS)
     return made
 
 
-def messages(platform: Platform, kind: TopicKind) -> list[Any]:
-    consumer: Any = Consumer({"bootstrap.servers": platform.broker.address, "group.id": "test"})
-    places = [TopicPartition(topic_name(platform.prefix, kind), partition, 0) for partition in range(PARTITIONS)]
+def messages(processes: Processes, kind: TopicKind) -> list[Any]:
+    consumer: Any = Consumer({"bootstrap.servers": processes.broker.address, "group.id": "test"})
+    places = [TopicPartition(topic_name(processes.prefix, kind), partition, 0) for partition in range(PARTITIONS)]
     ends = {place.partition: wait_for(partial(_end, consumer, place), "the end")[0] for place in places}
     consumer.assign(places)
     found: list[Any] = []
@@ -53,24 +53,24 @@ def _end(consumer: Any, place: TopicPartition) -> tuple[int] | None:
         return None
 
 
-def test_a_record_is_what_the_core_encodes_keyed_by_symbol(platform: Platform) -> None:
-    made = outlet(platform)
-    made.lane(TopicKind.TRADES, SYMBOL)(trade(1))
+def test_a_record_is_what_the_core_encodes_keyed_by_symbol(processes: Processes) -> None:
+    made = publisher(processes)
+    made.writer(TopicKind.TRADES, SYMBOL)(trade(1))
     assert made.flush(10) == 0
-    (message,) = messages(platform, TopicKind.TRADES)
+    (message,) = messages(processes, TopicKind.TRADES)
     assert (message.key(), message.value(), message.headers()) == (SYMBOL.encode(), encode(trade(1)), None)
     assert made.produced()[TopicKind.TRADES] == 1
     assert made.in_flight == 0
 
 
-def test_partitions_are_those_of_the_librarys_own_partitioner(platform: Platform) -> None:
-    config = producer_config(KafkaSettings(bootstrap_servers=platform.broker.address), "test")
+def test_partitions_are_those_of_the_librarys_own_partitioner(processes: Processes) -> None:
+    config = producer_config(KafkaSettings(bootstrap_servers=processes.broker.address), "test")
     theirs: dict[bytes, int] = {}
     client: Any = Producer(config)
     for number in range(50):
         key = f"exchange:S{number}USDT".encode()
         client.produce(
-            topic_name(platform.prefix, TopicKind.TRADES), b"x", key,
+            topic_name(processes.prefix, TopicKind.TRADES), b"x", key,
             on_delivery=lambda error, message: theirs.update({message.key(): message.partition()}),
         )  # fmt: skip
     client.flush(10)
@@ -79,31 +79,31 @@ def test_partitions_are_those_of_the_librarys_own_partitioner(platform: Platform
 
 
 def test_a_missing_topic_and_a_missing_broker_are_retryable(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kafka = KafkaSettings(bootstrap_servers=platform.broker.address)
+    kafka = KafkaSettings(bootstrap_servers=processes.broker.address)
     with pytest.raises(RetryableError, match=r"no topic nothing\.dead-letters, nothing\.trades"):
-        KafkaOutlet(kafka, "nothing", "test").connect(KINDS)
+        KafkaPublisher(kafka, "nothing", "test").connect(KINDS)
     monkeypatch.setattr(module, "METADATA_SECONDS", 0.5)
     with pytest.raises(RetryableError, match="no broker"):
-        KafkaOutlet(KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}"), "any", "test").connect(KINDS)
+        KafkaPublisher(KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}"), "any", "test").connect(KINDS)
 
 
-def test_a_full_queue_holds_records_in_order_and_presses(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_queue_holds_records_in_order_and_presses(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
     def small(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
         return producer_config(settings, client_id) | {"queue.buffering.max.messages": 50, "linger.ms": 200}
 
     monkeypatch.setattr(module, "producer_config", small)
-    made = outlet(platform)
-    put = made.lane(TopicKind.TRADES, SYMBOL)
+    made = publisher(processes)
+    publish = made.writer(TopicKind.TRADES, SYMBOL)
     for number in range(500):
-        put(trade(number))
+        publish(trade(number))
     assert made.overflow, "the client's queue was larger than was asked for"
     assert made.in_flight == 500
     assert made.pressed(False)
     assert made.flush(20) == 0
     assert not made.pressed(True)
-    assert [message.value() for message in messages(platform, TopicKind.TRADES)] == [
+    assert [message.value() for message in messages(processes, TopicKind.TRADES)] == [
         encode(trade(n)) for n in range(500)
     ]
 
@@ -113,18 +113,18 @@ def large(payload: str, error: str = "no number") -> DeadLetter:
 
 
 @pytest.mark.parametrize("way", ["at once", "traced", "after others"])
-def test_a_dead_letter_that_is_too_large_is_cut_and_says_so(platform: Platform, way: str) -> None:
+def test_a_dead_letter_that_is_too_large_is_cut_and_says_so(processes: Processes, way: str) -> None:
     spans = SimpleSpanProcessor(InMemorySpanExporter())
-    made = outlet(platform, Tracing(Resource.create({}), 1.0, None, spans) if way == "traced" else None)
-    put = made.lane(TopicKind.DEAD_LETTERS, "")
+    made = publisher(processes, Tracing(Resource.create({}), 1.0, None, spans) if way == "traced" else None)
+    publish = made.writer(TopicKind.DEAD_LETTERS, "")
     letter = large("\0" * 1_500_000)
     if way == "after others":
-        topic = topic_name(platform.prefix, TopicKind.DEAD_LETTERS)
+        topic = topic_name(processes.prefix, TopicKind.DEAD_LETTERS)
         made.overflow.append((topic, encode(large("before")), b"", 0))
-    put(letter)
+    publish(letter)
     assert made.flush(20) == 0
     (found,) = [
-        body for message in messages(platform, TopicKind.DEAD_LETTERS)
+        body for message in messages(processes, TopicKind.DEAD_LETTERS)
         if isinstance(body := decode(message.value()), DeadLetter) and body.payload != "before"
     ]  # fmt: skip
     assert found.payload == "\0" * 100_000
@@ -132,51 +132,51 @@ def test_a_dead_letter_that_is_too_large_is_cut_and_says_so(platform: Platform, 
     assert (made.undelivered, made.failure, made.produced()[TopicKind.DEAD_LETTERS]) == (0, None, 1)
 
 
-def test_a_dead_letter_that_is_too_large_even_when_cut_is_counted_and_nothing_else(platform: Platform) -> None:
-    made = outlet(platform)
-    made.lane(TopicKind.DEAD_LETTERS, "")(large("x" * 2_000_000, error="e" * 2_000_000))
+def test_a_dead_letter_that_is_too_large_even_when_cut_is_counted_and_nothing_else(processes: Processes) -> None:
+    made = publisher(processes)
+    made.writer(TopicKind.DEAD_LETTERS, "")(large("x" * 2_000_000, error="e" * 2_000_000))
     assert made.flush(10) == 0
     assert (made.undelivered, made.failure) == (1, None)
 
 
-def failure(made: KafkaOutlet) -> PermanentError | None:
+def failure(made: KafkaPublisher) -> PermanentError | None:
     """What it failed with, as far as the client has told it by now."""
     made.poll()
     return made.failure
 
 
-def test_a_lost_record_of_data_is_a_failure(platform: Platform) -> None:
-    made = outlet(platform)
-    made.lane(TopicKind.TRADES, SYMBOL)(_oversized())
+def test_a_lost_record_of_data_is_a_failure(processes: Processes) -> None:
+    made = publisher(processes)
+    made.writer(TopicKind.TRADES, SYMBOL)(_oversized())
     wait_for(lambda: failure(made), "the failure", seconds=10)
     assert "was not delivered" in str(made.failure)
 
 
-def test_a_delivery_that_fails_later_is_seen(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delivery_that_fails_later_is_seen(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
     def impatient(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
         config = producer_config(settings, client_id) | {"delivery.timeout.ms": 500}
         return config | {"enable.idempotence": False, "request.timeout.ms": 500}
 
     monkeypatch.setattr(module, "producer_config", impatient)
-    made = outlet(platform)
-    platform.broker.kill()
+    made = publisher(processes)
+    processes.broker.kill()
     try:
-        made.lane(TopicKind.TRADES, SYMBOL)(trade(1))
+        made.writer(TopicKind.TRADES, SYMBOL)(trade(1))
         wait_for(lambda: failure(made), "the failure", seconds=20)
     finally:
-        platform.broker.start()
+        processes.broker.start()
     assert made.undelivered == 1
 
 
-def test_a_sampled_share_of_records_carries_a_trace(platform: Platform) -> None:
+def test_a_sampled_share_of_records_carries_a_trace(processes: Processes) -> None:
     spans = InMemorySpanExporter()
     tracing = Tracing(Resource.create({}), 0.1, None, SimpleSpanProcessor(spans))
-    made = outlet(platform, tracing)
-    put = made.lane(TopicKind.TRADES, SYMBOL)
+    made = publisher(processes, tracing)
+    publish = made.writer(TopicKind.TRADES, SYMBOL)
     for number in range(100):
-        put(trade(number))
+        publish(trade(number))
     assert made.flush(10) == 0
-    found = messages(platform, TopicKind.TRADES)
+    found = messages(processes, TopicKind.TRADES)
     traced = [dict(message.headers())["traceparent"] for message in found if message.headers()]
     assert len(found) == 100
     assert len(traced) == len(spans.get_finished_spans()) == 10

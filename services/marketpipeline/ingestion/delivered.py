@@ -16,14 +16,14 @@ import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from marketpipeline.errors import RetryableError
-from marketpipeline.ingestion.lanes import Memory
+from marketpipeline.ingestion.handlers import Delivered
 from marketpipeline.ingestion.partition import partition_of
 from marketpipeline.kafka import consumer_config
 from marketpipeline.records import AggTrade, Book, Trade, decode
 from marketpipeline.settings import KafkaSettings
 from marketpipeline.topics import TopicKind, topic_name
 
-__all__ = ["KINDS", "read_memory"]
+__all__ = ["KINDS", "read_delivered"]
 
 _log = logging.getLogger(__name__)
 
@@ -40,18 +40,20 @@ BLOCK_SECONDS = 30.0
 CALL_SECONDS = 10.0
 
 
-def read_memory(kafka: KafkaSettings, prefix: str, symbols: Sequence[str], partitions: dict[TopicKind, int]) -> Memory:
+def read_delivered(
+    kafka: KafkaSettings, prefix: str, symbols: Sequence[str], partitions: dict[TopicKind, int]
+) -> Delivered:
     """The newest record of each symbol in the topics of `partitions` (their numbers of partitions). Blocks.
 
     Raises RetryableError when the broker does not answer.
     """
     config = consumer_config(kafka, f"{prefix}-ingestion-tail", f"{prefix}-ingestion-tail")
     consumer: Any = Consumer(config | {"logger": logging.getLogger("librdkafka")})
-    memory = Memory()
+    delivered = Delivered()
     found: dict[TopicKind, dict[str, Any]] = {
-        TopicKind.TRADES: memory.trades,
-        TopicKind.AGG_TRADES: memory.agg_trades,
-        TopicKind.BOOK: memory.books,
+        TopicKind.TRADES: delivered.trades,
+        TopicKind.AGG_TRADES: delivered.agg_trades,
+        TopicKind.BOOK: delivered.books,
     }
     try:
         for kind, count in partitions.items():
@@ -72,7 +74,7 @@ def read_memory(kafka: KafkaSettings, prefix: str, symbols: Sequence[str], parti
         raise RetryableError(f"cannot read what the topics hold: {error.args[0].str()}") from error
     finally:
         consumer.close()
-    return memory
+    return delivered
 
 
 def _read_partition(

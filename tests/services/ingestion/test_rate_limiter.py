@@ -5,50 +5,50 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from marketpipeline.ingestion.desk import Get
-from marketpipeline.ingestion.gate import CONCURRENT, TRIES, RestGate
-from marketpipeline.venues.binance.dialect import DIALECT
-from marketpipeline.venues.dialect import FrameError, RestRequest
+from marketpipeline.ingestion.context import Get
+from marketpipeline.ingestion.rate_limiter import CONCURRENT, TRIES, RateLimiter
+from marketpipeline.venues.adapter import FrameError, RestRequest
+from marketpipeline.venues.binance.adapter import ADAPTER
 
 TIME = b'{"serverTime":1723161254087}'
 
 
-class Bench:
+class Scenario:
     def __init__(self) -> None:
         self.sent: list[Get] = []
         self.letters: list[tuple[bytes, str, str]] = []
         self.done: list[Any] = []
         self.refused: list[str] = []
         self.now = 0.0
-        self.gate = RestGate(DIALECT, self.sent.append, self.letter, Random(1))
-        self.gate.tick(0.0)
+        self.limiter = RateLimiter(ADAPTER, self.sent.append, self.letter, Random(1))
+        self.limiter.tick(0.0)
 
     def letter(self, body: bytes, error: FrameError, source: str) -> None:
         self.letters.append((body, str(error), source))
 
     def ask(self, request: RestRequest[Any] | None = None) -> None:
-        self.gate.ask(request or DIALECT.server_time(), self.done.append, self.refused.append)
+        self.limiter.ask(request or ADAPTER.server_time(), self.done.append, self.refused.append)
 
     def answer(self, status: int = 200, body: bytes = TIME, **headers: str) -> None:
         call = self.sent.pop(0).call
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.gate.answered(call, status, names, body, self.now, 5)
+        self.limiter.answered(call, status, names, body, self.now, 5)
 
     def tick(self, seconds: float) -> None:
         self.now += seconds
-        self.gate.tick(self.now)
+        self.limiter.tick(self.now)
 
 
 def test_an_answer_is_read_and_handed_on() -> None:
-    b = Bench()
+    b = Scenario()
     b.ask()
     b.answer()
     assert b.done == [1_723_161_254_087_000]
-    assert b.gate.weight_used == 1
+    assert b.limiter.weight_used == 1
 
 
 def test_only_so_many_are_under_way() -> None:
-    b = Bench()
+    b = Scenario()
     for _ in range(CONCURRENT + 2):
         b.ask()
     assert len(b.sent) == CONCURRENT
@@ -57,10 +57,10 @@ def test_only_so_many_are_under_way() -> None:
 
 
 def test_the_weight_of_a_minute_is_kept() -> None:
-    b = Bench()
+    b = Scenario()
     spent = 0
     for _ in range(300):
-        b.ask(DIALECT.snapshot("binance:BTCUSDT"))
+        b.ask(ADAPTER.snapshot("binance:BTCUSDT"))
         while b.sent:
             b.answer(body=b'{"lastUpdateId":1,"bids":[],"asks":[]}')
             spent += 50
@@ -71,17 +71,17 @@ def test_the_weight_of_a_minute_is_kept() -> None:
 
 
 def test_what_others_on_this_address_spent_counts() -> None:
-    b = Bench()
+    b = Scenario()
     b.ask()
     b.answer(x_mbx_used_weight_1m="5399")
-    b.ask(DIALECT.snapshot("binance:BTCUSDT"))
+    b.ask(ADAPTER.snapshot("binance:BTCUSDT"))
     assert not b.sent
     b.tick(60.0)
     assert b.sent
 
 
 def test_429_stops_everything_for_as_long_as_it_says() -> None:
-    b = Bench()
+    b = Scenario()
     b.ask()
     b.ask()
     b.answer(429, b'{"code":-1003,"msg":"Too much request weight used."}', retry_after="7")
@@ -94,11 +94,11 @@ def test_429_stops_everything_for_as_long_as_it_says() -> None:
     b.answer()
     b.answer()
     assert len(b.done) == 3
-    assert (b.gate.throttled, b.gate.failures, b.refused) == (1, 0, [])
+    assert (b.limiter.throttled, b.limiter.failures, b.refused) == (1, 0, [])
 
 
 def test_a_ban_is_waited_out_however_often() -> None:
-    b = Bench()
+    b = Scenario()
     b.ask()
     for _ in range(TRIES + 5):
         b.answer(418, b"", retry_after="300")
@@ -108,7 +108,7 @@ def test_a_ban_is_waited_out_however_often() -> None:
 
 
 def test_a_fault_is_tried_again_with_growing_waits_then_given_up() -> None:
-    b = Bench()
+    b = Scenario()
     b.ask()
     tries = 0
     while not b.refused:
@@ -116,16 +116,16 @@ def test_a_fault_is_tried_again_with_growing_waits_then_given_up() -> None:
         if tries % 2:
             b.answer(503, b"busy")
         else:
-            b.gate.failed(b.sent.pop(0).call, "connection refused", b.now)
+            b.limiter.failed(b.sent.pop(0).call, "connection refused", b.now)
         assert not b.sent, "not at once"
         b.tick(15.0)
     assert tries == TRIES
     assert b.refused == [f"connection refused (tried {TRIES} times)"]
-    assert b.gate.failures == TRIES
+    assert b.limiter.failures == TRIES
 
 
 def test_a_refusal_is_final() -> None:
-    b = Bench()
+    b = Scenario()
     b.ask()
     b.answer(400, b'{"code":-1121,"msg":"Invalid symbol."}')
     assert b.refused == ["HTTP 400: -1121: Invalid symbol."]
@@ -134,7 +134,7 @@ def test_a_refusal_is_final() -> None:
 
 
 def test_a_body_that_cannot_be_read_is_a_dead_letter_and_asked_again() -> None:
-    b = Bench()
+    b = Scenario()
     b.ask()
     b.answer(200, b"<html>")
     assert [(body, source) for body, _, source in b.letters] == [(b"<html>", "/api/v3/time")]
@@ -144,18 +144,18 @@ def test_a_body_that_cannot_be_read_is_a_dead_letter_and_asked_again() -> None:
 
 
 def test_nothing_goes_out_while_the_broker_is_behind() -> None:
-    b = Bench()
-    b.gate.paused = True
+    b = Scenario()
+    b.limiter.paused = True
     b.ask()
     b.tick(5.0)
     assert not b.sent
-    b.gate.paused = False
+    b.limiter.paused = False
     b.tick(0.1)
     assert b.sent
 
 
 def test_an_answer_to_no_request_is_ignored() -> None:
-    b = Bench()
-    b.gate.answered(99, 200, {}, TIME, 0.0, 5)
-    b.gate.failed(98, "gone", 0.0)
+    b = Scenario()
+    b.limiter.answered(99, 200, {}, TIME, 0.0, 5)
+    b.limiter.failed(98, "gone", 0.0)
     assert b.done == []

@@ -1,0 +1,221 @@
+"""A share of the streams and the connection that carries them, always one, at times two.
+
+A connection that is about to end (its lifetime, a notice of the exchange) is replaced before it is left: the next
+one subscribes first, both are read for a moment, and the handlers drop what comes twice. One that is lost is replaced
+after a wait that grows with every failure, and is forgotten once a new connection has been stable.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from marketpipeline.ingestion.connection import Connection
+from marketpipeline.ingestion.context import Command, Context, OpenConnection, StreamHandler
+from marketpipeline.ingestion.pacing import Backoff, Window
+from marketpipeline.ingestion.staleness import StalenessDetector
+from marketpipeline.records import FeedEventKind, Heartbeat
+from marketpipeline.venues.adapter import Stream
+
+__all__ = ["ConnectionManager"]
+
+_log = logging.getLogger(__name__)
+
+LINGER = 1.0
+"""Seconds that a replaced connection is still read."""
+CONNECTION = "connection"
+"""What events of a connection name in place of a feed."""
+
+
+class ConnectionManager:
+    """`make_connection` gives a new connection; `url` is where it leads. `wall` tells the time in µs.
+
+    A connection is replaced after `lifetime`; the wait for a new one starts from the beginning when the last was
+    connected for `stable_after`; `stale_after` is the least silence of a stream that is reported. In seconds.
+    `disorder` as in the exchange's limits.
+    """
+
+    def __init__(
+        self,
+        handlers: Mapping[Stream, StreamHandler],
+        url: str,
+        make_connection: Callable[[Sequence[Stream], float], Connection],
+        context: Context,
+        emit: Callable[[Command], None],
+        wall: Callable[[], int],
+        backoff: Backoff,
+        connects: Window,
+        *,
+        lifetime: float,
+        stable_after: float,
+        stale_after: float,
+        disorder: int,
+    ) -> None:
+        self.handlers = dict(handlers)
+        self.symbols = sorted({stream.symbol for stream in handlers})
+        self.active: Connection | None = None
+        self.reconnects = 0
+        self.rejected: dict[Stream, str] = {}
+        self._url = url
+        self._make_connection = make_connection
+        self._context = context
+        self._emit = emit
+        self._wall = wall
+        self._backoff = backoff
+        self._connects = connects
+        self._lifetime = lifetime
+        self._stable_after = stable_after
+        self._stale_after = stale_after
+        self._disorder = disorder
+        self._coming: Connection | None = None
+        self._stable: Connection | None = None
+        self._leaving: list[tuple[Connection, float]] = []
+        self._open_at: float | None = 0.0
+        self.started = False
+        self._clock = 0
+        self._proven = 0
+        self._detectors: dict[Stream, StalenessDetector] = {}
+        self._now = 0.0
+        self._beating: dict[str, list[StreamHandler]] = {}
+        for stream, handler in self.handlers.items():
+            if handler.beats:
+                self._beating.setdefault(stream.symbol, []).append(handler)
+
+    @property
+    def synced_through(self) -> int:
+        """The exchange's time, µs, up to which everything it sent has been received; 0 for not yet."""
+        self._remember(self.active)
+        return max(0, self._clock - self._disorder, self._proven)
+
+    @property
+    def stale(self) -> list[Stream]:
+        """Streams that are silent for too long now."""
+        return [stream for stream, silence in self._detectors.items() if silence.silent]
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Every connection of this manager."""
+        some = [self.active, self._coming, *(connection for connection, _ in self._leaving)]
+        return [connection for connection in some if connection is not None]
+
+    def tick(self, now: float) -> None:
+        """Open what is due, leave what was replaced, watch the streams."""
+        self._now = now
+        for connection in self.connections:
+            connection.tick(now)
+        if self._open_at is not None and now >= self._open_at and self._connects.take(now):
+            self._open(now)
+        for connection, leave_at in self._leaving:
+            if now >= leave_at:
+                connection.close("replaced")
+        self._leaving = [(connection, leave_at) for connection, leave_at in self._leaving if now < leave_at]
+        active = self.active
+        if active is not None and active.connected_at is not None:
+            if active is not self._stable and now - active.connected_at >= self._stable_after:
+                self._stable = active
+                self._backoff.reset()
+            if now - active.connected_at >= self._lifetime:
+                self.replace("its lifetime ends")
+            self._listen(active, now)
+
+    def replace(self, reason: str) -> None:
+        """Open the next connection while this one still works."""
+        if self._coming is None and self._open_at is None:
+            _log.info("the connection is replaced: %s", reason)
+            self._open_at = self._now
+
+    def closed(self, connection: Connection, reason: str) -> None:
+        """A connection ended, or could not be opened."""
+        connection.gone = True
+        if connection is self._coming:
+            self._coming = None
+        elif connection is self.active:
+            self._remember(connection)
+            self.active = None
+            for handler in self.handlers.values():
+                handler.interrupt()
+            self._tell("disconnect", reason)
+        else:
+            self._leaving = [entry for entry in self._leaving if entry[0] is not connection]
+            return
+        _log.warning("connection %d ended: %s", connection.number, reason)
+        if self._coming is None and self._open_at is None:
+            self._open_at = self._now + self._backoff.next()
+
+    def excuse(self, now: float) -> None:
+        """Nothing was read for a while: no stream is to blame for its silence."""
+        for connection in self.connections:
+            connection.excuse(now)
+        for stream, silence in self._detectors.items():
+            silence.excuse(self.handlers[stream].seen, now)
+
+    def _open(self, now: float) -> None:
+        self._open_at = None
+        streams = [stream for stream in self.handlers if stream not in self.rejected]
+        connection = self._make_connection(streams, now)
+        connection.on_ready = lambda: self._ready(connection)
+        connection.on_beat = lambda: self._beat(connection)
+        connection.on_going_down = lambda reason: self.replace(reason) if connection is self.active else None
+        connection.on_rejected = self._reject
+        self._coming = connection
+        self._emit(OpenConnection(connection.number, self._url))
+
+    def _ready(self, connection: Connection) -> None:
+        """All streams of a new connection are subscribed: it takes over."""
+        if connection is not self._coming:
+            return
+        previous, self.active, self._coming = self.active, connection, None
+        if previous is not None:
+            self._remember(previous)
+            self._leaving.append((previous, self._now + LINGER))
+        elif self.started:
+            self.reconnects += 1
+            self._tell("reconnect", "")
+        _log.info("connection %d carries %d streams", connection.number, len(connection.streams))
+        for stream in connection.streams:
+            handler = self.handlers[stream]
+            self._detectors[stream] = StalenessDetector(self._stale_after, handler.seen, self._now)
+            handler.resume()
+        self.started = True
+        connection.promote()
+
+    def _reject(self, stream: Stream, reason: str) -> None:
+        self.rejected[stream] = reason
+        self._detectors.pop(stream, None)
+        self._context.event("rejected", stream.symbol, stream.feed, detail=f"{stream.name}: {reason}")
+
+    def _listen(self, connection: Connection, now: float) -> None:
+        for stream, silence in self._detectors.items():
+            handler = self.handlers[stream]
+            kind = silence.look(handler.seen, now)
+            if kind == "still" and handler.deaf:
+                self.replace(f"{stream.name} says nothing of what happens")
+            if kind in ("stale", "still"):
+                handler.doubt()
+                connection.resubscribe(stream)
+            if kind == "stale":
+                spoke = "spoke last" if silence.spoke else "never spoke since it was subscribed"
+                detail = f"silent for {silence.limit:.1f} s; {spoke}"
+                _log.warning("%s is silent: %s", stream.name, detail, extra={"symbol": stream.symbol})
+                self._context.event("stale", stream.symbol, stream.feed, detail=detail)
+            elif kind == "recovered":
+                self._context.event("recovered", stream.symbol, stream.feed)
+
+    def _beat(self, connection: Connection) -> None:
+        if connection is not self.active:
+            return
+        self._remember(connection)
+        through = max(self._clock, self._proven) - self._disorder
+        for symbol, handlers in self._beating.items():
+            heartbeat = Heartbeat(symbol=symbol, event_time=through, receive_time=self._wall())
+            for handler in handlers:
+                handler.beat(heartbeat)
+
+    def _remember(self, connection: Connection | None) -> None:
+        if connection is not None:
+            self._clock = max(self._clock, connection.clock)
+            self._proven = max(self._proven, connection.proven)
+
+    def _tell(self, kind: FeedEventKind, detail: str) -> None:
+        for symbol in self.symbols:
+            self._context.event(kind, symbol, CONNECTION, event_time=self.synced_through or None, detail=detail)

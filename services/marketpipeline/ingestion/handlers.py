@@ -1,0 +1,148 @@
+"""Which handler a stream gets, and the simplest of them, of records that each replace the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from marketpipeline.ingestion.context import Context, Publish, StreamHandler
+from marketpipeline.ingestion.order_book_builder import OrderBookBuilder
+from marketpipeline.ingestion.trades import TradeHandler, agg_trade_id, trade_id
+from marketpipeline.record_kinds import FEED_TOPIC
+from marketpipeline.records import AggTrade, Book, ExchangeCandle, Quote, Ticker, Trade
+from marketpipeline.settings import IngestionSettings
+from marketpipeline.topics import Feed, TopicKind
+from marketpipeline.venues.adapter import BookChange, ExchangeAdapter, Stream
+
+__all__ = ["Delivered", "NewestHandler", "candle_order", "make_handler", "quote_order", "record_type", "ticker_order"]
+
+
+class NewestHandler(StreamHandler):
+    """Records that each replace the one before: quotes, tickers, candles, top levels of the book.
+
+    `order` gives what must grow from record to record; one that does not was seen already. A connection that
+    replaces a lost one begins anew, since the exchange may have started its ids again.
+    """
+
+    def __init__(
+        self, symbol: str, feed: Feed, publish: Publish, order: Callable[[Any], Any], *, beats: bool = False
+    ) -> None:
+        super().__init__(symbol, feed, publish)
+        self.beats = beats
+        self._order = order
+        self._newest: Any = None
+
+    @property
+    def last_id(self) -> int | None:
+        return self._newest if isinstance(self._newest, int) else None
+
+    def accept(self, record: Any) -> None:
+        self.seen += 1
+        place = self._order(record)
+        newest = self._newest
+        if newest is not None and place <= newest:
+            self.duplicates += 1
+            return
+        self._newest = place
+        self.last = record
+        self.publish(record)
+
+    def interrupt(self) -> None:
+        super().interrupt()
+        self._newest = None
+
+
+def quote_order(record: Quote) -> int:
+    """Quotes and top levels: the update id."""
+    return record.update_id
+
+
+def ticker_order(record: Ticker) -> tuple[int]:
+    """Tickers: the exchange's time."""
+    return (record.event_time or record.receive_time,)
+
+
+def candle_order(record: ExchangeCandle) -> tuple[int, int, bool]:
+    """Candles: which one, and how far it is."""
+    return record.open_time, record.event_time or record.receive_time, record.closed
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The newest records in the topics, by symbol: what was delivered, whoever did it."""
+
+    trades: dict[str, Trade] = field(default_factory=dict)
+    agg_trades: dict[str, AggTrade] = field(default_factory=dict)
+    books: dict[str, Book] = field(default_factory=dict)
+
+
+def record_type(feed: Feed, settings: IngestionSettings) -> type:
+    """What the mapper makes of a frame of this feed."""
+    if feed is Feed.BOOK:
+        return Book if settings.partial_depth else BookChange
+    return {
+        Feed.TRADES: Trade,
+        Feed.AGG_TRADES: AggTrade,
+        Feed.QUOTES: Quote,
+        Feed.TICKERS: Ticker,
+        Feed.CANDLES: ExchangeCandle,
+    }[feed]
+
+
+def make_handler(
+    stream: Stream,
+    settings: IngestionSettings,
+    adapter: ExchangeAdapter,
+    context: Context,
+    writers: Callable[[TopicKind, str], Publish],
+    delivered: Delivered,
+) -> StreamHandler:
+    """The handler of one stream."""
+    symbol, feed = stream.symbol, stream.feed
+    publish = writers(FEED_TOPIC[feed], symbol)
+    match feed:
+        case Feed.TRADES:
+            return TradeHandler(
+                symbol,
+                feed,
+                publish,
+                context,
+                trade_id,
+                lambda first, limit: adapter.trades(symbol, first, limit),
+                page=adapter.limits.page,
+                max_backfill=settings.max_backfill,
+                max_held=settings.max_held,
+                last=delivered.trades.get(symbol),
+            )
+        case Feed.AGG_TRADES:
+            return TradeHandler(
+                symbol,
+                feed,
+                publish,
+                context,
+                agg_trade_id,
+                lambda first, limit: adapter.agg_trades(symbol, first, limit),
+                page=adapter.limits.page,
+                max_backfill=settings.max_backfill,
+                max_held=settings.max_held,
+                last=delivered.agg_trades.get(symbol),
+            )
+        case Feed.BOOK if not settings.partial_depth:
+            return OrderBookBuilder(
+                symbol,
+                publish,
+                context,
+                lambda: adapter.snapshot(symbol),
+                levels=settings.levels,
+                max_held=settings.max_held,
+                last=delivered.books.get(symbol),
+            )
+        case Feed.BOOK:
+            return NewestHandler(symbol, feed, publish, quote_order, beats=True)
+        case Feed.QUOTES:
+            return NewestHandler(symbol, feed, publish, quote_order)
+        case Feed.TICKERS:
+            return NewestHandler(symbol, feed, publish, ticker_order)
+        case Feed.CANDLES:
+            return NewestHandler(symbol, feed, publish, candle_order)
