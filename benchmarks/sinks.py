@@ -32,13 +32,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from marketpipeline.kafka import client_config, producer_config
 from marketpipeline.records import BookMetrics, encode
-from marketpipeline.settings import (
-    HttpSettings,
-    KafkaSettings,
-    RedisStoreSettings,
-    SinkSettings,
-    TimescaleStoreSettings,
-)
+from marketpipeline.settings import HttpSettings, KafkaSettings
+from marketpipeline.sink_kinds import SinkSettings
+from marketpipeline.sink_kinds.redis import RedisStoreSettings
+from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.sinks.base import Delivery, Sink
 from marketpipeline.sinks.measures import Measures
 from marketpipeline.sinks.redis import RedisSink

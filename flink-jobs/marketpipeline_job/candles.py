@@ -8,8 +8,8 @@ row without a trade, made from the row that moved the clock over the candle's en
 from __future__ import annotations
 
 from marketpipeline.records import Candle
+from marketpipeline.schema import microseconds
 from marketpipeline.settings import JobSettings
-from marketpipeline.spec.units import microseconds
 from marketpipeline.topics import TopicKind
 
 from marketpipeline_job.ddl import columns, upsert_sink

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from marketpipeline.records import LateTrade
+from marketpipeline.schema import microseconds
 from marketpipeline.settings import JobSettings
-from marketpipeline.spec.units import microseconds
 from marketpipeline.topics import TopicKind
 
 from marketpipeline_job.ddl import columns, sink, source

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from marketpipeline.spec.units import milliseconds
+from marketpipeline.schema import milliseconds
 
 __all__ = ["DEDUPLICATION_MS", "with_state_ttl"]
 

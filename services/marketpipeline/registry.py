@@ -11,11 +11,11 @@ import pkgutil
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from types import MappingProxyType
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from marketpipeline.errors import PermanentError
 
-__all__ = ["Named", "discover"]
+__all__ = ["Named", "discover", "resolve"]
 
 
 class Named(Protocol):
@@ -52,3 +52,15 @@ def discover(package: str, constant: str, kind: type[T]) -> Mapping[str, T]:
             raise PermanentError(f"plugin {plugin.value} of {package}: the name {entry.name} is taken")
         found[entry.name] = entry
     return MappingProxyType(dict(sorted(found.items())))
+
+
+def resolve(target: str) -> Any:
+    """What `module:name` names, imported now: an entry names what needs a library of its own, and does not import it.
+
+    Raises ModuleNotFoundError where that library is not installed, PermanentError where the module has no such name.
+    """
+    module, _, name = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except AttributeError as error:
+        raise PermanentError(f"{target}: the module has no {name}") from error

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from marketpipeline import __version__
-from marketpipeline.cli.main import COMMANDS
-from marketpipeline.plan import Component
+from marketpipeline.plan import programs
 from marketpipeline_operator.settings import COMPONENTS_VERSION
 
 from tests.conftest import PROJECT
@@ -37,9 +36,7 @@ class Image:
 
 
 COMPONENTS = tuple(
-    Image(component, _SERVICES, {"COMPONENT": COMMANDS[component].extra or ""})
-    for component in Component
-    if component in COMMANDS
+    Image(component, _SERVICES, {"COMPONENT": program.extra}) for component, program in programs().items()
 )
 """An image for each component of a plan but the stream job, named after it, with the extra that its command needs."""
 

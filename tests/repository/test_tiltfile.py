@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
-from marketpipeline.cli.main import COMMANDS
+from marketpipeline.cli.main import commands
 from marketpipeline.plan import Component, plan
 from marketpipeline.spec import load_object
 from marketpipeline_operator.names import PIPELINE
@@ -97,7 +97,7 @@ def test_every_image_is_built_from_what_its_dockerfile_copies(calls: list[Call])
 def test_each_component_gets_the_extra_of_its_command(calls: list[Call]) -> None:
     found = builds(calls)
     for component in set(Component) - {Component.STREAM_JOB}:
-        assert found[f"marketpipeline/{component.value}"]["build_args"] == {"COMPONENT": COMMANDS[component].extra}
+        assert found[f"marketpipeline/{component.value}"]["build_args"] == {"COMPONENT": commands()[component].extra}
     assert found["marketpipeline/stream-job"]["dockerfile"] == "images/flink-job/Dockerfile"
 
 

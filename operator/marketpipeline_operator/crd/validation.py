@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from marketpipeline.spec import BookSource, milliseconds
+from marketpipeline.schema import Url, milliseconds
+from marketpipeline.sink_kinds import sink_kinds
+from marketpipeline.spec import API_NEEDS_A_SINK, BookSource, PipelineSpec, Sinks
 from marketpipeline.spec.market import Window
 from marketpipeline.topics import Feed
 from marketpipeline.venues import Venue, venues
+from pydantic import BaseModel
 
 __all__ = ["RULES", "Rule", "attach", "rules"]
 
@@ -29,9 +32,36 @@ def _quoted(values: Any) -> str:
     return ", ".join(f"'{value}'" for value in sorted(values))
 
 
-def _url(*schemes: str) -> list[Rule]:
-    starts = " || ".join(f"self.startsWith('{scheme}://')" for scheme in schemes)
-    return [{"rule": starts, "message": f"must be a URL that starts with {':// or '.join(schemes)}://"}, _PASSWORD]
+def _url(url: Url) -> list[Rule]:
+    starts = " || ".join(f"self.startsWith('{scheme}://')" for scheme in url.schemes)
+    message = f"must be a URL that starts with {':// or '.join(url.schemes)}://"
+    return [{"rule": starts, "message": message}, _PASSWORD]
+
+
+def _urls(model: type[BaseModel], path: str) -> dict[str, list[Rule]]:
+    """The rules of every URL below a model: of its fields, of the values of its mappings, of the models in it."""
+    found: dict[str, list[Rule]] = {}
+    for name, field in model.model_fields.items():
+        here = f"{path}.{field.alias or name}"
+        for mark in field.metadata:
+            if isinstance(mark, Url):
+                found[here] = _url(mark)
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                found |= _urls(part, here)
+            for mark in getattr(part, "__metadata__", ()):
+                if isinstance(mark, Url):
+                    found[f"{here}{{}}"] = _url(mark)
+    return found
+
+
+def _api_has_a_store() -> Rule:
+    enabled = []
+    for name, field in Sinks.model_fields.items():
+        given = "" if field.default_factory else f"has(self.sinks.{name}) && "
+        if sink_kinds()[name].reader:
+            enabled.append(f"({given}self.sinks.{name}.enabled)" if given else f"self.sinks.{name}.enabled")
+    return {"rule": " || ".join(["!self.api.enabled", *enabled]), "message": API_NEEDS_A_SINK}
 
 
 def _fixed(field: str, why: str) -> Rule:
@@ -106,11 +136,7 @@ def rules() -> dict[str, list[Rule]]:
                 "rule": _lateness_below_windows(),
                 "message": "processing.allowedLateness must be below the smallest window",
             },
-            {
-                "rule": "!self.api.enabled || self.sinks.timescale.enabled || self.sinks.redis.enabled",
-                "message": "api.enabled needs at least one sink: set sinks.timescale.enabled or sinks.redis.enabled "
-                "to true, or api.enabled to false",
-            },
+            _api_has_a_store(),
             *(rule for venue in venues().values() for rule in _of_exchange(venue)),
         ],
         "spec.symbols[]": _symbols(),
@@ -126,10 +152,7 @@ def rules() -> dict[str, list[Rule]]:
                 "message": "thresholds.imbalance.medium must be at most thresholds.imbalance.high",
             }
         ],
-        "spec.ingestion.websocketUrls{}": _url("ws", "wss"),
-        "spec.ingestion.restUrls{}": _url("http", "https"),
-        "spec.sinks.timescale.url": _url("postgresql"),
-        "spec.sinks.redis.url": _url("redis", "rediss"),
+        **_urls(PipelineSpec, "spec"),
         "spec.broker": [
             {
                 "rule": "!has(self.passwordSecret) || has(self.username)",

@@ -16,7 +16,7 @@ from marketpipeline_operator.observe.topics import TopicsState
 __all__ = ["Condition", "Findings", "as_objects", "conditions_of", "faults_of", "find", "holds"]
 
 _LONGEST = 2_000
-_SINKS = (Component.SINK_TIMESCALE, Component.SINK_REDIS)
+_SINKS = tuple(component for component in Component if component.is_sink)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from marketpipeline.api.rows import JsonRow, iso
 from marketpipeline.api.stores import Cache, Database, Newest
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.settings import ApiSettings
+from marketpipeline.sink_kinds.redis import RedisStoreSettings
+from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.store import Table, table_of
 
 __all__ = ["NotKept", "Reader"]
@@ -41,8 +43,9 @@ class Reader:
     def __init__(self, settings: ApiSettings) -> None:
         self.symbols = list(settings.symbols)
         self.windows = list(settings.windows)
-        self._cache = Cache(settings.redis) if settings.redis is not None else None
-        self._database = Database(settings.timescale) if settings.timescale is not None else None
+        cache, database = settings.stores.of(RedisStoreSettings), settings.stores.of(TimescaleStoreSettings)
+        self._cache = Cache(cache) if cache is not None else None
+        self._database = Database(database) if database is not None else None
         self._absent: dict[str, tuple[float, frozenset[str]]] = {}
         self._away_until = 0.0
 

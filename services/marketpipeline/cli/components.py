@@ -3,53 +3,30 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from importlib import import_module
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from marketpipeline import settings as tree
+from marketpipeline.plan import Program, programs
+from marketpipeline.registry import resolve
 
-__all__ = ["api", "feed_watch", "ingestion", "maintenance", "sink_redis", "sink_timescale"]
+__all__ = ["command_of", "summaries"]
 
 
-def _component(name: str, model: type[tree.Settings], target: str, summary: str) -> click.Command:
-    """A command that loads `model` and hands it to `target` (`module:function`), whose result is the status."""
+def summaries() -> Mapping[str, tuple[str, str]]:
+    """By the name of each command: what it does in one line, and the extra that it needs."""
+    return {component.value: (program.summary, program.extra) for component, program in programs().items()}
 
-    @click.command(name, help=summary)
+
+def command_of(name: str) -> click.Command:
+    """The command of a component, by its name; it ends with the status that the component's program gives."""
+    program: Program = next(program for component, program in programs().items() if component == name)
+
+    @click.command(name, help=program.summary)
     @click.option("--config", required=True, type=click.Path(path_type=Path), help="Settings as JSON (see `plan`).")
     def command(config: Path) -> None:
-        settings = model.load(config)
-        module, _, function = target.partition(":")
-        run: Callable[[tree.Settings], int] = getattr(import_module(module), function)
-        sys.exit(run(settings))
+        settings = program.settings.load(config)
+        sys.exit(resolve(program.target)(settings, *program.arguments))
 
     return command
-
-
-ingestion = _component(
-    "ingestion", tree.IngestionSettings, "marketpipeline.ingestion.main:run", "Read one exchange into the broker."
-)
-sink_timescale = _component(
-    "sink-timescale",
-    tree.TimescaleSinkSettings,
-    "marketpipeline.sinks.main:run_timescale",
-    "Write the topics to TimescaleDB or PostgreSQL.",
-)
-sink_redis = _component(
-    "sink-redis", tree.RedisSinkSettings, "marketpipeline.sinks.main:run_redis", "Keep the latest values in Redis."
-)
-api = _component("api", tree.ApiSettings, "marketpipeline.api.main:run", "Serve queries over HTTP.")
-maintenance = _component(
-    "maintenance",
-    tree.TimescaleSinkSettings,
-    "marketpipeline.sinks.main:run_maintenance",
-    "Drop what is older than its retention, where the database does not do it by itself.",
-)
-feed_watch = _component(
-    "feed-watch",
-    tree.ApiSettings,
-    "marketpipeline.watch.main:run",
-    "Report the symbols whose newest data is older than it should be; status 1 when there are any.",
-)

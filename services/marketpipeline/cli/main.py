@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from importlib import import_module
+from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -16,14 +16,18 @@ import click
 
 from marketpipeline import __version__
 from marketpipeline.errors import InvalidInput, MarketPipelineError
+from marketpipeline.registry import resolve
 
-__all__ = ["COMMANDS", "Entry", "cli", "main"]
+__all__ = ["Entry", "cli", "commands", "main"]
 
 
 class Entry(NamedTuple):
-    """Where a command is (`module:attribute`), what it does in one line, the extra it needs, and its section."""
+    """Where a command is (`module:attribute`), what it does in one line, the extra it needs, and its section.
 
-    target: str
+    One without a place is made from the program of a plan of its name.
+    """
+
+    target: str | None
     summary: str
     extra: str | None = None
     section: str = "Commands"
@@ -31,7 +35,7 @@ class Entry(NamedTuple):
 
 _COMPONENTS = "Components of a pipeline (started by a platform)"
 
-COMMANDS: Mapping[str, Entry] = MappingProxyType(
+_OWN = MappingProxyType(
     {
         "validate": Entry("marketpipeline.cli.pipeline:validate", "Check a MarketPipeline."),
         "plan": Entry("marketpipeline.cli.pipeline:plan", "Show everything that a MarketPipeline consists of."),
@@ -41,18 +45,17 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "marketpipeline.cli.simulator:simulator", "Serve an exchange, simulated or replayed.", "simulator"
         ),
         "record": Entry("marketpipeline.cli.record:record", "Write what an exchange sends to a capture.", "simulator"),
-        "ingestion": Entry("marketpipeline.cli.components:ingestion", "Read one exchange.", "ingestion", _COMPONENTS),
-        "sink-timescale": Entry(
-            "marketpipeline.cli.components:sink_timescale", "Write to TimescaleDB.", "timescale", _COMPONENTS
-        ),
-        "sink-redis": Entry("marketpipeline.cli.components:sink_redis", "Write to Redis.", "redis", _COMPONENTS),
-        "api": Entry("marketpipeline.cli.components:api", "Serve queries.", "api", _COMPONENTS),
-        "maintenance": Entry("marketpipeline.cli.components:maintenance", "Daily clean-up.", "timescale", _COMPONENTS),
-        "feed-watch": Entry(
-            "marketpipeline.cli.components:feed_watch", "Report symbols that went quiet.", "api", _COMPONENTS
-        ),
     }
 )
+
+
+@cache
+def commands() -> Mapping[str, Entry]:
+    """Every command by its name: those that people call, then one for each program of a plan."""
+    from marketpipeline.cli.components import summaries
+
+    components = {name: Entry(None, text, extra, _COMPONENTS) for name, (text, extra) in summaries().items()}
+    return MappingProxyType(dict(_OWN) | components)
 
 
 class MissingExtra(MarketPipelineError):
@@ -63,17 +66,16 @@ class LazyGroup(click.Group):
     """A group that imports a command's module when the command is called, and lists them by section."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, in the order of `COMMANDS`."""
-        return list(COMMANDS)
+        """All names, in the order of `commands`."""
+        return list(commands())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now. Raises MissingExtra where a library of it is absent."""
-        entry = COMMANDS.get(cmd_name)
+        entry = _OWN.get(cmd_name) or commands().get(cmd_name)
         if entry is None:
             return None
-        module, _, attribute = entry.target.partition(":")
         try:
-            command = getattr(import_module(module), attribute)
+            command = resolve(entry.target) if entry.target else _component(cmd_name)
         except ModuleNotFoundError as error:
             raise _missing(cmd_name, error) from error
         assert isinstance(command, click.Command)
@@ -81,10 +83,10 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list in `--help`, without importing anything."""
-        for section in dict.fromkeys(entry.section for entry in COMMANDS.values()):
+        for section in dict.fromkeys(entry.section for entry in commands().values()):
             with formatter.section(section):
                 formatter.write_dl(
-                    [(name, entry.summary) for name, entry in COMMANDS.items() if entry.section == section]
+                    [(name, entry.summary) for name, entry in commands().items() if entry.section == section]
                 )
 
 
@@ -94,8 +96,15 @@ def cli() -> None:
     """Market data pipelines as one resource: from an exchange's wire to a query."""
 
 
+def _component(name: str) -> click.Command:
+    from marketpipeline.cli.components import command_of
+
+    return command_of(name)
+
+
 def _missing(command: str, error: ModuleNotFoundError) -> MissingExtra:
-    extra = COMMANDS[command].extra if command in COMMANDS else None
+    entry = commands().get(command)
+    extra = entry.extra if entry else None
     if extra is None or (error.name or "").partition(".")[0] == "marketpipeline":
         raise error
     return MissingExtra(

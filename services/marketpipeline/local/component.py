@@ -10,7 +10,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 __all__ = ["Command", "Component", "NotReady"]
 
@@ -77,3 +77,11 @@ class Component(Protocol):
 
     def alive(self) -> bool:
         """Asked while `check` raises: False when the process itself hangs and has to be ended. At most 2 s."""
+
+
+class StoreServer(Component, Protocol):
+    """The server of a store. A kind of sink names a function that makes one from the state folder and a free port."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What the settings of this store are on this machine: its address, and the credentials that it wants."""

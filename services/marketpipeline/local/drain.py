@@ -17,7 +17,7 @@ from marketpipeline.local.http import get_json
 from marketpipeline.local.offsets import Ends, Offsets
 from marketpipeline.local.stack import LocalStack
 from marketpipeline.plan import Plan, Topic
-from marketpipeline.store import REDIS_TOPICS, TIMESCALE_TOPICS
+from marketpipeline.sink_kinds import sink_kinds
 from marketpipeline.topics import TopicKind
 
 __all__ = ["CaughtUp", "Look", "NotDrained", "Reader", "drained", "reader_of_job", "readers_of_sinks", "wait_for"]
@@ -44,7 +44,7 @@ class Reader:
 
 def readers_of_sinks(plan: Plan) -> list[Reader]:
     """The consumer groups of the plan's sinks."""
-    kinds = {"sink-timescale": TIMESCALE_TOPICS, "sink-redis": REDIS_TOPICS}
+    kinds = {kind.component: kind.topics for kind in sink_kinds().values()}
     return [
         Reader(w.name, w.settings["consumer_group"], [t for t in plan.topics if t.kind in kinds[w.component]])
         for w in plan.workloads

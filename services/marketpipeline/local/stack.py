@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from marketpipeline.errors import InvalidInput, Problem
-from marketpipeline.local.component import Command, Component
+from marketpipeline.local.component import Command, Component, StoreServer
 from marketpipeline.local.components.broker import Broker
-from marketpipeline.local.components.postgres import Postgres
 from marketpipeline.local.components.service import Service
-from marketpipeline.local.components.valkey import Valkey
 from marketpipeline.local.options import Endpoints, RunOptions, endpoints
 from marketpipeline.local.ports import HOST, free_ports
 from marketpipeline.local.prerequisites import Java
@@ -21,8 +19,10 @@ from marketpipeline.local.schedule import Scheduled
 from marketpipeline.local.state import StateFolder
 from marketpipeline.plan import Component as Program
 from marketpipeline.plan import Plan, Workload
+from marketpipeline.registry import resolve
 from marketpipeline.settings import HttpSettings, KafkaSettings, SimulatorSettings
 from marketpipeline.settings.local import LocalSettings
+from marketpipeline.sink_kinds import SinkKind, sink_kinds
 from marketpipeline.spec import MarketPipeline
 from marketpipeline.venues import split_symbol
 
@@ -42,15 +42,15 @@ CHECKPOINT_INTERVAL_MS = 1_000
 class LocalStack:
     """The components of a run. `stop_stages` is the order to stop them in: those of one stage together.
 
-    `ingestion`, `sinks` and `stream_job` name components; `exchanges` are those that this machine serves itself.
+    `servers` are those of the stores, by the kind of sink; `ingestion`, `sinks` and `stream_job` name components;
+    `exchanges` are those that this machine serves itself.
     """
 
     components: Sequence[Component]
     stop_stages: Sequence[Sequence[str]]
     kafka: KafkaSettings
     broker: Broker
-    postgres: Postgres
-    valkey: Valkey
+    servers: Mapping[str, StoreServer]
     ingestion: Sequence[Service]
     sinks: Sequence[Service]
     stream_job: Service | None
@@ -74,7 +74,7 @@ def assemble(
 ) -> LocalStack:
     """Everything that runs, with its settings written to the state folder."""
     processes = sum(workload.replicas for workload in plan.workloads)
-    ports = _Ports(processes + len(pipeline.spec.exchanges) + 8)
+    ports = _Ports(processes + len(pipeline.spec.exchanges) + len(sink_kinds()) + 6)
     broker = Broker(
         java=java.program,
         jars=places.kafka_jars,
@@ -82,9 +82,8 @@ def assemble(
         port=ports.take(),
         controller_port=ports.take(),
     )
-    postgres = Postgres(folder=state.folder("postgres"), port=ports.take(), password=state.password("postgres"))
-    valkey = Valkey(folder=state.folder("valkey"), port=ports.take(), password=state.password("valkey"))
-    stores = _Stores(broker, postgres, valkey)
+    servers = _servers(pipeline, state, ports)
+    stores = _Stores(broker, servers)
     exchanges = _exchanges(pipeline, options, state, ports)
     feeds = _feeds(pipeline, options, exchanges)
     job = _stream_job(plan, stores, state, ports, places, java)
@@ -93,24 +92,23 @@ def assemble(
         if workload.component is Program.INGESTION:
             ingestion += _ingestion(workload, stores, state, ports, exchanges, feeds, [job.name] if job else [])
         elif workload.component is Program.API:
-            api = _service(workload, workload.name, stores.applied(workload.settings), state, after=stores.names)
+            api = _service(workload, workload.name, stores.applied(workload.settings), state, stores.names)
         else:
             sinks += _sinks(workload, stores, state, ports)
     services = [*exchanges.values(), *ingestion, *sinks, *([api] if api else []), *([job] if job else [])]
     return LocalStack(
-        components=[broker, postgres, valkey, *services],
+        components=[broker, *_each_once(servers), *services],
         stop_stages=[
             [service.name for service in ingestion],
             [service.name for service in exchanges.values()],
             [job.name] if job else [],
             [service.name for service in sinks],
             [api.name] if api else [],
-            [broker.name, postgres.name, valkey.name],
+            [broker.name, *stores.names],
         ],
         kafka=stores.kafka,
         broker=broker,
-        postgres=postgres,
-        valkey=valkey,
+        servers=servers,
         ingestion=ingestion,
         sinks=sinks,
         stream_job=job,
@@ -120,32 +118,53 @@ def assemble(
     )
 
 
+def _servers(pipeline: MarketPipeline, state: StateFolder, ports: _Ports) -> dict[str, StoreServer]:
+    """The servers of the sinks that run, by the kind of sink; kinds that name the same server share it."""
+    made: dict[str, StoreServer] = {}
+    found = {}
+    for kind, _ in pipeline.spec.sinks.enabled():
+        if kind.server is not None:
+            if kind.server not in made:
+                made[kind.server] = resolve(kind.server)(state, ports.take())
+            found[kind.name] = made[kind.server]
+    return found
+
+
+def _each_once(servers: Mapping[str, StoreServer]) -> list[StoreServer]:
+    return list({server.name: server for server in servers.values()}.values())
+
+
 @dataclass(frozen=True, slots=True)
 class _Stores:
     """The servers of this machine, and how their addresses get into a component's settings."""
 
     broker: Broker
-    postgres: Postgres
-    valkey: Valkey
+    servers: Mapping[str, StoreServer]
 
     @property
     def names(self) -> Sequence[str]:
-        return (self.postgres.name, self.valkey.name)
+        return [server.name for server in _each_once(self.servers)]
 
     @property
     def kafka(self) -> KafkaSettings:
         return KafkaSettings(bootstrap_servers=self.broker.address)
 
-    def applied(self, settings: Mapping[str, Any], port: int | None = None) -> dict[str, Any]:
-        """A copy of the planned settings with what is here: loopback, these servers and their passwords."""
+    def applied(
+        self, settings: Mapping[str, Any], port: int | None = None, sink: SinkKind | None = None
+    ) -> dict[str, Any]:
+        """A copy of the planned settings with what is here: loopback, these servers and their passwords.
+
+        `sink` is the kind of the store that a sink, or a job of one, writes to. A store without a server on this
+        machine stays where the spec says that it is.
+        """
         found = copy.deepcopy(dict(settings))
         found["http"] = {"host": HOST, "port": found["http"]["port"] if port is None else port}
         if "kafka" in found:
             found["kafka"] = {"bootstrap_servers": self.broker.address}
-        for branch in ("store", "timescale", "redis"):
-            if branch in found:
-                server = self.postgres if found[branch]["url"].startswith("postgresql") else self.valkey
-                found[branch] |= {"url": server.url, "password": server.password}
+        stores = {sink.name: found["store"]} if sink is not None else found.get("stores", {})
+        for name, store in stores.items():
+            if name in self.servers:
+                store |= self.servers[name].settings
         return found
 
 
@@ -195,9 +214,11 @@ def _ingestion(
 
 
 def _sinks(workload: Workload, stores: _Stores, state: StateFolder, ports: _Ports) -> list[Service]:
-    store = "postgres" if workload.component is Program.SINK_TIMESCALE else "valkey"
+    kind = workload.component.sink
+    server = stores.servers.get(kind.name) if kind is not None else None
+    after = [TOPICS, *([server.name] if server is not None else [])]
     return [
-        _service(workload, name, stores.applied(workload.settings, ports.take()), state, [TOPICS, store])
+        _service(workload, name, stores.applied(workload.settings, ports.take(), kind), state, after)
         for name in _names(workload)
     ]
 
@@ -229,7 +250,7 @@ def _scheduled(plan: Plan, stores: _Stores, state: StateFolder) -> list[Schedule
     """The plan's scheduled jobs. A replay has none: its data is old on purpose, and quiet when it has ended."""
     found = []
     for job in plan.scheduled_jobs:
-        config = state.write_settings(job.name, stores.applied(job.settings))
+        config = state.write_settings(job.name, stores.applied(job.settings, sink=job.component.sink))
         command = Command(_program(job.component.value, str(config)))
         found.append(Scheduled(job.name, job.schedule, command, job.timeout_seconds))
     return found

@@ -13,7 +13,7 @@ from typing import Any
 
 from marketpipeline.errors import InvalidInput, PermanentError, Problem
 from marketpipeline.local.component import NotReady
-from marketpipeline.local.components.postgres import Postgres
+from marketpipeline.local.components.postgres import Postgres, in_state
 from marketpipeline.local.ports import free_ports
 from marketpipeline.local.process import Process, run_to_end
 from marketpipeline.local.reaper import Reaper
@@ -93,7 +93,7 @@ def _started(state: StateFolder) -> Iterator[Database]:
         problem = Problem("--state", str(state.path), "holds no tables; its run ended before it had made them")
         raise InvalidInput("query", [problem])
     (port,) = free_ports(1)
-    component = Postgres(folder=state.folder("postgres"), port=port, password=state.password("postgres"))
+    component = in_state(state, port)
     reaper = Reaper(uuid.uuid4().hex, [state.lock])
     log = state.log("postgres")
     with asyncio.Runner() as runner:

@@ -14,6 +14,7 @@ from marketpipeline.plan.model import (
     Topic,
     Workload,
 )
+from marketpipeline.plan.programs import Program, components_yaml, programs
 from marketpipeline.plan.sharding import shard_of, shards
 from marketpipeline.plan.show import plan_as_json, plan_as_text
 
@@ -22,14 +23,17 @@ __all__ = [
     "Plan",
     "Port",
     "Probe",
+    "Program",
     "ScheduledJob",
     "SecretEnv",
     "StreamJob",
     "Topic",
     "Workload",
+    "components_yaml",
     "plan",
     "plan_as_json",
     "plan_as_text",
+    "programs",
     "shard_of",
     "shards",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from marketpipeline.records import SymbolThresholds
+from marketpipeline.sink_kinds import SinkKind, sink_kinds
 from marketpipeline.topics import TopicKind
 
 __all__ = [
@@ -31,15 +32,30 @@ class PlanModel(BaseModel):
 
 
 class Component(StrEnum):
-    """A program of this project. The value is its command, and its image's name."""
+    """A program of this project. The value is its command, and its image's name.
+
+    The registry of sinks adds a member for each sink and for each job of one (`Component("sink-redis")`).
+    """
 
     INGESTION = "ingestion"
-    SINK_TIMESCALE = "sink-timescale"
-    SINK_REDIS = "sink-redis"
     API = "api"
-    MAINTENANCE = "maintenance"
     FEED_WATCH = "feed-watch"
     STREAM_JOB = "stream-job"
+
+    _ignore_ = ["kind", "name"]  # noqa: RUF012 - the form that enum wants
+    for kind in sink_kinds().values():
+        for name in kind.components:
+            vars()[name.upper().replace("-", "_")] = name
+
+    @property
+    def sink(self) -> SinkKind | None:
+        """The kind of sink that this is the process of, or a job of; None for any other program."""
+        return next((kind for kind in sink_kinds().values() if self.value in kind.components), None)
+
+    @property
+    def is_sink(self) -> bool:
+        """Whether it is the process that writes topics to a store."""
+        return self.sink is not None and self.value == self.sink.component
 
 
 class Topic(PlanModel):

@@ -12,31 +12,25 @@ from marketpipeline.settings import (
     IngestionSettings,
     JobSettings,
     KafkaSettings,
-    RedisSinkSettings,
-    RedisStoreSettings,
     Settings,
+    Stores,
     ThresholdSettings,
-    TimescaleSinkSettings,
-    TimescaleStoreSettings,
 )
-from marketpipeline.spec import BookSource, MarketPipeline, SecretKey, milliseconds, seconds
+from marketpipeline.sink_kinds import SinkKind, SinkSettings, SinkSpec
+from marketpipeline.spec import BookSource, MarketPipeline, SecretKey, milliseconds
 from marketpipeline.topics import Feed
 from marketpipeline.venues import split_symbol, venues
 
 __all__ = ["plan_scheduled_jobs", "plan_stream_job", "plan_workloads"]
 
 HTTP_PORT = 9100
-_DAY = 86_400
 
 
 def plan_workloads(pipeline: MarketPipeline) -> tuple[Workload, ...]:
     """Every long-running process but the stream job."""
     spec = pipeline.spec
     found = [_ingestion(pipeline, exchange) for exchange in spec.exchanges]
-    if spec.sinks.timescale.enabled:
-        found.append(_timescale_sink(pipeline))
-    if spec.sinks.redis.enabled:
-        found.append(_redis_sink(pipeline))
+    found += [_sink(pipeline, kind, sink) for kind, sink in spec.sinks.enabled()]
     if spec.api.enabled:
         found.append(_api(pipeline))
     return tuple(found)
@@ -81,20 +75,19 @@ def plan_stream_job(pipeline: MarketPipeline) -> StreamJob | None:
 
 
 def plan_scheduled_jobs(pipeline: MarketPipeline) -> tuple[ScheduledJob, ...]:
-    """The daily clean-up, and the watch over feeds that went quiet."""
-    found = []
-    if pipeline.spec.sinks.timescale.enabled:
-        settings = _timescale_sink_settings(pipeline)
-        found.append(
-            ScheduledJob(
-                name="maintenance",
-                component=Component.MAINTENANCE,
-                settings=_dump(settings),
-                schedule="0 3 * * *",
-                secrets=_timescale_secrets(pipeline) + _broker_secrets(pipeline),
-                timeout_seconds=3600,
-            )
+    """What the stores need to have done, and the watch over feeds that went quiet."""
+    found = [
+        ScheduledJob(
+            name=job.name,
+            component=Component(job.name),
+            settings=_dump(_sink_settings(pipeline, kind, sink)),
+            schedule=job.schedule,
+            secrets=_store_secrets("STORE", kind, sink) + _broker_secrets(pipeline),
+            timeout_seconds=job.timeout_seconds,
         )
+        for kind, sink in pipeline.spec.sinks.enabled()
+        for job in kind.jobs
+    ]
     if pipeline.spec.api.enabled:
         found.append(
             ScheduledJob(
@@ -159,81 +152,43 @@ def _ingestion(pipeline: MarketPipeline, exchange: str) -> Workload:
     )
 
 
-def _timescale_store(pipeline: MarketPipeline) -> TimescaleStoreSettings:
-    tables = pipeline.spec.retention.tables
-    groups = {"trades": tables.trades, "book": tables.book, "candles": tables.candles}
-    groups |= {"alerts": tables.alerts, "events": tables.events}
-    return TimescaleStoreSettings(
-        url=pipeline.spec.sinks.timescale.url,
-        retention_days={group: seconds(kept) / _DAY for group, kept in groups.items()},
-        compress_after_days=seconds(tables.compress_after) / _DAY,
-    )
+def _sink_settings(pipeline: MarketPipeline, kind: SinkKind, sink: SinkSpec) -> SinkSettings:
+    fields: dict[str, Any] = {
+        "pipeline": pipeline.name,
+        "http": HttpSettings(port=HTTP_PORT),
+        "kafka": _kafka(pipeline),
+        "topic_prefix": pipeline.topic_prefix,
+        "consumer_group": f"{pipeline.topic_prefix}.{kind.component}",
+        "batch_rows": sink.batch_rows,
+        "flush_interval_ms": milliseconds(sink.flush_interval),
+        "store": kind.store(pipeline, sink),
+    }
+    return kind.settings(**fields)
 
 
-def _redis_store(pipeline: MarketPipeline) -> RedisStoreSettings:
-    sink = pipeline.spec.sinks.redis
-    return RedisStoreSettings(
-        url=sink.url, prefix=pipeline.topic_prefix, expiry_ms=milliseconds(sink.expiry), alerts=sink.alerts
-    )
-
-
-def _timescale_sink_settings(pipeline: MarketPipeline) -> TimescaleSinkSettings:
-    sink = pipeline.spec.sinks.timescale
-    return TimescaleSinkSettings(
-        pipeline=pipeline.name,
-        http=HttpSettings(port=HTTP_PORT),
-        kafka=_kafka(pipeline),
-        topic_prefix=pipeline.topic_prefix,
-        consumer_group=f"{pipeline.topic_prefix}.sink-timescale",
-        batch_rows=sink.batch_rows,
-        flush_interval_ms=milliseconds(sink.flush_interval),
-        store=_timescale_store(pipeline),
-    )
-
-
-def _timescale_sink(pipeline: MarketPipeline) -> Workload:
-    settings = _timescale_sink_settings(pipeline)
+def _sink(pipeline: MarketPipeline, kind: SinkKind, sink: SinkSpec) -> Workload:
+    settings = _sink_settings(pipeline, kind, sink)
     return _workload(
-        "sink-timescale",
-        Component.SINK_TIMESCALE,
-        settings,
-        replicas=pipeline.spec.sinks.timescale.replicas,
-        secrets=_timescale_secrets(pipeline) + _broker_secrets(pipeline),
-        drain_seconds=settings.drain_timeout_ms // 1000,
-    )
-
-
-def _redis_sink(pipeline: MarketPipeline) -> Workload:
-    sink = pipeline.spec.sinks.redis
-    settings = RedisSinkSettings(
-        pipeline=pipeline.name,
-        http=HttpSettings(port=HTTP_PORT),
-        kafka=_kafka(pipeline),
-        topic_prefix=pipeline.topic_prefix,
-        consumer_group=f"{pipeline.topic_prefix}.sink-redis",
-        batch_rows=sink.batch_rows,
-        flush_interval_ms=milliseconds(sink.flush_interval),
-        store=_redis_store(pipeline),
-    )
-    return _workload(
-        "sink-redis",
-        Component.SINK_REDIS,
+        kind.component,
+        Component(kind.component),
         settings,
         replicas=sink.replicas,
-        secrets=_redis_secrets(pipeline) + _broker_secrets(pipeline),
+        secrets=_store_secrets("STORE", kind, sink) + _broker_secrets(pipeline),
+        cpu=sink.resources.cpu,
+        memory=sink.resources.memory,
         drain_seconds=settings.drain_timeout_ms // 1000,
     )
 
 
 def _api_settings(pipeline: MarketPipeline) -> ApiSettings:
     spec = pipeline.spec
+    stores = {kind.name: kind.store(pipeline, sink) for kind, sink in spec.sinks.enabled() if kind.reader}
     return ApiSettings(
         pipeline=pipeline.name,
         http=HttpSettings(port=spec.api.port),
         symbols=spec.symbols,
         windows=list(spec.windows),
-        timescale=_timescale_store(pipeline) if spec.sinks.timescale.enabled else None,
-        redis=_redis_store(pipeline) if spec.sinks.redis.enabled else None,
+        stores=Stores.model_validate(stores),
     )
 
 
@@ -248,13 +203,8 @@ def _api(pipeline: MarketPipeline) -> Workload:
         cpu=api.resources.cpu,
         memory=api.resources.memory,
         drain_seconds=10,
-        after=tuple(s for s in ("sink-timescale", "sink-redis") if _enabled(pipeline, s)),
+        after=tuple(kind.component for kind, _ in pipeline.spec.sinks.enabled() if kind.reader),
     )
-
-
-def _enabled(pipeline: MarketPipeline, workload: str) -> bool:
-    sinks = pipeline.spec.sinks
-    return sinks.timescale.enabled if workload == "sink-timescale" else sinks.redis.enabled
 
 
 def _workload(
@@ -265,8 +215,8 @@ def _workload(
     replicas: int,
     secrets: tuple[SecretEnv, ...],
     drain_seconds: int,
-    cpu: str = "250m",
-    memory: str = "256Mi",
+    cpu: str,
+    memory: str,
     after: tuple[str, ...] = (),
 ) -> Workload:
     return Workload(
@@ -296,19 +246,17 @@ def _broker_secrets(pipeline: MarketPipeline) -> tuple[SecretEnv, ...]:
     return _secret("KAFKA__PASSWORD", pipeline.spec.broker.password_secret)
 
 
-def _timescale_secrets(pipeline: MarketPipeline) -> tuple[SecretEnv, ...]:
-    return _secret("STORE__PASSWORD", pipeline.spec.sinks.timescale.password_secret)
-
-
-def _redis_secrets(pipeline: MarketPipeline) -> tuple[SecretEnv, ...]:
-    return _secret("STORE__PASSWORD", pipeline.spec.sinks.redis.password_secret)
+def _store_secrets(branch: str, kind: SinkKind, sink: SinkSpec) -> tuple[SecretEnv, ...]:
+    """The variables by which a store's credentials get into the branch of a settings tree that describes the store."""
+    found: tuple[SecretEnv, ...] = ()
+    for setting, secret in kind.secrets.items():
+        found += _secret(f"{branch}__{setting.upper()}", getattr(sink, secret))
+    return found
 
 
 def _api_secrets(pipeline: MarketPipeline) -> tuple[SecretEnv, ...]:
-    sinks = pipeline.spec.sinks
     found: tuple[SecretEnv, ...] = ()
-    if sinks.timescale.enabled:
-        found += _secret("TIMESCALE__PASSWORD", sinks.timescale.password_secret)
-    if sinks.redis.enabled:
-        found += _secret("REDIS__PASSWORD", sinks.redis.password_secret)
+    for kind, sink in pipeline.spec.sinks.enabled():
+        if kind.reader:
+            found += _store_secrets(f"STORES__{kind.name.upper()}", kind, sink)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marketpipeline.settings.base import (
+from marketpipeline.schema import (
     ENV_PREFIX,
     HttpSettings,
     KafkaSettings,
@@ -14,13 +14,9 @@ from marketpipeline.settings.components import (
     ApiSettings,
     IngestionSettings,
     JobSettings,
-    RedisSinkSettings,
-    RedisStoreSettings,
     SimulatorSettings,
-    SinkSettings,
+    Stores,
     ThresholdSettings,
-    TimescaleSinkSettings,
-    TimescaleStoreSettings,
 )
 
 __all__ = [
@@ -30,14 +26,10 @@ __all__ = [
     "IngestionSettings",
     "JobSettings",
     "KafkaSettings",
-    "RedisSinkSettings",
-    "RedisStoreSettings",
     "Settings",
     "SettingsModel",
     "SimulatorSettings",
-    "SinkSettings",
+    "Stores",
     "TelemetrySettings",
     "ThresholdSettings",
-    "TimescaleSinkSettings",
-    "TimescaleStoreSettings",
 ]

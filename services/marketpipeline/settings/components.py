@@ -1,28 +1,25 @@
-"""The settings of each component. The plan fills them in; a component's `main` loads its own."""
+"""The settings of each component but the sinks, whose kinds bring theirs. A component's `main` loads its own."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from pydantic import Field, SecretStr
+from pydantic import Field, create_model
 
-from marketpipeline.settings.base import HttpSettings, KafkaSettings, Settings, SettingsModel
+from marketpipeline.schema import HttpSettings, KafkaSettings, Milliseconds, Settings, SettingsModel
+from marketpipeline.sink_kinds import StoreSettings, sink_kinds
 from marketpipeline.topics import Feed
 
 __all__ = [
     "ApiSettings",
     "IngestionSettings",
     "JobSettings",
-    "RedisSinkSettings",
-    "RedisStoreSettings",
     "SimulatorSettings",
-    "SinkSettings",
+    "Stores",
     "ThresholdSettings",
-    "TimescaleSinkSettings",
-    "TimescaleStoreSettings",
 ]
 
-Milliseconds = Annotated[int, Field(ge=1)]
+Store = TypeVar("Store", bound=StoreSettings)
 
 
 class IngestionSettings(Settings):
@@ -97,58 +94,37 @@ class JobSettings(Settings):
     )
 
 
-class TimescaleStoreSettings(SettingsModel):
-    """Address of the database and how long it keeps rows."""
+class StoresBase(SettingsModel):
+    """Base of `Stores`, which has a field for each kind of sink whose store can be read; absent ones are not asked."""
 
-    url: str = Field(description="postgresql:// URL without a password.")
-    password: SecretStr | None = Field(default=None, description="The user's password.")
-    retention_days: dict[str, float] = Field(
-        default_factory=dict,
-        description="Days that rows are kept, by table group: trades, book, candles, alerts, events.",
+    def by_kind(self) -> dict[str, StoreSettings]:
+        """The stores that the pipeline has by the names of their kinds, in the order in which they are asked."""
+        kinds = sorted(sink_kinds().values(), key=lambda kind: kind.rank)
+        found = {kind.name: getattr(self, kind.name) for kind in kinds if kind.reader}
+        return {name: store for name, store in found.items() if store is not None}
+
+    def of(self, model: type[Store]) -> Store | None:
+        """The settings of the store that has this model, or None where the pipeline has none."""
+        return next((store for store in self.by_kind().values() if isinstance(store, model)), None)
+
+
+if TYPE_CHECKING:
+    Stores = StoresBase
+else:
+    Stores = create_model(
+        "Stores",
+        __base__=StoresBase,
+        __doc__="The stores that can be asked, by the kind of sink that fills each.",
+        **{kind.name: (kind.store_settings | None, None) for kind in sink_kinds().values() if kind.reader},
     )
-    compress_after_days: float = Field(default=2, description="Age in days at which a chunk is compressed.")
-
-
-class RedisStoreSettings(SettingsModel):
-    """Address of the cache and how long it keeps values."""
-
-    url: str = Field(description="redis:// URL without a password.")
-    password: SecretStr | None = Field(default=None, description="The server's password.")
-    prefix: str = Field(description="First part of every key.")
-    expiry_ms: Milliseconds = Field(default=3_600_000, description="Life of a value that is not renewed.")
-    alerts: Annotated[int, Field(ge=1)] = Field(default=1_000, description="Length of the list of recent alerts.")
-
-
-class SinkSettings(Settings):
-    """What every sink has: where it reads and how it batches."""
-
-    kafka: KafkaSettings
-    topic_prefix: str = Field(description="First part of every topic's name.")
-    consumer_group: str = Field(description="Consumer group; its committed offsets are what the store has.")
-    batch_rows: Annotated[int, Field(ge=1)] = Field(description="Rows after which a batch is written.")
-    flush_interval_ms: Milliseconds = Field(description="Time after which a smaller batch is written.")
-    drain_timeout_ms: Milliseconds = Field(default=20_000, description="Longest time to finish when told to stop.")
-
-
-class TimescaleSinkSettings(SinkSettings):
-    """The sink into TimescaleDB or PostgreSQL."""
-
-    store: TimescaleStoreSettings
-
-
-class RedisSinkSettings(SinkSettings):
-    """The sink into Redis or Valkey."""
-
-    store: RedisStoreSettings
 
 
 class ApiSettings(Settings):
-    """The query API; a store that is absent is not asked."""
+    """The query API, and whatever else asks the stores."""
 
     symbols: list[str] = Field(description="The pipeline's symbols, as exchange:SYMBOL.")
     windows: list[str] = Field(description="Candle intervals that exist.")
-    timescale: TimescaleStoreSettings | None = None
-    redis: RedisStoreSettings | None = None
+    stores: Stores = Field(default_factory=Stores, description="Stores to ask, by the kind of sink.")
     max_rows: Annotated[int, Field(ge=1)] = Field(default=5_000, description="Largest `limit` of a query.")
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import msgspec
 
 from marketpipeline.errors import InvalidInput, Problem
-from marketpipeline.spec.units import milliseconds
+from marketpipeline.schema import milliseconds
 
 __all__ = ["Planned", "Schedule", "build", "parse"]
 

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from marketpipeline.kafka import producer_config
 from marketpipeline.records import DeadLetter, cut_dead_letter, encode
-from marketpipeline.settings import SinkSettings
+from marketpipeline.sink_kinds import SinkSettings
 from marketpipeline.sinks.base import Backpressure
 from marketpipeline.topics import TopicKind, topic_name
 

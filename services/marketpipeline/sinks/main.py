@@ -1,41 +1,23 @@
-"""The processes of the sinks: `marketpipeline sink-timescale`, `sink-redis`, and the daily `maintenance`."""
+"""The process of a sink: `marketpipeline sink-<kind>`."""
 
 from __future__ import annotations
 
 import signal
 from types import FrameType
 
-from marketpipeline.settings import RedisSinkSettings, SinkSettings, TimescaleSinkSettings
+from marketpipeline.registry import resolve
+from marketpipeline.sink_kinds import SinkSettings
 from marketpipeline.sinks.base import Sink
 from marketpipeline.sinks.measures import Measures
 from marketpipeline.sinks.runner import Runner
 from marketpipeline.telemetry import Telemetry
 
-__all__ = ["run_maintenance", "run_redis", "run_timescale"]
+__all__ = ["run"]
 
 
-def run_timescale(settings: TimescaleSinkSettings) -> int:
-    """Write to TimescaleDB or PostgreSQL until SIGTERM or SIGINT; the process's exit status."""
-    from marketpipeline.sinks.timescale import TimescaleSink
-
-    return _run(TimescaleSink(settings.store, f"{settings.pipeline}-sink"), settings)
-
-
-def run_redis(settings: RedisSinkSettings) -> int:
-    """Keep the latest values in Redis or Valkey until SIGTERM or SIGINT; the process's exit status."""
-    from marketpipeline.sinks.redis import RedisSink
-
-    return _run(RedisSink(settings.store), settings)
-
-
-def run_maintenance(settings: TimescaleSinkSettings) -> int:
-    """Drop what is older than its retention, once; the process's exit status."""
-    from marketpipeline.sinks.timescale.maintenance import run
-
-    return run(settings)
-
-
-def _run(sink: Sink, settings: SinkSettings) -> int:
+def run(settings: SinkSettings, target: str) -> int:
+    """Write to a store until SIGTERM or SIGINT; the process's exit status. `target` names what makes the sink."""
+    sink: Sink = resolve(target)(settings)
     measures = Measures(sink.name)
     telemetry = Telemetry.start(settings, f"sink-{sink.name}", measures.health, measures.alive)
     try:

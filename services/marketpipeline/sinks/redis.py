@@ -18,13 +18,13 @@ from redis.retry import Retry
 
 from marketpipeline.errors import PermanentError
 from marketpipeline.records import Alert
-from marketpipeline.settings import RedisStoreSettings
+from marketpipeline.sink_kinds.redis import RedisSinkSettings, RedisStoreSettings
 from marketpipeline.sinks.base import Backpressure, Delivery, RowsRejected
 from marketpipeline.store import REDIS_TOPICS, LatestKeys
 from marketpipeline.store.latest import alert_order, latest_entries
 from marketpipeline.topics import TopicKind
 
-__all__ = ["RedisSink"]
+__all__ = ["RedisSink", "from_settings"]
 
 _log = logging.getLogger(__name__)
 
@@ -171,3 +171,8 @@ def _translated() -> Iterator[None]:
         raise PermanentError(f"store.url is no address of a cache: {error}") from error
     except redis.RedisError as error:
         raise Backpressure(f"the cache fails: {error}") from error
+
+
+def from_settings(settings: RedisSinkSettings) -> RedisSink:
+    """The sink of a process."""
+    return RedisSink(settings.store)

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from marketpipeline.settings import SinkSettings
+from marketpipeline.sink_kinds import SinkSettings
 from marketpipeline.sinks.backoff import Backoff
 from marketpipeline.sinks.base import Backpressure, Delivery, RowsRejected, Sink
 from marketpipeline.sinks.batch import Batch

@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from marketpipeline.errors import PermanentError
 from marketpipeline.kafka import consumer_config
-from marketpipeline.settings import SinkSettings
+from marketpipeline.sink_kinds import SinkSettings
 from marketpipeline.topics import TopicKind, topic_name
 
 __all__ = ["Offsets", "Place", "Source"]

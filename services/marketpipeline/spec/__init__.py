@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from marketpipeline.schema import Resources, SecretKey, microseconds, milliseconds, seconds
 from marketpipeline.spec.load import load_file, load_object, load_text
 from marketpipeline.spec.market import BookSource, Depth, Thresholds
 from marketpipeline.spec.pipeline import (
+    API_NEEDS_A_SINK,
     API_VERSION,
     KIND,
     MarketPipeline,
@@ -16,14 +18,13 @@ from marketpipeline.spec.platform import (
     DeletionPolicy,
     Processing,
     ProcessingMode,
-    Resources,
-    SecretKey,
     StateBackend,
     TopicProvider,
 )
-from marketpipeline.spec.units import microseconds, milliseconds, seconds
+from marketpipeline.spec.sinks import Sinks
 
 __all__ = [
+    "API_NEEDS_A_SINK",
     "API_VERSION",
     "KIND",
     "BookSource",
@@ -37,6 +38,7 @@ __all__ = [
     "ProcessingMode",
     "Resources",
     "SecretKey",
+    "Sinks",
     "StateBackend",
     "Thresholds",
     "TopicProvider",

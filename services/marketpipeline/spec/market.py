@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from marketpipeline.spec.base import SpecModel
-from marketpipeline.spec.units import Duration
+from marketpipeline.schema import Duration, SpecModel
 
 __all__ = ["BookSource", "Depth", "ImbalanceThresholds", "Thresholds", "Window"]
 

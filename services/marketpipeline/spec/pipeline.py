@@ -12,7 +12,8 @@ from pydantic import (
     model_validator,
 )
 
-from marketpipeline.spec.base import SpecModel
+from marketpipeline.schema import SpecModel, microseconds
+from marketpipeline.sink_kinds import sink_kinds
 from marketpipeline.spec.market import BookSource, Depth, Thresholds, Window
 from marketpipeline.spec.platform import (
     Api,
@@ -21,17 +22,21 @@ from marketpipeline.spec.platform import (
     Ingestion,
     Processing,
     Retention,
-    Sinks,
     TopicProvider,
 )
-from marketpipeline.spec.units import microseconds
+from marketpipeline.spec.sinks import Sinks
 from marketpipeline.topics import Feed
 from marketpipeline.venues import split_symbol, venues
 
-__all__ = ["API_VERSION", "KIND", "MarketPipeline", "Metadata", "PipelineSpec"]
+__all__ = ["API_NEEDS_A_SINK", "API_VERSION", "KIND", "MarketPipeline", "Metadata", "PipelineSpec"]
 
 API_VERSION = "marketpipeline.dev/v1alpha1"
 KIND = "MarketPipeline"
+
+
+API_NEEDS_A_SINK = "api.enabled needs at least one sink: set {} to true, or api.enabled to false".format(
+    " or ".join(f"sinks.{kind.name}.enabled" for kind in sink_kinds().values() if kind.reader)
+)
 
 
 def _check_symbol(symbol: str) -> str:
@@ -119,11 +124,8 @@ class PipelineSpec(SpecModel):
             raise ValueError("broker.username is needed with broker.passwordSecret")
         if self.broker.provider in (TopicProvider.REDPANDA, TopicProvider.STRIMZI) and not self.broker.cluster:
             raise ValueError(f"broker.cluster is needed with broker.provider {self.broker.provider.value}")
-        if self.api.enabled and not (self.sinks.timescale.enabled or self.sinks.redis.enabled):
-            raise ValueError(
-                "api.enabled needs at least one sink: set sinks.timescale.enabled or sinks.redis.enabled to true, "
-                "or api.enabled to false"
-            )
+        if self.api.enabled and not any(kind.reader for kind, _ in self.sinks.enabled()):
+            raise ValueError(API_NEEDS_A_SINK)
         return self
 
     @property

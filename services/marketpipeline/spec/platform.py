@@ -1,15 +1,13 @@
-"""What it runs on: broker, processing, stores, API, retention and resources."""
+"""What it runs on: broker, processing, API and retention."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated
-from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from marketpipeline.spec.base import SpecModel
-from marketpipeline.spec.units import Duration
+from marketpipeline.schema import Duration, Name, Resources, SecretKey, SpecModel, Url
 
 __all__ = [
     "Api",
@@ -18,37 +16,14 @@ __all__ = [
     "Ingestion",
     "Processing",
     "ProcessingMode",
-    "RedisSink",
-    "Resources",
     "Retention",
-    "SecretKey",
-    "Sinks",
     "StateBackend",
     "TableRetention",
-    "TimescaleSink",
     "TopicProvider",
     "TopicRetention",
 ]
 
-Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti)?$", max_length=20)]
 ExchangeName = Annotated[str, StringConstraints(max_length=32)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.password or any(name in ("password", "passfile", "sslpassword") for name, _ in parse_qsl(parts.query)):
-        raise ValueError("must not contain a password; put it in a Secret and name that in passwordSecret")
-    return url
-
-
-def _url(schemes: str) -> AfterValidator:
-    def check(url: str) -> str:
-        if urlsplit(url).scheme not in schemes.split("|"):
-            raise ValueError(f"must be a URL that starts with {schemes.replace('|', ':// or ')}://")
-        return _without_password(url)
-
-    return AfterValidator(check)
 
 
 class DeletionPolicy(StrEnum):
@@ -56,22 +31,6 @@ class DeletionPolicy(StrEnum):
 
     RETAIN = "Retain"
     DELETE = "Delete"
-
-
-class SecretKey(SpecModel):
-    """A key of a Secret in the pipeline's namespace; only the reference is ever in a spec."""
-
-    name: Name = Field(description="Name of the Secret.")
-    key: Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)] = Field(
-        default="password", description="Key within the Secret."
-    )
-
-
-class Resources(SpecModel):
-    """Compute of one container: requested, and with twice the CPU and the same memory as the limit."""
-
-    cpu: Quantity = Field(default="250m", description="CPU in cores, or in thousandths with `m`.")
-    memory: Quantity = Field(default="256Mi", description="Memory in bytes, or with Ki, Mi, Gi.")
 
 
 class TopicProvider(StrEnum):
@@ -177,52 +136,6 @@ class Processing(SpecModel):
     )
 
 
-class TimescaleSink(SpecModel):
-    """History in TimescaleDB, or in plain PostgreSQL, where hypertables and their policies are left out."""
-
-    enabled: bool = Field(default=True, description="Whether this sink runs.")
-    url: Annotated[str, StringConstraints(max_length=2048), _url("postgresql")] = Field(
-        default="postgresql://marketpipeline@timescaledb:5432/marketpipeline",
-        description="Address of the database, without the password.",
-    )
-    password_secret: SecretKey | None = Field(default=None, description="Where the user's password is.")
-    batch_rows: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        default=5_000, description="Rows after which a batch is written."
-    )
-    flush_interval: Duration = Field(default="200ms", description="Time after which a smaller batch is written.")
-    replicas: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="Processes of this sink.")
-
-
-class RedisSink(SpecModel):
-    """The latest value of each kind per symbol, and the recent alerts, in Redis or Valkey."""
-
-    enabled: bool = Field(default=True, description="Whether this sink runs.")
-    url: Annotated[str, StringConstraints(max_length=2048), _url("redis|rediss")] = Field(
-        default="redis://redis:6379/0",
-        description="Address of the server, without the password.",
-    )
-    password_secret: SecretKey | None = Field(default=None, description="Where the server's password is.")
-    expiry: Duration = Field(
-        default="1h",
-        description="Time after which a value that was not renewed is gone.",
-    )
-    alerts: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        default=1_000, description="Alerts that the list of recent alerts holds."
-    )
-    batch_rows: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        default=1_000, description="Rows after which a batch is written."
-    )
-    flush_interval: Duration = Field(default="20ms", description="Time after which a smaller batch is written.")
-    replicas: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="Processes of this sink.")
-
-
-class Sinks(SpecModel):
-    """Where the results are stored."""
-
-    timescale: TimescaleSink = Field(default_factory=TimescaleSink, description="TimescaleDB or PostgreSQL.")
-    redis: RedisSink = Field(default_factory=RedisSink, description="Redis or Valkey.")
-
-
 class Ingestion(SpecModel):
     """The processes that read the exchanges."""
 
@@ -235,13 +148,14 @@ class Ingestion(SpecModel):
         description="Compute of each process.",
     )
     websocket_urls: Annotated[
-        dict[ExchangeName, Annotated[str, StringConstraints(max_length=2048), _url("ws|wss")]], Field(max_length=16)
+        dict[ExchangeName, Annotated[str, StringConstraints(max_length=2048), Url("ws", "wss")]], Field(max_length=16)
     ] = Field(
         default_factory=dict,
         description="WebSocket address by exchange, in place of the exchange's public one.",
     )
     rest_urls: Annotated[
-        dict[ExchangeName, Annotated[str, StringConstraints(max_length=2048), _url("http|https")]], Field(max_length=16)
+        dict[ExchangeName, Annotated[str, StringConstraints(max_length=2048), Url("http", "https")]],
+        Field(max_length=16),
     ] = Field(
         default_factory=dict,
         description="REST address by exchange, in place of the exchange's public one.",

@@ -11,7 +11,9 @@ from psycopg import sql
 
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.records import decode
-from marketpipeline.settings import ApiSettings, RedisStoreSettings, TimescaleStoreSettings
+from marketpipeline.settings import ApiSettings
+from marketpipeline.sink_kinds.redis import RedisStoreSettings
+from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.store import TABLES, LatestKeys
 
 __all__ = ["newest_receive_times"]
@@ -23,10 +25,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def newest_receive_times(settings: ApiSettings) -> dict[str, int | None]:
     """Microseconds by symbol, None for one without any record. Raises RetryableError, PermanentError."""
-    if settings.redis is not None:
-        return _from_cache(settings.redis, settings.symbols)
-    if settings.timescale is not None:
-        return _from_history(settings.timescale, settings.symbols)
+    if (cache := settings.stores.of(RedisStoreSettings)) is not None:
+        return _from_cache(cache, settings.symbols)
+    if (history := settings.stores.of(TimescaleStoreSettings)) is not None:
+        return _from_history(history, settings.symbols)
     raise PermanentError("there is no store to ask: neither redis nor timescale is set")
 
 

@@ -39,7 +39,9 @@ class Stores:
     def settings(self, **changes: Any) -> ApiSettings:
         """Settings of an API over both."""
         fields: dict[str, Any] = {"symbols": [BTC, ETH, "okx:BTC-USDT"], "windows": ["1m", "5m"], "max_rows": 1_000}
-        fields |= {"timescale": self.postgres.settings, "redis": self.valkey.settings}
+        stores: dict[str, Any] = {"timescale": self.postgres.settings, "redis": self.valkey.settings}
+        stores |= {name: changes.pop(name) for name in list(changes) if name in stores}
+        fields["stores"] = {name: store for name, store in stores.items() if store is not None}
         return ApiSettings(pipeline="test", **(fields | changes))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 import pytest
-from marketpipeline.cli.main import COMMANDS, cli
+from marketpipeline.cli.main import cli, commands
 
 from tests.conftest import PROJECT
 
@@ -28,7 +28,7 @@ def test_help_lists_every_command_with_the_components_apart() -> None:
         assert f"\n  {name} " in components
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", commands())
 def test_every_command_has_its_help(name: str) -> None:
     context = click.Context(cli)
     command = cli.get_command(context, name)

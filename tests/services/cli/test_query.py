@@ -17,7 +17,7 @@ from marketpipeline.cli import cli
 from marketpipeline.errors import InvalidInput, InvalidQuery
 from marketpipeline.local.components.postgres import Postgres
 from marketpipeline.local.state import StateFolder
-from marketpipeline.settings import TimescaleStoreSettings
+from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.sinks.timescale import TimescaleSink
 from pydantic import SecretStr
 

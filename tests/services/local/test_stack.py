@@ -15,14 +15,10 @@ from marketpipeline.local.prerequisites import Java
 from marketpipeline.local.stack import SYMBOLS, TOPICS, LocalStack, assemble
 from marketpipeline.local.state import StateFolder
 from marketpipeline.plan import plan
-from marketpipeline.settings import (
-    ApiSettings,
-    IngestionSettings,
-    JobSettings,
-    SimulatorSettings,
-    TimescaleSinkSettings,
-)
+from marketpipeline.settings import ApiSettings, IngestionSettings, JobSettings, SimulatorSettings
 from marketpipeline.settings.local import LocalSettings
+from marketpipeline.sink_kinds.redis import RedisStoreSettings
+from marketpipeline.sink_kinds.timescale import TimescaleSinkSettings
 from marketpipeline.spec import load_text
 
 HEAD = "apiVersion: marketpipeline.dev/v1alpha1\nkind: MarketPipeline\nmetadata: {name: crypto}\nspec:\n"
@@ -71,9 +67,10 @@ def test_each_process_accepts_its_settings(state: StateFolder) -> None:
     assert sink.store.password is not None
     assert sink.store.password.get_secret_value() == state.password("postgres")
     api = ApiSettings.load(folder / "api.json")
-    assert api.redis is not None
-    assert api.redis.password is not None
-    assert api.redis.password.get_secret_value() == state.password("valkey")
+    cache = api.stores.of(RedisStoreSettings)
+    assert cache is not None
+    assert cache.password is not None
+    assert cache.password.get_secret_value() == state.password("valkey")
     job = JobSettings.load(folder / "stream-job.json")
     assert job.checkpoint_directory == (state.path / "checkpoints").as_uri()
     assert (job.checkpoint_interval_ms, job.state_backend) == (1_000, "hashmap")
@@ -125,16 +122,16 @@ def test_order(state: StateFolder) -> None:
         "ingestion-binance": [TOPICS, SYMBOLS, "stream-job"],
         "sink-timescale": [TOPICS, "postgres"],
         "sink-redis": [TOPICS, "valkey"],
-        "api": ["postgres", "valkey"],
+        "api": ["valkey", "postgres"],
         "stream-job": [TOPICS],
     }
     assert list(stack.stop_stages) == [
         ["ingestion-binance"],
         ["simulator"],
         ["stream-job"],
-        ["sink-timescale", "sink-redis"],
+        ["sink-redis", "sink-timescale"],
         ["api"],
-        ["broker", "postgres", "valkey"],
+        ["broker", "valkey", "postgres"],
     ]
 
 
@@ -142,7 +139,7 @@ def test_replicas(state: StateFolder) -> None:
     stack = assembled(state, "  ingestion: {replicas: 2}\n  sinks: {timescale: {replicas: 3}}\n")
     assert [service.name for service in stack.ingestion] == ["ingestion-binance-0", "ingestion-binance-1"]
     assert [settings(state, service.name)["replica"] for service in stack.ingestion] == [0, 1]
-    assert [service.name for service in stack.sinks][:3] == [f"sink-timescale-{number}" for number in range(3)]
+    assert [service.name for service in stack.sinks][1:4] == [f"sink-timescale-{number}" for number in range(3)]
 
 
 def test_commands(state: StateFolder) -> None:

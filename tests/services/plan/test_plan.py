@@ -6,16 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from marketpipeline.plan import Plan, ScheduledJob, Workload, plan, plan_as_json, plan_as_text
+from marketpipeline.plan import Plan, ScheduledJob, Workload, plan, plan_as_json, plan_as_text, programs
 from marketpipeline.records import SymbolThresholds
-from marketpipeline.settings import (
-    ApiSettings,
-    IngestionSettings,
-    JobSettings,
-    RedisSinkSettings,
-    Settings,
-    TimescaleSinkSettings,
-)
+from marketpipeline.settings import JobSettings
 from marketpipeline.spec import MarketPipeline, load_file, load_text
 from marketpipeline.topics import TopicKind
 
@@ -24,15 +17,6 @@ from tests.support.golden import check_golden
 
 GOLDEN = Path(__file__).parent / "golden"
 MANIFESTS = sorted((PROJECT / "manifests").glob("*.yaml"))
-
-MODELS: dict[str, type[Settings]] = {
-    "ingestion": IngestionSettings,
-    "sink-timescale": TimescaleSinkSettings,
-    "sink-redis": RedisSinkSettings,
-    "api": ApiSettings,
-    "maintenance": TimescaleSinkSettings,
-    "feed-watch": ApiSettings,
-}
 
 
 def planned(spec: str = "") -> Plan:
@@ -69,7 +53,7 @@ def test_each_process_accepts_the_settings_that_it_is_given(manifest: Path) -> N
     found = plan(load_file(manifest))
     parts: list[Workload | ScheduledJob] = [*found.workloads, *found.scheduled_jobs]
     for part in parts:
-        model = MODELS[part.component.value](**part.settings)
+        model = programs()[part.component].settings(**part.settings)
         assert model.model_dump(mode="json", exclude_none=True) == part.settings
     if found.stream_job is not None:
         JobSettings(**found.stream_job.settings)
@@ -133,7 +117,7 @@ def test_a_rule_for_each_symbol() -> None:
 def test_sinks_that_are_off_are_not_planned() -> None:
     found = planned("  sinks: {timescale: {enabled: false}}\n")
     assert [workload.name for workload in found.workloads] == ["ingestion-binance", "sink-redis", "api"]
-    assert "timescale" not in found.workload("api").settings
+    assert set(found.workload("api").settings["stores"]) == {"redis"}
     assert [job.name for job in found.scheduled_jobs] == ["feed-watch"]
 
 
@@ -142,7 +126,7 @@ def test_no_password_is_in_a_plan_only_where_it_comes_from() -> None:
     (secret,) = found.workload("sink-timescale").secrets
     assert (secret.variable, secret.secret, secret.key) == ("MARKETPIPELINE_STORE__PASSWORD", "db", "pw")
     (secret,) = found.workload("api").secrets
-    assert secret.variable == "MARKETPIPELINE_TIMESCALE__PASSWORD"
+    assert secret.variable == "MARKETPIPELINE_STORES__TIMESCALE__PASSWORD"
 
 
 def test_lookups() -> None:

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from marketpipeline.settings import HttpSettings, SinkSettings
+from marketpipeline.settings import HttpSettings
+from marketpipeline.sink_kinds import SinkSettings
 from marketpipeline.sinks.backoff import Backoff
 from marketpipeline.sinks.base import Backpressure, Delivery, Sink
 from marketpipeline.sinks.measures import Measures

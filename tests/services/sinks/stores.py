@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import psycopg
 import redis
-from marketpipeline.settings import RedisStoreSettings, TimescaleStoreSettings
+from marketpipeline.sink_kinds.redis import RedisStoreSettings
+from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.sinks.base import Sink
 from marketpipeline.sinks.memory import MemorySink
 from marketpipeline.sinks.redis import RedisSink

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from marketpipeline.settings import KafkaSettings, SinkSettings
+from marketpipeline.settings import KafkaSettings
+from marketpipeline.sink_kinds import SinkSettings
 from marketpipeline.sinks.base import Backpressure
 from marketpipeline.sinks.dead_letters import DeadLetters, Origin
 

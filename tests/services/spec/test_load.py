@@ -139,7 +139,7 @@ def test_what_does_not_fit_together() -> None:
     nobody = problem(with_spec("broker: {passwordSecret: {name: kafka}}"))
     assert "broker.username is needed" in nobody.expected
     blind = problem(with_spec("sinks: {timescale: {enabled: false}, redis: {enabled: false}}"))
-    assert "api.enabled needs at least one sink: set sinks.timescale.enabled or sinks.redis.enabled" in blind.expected
+    assert "api.enabled needs at least one sink: set sinks.redis.enabled or sinks.timescale.enabled" in blind.expected
 
 
 def test_a_pipeline_without_a_sink_is_one_without_an_api() -> None:

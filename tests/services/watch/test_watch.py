@@ -10,7 +10,10 @@ import pytest
 import redis
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.records import Trade, encode
-from marketpipeline.settings import ApiSettings, RedisStoreSettings, TimescaleStoreSettings
+from marketpipeline.settings import ApiSettings, Stores
+from marketpipeline.sink_kinds import StoreSettings
+from marketpipeline.sink_kinds.redis import RedisStoreSettings
+from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.store import LatestKeys
 from marketpipeline.watch.main import quiet_symbols, run
 from marketpipeline.watch.newest import newest_receive_times
@@ -39,17 +42,24 @@ def trade(symbol: str, receive_time: int) -> Trade:
     )
 
 
+def over(**stores: StoreSettings) -> ApiSettings:
+    return ApiSettings(pipeline="crypto", symbols=SYMBOLS, windows=[], stores=Stores.model_validate(stores))
+
+
 @pytest.fixture
 def cached(valkey: RunningValkey) -> tuple[ApiSettings, redis.Redis]:
     store = RedisStoreSettings(url=valkey.url, password=SecretStr(valkey_support.PASSWORD), prefix=valkey.prefix())
     client = redis.Redis.from_url(valkey.url, password=valkey_support.PASSWORD)
-    return ApiSettings(pipeline="crypto", symbols=SYMBOLS, windows=[], redis=store), client
+    return ApiSettings(
+        pipeline="crypto", symbols=SYMBOLS, windows=[], stores=Stores.model_validate({"redis": store})
+    ), client
 
 
 def test_in_the_cache(cached: tuple[ApiSettings, redis.Redis], capsys: pytest.CaptureFixture[str]) -> None:
     settings, client = cached
-    assert settings.redis is not None
-    keys, now = LatestKeys(settings.redis.prefix), time.time_ns() // 1_000
+    store = settings.stores.of(RedisStoreSettings)
+    assert store is not None
+    keys, now = LatestKeys(store.prefix), time.time_ns() // 1_000
     client.hset(keys.latest("trade", "x:A"), "record", encode(trade("x:A", now)))
     client.hset(keys.latest("trade", "x:B"), "record", encode(trade("x:B", now - 900 * SECOND)))
     client.hset(keys.latest("quote", "x:A"), "record", b"not a record")
@@ -77,19 +87,25 @@ def test_in_the_history(postgres: RunningPostgres, database: str) -> None:
         connection.execute("INSERT INTO book_metrics VALUES ('x:A', to_timestamp(200.000001), to_timestamp(1))")
         connection.execute("INSERT INTO tickers VALUES ('x:B', to_timestamp(7))")
     store = TimescaleStoreSettings(url=postgres.url(database), password=SecretStr(password))
-    settings = ApiSettings(pipeline="crypto", symbols=SYMBOLS, windows=[], timescale=store)
+    settings = ApiSettings(
+        pipeline="crypto", symbols=SYMBOLS, windows=[], stores=Stores.model_validate({"timescale": store})
+    )
     assert newest_receive_times(settings) == {"x:A": 200_000_001, "x:B": 7_000_000, "x:C": None}
 
 
 def test_stores_that_do_not_answer() -> None:
     cache = RedisStoreSettings(url=f"redis://127.0.0.1:{free_port()}/0", prefix="x")
     with pytest.raises(RetryableError, match="the cache does not answer"):
-        run(ApiSettings(pipeline="crypto", symbols=SYMBOLS, windows=[], redis=cache))
+        run(over(redis=cache))
     history = TimescaleStoreSettings(url=f"postgresql://u@127.0.0.1:{free_port()}/d")
     with pytest.raises(RetryableError, match="the database does not answer"):
-        run(ApiSettings(pipeline="crypto", symbols=SYMBOLS, windows=[], timescale=history))
+        run(
+            ApiSettings(
+                pipeline="crypto", symbols=SYMBOLS, windows=[], stores=Stores.model_validate({"timescale": history})
+            )
+        )
     with pytest.raises(PermanentError, match="there is no store to ask"):
-        run(ApiSettings(pipeline="crypto", symbols=SYMBOLS, windows=[]))
+        run(over())
 
 
 def test_a_quiet_symbol_is_one_without_a_record_for_five_minutes() -> None:

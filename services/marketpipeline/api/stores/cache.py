@@ -16,7 +16,7 @@ from marketpipeline import records
 from marketpipeline.api.rows import JsonRow, json_of
 from marketpipeline.api.stores.newest import Newest
 from marketpipeline.errors import RetryableError
-from marketpipeline.settings import RedisStoreSettings
+from marketpipeline.sink_kinds.redis import RedisStoreSettings
 from marketpipeline.store import LatestKeys
 
 __all__ = ["Cache"]

@@ -16,7 +16,7 @@ from marketpipeline.api.arguments import Span
 from marketpipeline.api.rows import JsonRow, row_reader
 from marketpipeline.api.stores.newest import Newest
 from marketpipeline.errors import RetryableError
-from marketpipeline.settings import TimescaleStoreSettings
+from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.store import Table, table_of
 
 __all__ = ["Database"]

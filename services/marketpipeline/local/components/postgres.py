@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from marketpipeline.local.component import Command, NotReady
 from marketpipeline.local.ports import HOST
+from marketpipeline.local.state import StateFolder
 
-__all__ = ["Postgres", "give", "unprivileged_user"]
+__all__ = ["Postgres", "give", "in_state", "unprivileged_user"]
 
 _UNPRIVILEGED_USERS = ("postgres", "nobody")
 
@@ -57,6 +59,11 @@ class Postgres:
     def address(self) -> str:
         """The same."""
         return self.url
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Address and password."""
+        return {"url": self.url, "password": self.password}
 
     def prepare(self) -> Sequence[Command]:
         """Make the data folder of the user that it runs as, and a cluster in it when it is new."""
@@ -148,3 +155,8 @@ def give(folder: Path, user: str | None) -> None:
         return
     for path in (folder, *folder.rglob("*")):
         os.chown(path, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
+
+
+def in_state(state: StateFolder, port: int) -> Postgres:
+    """The server of a run, with its data and its password in the state folder."""
+    return Postgres(folder=state.folder("postgres"), port=port, password=state.password("postgres"))

@@ -6,11 +6,13 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from marketpipeline.local.component import Command, NotReady
 from marketpipeline.local.ports import HOST
+from marketpipeline.local.state import StateFolder
 
-__all__ = ["Valkey"]
+__all__ = ["Valkey", "in_state"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,11 @@ class Valkey:
     def address(self) -> str:
         """The same."""
         return self.url
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Address and password."""
+        return {"url": self.url, "password": self.password}
 
     def prepare(self) -> Sequence[Command]:
         """Write the configuration, which holds the password."""
@@ -79,3 +86,8 @@ class Valkey:
     def alive(self) -> bool:
         """Its process tells: a server that is busy recovering is not to be ended."""
         return True
+
+
+def in_state(state: StateFolder, port: int) -> Valkey:
+    """The server of a run, with its data and its password in the state folder."""
+    return Valkey(folder=state.folder("valkey"), port=port, password=state.password("valkey"))

@@ -12,7 +12,7 @@ from marketpipeline.local.view.observer import Observer
 from marketpipeline.local.view.plain import PlainView
 from marketpipeline.local.view.screen import ScreenView
 from marketpipeline.plan import Plan
-from marketpipeline.settings import RedisStoreSettings
+from marketpipeline.sink_kinds.redis import RedisStoreSettings
 from marketpipeline.spec import MarketPipeline
 
 __all__ = ["View", "make_view"]
@@ -22,8 +22,9 @@ def make_view(pipeline: MarketPipeline, plan: Plan, stack: LocalStack, options: 
     """The screen where a terminal can show one and `--no-ui` does not forbid it, else lines."""
     api = stack.api.url if stack.api else None
     heading = Heading(pipeline.name, tuple(pipeline.spec.symbols), _source(options), state, api)
-    store = RedisStoreSettings(url=stack.valkey.url, prefix=pipeline.topic_prefix)
-    observer = Observer(plan, stack.kafka, store, stack.valkey.password, pipeline.spec.windows)
+    cache = stack.servers.get("redis")
+    store = RedisStoreSettings(prefix=pipeline.topic_prefix, **cache.settings) if cache is not None else None
+    observer = Observer(plan, stack.kafka, store, pipeline.spec.windows)
     if options.ui and sys.stdout.isatty():
         return ScreenView(heading, observer, options.screenshot)
     return PlainView(heading, observer, options.screenshot)

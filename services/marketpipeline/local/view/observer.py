@@ -18,7 +18,8 @@ from marketpipeline.local.managed_process import ManagedProcess, State
 from marketpipeline.local.offsets import Offsets
 from marketpipeline.plan import Plan
 from marketpipeline.records import Alert, BookMetrics, Candle, DeadLetter, FeedEvent, Quote, Record, Trade, decode
-from marketpipeline.settings import KafkaSettings, RedisStoreSettings
+from marketpipeline.settings import KafkaSettings
+from marketpipeline.sink_kinds.redis import RedisStoreSettings
 from marketpipeline.store import LatestKeys
 from marketpipeline.topics import TopicKind
 
@@ -76,16 +77,21 @@ class Rates:
         return max(0.0, (seen[-1][1] - seen[0][1]) / (seen[-1][0] - seen[0][0]))
 
 
+def _client(store: RedisStoreSettings) -> redis.Redis:
+    password = store.password.get_secret_value() if store.password else None
+    return redis.Redis.from_url(store.url, password=password, socket_timeout=2)
+
+
 class Observer:
     """Blocking; one thread at a time. Whatever does not answer is left out of the observation."""
 
     def __init__(
-        self, plan: Plan, kafka: KafkaSettings, store: RedisStoreSettings, password: str, windows: Sequence[str]
+        self, plan: Plan, kafka: KafkaSettings, store: RedisStoreSettings | None, windows: Sequence[str]
     ) -> None:
         self._plan = plan
         self._kafka = kafka
-        self._keys = LatestKeys(store.prefix)
-        self._redis = redis.Redis.from_url(store.url, password=password, socket_timeout=2)
+        self._keys = LatestKeys(store.prefix if store else "")
+        self._redis = _client(store) if store else None
         self._windows = windows
         self._consumer: Consumer | None = None
         self._offsets: Offsets | None = None
@@ -114,7 +120,8 @@ class Observer:
 
     def close(self) -> None:
         """Let go of every connection."""
-        self._redis.close()
+        if self._redis is not None:
+            self._redis.close()
         if self._consumer is not None:
             self._consumer.close()
 
@@ -133,6 +140,8 @@ class Observer:
     def _latest(self, symbols: Sequence[str]) -> list[SymbolView]:
         kinds = ["trade", "quote", "book"]
         kinds += [f"{kind}:{window}" for window in self._windows for kind in ("candle", "closed-candle")]
+        if self._redis is None:
+            return [SymbolView(symbol) for symbol in symbols]
         try:
             with self._redis.pipeline(transaction=False) as pipeline:
                 for symbol in symbols:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from marketpipeline.sinks.timescale.sink import TimescaleSink
+from marketpipeline.sinks.timescale.sink import TimescaleSink, from_settings
 
-__all__ = ["TimescaleSink"]
+__all__ = ["TimescaleSink", "from_settings"]

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from marketpipeline.errors import PermanentError
-from marketpipeline.settings import TimescaleStoreSettings
+from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.sinks.base import Backpressure, RowsRejected
 
 __all__ = ["Connection", "connect", "translated"]

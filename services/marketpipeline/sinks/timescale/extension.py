@@ -14,7 +14,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
 from marketpipeline.errors import PermanentError
-from marketpipeline.settings import TimescaleStoreSettings
+from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.sinks.timescale.connection import Connection
 from marketpipeline.sinks.timescale.migrate import LOCK_KEY
 from marketpipeline.store import TABLES, Table

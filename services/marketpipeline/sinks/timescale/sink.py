@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from marketpipeline.records import Record
-from marketpipeline.settings import TimescaleStoreSettings
+from marketpipeline.sink_kinds.timescale import TimescaleSinkSettings, TimescaleStoreSettings
 from marketpipeline.sinks.base import Backpressure, Delivery
 from marketpipeline.sinks.timescale.connection import Connection, connect, translated
 from marketpipeline.sinks.timescale.extension import apply_policies
@@ -16,7 +16,7 @@ from marketpipeline.sinks.timescale.writer import TableWriter
 from marketpipeline.store import TABLES, TIMESCALE_TOPICS
 from marketpipeline.topics import TopicKind
 
-__all__ = ["TimescaleSink"]
+__all__ = ["TimescaleSink", "from_settings"]
 
 _log = logging.getLogger(__name__)
 
@@ -94,3 +94,8 @@ class TimescaleSink:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def from_settings(settings: TimescaleSinkSettings) -> TimescaleSink:
+    """The sink of a process; the database shows its connection under the pipeline's name."""
+    return TimescaleSink(settings.store, f"{settings.pipeline}-sink")

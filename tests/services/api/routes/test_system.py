@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from marketpipeline.api.models import SystemHealth
+from marketpipeline.sinks.timescale.migrate import migrations
 
 from tests.services.api.serving import Api, Stores, serving
 from tests.services.sinks.samples import BTC, ETH, book, candle, trade
@@ -18,7 +19,7 @@ async def test_both_stores_answer(api: Api, stores: Stores) -> None:
     body = await api.get(PATH)
     SystemHealth.model_validate(body)
     assert (body["status"], body["pipeline"]) == ("ok", "test")
-    assert body["stores"]["timescale"]["schema_version"] == 3
+    assert body["stores"]["timescale"]["schema_version"] == migrations()[-1].version
     assert body["stores"]["redis"] | {"latency_ms": 0} == {
         "status": "ok",
         "error": None,

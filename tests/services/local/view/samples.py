@@ -129,7 +129,7 @@ class FakeObserver(Observer):
     """Sees what a test puts before it."""
 
     def __init__(self) -> None:
-        super().__init__(None, None, _Store(), "", [])  # type: ignore[arg-type]
+        super().__init__(None, None, None, [])  # type: ignore[arg-type]
         self.symbols: list[SymbolView] = []
         self.records: list[Record] = []
 
@@ -138,8 +138,3 @@ class FakeObserver(Observer):
         for record in news:
             self._count(record)
         return Observation(symbols=self.symbols, news=news)
-
-
-class _Store:
-    url = "redis://127.0.0.1:1/0"
-    prefix = "x"

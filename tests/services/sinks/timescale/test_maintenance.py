@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from marketpipeline.records import Record
-from marketpipeline.settings import KafkaSettings, TimescaleSinkSettings
-from marketpipeline.sinks.main import run_maintenance
+from marketpipeline.settings import KafkaSettings
+from marketpipeline.sink_kinds.timescale import TimescaleSinkSettings
 from marketpipeline.sinks.timescale import maintenance
 
 from tests.services.sinks.samples import BTC, ETH, START, alert, book, candle, deliver, every_kind, feed_event, trade
@@ -62,5 +62,5 @@ def test_the_command_cleans_by_todays_date(store: PostgresStore) -> None:
         flush_interval_ms=1,
         store=store.settings.model_copy(update={"retention_days": {"trades": 90.0, "book": 100_000.0}}),
     )
-    assert run_maintenance(settings) == 0
+    assert maintenance.run(settings) == 0
     assert counts(store, "trades", "late_trades", "book_metrics", "candles") == [0, 0, 1, 1]

@@ -12,7 +12,7 @@ from marketpipeline.api.arguments import Span
 from marketpipeline.api.rows import json_of, row_reader
 from marketpipeline.api.statements import latest, select
 from marketpipeline.records import Record
-from marketpipeline.settings import TimescaleStoreSettings
+from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.sinks.timescale import TimescaleSink
 from marketpipeline.sinks.timescale.connection import connect
 from marketpipeline.sinks.timescale.maintenance import clean_up

@@ -25,12 +25,15 @@ __all__ = [
     "ENV_PREFIX",
     "HttpSettings",
     "KafkaSettings",
+    "Milliseconds",
     "Settings",
     "SettingsModel",
     "TelemetrySettings",
 ]
 
 ENV_PREFIX = "MARKETPIPELINE_"
+
+Milliseconds = Annotated[int, Field(ge=1)]
 
 
 class SettingsModel(BaseModel):

@@ -1,0 +1,135 @@
+"""What an entry of the registry of sinks says, and the base of the models that it brings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from marketpipeline.schema import Duration, KafkaSettings, Milliseconds, Resources, Settings, SettingsModel, SpecModel
+from marketpipeline.topics import TopicKind
+
+if TYPE_CHECKING:
+    from marketpipeline.spec import MarketPipeline
+
+__all__ = ["ReadRank", "SinkJob", "SinkKind", "SinkSettings", "SinkSpec", "StoreSettings"]
+
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+class SinkSpec(SpecModel):
+    """Base of `spec.sinks.<name>`: what every sink can be told. A kind adds its own fields and changes defaults."""
+
+    enabled: bool = Field(default=True, description="Whether this sink runs.")
+    batch_rows: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=1_000, description="Rows after which a batch is written."
+    )
+    flush_interval: Duration = Field(default="200ms", description="Time after which a smaller batch is written.")
+    replicas: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="Processes of this sink.")
+    resources: Resources = Field(default_factory=Resources, description="Compute of each process.")
+
+
+class StoreSettings(SettingsModel):
+    """Base of what a process is told of a store: its address, credentials, and how long it keeps what."""
+
+
+class SinkSettings(Settings):
+    """What every sink's process is told: where it reads and how it batches. A kind adds `store`, its StoreSettings."""
+
+    kafka: KafkaSettings
+    topic_prefix: str = Field(description="First part of every topic's name.")
+    consumer_group: str = Field(description="Consumer group; its committed offsets are what the store has.")
+    batch_rows: Annotated[int, Field(ge=1)] = Field(description="Rows after which a batch is written.")
+    flush_interval_ms: Milliseconds = Field(description="Time after which a smaller batch is written.")
+    drain_timeout_ms: Milliseconds = Field(default=20_000, description="Longest time to finish when told to stop.")
+
+
+class ReadRank(IntEnum):
+    """In which order the stores of a pipeline are asked: the one with the newest values first."""
+
+    NEWEST = 0
+    HISTORY = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkJob:
+    """A command that has to run at set times for a store, e.g. its clean-up.
+
+    `target` is `module:function`: it takes the settings of the sink and gives the exit status. `schedule` is in cron's
+    form, UTC.
+    """
+
+    name: str
+    target: str
+    summary: str
+    schedule: str
+    timeout_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkKind:
+    """One kind of sink.
+
+    `name` is its field in `spec.sinks`; its process, consumer group and image are `sink-<name>`. `title` names the
+    store to people. `spec` and `settings` are its models, and `store` makes the store's part of the settings from the
+    pipeline and the sink's spec. `topics` is what it reads. `sink` is `module:function`, which makes the `Sink` of
+    `marketpipeline.sinks` from the settings, and `extra` the extra of `pyproject.toml` that this module needs.
+
+    `secrets` maps a field of the store's settings to the field of the spec that names the Secret for it. `server` is
+    `module:function` of the server that the platform of one machine runs for it (see `StoreServer` in
+    `marketpipeline.local`); without one the address in the spec is used there too. `reader` is `module:Class` of what
+    answers questions from this store, `rank` its place among the others; a store without one is only written to.
+    """
+
+    name: str
+    title: str
+    spec: type[SinkSpec]
+    settings: type[SinkSettings]
+    store: Callable[[MarketPipeline, Any], StoreSettings]
+    topics: frozenset[TopicKind]
+    sink: str
+    summary: str
+    extra: str
+    secrets: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({"password": "password_secret"}))
+    server: str | None = None
+    reader: str | None = None
+    rank: ReadRank = ReadRank.HISTORY
+    jobs: tuple[SinkJob, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for an entry that could not work; it says what is missing, and of which sink."""
+        if not re.fullmatch(r"[a-z][a-z0-9]{0,23}", self.name):
+            raise ValueError(f"sink {self.name!r}: the name must be 1 to 24 of a to z and 0 to 9, a letter first")
+        for target in (self.sink, self.server, self.reader, *(job.target for job in self.jobs)):
+            if target is not None and not _TARGET.fullmatch(target):
+                raise ValueError(f"sink {self.name}: {target!r} must have the form module:name")
+        held = self.settings.model_fields.get("store")
+        if held is None or not (isinstance(held.annotation, type) and issubclass(held.annotation, StoreSettings)):
+            raise ValueError(f"sink {self.name}: {self.settings.__name__} lacks a field `store` of a StoreSettings")
+        for setting, secret in self.secrets.items():
+            if setting not in self.store_settings.model_fields:
+                raise ValueError(f"sink {self.name}: secrets: {self.store_settings.__name__} has no field {setting!r}")
+            if secret not in self.spec.model_fields:
+                raise ValueError(f"sink {self.name}: secrets: {self.spec.__name__} has no field {secret!r}")
+
+    @property
+    def component(self) -> str:
+        """Name of its process, command, consumer group and image."""
+        return f"sink-{self.name}"
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Its process and its jobs: each is a command, and an image of its own."""
+        return (self.component, *(job.name for job in self.jobs))
+
+    @property
+    def store_settings(self) -> type[StoreSettings]:
+        """The model of its `store`."""
+        found: Any = self.settings.model_fields["store"].annotation
+        model: type[StoreSettings] = found
+        return model

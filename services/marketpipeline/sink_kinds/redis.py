@@ -1,0 +1,72 @@
+"""The newest values and the recent alerts, in Redis or Valkey."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, SecretStr, StringConstraints
+
+from marketpipeline.schema import Duration, Milliseconds, SecretKey, Url, milliseconds
+from marketpipeline.sink_kinds.kind import ReadRank, SinkKind, SinkSettings, SinkSpec, StoreSettings
+from marketpipeline.store import REDIS_TOPICS
+
+if TYPE_CHECKING:
+    from marketpipeline.spec import MarketPipeline
+
+__all__ = ["SINK", "RedisSink", "RedisSinkSettings", "RedisStoreSettings"]
+
+
+class RedisSink(SinkSpec):
+    """The latest value of each kind per symbol, and the recent alerts, in Redis or Valkey."""
+
+    url: Annotated[str, StringConstraints(max_length=2048), Url("redis", "rediss")] = Field(
+        default="redis://redis:6379/0",
+        description="Address of the server, without the password.",
+    )
+    password_secret: SecretKey | None = Field(default=None, description="Where the server's password is.")
+    expiry: Duration = Field(
+        default="1h",
+        description="Time after which a value that was not renewed is gone.",
+    )
+    alerts: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=1_000, description="Alerts that the list of recent alerts holds."
+    )
+    flush_interval: Duration = Field(default="20ms", description="Time after which a smaller batch is written.")
+
+
+class RedisStoreSettings(StoreSettings):
+    """Address of the cache and how long it keeps values."""
+
+    url: str = Field(description="redis:// URL without a password.")
+    password: SecretStr | None = Field(default=None, description="The server's password.")
+    prefix: str = Field(description="First part of every key.")
+    expiry_ms: Milliseconds = Field(default=3_600_000, description="Life of a value that is not renewed.")
+    alerts: Annotated[int, Field(ge=1)] = Field(default=1_000, description="Length of the list of recent alerts.")
+
+
+class RedisSinkSettings(SinkSettings):
+    """The sink into Redis or Valkey."""
+
+    store: RedisStoreSettings
+
+
+def _store(pipeline: MarketPipeline, sink: RedisSink) -> RedisStoreSettings:
+    return RedisStoreSettings(
+        url=sink.url, prefix=pipeline.topic_prefix, expiry_ms=milliseconds(sink.expiry), alerts=sink.alerts
+    )
+
+
+SINK = SinkKind(
+    name="redis",
+    title="Redis or Valkey",
+    spec=RedisSink,
+    settings=RedisSinkSettings,
+    store=_store,
+    topics=REDIS_TOPICS,
+    sink="marketpipeline.sinks.redis:from_settings",
+    summary="Keep the latest values and the recent alerts in Redis or Valkey.",
+    extra="redis",
+    server="marketpipeline.local.components.valkey:in_state",
+    reader="marketpipeline.api.stores:Cache",
+    rank=ReadRank.NEWEST,
+)

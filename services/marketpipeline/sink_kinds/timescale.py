@@ -1,0 +1,85 @@
+"""The history, in TimescaleDB or PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, SecretStr, StringConstraints
+
+from marketpipeline.schema import SecretKey, Url, seconds
+from marketpipeline.sink_kinds.kind import ReadRank, SinkJob, SinkKind, SinkSettings, SinkSpec, StoreSettings
+from marketpipeline.store import TIMESCALE_TOPICS
+
+if TYPE_CHECKING:
+    from marketpipeline.spec import MarketPipeline
+
+__all__ = ["SINK", "TimescaleSink", "TimescaleSinkSettings", "TimescaleStoreSettings"]
+
+_DAY = 86_400
+
+
+class TimescaleSink(SinkSpec):
+    """History in TimescaleDB, or in plain PostgreSQL, where hypertables and their policies are left out."""
+
+    url: Annotated[str, StringConstraints(max_length=2048), Url("postgresql")] = Field(
+        default="postgresql://marketpipeline@timescaledb:5432/marketpipeline",
+        description="Address of the database, without the password.",
+    )
+    password_secret: SecretKey | None = Field(default=None, description="Where the user's password is.")
+    batch_rows: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=5_000, description="Rows after which a batch is written."
+    )
+
+
+class TimescaleStoreSettings(StoreSettings):
+    """Address of the database and how long it keeps rows."""
+
+    url: str = Field(description="postgresql:// URL without a password.")
+    password: SecretStr | None = Field(default=None, description="The user's password.")
+    retention_days: dict[str, float] = Field(
+        default_factory=dict,
+        description="Days that rows are kept, by table group: trades, book, candles, alerts, events.",
+    )
+    compress_after_days: float = Field(default=2, description="Age in days at which a chunk is compressed.")
+
+
+class TimescaleSinkSettings(SinkSettings):
+    """The sink into TimescaleDB or PostgreSQL."""
+
+    store: TimescaleStoreSettings
+
+
+def _store(pipeline: MarketPipeline, sink: TimescaleSink) -> TimescaleStoreSettings:
+    tables = pipeline.spec.retention.tables
+    groups = {"trades": tables.trades, "book": tables.book, "candles": tables.candles}
+    groups |= {"alerts": tables.alerts, "events": tables.events}
+    return TimescaleStoreSettings(
+        url=sink.url,
+        retention_days={group: seconds(kept) / _DAY for group, kept in groups.items()},
+        compress_after_days=seconds(tables.compress_after) / _DAY,
+    )
+
+
+SINK = SinkKind(
+    name="timescale",
+    title="TimescaleDB or PostgreSQL",
+    spec=TimescaleSink,
+    settings=TimescaleSinkSettings,
+    store=_store,
+    topics=TIMESCALE_TOPICS,
+    sink="marketpipeline.sinks.timescale:from_settings",
+    summary="Write the topics to TimescaleDB or PostgreSQL.",
+    extra="timescale",
+    server="marketpipeline.local.components.postgres:in_state",
+    reader="marketpipeline.api.stores:Database",
+    rank=ReadRank.HISTORY,
+    jobs=(
+        SinkJob(
+            name="maintenance",
+            target="marketpipeline.sinks.timescale.maintenance:run",
+            summary="Drop what is older than its retention, where the database does not do it by itself.",
+            schedule="0 3 * * *",
+            timeout_seconds=3600,
+        ),
+    ),
+)
