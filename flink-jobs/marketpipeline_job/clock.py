@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from marketpipeline.alert_kinds import watched_alerts
 from marketpipeline.records import LateTrade
 from marketpipeline.schema import microseconds
 from marketpipeline.settings import JobSettings
-from marketpipeline.topics import TopicKind
+from marketpipeline.topics import Feed, TopicKind
 
 from marketpipeline_job.ddl import columns, sink, source
 from marketpipeline_job.deadletters import dead_letters
@@ -52,16 +53,22 @@ def nested(windows: Sequence[str]) -> list[int]:
     return [width for n, width in enumerate(widths) if not any(width % smaller == 0 for smaller in widths[:n])]
 
 
+def _thresholds() -> list[str]:
+    """Names of the thresholds that are held against trades."""
+    kinds = (kind for kind in watched_alerts().values() if kind.feed is Feed.TRADES)
+    return [threshold.name for kind in kinds for threshold in kind.thresholds]
+
+
 def _feed() -> View:
     """Trades and heartbeats in one stream, in the order of their partition, and the thresholds among them."""
     of_trade = [
         "symbol",
         "COALESCE(trade_time, event_time) AS reached",
         *_CARRIED,
-        "CAST(NULL AS DOUBLE) AS whale_trade",
+        *(f"CAST(NULL AS DOUBLE) AS {name}" for name in _thresholds()),
     ]
     nulls = ["BIGINT", "BIGINT", "BIGINT", "BIGINT", "DOUBLE", "DOUBLE", "STRING"]
-    of_threshold = ["symbol", *(f"CAST(NULL AS {kind})" for kind in nulls), "whale_trade"]
+    of_threshold = ["symbol", *(f"CAST(NULL AS {kind})" for kind in nulls), *_thresholds()]
     columns_of_trade = lines([*of_trade, "FALSE AS is_threshold", "arrival"])
     trades = f"SELECT\n{columns_of_trade}\nFROM trades\nWHERE ({_TRADE})\n   OR ({_HEARTBEAT})"
     thresholds = (
@@ -72,7 +79,10 @@ def _feed() -> View:
 
 def _clocked(settings: JobSettings) -> View:
     """The clock, the newest trade and the threshold in force behind each row."""
-    default = literal(settings.thresholds.whale_trade)
+    in_force = (
+        f"COALESCE(LAST_VALUE({name}) OVER of_symbol, {literal(settings.thresholds[name])}) AS {name}"
+        for name in _thresholds()
+    )
     fields = [
         "symbol",
         *_CARRIED,
@@ -80,7 +90,7 @@ def _clocked(settings: JobSettings) -> View:
         "arrival",
         "MAX(reached) OVER of_symbol AS clock",
         "MAX(trade_time) OVER of_symbol AS newest",
-        f"COALESCE(LAST_VALUE(whale_trade) OVER of_symbol, {default}) AS whale_trade",
+        *in_force,
     ]
     return View("trade_clock", f"SELECT\n{lines(fields)}\nFROM trade_feed\n{_OF_SYMBOL}")
 
@@ -91,7 +101,7 @@ def _ticks(settings: JobSettings) -> View:
     moved = (f"(clock - {lateness}) / {width} > (clock_before - {lateness}) / {width}" for width in widths)
     late = (f"trade_time - MOD(trade_time, {width}) + {width + lateness} <= clock" for width in widths)
     before = ["LAG(clock) OVER of_symbol AS clock_before", "LAG(newest) OVER of_symbol AS newest_before"]
-    kept = ["symbol", *_CARRIED, "arrival", "clock", "whale_trade"]
+    kept = ["symbol", *_CARRIED, "arrival", "clock", *_thresholds()]
     inner = f"SELECT\n{lines([*kept, *before])}\nFROM trade_clock\nWHERE NOT is_threshold\n{_OF_SYMBOL}"
     fields = [
         *kept,
@@ -109,7 +119,7 @@ def _once() -> View:
         "SELECT *, ROW_NUMBER() OVER (PARTITION BY symbol, COALESCE(trade_id, -clock) ORDER BY arrival) AS nth\n"
         "FROM ticks\nWHERE trade_id IS NOT NULL OR crosses"
     )
-    kept = ("symbol", *_CARRIED, "clock", "clock_before", "newest_before", "crosses", "late", "whale_trade")
+    kept = ("symbol", *_CARRIED, "clock", "clock_before", "newest_before", "crosses", "late", *_thresholds())
     return View("ticks_once", f"SELECT {', '.join(kept)}\nFROM (\n{ranked}\n)\nWHERE nth = 1")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import types
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from marketpipeline.alert_kinds import watched_alerts
 from marketpipeline.record_kinds import kind_in, records_in
 from marketpipeline.records import Record
 from marketpipeline.settings import JobSettings, KafkaSettings
@@ -34,6 +35,8 @@ def column_type(annotation: Any) -> str:
         return column_type(type(arguments[0]))
     elif origin is list or (origin is tuple and len(set(arguments)) == 1):
         return f"ARRAY<{column_type(arguments[0])}>"
+    elif origin is dict and arguments[0] is str:
+        return f"MAP<STRING, {column_type(arguments[1])}>"
     elif annotation in _SCALARS:
         return _SCALARS[annotation]
     raise TypeError(f"no SQL type for {annotation!r}")
@@ -63,6 +66,7 @@ def source(settings: JobSettings, kind: TopicKind) -> str:
         "`partition` INT METADATA VIRTUAL",
         "`offset` BIGINT METADATA VIRTUAL",
         *([f"{HEADERS} VIRTUAL"] if kind is TopicKind.BOOK else []),
+        *(_threshold_columns() if kind is TopicKind.THRESHOLDS else []),
         "`arrival` AS PROCTIME()",
     ]
     values = {
@@ -117,6 +121,12 @@ def upsert_sink(settings: JobSettings, kind: TopicKind, *, flush_ms: int) -> str
         "sink.buffer-flush.interval": f"{flush_ms} ms",
     }
     return table(_name(kind), declared, values)
+
+
+def _threshold_columns() -> list[str]:
+    """A column for each threshold of the alerts that are watched; null in a record that does not know it."""
+    names = [threshold.name for kind in watched_alerts().values() for threshold in kind.thresholds]
+    return [f"`{name}` AS `values`['{name}']" for name in names]
 
 
 def _name(kind: TopicKind) -> str:

@@ -22,10 +22,11 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from marketpipeline.alert_kinds import Severity
+
 __all__ = [
     "AggTrade",
     "Alert",
-    "AlertRule",
     "AlertStatus",
     "AnyRecord",
     "Book",
@@ -221,15 +222,13 @@ class DeadLetter(Record, tag="dead_letter", frozen=True, kw_only=True, gc=False)
 
 
 class SymbolThresholds(Record, tag="thresholds", frozen=True, kw_only=True, gc=False):
-    """The thresholds in force for a symbol from `effective_from` on; the newest record of a symbol wins."""
+    """The thresholds in force for a symbol from `effective_from` on; the newest record of a symbol wins.
+
+    `values` by the names that the entries of the alerts give them (`alert_kinds.Threshold.name`), each in its unit.
+    """
 
     effective_from: Time
-    imbalance_medium: float
-    imbalance_high: float
-    spread_widening: float
-    price_spike: float
-    whale_trade: float
-    volume_spike: float
+    values: dict[str, float]
 
 
 class BookMetrics(Record, tag="book_metrics", frozen=True, kw_only=True, gc=False):
@@ -295,21 +294,20 @@ class Candle(Record, tag="candle", frozen=True, kw_only=True, gc=False):
     process_time: Time
 
 
-AlertRule = Literal["extreme_imbalance", "whale_trade"]
 AlertStatus = Literal["open", "escalated", "closed"]
 
 
 class Alert(Record, tag="alert", frozen=True, kw_only=True, gc=False):
     """A transition of an alert: it opens once, may escalate, and closes once.
 
-    `id` is `rule:exchange:SYMBOL:started_at` (a whale trade adds its trade id), so a replay makes the same
-    alerts. `side` is the heavy side of the book or the taker's. `value` is the measure at this record,
-    `extreme` the furthest it reached since the start, `threshold` the limit of the severity.
+    `rule` is the name of its entry in `alert_kinds`. `id` is `rule:exchange:SYMBOL:started_at` (a whale trade adds its
+    trade id), so a replay makes the same alerts. `side` is the heavy side of the book or the taker's. `value` is the
+    measure at this record, `extreme` the furthest it reached since the start, `threshold` the limit of the severity.
     """
 
     id: str
-    rule: AlertRule
-    severity: Literal["MEDIUM", "HIGH"]
+    rule: str
+    severity: Severity
     status: AlertStatus
     side: Side
     started_at: Time

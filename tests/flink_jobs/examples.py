@@ -30,7 +30,6 @@ def plain_settings(**changes: Any) -> dict[str, Any]:
             "price_spike": 0.02,
             "whale_trade": 50_000.0,
             "volume_spike": 1_000_000.0,
-            "cooldown_ms": 60_000,
         },
         "parallelism": 1,
         "checkpoint_interval_ms": 500,

@@ -35,7 +35,7 @@ def test_it_prints_what_would_run_without_a_password(tmp_path: Path) -> None:
         ({"window": ["1m"]}, "window"),
         ({"parallelism": 0}, "parallelism"),
         ({"feeds": ["books"]}, "feeds.0"),
-        ({"thresholds": {}}, "thresholds.imbalance_medium"),
+        ({"thresholds": {}}, "imbalance_medium"),
     ],
 )
 def test_wrong_settings_are_named(tmp_path: Path, change: dict[str, Any], named: str) -> None:

@@ -143,12 +143,14 @@ def test_a_changed_threshold_is_in_force_within_seconds(replayed: RunningJob) ->
         thresholds = SymbolThresholds(
             symbol=symbol,
             effective_from=T0,
-            imbalance_medium=0.65,
-            imbalance_high=0.7,
-            spread_widening=2.0,
-            price_spike=0.02,
-            whale_trade=5.0,
-            volume_spike=1e6,
+            values={
+                "imbalance_medium": 0.65,
+                "imbalance_high": 0.7,
+                "spread_widening": 2.0,
+                "price_spike": 0.02,
+                "whale_trade": 5.0,
+                "volume_spike": 1e6,
+            },
         )
         replayed.send(TopicKind.THRESHOLDS, [thresholds])
         began = time.monotonic()

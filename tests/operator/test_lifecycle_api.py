@@ -58,7 +58,7 @@ async def test_a_pipeline_is_made_and_becomes_ready(
         return {"Created", "TopicsCreated", "ThresholdsWritten", "AllReady"} <= set(await pipelines.events())
 
     await eventually(told, "events")
-    assert [(r.symbol, r.imbalance_high, r.effective_from) for r in thresholds_in(broker, prefix)] == [
+    assert [(r.symbol, r.values["imbalance_high"], r.effective_from) for r in thresholds_in(broker, prefix)] == [
         ("binance:BTCUSDT", 0.7, 0),
         ("binance:ETHUSDT", 0.7, 0),
     ]
@@ -77,7 +77,7 @@ async def test_thresholds_reach_their_topic_and_start_nothing_anew(
 
     await eventually(written, "new thresholds")
     newest = thresholds_in(broker, prefix)[-1]
-    assert (newest.imbalance_high, newest.whale_trade) == (0.9, 5000)
+    assert (newest.values["imbalance_high"], newest.values["whale_trade"]) == (0.9, 5000)
     assert newest.effective_from > 0
     after = {**await pipelines.children(), **await pipelines.children(kinds=(FLINK,))}
     changed = {key for key in after if key.startswith("ConfigMap") and after[key]["data"] != before[key]["data"]}

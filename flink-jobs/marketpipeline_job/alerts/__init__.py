@@ -1,33 +1,40 @@
-"""The alerts, one module a family.
+"""The alerts, one module each, of the name that the alert has in the core (`marketpipeline.alert_kinds`).
 
-A family is a function from the settings to a Script that appends to the topic of alerts. What it may build on:
-`book_measures` (a row a book event), `ticks_once` (each trade once) and `candle_groups`. A threshold comes from the
-thresholds topic, by LAST_VALUE over the symbol in a stream that its records are put into, from the settings until one
-has come. An alert is told at its transitions only, with an id that follows from its start.
+A module's `script` is a function from the settings to a Script that appends to the topic of alerts. What it may build
+on: `book_measures` (a row a book event), `ticks_once` (each trade once, with the thresholds in force of the alerts of
+trades) and `candle_groups`. A threshold comes from the thresholds topic, by LAST_VALUE over the symbol in a stream that
+its records are put into, from the settings until one has come. An alert is told at its transitions only, with an id
+that follows from its start.
 """
 
 from __future__ import annotations
 
-from marketpipeline.settings import JobSettings
-from marketpipeline.topics import Feed
+from collections.abc import Callable
+from importlib import import_module
 
-from marketpipeline_job.alerts.imbalance import extreme_imbalance
-from marketpipeline_job.alerts.whale import whale_trade
+from marketpipeline.alert_kinds import AlertKind, watched_alerts
+from marketpipeline.errors import PermanentError
+from marketpipeline.settings import JobSettings
+
 from marketpipeline_job.sql import Script
 
-__all__ = ["alerts"]
-
-_OF_BOOK = (extreme_imbalance,)
-_OF_TRADES = (whale_trade,)
+__all__ = ["alerts", "script_of"]
 
 
 def alerts(settings: JobSettings) -> Script:
-    """Every family whose feed there is."""
-    families = (
-        *(_OF_BOOK if Feed.BOOK in settings.feeds else ()),
-        *(_OF_TRADES if Feed.TRADES in settings.feeds else ()),
-    )
-    script = Script()
-    for family in families:
-        script += family(settings)
+    """Every alert whose feed there is. Raises PermanentError, as `script_of` does."""
+    found = Script()
+    for kind in watched_alerts().values():
+        if kind.feed in settings.feeds:
+            found += script_of(kind)(settings)
+    return found
+
+
+def script_of(kind: AlertKind) -> Callable[[JobSettings], Script]:
+    """What makes the SQL of an alert. Raises PermanentError where it is not installed here."""
+    module, _, function = (kind.sql or f"{__name__}.{kind.name}:script").partition(":")
+    try:
+        script: Callable[[JobSettings], Script] = getattr(import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise PermanentError(f"alert {kind.name}: its SQL, {module}:{function}, does not load: {error}") from error
     return script

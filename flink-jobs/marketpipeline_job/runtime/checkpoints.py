@@ -13,20 +13,16 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from marketpipeline.errors import InvalidInput, Problem
-from marketpipeline.settings import JobSettings, ThresholdSettings
+from marketpipeline.settings import JobSettings
 
 from marketpipeline_job.job import script
 
 __all__ = ["CheckpointFolder", "fingerprint"]
 
-_NO_THRESHOLDS = ThresholdSettings(
-    imbalance_medium=1, imbalance_high=1, spread_widening=1, price_spike=1, whale_trade=1, volume_spike=1, cooldown_ms=1
-)
-
 
 def fingerprint(settings: JobSettings) -> str:
     """Hash of what the state depends on: the queries, without the thresholds in them and without addresses."""
-    queries = script(settings.model_copy(update={"thresholds": _NO_THRESHOLDS}))
+    queries = script(settings.model_copy(update={"thresholds": dict.fromkeys(settings.thresholds, 1.0)}))
     text = "\n".join((*map(str, queries.views), *queries.inserts, settings.state_backend))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -6,8 +6,10 @@ spec's maximal lengths (`maxItems`, `maxLength`) are what keeps these below it.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, get_args
 
+from marketpipeline.alert_kinds import alert_kinds
 from marketpipeline.schema import Url, milliseconds
 from marketpipeline.sink_kinds import sink_kinds
 from marketpipeline.spec import API_NEEDS_A_SINK, BookSource, PipelineSpec, Sinks
@@ -113,6 +115,19 @@ def _of_exchange(venue: Venue) -> list[Rule]:
     return found
 
 
+def _ascending_thresholds() -> dict[str, list[Rule]]:
+    """Of each group of thresholds: they do not descend, from the least severe on."""
+    found: dict[str, list[Rule]] = {}
+    for kind in alert_kinds().values():
+        for lower, higher in pairwise(kind.thresholds):
+            if lower.group is not None and lower.group == higher.group:
+                low, high = (threshold.path.rpartition(".")[2] for threshold in (lower, higher))
+                message = f"thresholds.{lower.path} must be at most thresholds.{higher.path}"
+                rule = {"rule": f"self.{low} <= self.{high}", "message": message}
+                found.setdefault(f"spec.thresholds.{lower.group}", []).append(rule)
+    return found
+
+
 def _lateness_below_windows() -> str:
     """A window is compared in milliseconds, by a table: CEL's durations know no days, and cost more."""
     units = "".join(f"d.endsWith('{unit}') ? {factor} : " for unit, factor in _UNITS) + "86400000"
@@ -146,12 +161,7 @@ def rules() -> dict[str, list[Rule]]:
                 "message": "depth.calculate must be at most depth.levels",
             }
         ],
-        "spec.thresholds.imbalance": [
-            {
-                "rule": "self.medium <= self.high",
-                "message": "thresholds.imbalance.medium must be at most thresholds.imbalance.high",
-            }
-        ],
+        **_ascending_thresholds(),
         **_urls(PipelineSpec, "spec"),
         "spec.broker": [
             {

@@ -164,10 +164,7 @@ def _ask_thresholds(
 
 def thresholds_mark(thresholds: tuple[SymbolThresholds, ...], topic: Topic, report: TopicsReport) -> str:
     """Hash of thresholds and of the very topic that they are in: a topic that was made again gets them again."""
-    values = [
-        [getattr(record, name) for name in record.__struct_fields__ if name != "effective_from"]
-        for record in thresholds
-    ]
+    values = [[record.symbol, record.values] for record in thresholds]
     return digest([values, report.ids.get(topic.name)])
 
 

@@ -78,7 +78,7 @@ def publish_thresholds(settings: KafkaSettings, topic: Topic, thresholds: Iterab
     changed = [
         msgspec.structs.replace(record, effective_from=now) if record.symbol in known else record
         for record in thresholds
-        if known.get(record.symbol) != _values(record)
+        if known.get(record.symbol) != record.values
     ]
     producer = Producer(producer_config(settings, "local-thresholds") | _QUIET)
     for record in changed:
@@ -88,20 +88,9 @@ def publish_thresholds(settings: KafkaSettings, topic: Topic, thresholds: Iterab
     return len(changed)
 
 
-def _values(record: SymbolThresholds) -> tuple[float, ...]:
-    return (
-        record.imbalance_medium,
-        record.imbalance_high,
-        record.spread_widening,
-        record.price_spike,
-        record.whale_trade,
-        record.volume_spike,
-    )
-
-
-def _newest_thresholds(settings: KafkaSettings, topic: Topic) -> dict[str, tuple[float, ...]]:
+def _newest_thresholds(settings: KafkaSettings, topic: Topic) -> dict[str, dict[str, float]]:
     consumer = Consumer(consumer_config(settings, "local-thresholds", f"{topic.name}.reader") | _QUIET)
-    newest: dict[str, tuple[float, ...]] = {}
+    newest: dict[str, dict[str, float]] = {}
     try:
         for number in range(topic.partitions):
             partition = TopicPartition(topic.name, number)
@@ -119,7 +108,7 @@ def _newest_thresholds(settings: KafkaSettings, topic: Topic) -> dict[str, tuple
                     and value is not None
                     and isinstance(record := decode(value), SymbolThresholds)
                 ):
-                    newest[record.symbol] = _values(record)
+                    newest[record.symbol] = record.values
     except KafkaException as error:
         raise _translated(error) from error
     finally:

@@ -16,6 +16,7 @@ def plan(pipeline: MarketPipeline) -> Plan:
 
     A suspended pipeline has the same plan: `suspended` tells the platform to keep the topics and run nothing.
     """
+    thresholds = pipeline.spec.thresholds.by_name()
     return Plan(
         pipeline=pipeline.name,
         suspended=pipeline.spec.suspend,
@@ -23,19 +24,7 @@ def plan(pipeline: MarketPipeline) -> Plan:
         workloads=plan_workloads(pipeline),
         stream_job=plan_stream_job(pipeline),
         scheduled_jobs=plan_scheduled_jobs(pipeline),
-        thresholds=tuple(_thresholds(pipeline, symbol) for symbol in pipeline.spec.symbols),
-    )
-
-
-def _thresholds(pipeline: MarketPipeline, symbol: str) -> SymbolThresholds:
-    thresholds = pipeline.spec.thresholds
-    return SymbolThresholds(
-        symbol=symbol,
-        effective_from=0,
-        imbalance_medium=thresholds.imbalance.medium,
-        imbalance_high=thresholds.imbalance.high,
-        spread_widening=thresholds.spread_widening,
-        price_spike=thresholds.price_spike,
-        whale_trade=thresholds.whale_trade,
-        volume_spike=thresholds.volume_spike,
+        thresholds=tuple(
+            SymbolThresholds(symbol=symbol, effective_from=0, values=thresholds) for symbol in pipeline.spec.symbols
+        ),
     )

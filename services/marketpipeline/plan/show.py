@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 
+from marketpipeline.alert_kinds import AlertKind, alert_kinds
 from marketpipeline.plan.model import Plan
+from marketpipeline.records import SymbolThresholds
 
 __all__ = ["plan_as_json", "plan_as_text"]
 
@@ -16,7 +18,7 @@ __all__ = ["plan_as_json", "plan_as_text"]
 def plan_as_json(plan: Plan) -> dict[str, Any]:
     """The plan as a JSON object; thresholds in the form of the records on the wire."""
     document = plan.model_dump(mode="json", exclude={"thresholds"})
-    return document | {"thresholds": [json.loads(msgspec.json.encode(rule)) for rule in plan.thresholds]}
+    return document | {"thresholds": [json.loads(msgspec.json.encode(record)) for record in plan.thresholds]}
 
 
 def plan_as_text(plan: Plan) -> str:
@@ -68,20 +70,15 @@ def plan_as_text(plan: Plan) -> str:
     )
     lines += _section(
         "thresholds",
-        ("symbol", "imbalance", "spread", "price spike", "whale trade", "volume spike"),
-        (
-            (
-                r.symbol,
-                f"{r.imbalance_medium:g}/{r.imbalance_high:g}",
-                f"x{r.spread_widening:g}",
-                f"{r.price_spike:g}",
-                f"{r.whale_trade:g}",
-                f"{r.volume_spike:g}",
-            )
-            for r in plan.thresholds
-        ),
+        ("symbol", *(kind.title for kind in alert_kinds().values())),
+        ((record.symbol, *(_shown(kind, record) for kind in alert_kinds().values())) for record in plan.thresholds),
     )
     return "\n".join(lines)
+
+
+def _shown(kind: AlertKind, record: SymbolThresholds) -> str:
+    """The thresholds of an alert, the least severe first."""
+    return "/".join(threshold.shown(record.values[threshold.name]) for threshold in kind.thresholds)
 
 
 def _section(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:

@@ -14,7 +14,6 @@ from marketpipeline.settings import (
     KafkaSettings,
     Settings,
     Stores,
-    ThresholdSettings,
 )
 from marketpipeline.sink_kinds import SinkKind, SinkSettings, SinkSpec
 from marketpipeline.spec import BookSource, MarketPipeline, SecretKey, milliseconds
@@ -53,7 +52,7 @@ def plan_stream_job(pipeline: MarketPipeline) -> StreamJob | None:
         within_bps=spec.depth.within_bps,
         windows=list(spec.windows),
         allowed_lateness_ms=milliseconds(processing.allowed_lateness),
-        thresholds=_thresholds(pipeline),
+        thresholds=spec.thresholds.by_name(),
         parallelism=processing.parallelism,
         checkpoint_interval_ms=milliseconds(processing.checkpoint_interval),
         checkpoint_directory=processing.checkpoint_directory,
@@ -109,19 +108,6 @@ def _dump(settings: Settings) -> dict[str, Any]:
 def _kafka(pipeline: MarketPipeline) -> KafkaSettings:
     broker = pipeline.spec.broker
     return KafkaSettings(bootstrap_servers=broker.bootstrap_servers, username=broker.username, tls=broker.tls)
-
-
-def _thresholds(pipeline: MarketPipeline) -> ThresholdSettings:
-    thresholds = pipeline.spec.thresholds
-    return ThresholdSettings(
-        imbalance_medium=thresholds.imbalance.medium,
-        imbalance_high=thresholds.imbalance.high,
-        spread_widening=thresholds.spread_widening,
-        price_spike=thresholds.price_spike,
-        whale_trade=thresholds.whale_trade,
-        volume_spike=thresholds.volume_spike,
-        cooldown_ms=milliseconds(thresholds.cooldown),
-    )
 
 
 def _ingestion(pipeline: MarketPipeline, exchange: str) -> Workload:

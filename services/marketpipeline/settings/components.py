@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from pydantic import Field, create_model
+from pydantic import AfterValidator, Field, create_model
 
+from marketpipeline.alert_kinds import thresholds
 from marketpipeline.schema import HttpSettings, KafkaSettings, Milliseconds, Settings, SettingsModel
 from marketpipeline.sink_kinds import StoreSettings, sink_kinds
 from marketpipeline.topics import Feed
@@ -60,16 +61,18 @@ class IngestionSettings(Settings):
     drain_timeout_ms: Milliseconds = Field(default=20_000, description="Longest time to flush when told to stop.")
 
 
-class ThresholdSettings(SettingsModel):
-    """Thresholds of the alerts, as in the spec, in the units given there."""
+def _known_thresholds(values: dict[str, float]) -> dict[str, float]:
+    known = thresholds()
+    if wrong := known.keys() ^ values.keys():
+        raise ValueError(
+            f"must hold the thresholds of the installed alerts, each once: {', '.join(known)}; "
+            f"absent or unknown: {', '.join(sorted(wrong))}"
+        )
+    return values
 
-    imbalance_medium: float
-    imbalance_high: float
-    spread_widening: float
-    price_spike: float
-    whale_trade: float
-    volume_spike: float
-    cooldown_ms: Milliseconds
+
+ThresholdSettings = Annotated[dict[str, float], AfterValidator(_known_thresholds)]
+"""Thresholds of all alerts by name, in the units of their entries."""
 
 
 class JobSettings(Settings):
@@ -84,7 +87,7 @@ class JobSettings(Settings):
     within_bps: float = Field(description="Distance from the mid, in basis points, of the depth sums.")
     windows: list[str] = Field(description="Candle intervals, e.g. 1m.")
     allowed_lateness_ms: Milliseconds = Field(description="How long a candle stays open behind its end, in event time.")
-    thresholds: ThresholdSettings
+    thresholds: ThresholdSettings = Field(description="Thresholds of the alerts, until those of a symbol are read.")
     parallelism: Annotated[int, Field(ge=1)] = 1
     checkpoint_interval_ms: Milliseconds = 10_000
     checkpoint_directory: str = Field(description="URI of the folder of checkpoints.")

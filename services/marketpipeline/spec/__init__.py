@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marketpipeline.schema import Resources, SecretKey, microseconds, milliseconds, seconds
 from marketpipeline.spec.load import load_file, load_object, load_text
-from marketpipeline.spec.market import BookSource, Depth, Thresholds
+from marketpipeline.spec.market import BookSource, Depth
 from marketpipeline.spec.pipeline import (
     API_NEEDS_A_SINK,
     API_VERSION,
@@ -22,6 +22,7 @@ from marketpipeline.spec.platform import (
     TopicProvider,
 )
 from marketpipeline.spec.sinks import Sinks
+from marketpipeline.spec.thresholds import Thresholds
 
 __all__ = [
     "API_NEEDS_A_SINK",

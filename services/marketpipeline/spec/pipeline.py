@@ -14,7 +14,7 @@ from pydantic import (
 
 from marketpipeline.schema import SpecModel, microseconds
 from marketpipeline.sink_kinds import sink_kinds
-from marketpipeline.spec.market import BookSource, Depth, Thresholds, Window
+from marketpipeline.spec.market import BookSource, Depth, Window
 from marketpipeline.spec.platform import (
     Api,
     Broker,
@@ -25,6 +25,7 @@ from marketpipeline.spec.platform import (
     TopicProvider,
 )
 from marketpipeline.spec.sinks import Sinks
+from marketpipeline.spec.thresholds import Thresholds
 from marketpipeline.topics import Feed
 from marketpipeline.venues import split_symbol, venues
 

@@ -34,14 +34,12 @@ CREATE TEMPORARY TABLE thresholds (
     `v` BIGINT,
     `symbol` STRING,
     `effective_from` BIGINT,
-    `imbalance_medium` DOUBLE,
-    `imbalance_high` DOUBLE,
-    `spread_widening` DOUBLE,
-    `price_spike` DOUBLE,
-    `whale_trade` DOUBLE,
-    `volume_spike` DOUBLE,
+    `values` MAP<STRING, DOUBLE>,
     `partition` INT METADATA VIRTUAL,
     `offset` BIGINT METADATA VIRTUAL,
+    `imbalance_medium` AS `values`['imbalance_medium'],
+    `imbalance_high` AS `values`['imbalance_high'],
+    `whale_trade` AS `values`['whale_trade'],
     `arrival` AS PROCTIME()
 ) WITH (
     'connector' = 'kafka',

@@ -20,12 +20,14 @@ from tests.support.broker import RunningBroker
 RULE = SymbolThresholds(
     symbol="x:A",
     effective_from=0,
-    imbalance_medium=0.5,
-    imbalance_high=0.7,
-    spread_widening=2.0,
-    price_spike=0.02,
-    whale_trade=1e5,
-    volume_spike=1e6,
+    values={
+        "imbalance_medium": 0.5,
+        "imbalance_high": 0.7,
+        "spread_widening": 2.0,
+        "price_spike": 0.02,
+        "whale_trade": 1e5,
+        "volume_spike": 1e6,
+    },
 )
 
 
@@ -87,7 +89,7 @@ def test_thresholds_are_written_when_they_change(broker: RunningBroker, settings
     ensure_topics(settings, [thresholds])
     assert publish_thresholds(settings, thresholds, [RULE, other]) == 2
     assert publish_thresholds(settings, thresholds, [RULE, other]) == 0
-    changed = msgspec.structs.replace(RULE, whale_trade=5.0)
+    changed = msgspec.structs.replace(RULE, values=RULE.values | {"whale_trade": 5.0})
     assert publish_thresholds(settings, thresholds, [changed, other]) == 1
     first, second, third = stored(settings, thresholds.name)
     assert (first, second) == (RULE, other)

@@ -103,12 +103,14 @@ def test_a_rule_for_each_symbol() -> None:
         SymbolThresholds(
             symbol=symbol,
             effective_from=0,
-            imbalance_medium=0.4,
-            imbalance_high=0.7,
-            spread_widening=2.0,
-            price_spike=0.02,
-            whale_trade=5.0,
-            volume_spike=1_000_000.0,
+            values={
+                "imbalance_medium": 0.4,
+                "imbalance_high": 0.7,
+                "spread_widening": 2.0,
+                "price_spike": 0.02,
+                "whale_trade": 5.0,
+                "volume_spike": 1_000_000.0,
+            },
         )
         for symbol in ("binance:BTCUSDT", "binance:ETHUSDT")
     )

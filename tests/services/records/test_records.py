@@ -76,12 +76,14 @@ SAMPLES: dict[str, Record] = {
     "thresholds": records.SymbolThresholds(
         symbol=SYMBOL,
         effective_from=0,
-        imbalance_medium=0.5,
-        imbalance_high=0.7,
-        spread_widening=2.0,
-        price_spike=0.02,
-        whale_trade=1e5,
-        volume_spike=1e6,
+        values={
+            "imbalance_medium": 0.5,
+            "imbalance_high": 0.7,
+            "spread_widening": 2.0,
+            "price_spike": 0.02,
+            "whale_trade": 1e5,
+            "volume_spike": 1e6,
+        },
     ),
     "book_metrics": records.BookMetrics(
         symbol=SYMBOL,

@@ -10,17 +10,17 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
+from marketpipeline.alert_kinds import Severity, watched_alerts
 from marketpipeline.api.arguments import Arguments
 from marketpipeline.api.models import Alerts, Book, Klines
 from marketpipeline.api.routes.answer import FROM, TO, Asked, answer, problems
-from marketpipeline.records import AlertRule, AlertStatus
+from marketpipeline.records import AlertStatus
 
 __all__ = ["make_router"]
 
 _SYMBOL = Path(
     description="The symbol; `BTCUSDT` is enough where one exchange only has it.", examples=["binance:BTCUSDT"]
 )
-_SEVERITIES = ("MEDIUM", "HIGH")
 _SPAN = ("from", "to", "limit")
 _DEFAULT_ROWS = 500
 
@@ -92,8 +92,8 @@ def make_router(max_rows: int, windows: Sequence[str]) -> APIRouter:
         arguments.only(request.query_params, ["symbol", "rule", "severity", "status", *_SPAN])
         asked = {
             "symbol": None if symbol is None else arguments.symbol(symbol, reader.symbols),
-            "rule": arguments.choice("rule", rule, get_args(AlertRule)),
-            "severity": arguments.choice("severity", severity, _SEVERITIES),
+            "rule": arguments.choice("rule", rule, list(watched_alerts())),
+            "severity": arguments.choice("severity", severity, get_args(Severity)),
             "status": arguments.choice("status", status, get_args(AlertStatus)),
         }
         span = arguments.span(since, until, arguments.limit(limit, default, max_rows))

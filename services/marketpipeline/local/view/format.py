@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from marketpipeline.alert_kinds import Unit, alert_kinds
 from marketpipeline.records import Alert, Candle, DeadLetter, FeedEvent, Record
 
 __all__ = [
@@ -41,11 +42,13 @@ def count(value: float) -> str:
 
 def describe_alert(alert: Alert) -> str:
     """An alert's transition."""
-    name = alert.rule.replace("_", " ")
-    if alert.rule == "whale_trade":
-        return f"{alert.severity} {name} {alert.symbol}: {alert.side} of {count(alert.value)}"
-    sign = f"{alert.value:+.2f}" if alert.status != "closed" else f"furthest {alert.extreme:+.2f}"
-    return f"{alert.severity} {name} {alert.symbol} {alert.status}: {alert.side} side, {sign}"
+    kind = alert_kinds().get(alert.rule)
+    title = alert.rule.replace("_", " ") if kind is None else kind.title
+    shown = "{:+.2f}".format if kind is None or kind.unit is Unit.RATIO else count
+    if kind is not None and kind.momentary:
+        return f"{alert.severity} {title} {alert.symbol}: {alert.side} of {shown(alert.value)}"
+    reached = shown(alert.value) if alert.status != "closed" else f"furthest {shown(alert.extreme)}"
+    return f"{alert.severity} {title} {alert.symbol} {alert.status}: {alert.side} side, {reached}"
 
 
 def describe_event(event: FeedEvent) -> str:

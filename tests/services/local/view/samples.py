@@ -54,7 +54,7 @@ def alert(rule: str = "extreme_imbalance", status: str = "open", severity: str =
     return Alert(
         symbol=SYMBOL,
         id="x",
-        rule=rule,  # type: ignore[arg-type]
+        rule=rule,
         severity=severity,  # type: ignore[arg-type]
         status=status,  # type: ignore[arg-type]
         side="sell",

@@ -9,10 +9,10 @@ from marketpipeline_job.alerts.row import insert
 from marketpipeline_job.ddl import sink
 from marketpipeline_job.sql import PROCESS_TIME, Script
 
-__all__ = ["whale_trade"]
+__all__ = ["script"]
 
 
-def whale_trade(settings: JobSettings) -> Script:
+def script(settings: JobSettings) -> Script:
     """`ticks_once`, which carries the threshold in force, to two records for each whale."""
     name = "'whale_trade:' || symbol || ':' || CAST(trade_time AS STRING) || ':' || CAST(trade_id AS STRING)"
     values = {

@@ -13,13 +13,13 @@ from marketpipeline_job.alerts.row import insert
 from marketpipeline_job.ddl import sink, source
 from marketpipeline_job.sql import Script, View, literal
 
-__all__ = ["extreme_imbalance"]
+__all__ = ["script"]
 
 _OF_SYMBOL = "WINDOW of_symbol AS (PARTITION BY symbol ORDER BY arrival)"
 _CARRIED = "symbol, event_time, receive_time, process_time, arrival, imbalance, medium, high"
 
 
-def extreme_imbalance(settings: JobSettings) -> Script:
+def script(settings: JobSettings) -> Script:
     """`book_measures` and the thresholds to alerts."""
     return Script(
         tables=(source(settings, TopicKind.THRESHOLDS), sink(settings, TopicKind.ALERTS)),
@@ -52,8 +52,8 @@ SELECT *,
     CASE WHEN ABS(imbalance) >= medium THEN CAST(SIGN(imbalance) AS INT) ELSE 0 END AS side
 FROM (
     SELECT symbol, event_time, receive_time, process_time, arrival, imbalance,
-        COALESCE(LAST_VALUE(medium) OVER of_symbol, {literal(settings.thresholds.imbalance_medium)}) AS medium,
-        COALESCE(LAST_VALUE(high) OVER of_symbol, {literal(settings.thresholds.imbalance_high)}) AS high
+        COALESCE(LAST_VALUE(medium) OVER of_symbol, {literal(settings.thresholds["imbalance_medium"])}) AS medium,
+        COALESCE(LAST_VALUE(high) OVER of_symbol, {literal(settings.thresholds["imbalance_high"])}) AS high
     FROM imbalance_feed
     {_OF_SYMBOL}
 )
