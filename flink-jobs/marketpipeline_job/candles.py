@@ -3,6 +3,10 @@
 A candle is one row of a GROUP BY, replaced as it changes. Its first and last trade are the least and the greatest
 (trade time, trade id), not the first and last to arrive. Trades and closings meet in the same group: a closing is a
 row without a trade, made from the row that moved the clock over the candle's end.
+
+A candle is complete when the job has read its symbol's records from before it opened, by as much as they may be out of
+order: the allowed lateness. Where reading began is state of the job and follows from the topic alone, so a candle that
+is made again from a topic whose beginning has been deleted says that it may lack trades (docs/decisions/0115).
 """
 
 from __future__ import annotations
@@ -53,7 +57,7 @@ def _parts(settings: JobSettings) -> View:
         "ELSE newest_before - MOD(newest_before, width) - (back - 1) * width END AS open_time"
     )
     stepped = f"SELECT *, {opened}\nFROM (\n{inner}\n)\nCROSS JOIN UNNEST(steps) AS step (`interval`, width, back)"
-    fields = ["symbol", "`interval`", "open_time", "back", *(
+    fields = ["symbol", "`interval`", "open_time", "since", "back", *(
         f"CASE WHEN back = 0 THEN {name} END AS {name}" for name in ("price", "quantity", "taker_side", "trade_key")
     )]  # fmt: skip
     end = f"open_time + width + {lateness}"
@@ -72,6 +76,7 @@ def _groups(settings: JobSettings) -> View:
         "`interval`",
         "open_time",
         "MAX(back) > 0 AS closed",
+        f"open_time >= MIN(since) + {settings.allowed_lateness_ms * 1_000} AS complete",
         "MIN(trade_key) AS first_key",
         "MAX(trade_key) AS last_key",
         "MAX(price) AS high",

@@ -78,7 +78,7 @@ def _feed() -> View:
 
 
 def _clocked(settings: JobSettings) -> View:
-    """The clock, the newest trade and the threshold in force behind each row."""
+    """The clock, the newest trade and the thresholds in force after each row; `since` is where the symbol began."""
     in_force = (
         f"COALESCE(LAST_VALUE({name}) OVER of_symbol, {literal(settings.thresholds[name])}) AS {name}"
         for name in _thresholds()
@@ -90,6 +90,7 @@ def _clocked(settings: JobSettings) -> View:
         "arrival",
         "MAX(reached) OVER of_symbol AS clock",
         "MAX(trade_time) OVER of_symbol AS newest",
+        "FIRST_VALUE(reached) OVER of_symbol AS since",
         *in_force,
     ]
     return View("trade_clock", f"SELECT\n{lines(fields)}\nFROM trade_feed\n{_OF_SYMBOL}")
@@ -101,7 +102,7 @@ def _ticks(settings: JobSettings) -> View:
     moved = (f"(clock - {lateness}) / {width} > (clock_before - {lateness}) / {width}" for width in widths)
     late = (f"trade_time - MOD(trade_time, {width}) + {width + lateness} <= clock" for width in widths)
     before = ["LAG(clock) OVER of_symbol AS clock_before", "LAG(newest) OVER of_symbol AS newest_before"]
-    kept = ["symbol", *_CARRIED, "arrival", "clock", *_thresholds()]
+    kept = ["symbol", *_CARRIED, "arrival", "clock", "since", *_thresholds()]
     inner = f"SELECT\n{lines([*kept, *before])}\nFROM trade_clock\nWHERE NOT is_threshold\n{_OF_SYMBOL}"
     fields = [
         *kept,
@@ -119,7 +120,8 @@ def _once() -> View:
         "SELECT *, ROW_NUMBER() OVER (PARTITION BY symbol, COALESCE(trade_id, -clock) ORDER BY arrival) AS nth\n"
         "FROM ticks\nWHERE trade_id IS NOT NULL OR crosses"
     )
-    kept = ("symbol", *_CARRIED, "clock", "clock_before", "newest_before", "crosses", "late", *_thresholds())
+    changed = ("clock", "since", "clock_before", "newest_before", "crosses", "late")
+    kept = ("symbol", *_CARRIED, *changed, *_thresholds())
     return View("ticks_once", f"SELECT {', '.join(kept)}\nFROM (\n{ranked}\n)\nWHERE nth = 1")
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "FEED_TOPIC",
     "KINDS",
     "KIND_OF",
+    "Measure",
     "Newest",
     "Rank",
     "RecordKind",
@@ -43,18 +44,32 @@ class Writer(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rank:
-    """Stages of a row that only go forward: a row in a later stage is never replaced by one in an earlier.
-
-    A replay after a restart sends early stages again; a closed candle or alert must not open again by that.
-    """
+class Measure:
+    """A field that tells how far on a record is: a number or a flag, or one of `stages` in their order."""
 
     column: str
-    stages: tuple[Any, ...]
+    stages: tuple[str, ...] = ()
 
     def of(self, record: records.Record) -> int:
-        """The stage of a record, from 0."""
-        return self.stages.index(getattr(record, self.column))
+        """Its value as a number, not negative."""
+        value = getattr(record, self.column)
+        return self.stages.index(value) if self.stages else int(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """Which of two records of the same key is further on: the first measure that differs decides.
+
+    A row is never replaced by a record of a lower rank, in whatever order they come: not by a replay after a restart,
+    which sends early stages again, and not by a job that has read only the rest of a window. Of equal rank the later
+    record counts. Every store ranks by this one rule (docs/decisions/0051).
+    """
+
+    measures: tuple[Measure, ...]
+
+    def of(self, record: records.Record) -> tuple[int, ...]:
+        """The rank of a record; tuples compare as the rule says."""
+        return tuple(measure.of(record) for measure in self.measures)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,13 +137,20 @@ class RecordKind:
 
 
 _CANDLE = ("symbol", "interval", "open_time")
-_CLOSED = Rank("closed", (False, True))
+_BY_TRADES = Rank((Measure("trades"), Measure("closed"), Measure("complete")))
+"""A candle with fewer trades never replaces one with more: trades are only ever missed, never invented."""
+_BY_STAGE = Rank((Measure("closed"),))
 _PRICED = frozenset({Feed.BOOK, Feed.TRADES})
 
 
 def _exchange_order(record: Any) -> int:
     """The exchange's time, or ours where it gives none."""
     return int(record.event_time or record.receive_time)
+
+
+def _candle_order(candle: Any) -> tuple[int, ...]:
+    """The newest first; of one candle the record that is further on."""
+    return (candle.open_time, *_BY_TRADES.of(candle))
 
 
 def _feed(record: type[records.Record], topic: TopicKind, feed: Feed, **rest: Any) -> RecordKind:
@@ -164,7 +186,7 @@ KINDS = (
     ),
     _feed(
         records.ExchangeCandle, TopicKind.EXCHANGE_CANDLES, Feed.CANDLES,
-        key=_CANDLE, time="open_time", rank=_CLOSED,
+        key=_CANDLE, time="open_time", rank=_BY_STAGE,
         table=TableLayout(
             name="exchange_candles", group="candles", chunk_days=30, segment=("symbol", "interval")
         ),
@@ -190,16 +212,16 @@ KINDS = (
     ),
     RecordKind(
         record=records.Candle, topic=TopicKind.CANDLES, writer=Writer.STREAM_JOB, feeds=frozenset({Feed.TRADES}),
-        key=_CANDLE, time="open_time", rank=_CLOSED,
+        key=_CANDLE, time="open_time", rank=_BY_TRADES,
         table=TableLayout(name="candles", group="candles", chunk_days=30, segment=("symbol", "interval")),
         newest=(
-            Newest("candle", lambda candle: (candle.open_time, candle.closed, candle.trades), "interval"),
-            Newest("closed-candle", lambda candle: (candle.open_time,), "interval", lambda candle: bool(candle.closed)),
+            Newest("candle", _candle_order, "interval"),
+            Newest("closed-candle", _candle_order, "interval", lambda candle: bool(candle.closed)),
         ),
     ),
     RecordKind(
         record=records.Alert, topic=TopicKind.ALERTS, writer=Writer.STREAM_JOB, feeds=_PRICED,
-        key=("id",), time="started_at", rank=Rank("status", ("open", "escalated", "closed")),
+        key=("id",), time="started_at", rank=Rank((Measure("status", ("open", "escalated", "closed")),)),
         table=TableLayout(name="alerts", group="alerts"),
         recent=True,
     ),

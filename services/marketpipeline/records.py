@@ -270,13 +270,16 @@ class Candle(Record, tag="candle", frozen=True, kw_only=True, gc=False):
     Open and close are the prices of the first and last trade by (trade time, trade id). `volume` and
     `taker_buy_volume` in base, `quote_volume` = ΣP·Q, vwap = ΣP·Q / ΣQ, buy_sell_ratio = taker-buy volume /
     taker-sell volume (null without a sell), price_change = close / open − 1. `receive_time` is that of the
-    newest trade in it.
+    newest trade in it. `complete` says that the stream job has read the symbol's trades from before the candle
+    opened; it is false for the first candle of a pipeline, and for one made again after the beginning of its topic
+    was deleted. What the exchange has and ingestion never got is told by feed events of kind `gap` instead.
     """
 
     interval: str
     open_time: WindowEdge
     close_time: WindowEdge
     closed: bool
+    complete: bool = False
     open: float
     high: float
     low: float

@@ -65,7 +65,7 @@ def check_candles(pipeline: Queried, symbol: str, capture: Path, minutes: int) -
     for row, candle in zip(rows, wanted, strict=True):
         for name in ("open", "high", "low", "close"):
             assert exactly(row[name]) == getattr(candle, name), f"{name} of {row}"
-        for name in ("trades", "first_trade_id", "last_trade_id"):
+        for name in ("trades", "first_trade_id", "last_trade_id", "complete"):
             assert row[name] == getattr(candle, name), f"{name} of {row}"
         for name in ("volume", "quote_volume", "taker_buy_volume", "vwap", "buy_sell_ratio", "price_change"):
             near(row[name], getattr(candle, name), f"{name} of {row}")

@@ -58,6 +58,7 @@ class CandleRow:
     price_change: Decimal
     first_trade_id: int
     last_trade_id: int
+    complete: bool
 
 
 @dataclass(frozen=True)
@@ -123,15 +124,20 @@ def trades(capture: Path) -> list[TradeRow]:
 
 
 def candles(rows: list[TradeRow], minutes: int) -> list[CandleRow]:
-    """The candles of a window of `minutes`, those without a trade left out."""
+    """The candles of a window of `minutes`, those without a trade left out.
+
+    A candle is complete when nothing of it can lie before the first trade that there is; the records of a symbol are
+    out of order by less than 2 s.
+    """
     width = minutes * 60_000_000
+    first = min((row.time for row in rows), default=0)
     groups: dict[int, list[TradeRow]] = {}
     for row in sorted(rows, key=lambda row: (row.time, row.id)):
         groups.setdefault(row.time // width * width, []).append(row)
-    return [_candle(open_time, group) for open_time, group in sorted(groups.items())]
+    return [_candle(open_time, group, open_time - first >= 2_000_000) for open_time, group in sorted(groups.items())]
 
 
-def _candle(open_time: int, group: list[TradeRow]) -> CandleRow:
+def _candle(open_time: int, group: list[TradeRow], complete: bool) -> CandleRow:
     prices = [row.price for row in group]
     volume = sum((row.quantity for row in group), Decimal(0))
     quote = sum((row.quantity * row.price for row in group), Decimal(0))
@@ -152,6 +158,7 @@ def _candle(open_time: int, group: list[TradeRow]) -> CandleRow:
         price_change=prices[-1] / prices[0] - 1,
         first_trade_id=group[0].id,
         last_trade_id=group[-1].id,
+        complete=complete,
     )
 
 

@@ -61,7 +61,7 @@ def test_candles(replayed: RunningJob, capture: Find, symbol: str, interval: str
         row = rows[candle.open_time]
         for name in ("open", "high", "low", "close"):
             assert Decimal(repr(getattr(row, name))) == getattr(candle, name), f"{name} of {row}"
-        for name in ("trades", "first_trade_id", "last_trade_id"):
+        for name in ("trades", "first_trade_id", "last_trade_id", "complete"):
             assert getattr(row, name) == getattr(candle, name), f"{name} of {row}"
         for name in ("volume", "quote_volume", "taker_buy_volume", "vwap", "buy_sell_ratio", "price_change"):
             assert near(getattr(row, name), getattr(candle, name)), f"{name} of {row}, not {getattr(candle, name)}"

@@ -21,7 +21,7 @@ def test_keys_and_times_are_fields(kind: RecordKind) -> None:
     fields = set(kind.record.__struct_fields__)
     assert set(kind.key) <= fields
     assert kind.time in times(kind.record)
-    assert kind.rank is None or kind.rank.column in fields
+    assert {measure.column for measure in (kind.rank.measures if kind.rank else ())} <= set(fields)
     assert {entry.by for entry in kind.newest} - {None} <= fields
     if kind.table is not None:
         assert set(kind.table.segment) <= fields

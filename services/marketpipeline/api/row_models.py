@@ -26,7 +26,7 @@ _TYPES: dict[str, Any] = {
 }
 
 _CANDLE = Candle(
-    symbol=_SYMBOL, interval="1m", open_time=_START, close_time=_START + 60_000_000, closed=True,
+    symbol=_SYMBOL, interval="1m", open_time=_START, close_time=_START + 60_000_000, closed=True, complete=True,
     open=61_710.01, high=61_732.5, low=61_700.0, close=61_725.99, volume=14.25, quote_volume=879_505.1, trades=1_204,
     taker_buy_volume=8.5, vwap=61_719.66, buy_sell_ratio=1.478, price_change=0.000259, first_trade_id=3_713_000_001,
     last_trade_id=3_713_001_204, receive_time=_START + 59_990_000, process_time=_START + 60_020_000,

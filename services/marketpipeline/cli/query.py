@@ -26,7 +26,7 @@ TABLE_ROWS = 1_000
 
 SHOWN: dict[history.What, tuple[str, ...]] = {
     "candles": ("open_time", "open", "high", "low", "close", "volume", "trades", "vwap", "buy_sell_ratio",
-                "price_change", "closed"),
+                "price_change", "closed", "complete"),
     "book": ("event_time", "update_id", "best_bid", "best_ask", "mid", "spread", "spread_bps", "imbalance",
              "weighted_imbalance", "vtob_ratio"),
     "trades": ("trade_time", "trade_id", "price", "quantity", "taker_side", "backfilled"),

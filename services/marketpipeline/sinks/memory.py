@@ -35,7 +35,7 @@ class MemorySink:
         """Nothing to connect to."""
 
     def write(self, deliveries: Sequence[Delivery]) -> None:
-        """Keep the rows; a row that would go back a stage is passed over."""
+        """Keep the rows; one of a lower rank than the row held is passed over."""
         for delivery in deliveries:
             table = self._tables.get(type(delivery.record))
             if table is not None:

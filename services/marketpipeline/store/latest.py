@@ -59,4 +59,4 @@ def latest_entries(record: Record) -> Iterator[tuple[str, str]]:
 def alert_order(alert: Alert) -> str:
     """The order of the records of one alert: it opens, may escalate, closes."""
     rank = KIND_OF[Alert].rank
-    return _order(rank.of(alert) if rank else 0, alert.event_time)
+    return _order(*(rank.of(alert) if rank else ()), alert.event_time)

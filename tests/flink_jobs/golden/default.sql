@@ -191,6 +191,7 @@ CREATE TEMPORARY TABLE candles (
     `open_time` BIGINT,
     `close_time` BIGINT,
     `closed` BOOLEAN,
+    `complete` BOOLEAN,
     `open` DOUBLE,
     `high` DOUBLE,
     `low` DOUBLE,
@@ -442,6 +443,7 @@ SELECT
     arrival,
     MAX(reached) OVER of_symbol AS clock,
     MAX(trade_time) OVER of_symbol AS newest,
+    FIRST_VALUE(reached) OVER of_symbol AS since,
     COALESCE(LAST_VALUE(whale_trade) OVER of_symbol, 50000.0e0) AS whale_trade
 FROM trade_feed
 WINDOW of_symbol AS (PARTITION BY symbol ORDER BY arrival);
@@ -457,6 +459,7 @@ SELECT
     taker_side,
     arrival,
     clock,
+    since,
     whale_trade,
     clock_before,
     newest_before,
@@ -473,6 +476,7 @@ SELECT
     taker_side,
     arrival,
     clock,
+    since,
     whale_trade,
     LAG(clock) OVER of_symbol AS clock_before,
     LAG(newest) OVER of_symbol AS newest_before
@@ -482,7 +486,7 @@ WINDOW of_symbol AS (PARTITION BY symbol ORDER BY arrival)
 );
 
 CREATE TEMPORARY VIEW ticks_once AS
-SELECT symbol, trade_time, receive_time, trade_id, price, quantity, taker_side, clock, clock_before, newest_before, crosses, late, whale_trade
+SELECT symbol, trade_time, receive_time, trade_id, price, quantity, taker_side, clock, since, clock_before, newest_before, crosses, late, whale_trade
 FROM (
 SELECT *, ROW_NUMBER() OVER (PARTITION BY symbol, COALESCE(trade_id, -clock) ORDER BY arrival) AS nth
 FROM ticks
@@ -495,6 +499,7 @@ SELECT
     symbol,
     `interval`,
     open_time,
+    since,
     back,
     CASE WHEN back = 0 THEN price END AS price,
     CASE WHEN back = 0 THEN quantity END AS quantity,
@@ -545,6 +550,7 @@ SELECT
     `interval`,
     open_time,
     MAX(back) > 0 AS closed,
+    open_time >= MIN(since) + 2000000 AS complete,
     MIN(trade_key) AS first_key,
     MAX(trade_key) AS last_key,
     MAX(price) AS high,
@@ -724,7 +730,7 @@ FROM (
     WHERE NOT COALESCE(v = 1 AND `type` = 'heartbeat' AND symbol IS NOT NULL AND event_time IS NOT NULL, FALSE)
 )
 WHERE error IS NOT NULL;
-INSERT INTO candles (`type`, `v`, `symbol`, `interval`, `open_time`, `close_time`, `closed`, `open`, `high`, `low`, `close`, `volume`, `quote_volume`, `trades`, `taker_buy_volume`, `vwap`, `buy_sell_ratio`, `price_change`, `first_trade_id`, `last_trade_id`, `receive_time`, `process_time`)
+INSERT INTO candles (`type`, `v`, `symbol`, `interval`, `open_time`, `close_time`, `closed`, `complete`, `open`, `high`, `low`, `close`, `volume`, `quote_volume`, `trades`, `taker_buy_volume`, `vwap`, `buy_sell_ratio`, `price_change`, `first_trade_id`, `last_trade_id`, `receive_time`, `process_time`)
 SELECT
     'candle',
     CAST(1 AS BIGINT),
@@ -733,6 +739,7 @@ SELECT
     `open_time`,
     open_time + width,
     `closed`,
+    `complete`,
     `open`,
     `high`,
     `low`,

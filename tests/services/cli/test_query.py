@@ -149,6 +149,7 @@ def test_a_candle_has_all_of_its_fields(rows: Query) -> None:
         "open_time": "2024-08-08T23:54:00Z",
         "close_time": "2024-08-08T23:55:00Z",
         "closed": True,
+        "complete": True,
         "open": 61_000.0,
         "high": 61_010.0,
         "low": 60_990.0,

@@ -40,6 +40,9 @@ class Store(Protocol):
     def newest_candle(self, symbol: str, interval: str) -> tuple[int, bool, float] | None:
         """Open time, closed and close of the newest candle."""
 
+    def is_complete(self, symbol: str, interval: str) -> bool:
+        """Whether the newest candle says that nothing of its beginning is missing."""
+
     def alert(self, alert_id: str) -> tuple[str, float] | None:
         """Status and extreme of an alert."""
 
@@ -61,6 +64,10 @@ class MemoryStore:
     def newest_candle(self, symbol: str, interval: str) -> tuple[int, bool, float] | None:
         found = [r for r in self._of("candles", symbol) if r.interval == interval]
         return max(((r.open_time, r.closed, r.close) for r in found), default=None)
+
+    def is_complete(self, symbol: str, interval: str) -> bool:
+        found = [r for r in self._of("candles", symbol) if r.interval == interval]
+        return bool(max(found, key=lambda row: row.open_time).complete)
 
     def alert(self, alert_id: str) -> tuple[str, float] | None:
         rows: list[Any] = self._sink.rows("alerts")
@@ -99,6 +106,10 @@ class PostgresStore:
         )
         return rows[0] if rows else None
 
+    def is_complete(self, symbol: str, interval: str) -> bool:
+        newest = "SELECT complete FROM candles WHERE symbol = %s AND candles.interval = %s ORDER BY open_time DESC LIMIT 1"
+        return bool(self.query(newest, symbol, interval)[0][0])
+
     def alert(self, alert_id: str) -> tuple[str, float] | None:
         rows = self.query("SELECT status, extreme FROM alerts WHERE id = %s", alert_id)
         return rows[0] if rows else None
@@ -136,6 +147,10 @@ class ValkeyStore:
     def newest_candle(self, symbol: str, interval: str) -> tuple[int, bool, float] | None:
         found = self.latest(f"candle:{interval}", symbol)
         return None if found is None else (found["open_time"], found["closed"], found["close"])
+
+    def is_complete(self, symbol: str, interval: str) -> bool:
+        found = self.latest(f"candle:{interval}", symbol)
+        return found is not None and bool(found["complete"])
 
     def alert(self, alert_id: str) -> tuple[str, float] | None:
         text = self.run(lambda client: client.hget(self.keys.alerts[0], alert_id))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from marketpipeline.records import Candle
 from marketpipeline.sinks.base import Backpressure, Sink
 
 from tests.conftest import wait_for
@@ -86,6 +87,38 @@ def test_a_replay_does_not_open_a_closed_candle_again(store: Store, sink: Sink) 
     sink.write(deliver(candle(close=1.0, trades=1)))
     sink.write(deliver(candle(close=1.0, trades=1), candle(close=2.5, closed=True), candle(close=2.0, trades=2)))
     assert store.newest_candle(BTC, "1m") == (START, True, 2.5)
+
+
+WHOLE = candle(trades=593, close=2.5, closed=True)
+REBUILT = candle(trades=300, close=3.5, closed=True, complete=False)
+"""A candle, and what a job makes of it that has read only the rest of its window."""
+
+
+def test_a_candle_with_fewer_trades_never_replaces_one_with_more(store: Store, sink: Sink) -> None:
+    sink.write(deliver(WHOLE))
+    sink.write(deliver(candle(trades=1, close=1.0, complete=False), REBUILT))
+    assert store.newest_candle(BTC, "1m") == (START, True, 2.5)
+    assert store.is_complete(BTC, "1m")
+    sink.write(deliver(candle(1, trades=500, close=2.0), candle(1, trades=300, close=3.0, closed=True)))
+    assert store.newest_candle(BTC, "1m") == (START + MINUTE, False, 2.0), "one that forms is no less whole"
+
+
+@pytest.mark.parametrize("order", [(WHOLE, REBUILT), (REBUILT, WHOLE)], ids=["whole first", "rebuilt first"])
+@pytest.mark.parametrize("batches", [1, 2])
+def test_the_order_of_candles_does_not_matter(store: Store, sink: Sink, order: tuple[Candle, ...], batches: int) -> None:
+    for batch in [order] if batches == 1 else [order[:1], order[1:]]:
+        sink.write(deliver(*batch))
+    assert store.newest_candle(BTC, "1m") == (START, True, 2.5)
+
+
+def test_a_whole_computation_makes_an_incomplete_candle_whole(store: Store, sink: Sink) -> None:
+    sink.write(deliver(REBUILT))
+    assert not store.is_complete(BTC, "1m")
+    sink.write(deliver(candle(trades=300, close=2.0), candle(trades=301, close=2.1)))
+    assert store.newest_candle(BTC, "1m") == (START, False, 2.1)
+    sink.write(deliver(WHOLE))
+    assert store.newest_candle(BTC, "1m") == (START, True, 2.5)
+    assert store.is_complete(BTC, "1m")
 
 
 def test_an_alert_goes_forward_only(store: Store, sink: Sink) -> None:

@@ -22,6 +22,8 @@ from tests.services.sinks.samples import BTC, START, agg_trade, alert, book, can
         (candle(0), candle(1)),
         (candle(0, trades=99), candle(0, trades=100)),
         (candle(0, trades=100), candle(0, trades=100, closed=True)),
+        (candle(0, trades=99, closed=True), candle(0, trades=100)),
+        (candle(0, closed=True, complete=False), candle(0, closed=True)),
         (candle(0, closed=True), candle(1, trades=1)),
     ],
 )

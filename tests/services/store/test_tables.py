@@ -42,8 +42,22 @@ def test_stages_go_forward() -> None:
     alerts, candles = table_of("alerts").rank, table_of("candles").rank
     assert alerts is not None
     assert candles is not None
-    assert [alerts.of(alert(status=status)) for status in ("open", "escalated", "closed")] == [0, 1, 2]
-    assert [candles.of(candle(closed=closed)) for closed in (False, True)] == [0, 1]
+    assert [alerts.of(alert(status=status)) for status in ("open", "escalated", "closed")] == [(0,), (1,), (2,)]
+    assert [candles.of(candle(closed=closed)) for closed in (False, True)] == [(100, 0, 1), (100, 1, 1)]
+
+
+def test_a_candle_is_further_on_by_its_trades_then_closed_then_complete() -> None:
+    candles = table_of("candles").rank
+    assert candles is not None
+    rising = [
+        candle(trades=9, closed=True, complete=True),
+        candle(trades=10, closed=False, complete=False),
+        candle(trades=10, closed=False, complete=True),
+        candle(trades=10, closed=True, complete=False),
+        candle(trades=10, closed=True, complete=True),
+    ]
+    ranks = [candles.of(row) for row in rising]
+    assert ranks == sorted(set(ranks))
 
 
 def test_every_topic_has_one_table() -> None:

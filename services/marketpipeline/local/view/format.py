@@ -13,6 +13,7 @@ __all__ = [
     "count",
     "describe_alert",
     "describe_candle",
+    "describe_candle_state",
     "describe_dead_letter",
     "describe_event",
     "describe_news",
@@ -76,11 +77,16 @@ def describe_news(record: Record) -> str | None:
     return None
 
 
+def describe_candle_state(candle: Candle) -> str:
+    """Whether it is final, and whether trades from its beginning may be missing."""
+    state = "closed" if candle.closed else "forming"
+    return state if candle.complete else f"{state}, incomplete"
+
+
 def describe_candle(candle: Candle) -> str:
     """A candle in one line."""
     ohlc = " ".join(f"{name} {price(getattr(candle, name))}" for name in ("open", "high", "low", "close"))
-    state = "closed" if candle.closed else "forming"
     return (
-        f"{candle.symbol} {candle.interval} {clock(candle.open_time)} {state}: {ohlc}, "
+        f"{candle.symbol} {candle.interval} {clock(candle.open_time)} {describe_candle_state(candle)}: {ohlc}, "
         f"volume {count(candle.volume)}, {candle.trades:,} trades"
     )

@@ -14,7 +14,15 @@ from rich.text import Text
 
 from marketpipeline.local.managed_process import ManagedProcess, State
 from marketpipeline.local.view.base import Heading
-from marketpipeline.local.view.format import clock, count, describe_alert, describe_dead_letter, describe_event, price
+from marketpipeline.local.view.format import (
+    clock,
+    count,
+    describe_alert,
+    describe_candle_state,
+    describe_dead_letter,
+    describe_event,
+    price,
+)
 from marketpipeline.local.view.observer import Observation, Observer, Rates, SymbolView
 from marketpipeline.records import Alert, Candle
 
@@ -155,22 +163,22 @@ def _candles(symbols: Sequence[SymbolView]) -> Table:
     table = _table("symbol", "candle", "from", "", *numbers, right=numbers)
     for view in symbols:
         for interval, candle in view.forming.items():
-            _add_candle(table, candle, "closed" if candle.closed else "forming")
+            _add_candle(table, candle)
             last = view.closed.get(interval)
             if interval == next(iter(view.forming)) and last is not None and last.open_time != candle.open_time:
-                _add_candle(table, last, "closed")
+                _add_candle(table, last)
     if not table.row_count:
         table.add_row(Text("no trade yet", style=DIM))
     return table
 
 
-def _add_candle(table: Table, candle: Candle, state: str) -> None:
+def _add_candle(table: Table, candle: Candle) -> None:
     style = UP if candle.price_change >= 0 else DOWN
     table.add_row(
         candle.symbol,
         candle.interval,
         clock(candle.open_time),
-        Text(state, style="yellow" if state == "forming" else DIM),
+        Text(describe_candle_state(candle), style=DIM if candle.closed else "yellow"),
         price(candle.open),
         price(candle.high),
         price(candle.low),

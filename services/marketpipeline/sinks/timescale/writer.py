@@ -15,6 +15,7 @@ from typing import Any
 from psycopg import errors
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
+from marketpipeline.record_kinds import Rank
 from marketpipeline.records import Record
 from marketpipeline.sinks.timescale.connection import Connection
 from marketpipeline.store import Table
@@ -114,8 +115,17 @@ def _upsert(table: Table, staging: str) -> Composed:
     )
     if table.rank is None:
         return statement
-    stages = SQL("ARRAY[{}]").format(SQL(", ").join(map(Literal, table.rank.stages)))
-    column = Identifier(table.rank.column)
-    return statement + SQL(" WHERE array_position({}, EXCLUDED.{}) >= array_position({}, {}.{})").format(
-        stages, column, stages, Identifier(table.name), column
-    )
+    new, held = (_rank(table.rank, Identifier(name)) for name in ("excluded", table.name))
+    return statement + SQL(" WHERE ({}) >= ({})").format(new, held)
+
+
+def _rank(rank: Rank, row: Identifier) -> Composed:
+    """The measures of a row, to be compared with another's as PostgreSQL compares rows: from left to right."""
+    found = []
+    for measure in rank.measures:
+        value = SQL("{}.{}").format(row, Identifier(measure.column))
+        if measure.stages:
+            stages = SQL(", ").join(map(Literal, measure.stages))
+            value = SQL("array_position(ARRAY[{}], {})").format(stages, value)
+        found.append(value)
+    return SQL(", ").join(found)

@@ -32,6 +32,7 @@ def candle(
         open_time=open_time,
         close_time=open_time + 60_000_000,
         closed=closed,
+        complete=True,
         open=61_900.0,
         high=62_000.5,
         low=61_800.25,
