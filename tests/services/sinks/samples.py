@@ -125,7 +125,14 @@ def book(number: int = 1, symbol: str = BTC, **changes: Any) -> BookMetrics:
 def candle(number: int = 0, symbol: str = BTC, **changes: Any) -> Candle:
     open_time = START + number * MINUTE
     fields: dict[str, Any] = {"interval": "1m", "open_time": open_time, "close_time": open_time + MINUTE}
-    fields |= {"closed": False, "complete": True, "open": 61_000.0, "high": 61_010.0, "low": 60_990.0, "close": 61_005.0 + number}
+    fields |= {
+        "closed": False,
+        "complete": True,
+        "open": 61_000.0,
+        "high": 61_010.0,
+        "low": 60_990.0,
+        "close": 61_005.0 + number,
+    }
     fields |= {"volume": 10.5, "quote_volume": 640_552.5, "trades": 100, "taker_buy_volume": 6.5, "vwap": 61_005.0}
     fields |= {"buy_sell_ratio": 1.625, "price_change": 5 / 61_000, "first_trade_id": 1, "last_trade_id": 100}
     fields |= {"receive_time": open_time + 50_000_000, "process_time": open_time + 50_010_000}

@@ -107,7 +107,9 @@ class PostgresStore:
         return rows[0] if rows else None
 
     def is_complete(self, symbol: str, interval: str) -> bool:
-        newest = "SELECT complete FROM candles WHERE symbol = %s AND candles.interval = %s ORDER BY open_time DESC LIMIT 1"
+        newest = (
+            "SELECT complete FROM candles WHERE symbol = %s AND candles.interval = %s ORDER BY open_time DESC LIMIT 1"
+        )
         return bool(self.query(newest, symbol, interval)[0][0])
 
     def alert(self, alert_id: str) -> tuple[str, float] | None:

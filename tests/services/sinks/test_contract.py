@@ -105,7 +105,9 @@ def test_a_candle_with_fewer_trades_never_replaces_one_with_more(store: Store, s
 
 @pytest.mark.parametrize("order", [(WHOLE, REBUILT), (REBUILT, WHOLE)], ids=["whole first", "rebuilt first"])
 @pytest.mark.parametrize("batches", [1, 2])
-def test_the_order_of_candles_does_not_matter(store: Store, sink: Sink, order: tuple[Candle, ...], batches: int) -> None:
+def test_the_order_of_candles_does_not_matter(
+    store: Store, sink: Sink, order: tuple[Candle, ...], batches: int
+) -> None:
     for batch in [order] if batches == 1 else [order[:1], order[1:]]:
         sink.write(deliver(*batch))
     assert store.newest_candle(BTC, "1m") == (START, True, 2.5)
