@@ -57,7 +57,9 @@ SUITES = (
     Suite("types", (tool("mypy"),), 600),
     Suite("imports", (("env", "PYTHONPATH=flink-jobs", *tool("lint-imports", "--no-cache", "--no-logo")),), 120),
     Suite("generated", (tool("python", "scripts/generate.py", "--check"),), 120),
-    pytest(SERVICES, "repository", 300, "tests/repository", "tests/scripts", "tests/images", "tests/helm"),
+    pytest(
+        SERVICES, "repository", 300, "tests/repository", "tests/scripts", "tests/images", "tests/helm", "tests/toys"
+    ),
     pytest(SERVICES, "services", 2400, "tests/services", "tests/support", options=("--ignore=tests/services/sinks",)),
     pytest(SERVICES, "sinks", 1500, "tests/services/sinks"),
     pytest(SERVICES, "operator", 1500, "tests/operator"),

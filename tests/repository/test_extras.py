@@ -14,19 +14,22 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+from marketpipeline.sink_kinds import sink_kinds
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.conftest import PROJECT
 
 SOURCES = [PROJECT / "services", PROJECT / "operator"]
-STORES = {"redis", "timescale"}
+SINKS = {kind.extra: kind.sink.partition(":")[0].split(".")[-1] for kind in sink_kinds().values()}
 CORE = [
     "marketpipeline.errors",
     "marketpipeline.kafka",
     "marketpipeline.plan",
     "marketpipeline.records",
+    "marketpipeline.schema",
     "marketpipeline.settings",
+    "marketpipeline.sink_kinds",
     "marketpipeline.spec",
     "marketpipeline.telemetry",
     "marketpipeline.topics",
@@ -42,8 +45,7 @@ COMPONENTS = {
     "ingestion": ["marketpipeline.ingestion", "marketpipeline.venues", *COMMANDS],
     "local": ["marketpipeline.local", *COMMANDS],
     "operator": ["marketpipeline_operator"],
-    "redis": ["marketpipeline.sinks", *COMMANDS],
-    "timescale": ["marketpipeline.sinks", *COMMANDS],
+    **{kind.extra: ["marketpipeline.sinks", *COMMANDS] for kind in sink_kinds().values()},
 }
 # Extras that no image installs by themselves: the extras that name them are checked with them.
 PARTS = {"kafka"}
@@ -68,7 +70,7 @@ def declared(extra: str) -> list[str]:
 
 def modules(package: str, extra: str) -> Iterator[tuple[str, Path]]:
     """The modules of a component with their files, in the order of their names."""
-    others = STORES - {extra} if package == "marketpipeline.sinks" else set()
+    others = set(SINKS.values()) - {SINKS.get(extra)} if package == "marketpipeline.sinks" else set()
     for source in SOURCES:
         place = source.joinpath(*package.split("."))
         files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]

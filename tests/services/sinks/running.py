@@ -1,9 +1,17 @@
-"""A runner in a thread of the test."""
+"""A runner in a thread of the test, or as the process that a platform starts."""
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from marketpipeline.settings import HttpSettings
@@ -14,9 +22,12 @@ from marketpipeline.sinks.measures import Measures
 from marketpipeline.sinks.runner import Runner
 from marketpipeline.topics import TopicKind
 
+from tests.conftest import free_port, wait_for
 from tests.services.sinks.topics import Topics
+from tests.support.postgres import PASSWORD
+from tests.support.tied import tied
 
-__all__ = ["RunningSink", "Stubborn"]
+__all__ = ["RunningSink", "SinkProcess", "Stubborn"]
 
 
 class RunningSink:
@@ -96,3 +107,70 @@ class Stubborn:
 
     def close(self) -> None:
         self._inner.close()
+
+
+class SinkProcess:
+    """`marketpipeline sink-…` with a settings file of its own; the store's `secret` is in its environment."""
+
+    def __init__(
+        self,
+        folder: Path,
+        command: str,
+        topics: Topics,
+        store: dict[str, Any],
+        secret: str = "password",
+        **changes: Any,
+    ) -> None:
+        self.port = free_port()
+        self.group = f"{topics.prefix}.{command}"
+        self._command = command
+        self._secret = secret
+        self._log = folder / "log"
+        self._config = folder / "settings.json"
+        settings: dict[str, Any] = {
+            "pipeline": "test",
+            "http": {"host": "127.0.0.1", "port": self.port},
+            "kafka": {"bootstrap_servers": topics.kafka.bootstrap_servers},
+            "topic_prefix": topics.prefix,
+            "consumer_group": self.group,
+            "batch_rows": 500,
+            "flush_interval_ms": 20,
+            "store": store,
+        }
+        self._config.write_text(json.dumps(settings | changes))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        arguments = [sys.executable, "-m", "marketpipeline", self._command, "--config", str(self._config)]
+        environment = os.environ | {f"MARKETPIPELINE_STORE__{self._secret.upper()}": PASSWORD}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(tied(arguments), env=environment, stdout=log, stderr=log)
+        wait_for(self.is_ready, "the sink is ready", seconds=60)
+
+    def is_ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log()
+        try:
+            return bool(self.health()["status"] == "ok")
+        except (OSError, urllib.error.HTTPError):
+            return False
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            return str(answer.read().decode())
+
+    def health(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.get("/health"))
+        return found
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def end(self, how: signal.Signals) -> int:
+        assert self._process is not None
+        self._process.send_signal(how)
+        return self._process.wait(timeout=30)
+
+    def close(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.end(signal.SIGKILL)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import psycopg
+import pytest
 import redis
 from marketpipeline.sink_kinds.redis import RedisStoreSettings
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
@@ -21,7 +22,7 @@ from tests.support.postgres import PASSWORD, RunningPostgres
 from tests.support.server import RunningServer
 from tests.support.valkey import RunningValkey
 
-__all__ = ["MemoryStore", "PostgresStore", "Store", "ValkeyStore"]
+__all__ = ["STORES", "MemoryStore", "PostgresStore", "Store", "ValkeyStore"]
 
 
 class Store(Protocol):
@@ -157,3 +158,12 @@ class ValkeyStore:
     def alert(self, alert_id: str) -> tuple[str, float] | None:
         text = self.run(lambda client: client.hget(self.keys.alerts[0], alert_id))
         return None if text is None else (json.loads(text)["status"], json.loads(text)["extreme"])
+
+
+STORES: Mapping[str, Callable[[pytest.FixtureRequest], Store]] = {
+    "redis": lambda request: ValkeyStore(request.getfixturevalue("valkey")),
+    "timescale": lambda request: PostgresStore(
+        request.getfixturevalue("postgres"), request.getfixturevalue("database")
+    ),
+}
+"""By kind of sink: an empty store on the real server. A kind that is not here fails a test of the registry."""

@@ -21,17 +21,13 @@ from tests.services.sinks.samples import (
     heartbeat,
     trade,
 )
-from tests.services.sinks.stores import MemoryStore, PostgresStore, Store, ValkeyStore
+from tests.services.sinks.stores import STORES, MemoryStore, Store
 
 
-@pytest.fixture(params=["memory", "timescale", "redis"])
+@pytest.fixture(params=["memory", *STORES])
 def store(request: pytest.FixtureRequest) -> Store:
     """One of each kind."""
-    if request.param == "timescale":
-        return PostgresStore(request.getfixturevalue("postgres"), request.getfixturevalue("database"))
-    if request.param == "redis":
-        return ValkeyStore(request.getfixturevalue("valkey"))
-    return MemoryStore()
+    return MemoryStore() if request.param == "memory" else STORES[request.param](request)
 
 
 @pytest.fixture

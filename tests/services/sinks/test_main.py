@@ -2,85 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.conftest import free_port, wait_for
+from tests.conftest import wait_for
+from tests.services.sinks.running import SinkProcess
 from tests.services.sinks.samples import BTC, ETH, book, candle, every_kind, trade
 from tests.services.sinks.stores import PostgresStore, ValkeyStore
 from tests.services.sinks.topics import Topics
 from tests.support.broker import RunningBroker
-from tests.support.postgres import PASSWORD, RunningPostgres
-from tests.support.tied import tied
+from tests.support.postgres import RunningPostgres
 from tests.support.valkey import RunningValkey
-
-
-class Process:
-    """`marketpipeline sink-…` with a settings file of its own."""
-
-    def __init__(self, folder: Path, command: str, topics: Topics, store: dict[str, Any], **changes: Any) -> None:
-        self.port = free_port()
-        self.group = f"{topics.prefix}.{command}"
-        self._command = command
-        self._log = folder / "log"
-        self._config = folder / "settings.json"
-        settings: dict[str, Any] = {
-            "pipeline": "test",
-            "http": {"host": "127.0.0.1", "port": self.port},
-            "kafka": {"bootstrap_servers": topics.kafka.bootstrap_servers},
-            "topic_prefix": topics.prefix,
-            "consumer_group": self.group,
-            "batch_rows": 500,
-            "flush_interval_ms": 20,
-            "store": store,
-        }
-        self._config.write_text(json.dumps(settings | changes))
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        arguments = [sys.executable, "-m", "marketpipeline", self._command, "--config", str(self._config)]
-        environment = os.environ | {"MARKETPIPELINE_STORE__PASSWORD": PASSWORD}
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(tied(arguments), env=environment, stdout=log, stderr=log)
-        wait_for(self.is_ready, "the sink is ready", seconds=60)
-
-    def is_ready(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, self.log()
-        try:
-            return bool(self.health()["status"] == "ok")
-        except (OSError, urllib.error.HTTPError):
-            return False
-
-    def get(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
-            return str(answer.read().decode())
-
-    def health(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.get("/health"))
-        return found
-
-    def log(self) -> str:
-        return self._log.read_text()
-
-    def end(self, how: signal.Signals) -> int:
-        assert self._process is not None
-        self._process.send_signal(how)
-        return self._process.wait(timeout=30)
-
-    def close(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self.end(signal.SIGKILL)
 
 
 @pytest.fixture
@@ -94,14 +31,14 @@ def postgres_store(postgres: RunningPostgres, database: str) -> PostgresStore:
 
 
 @pytest.fixture
-def timescale(topics: Topics, postgres_store: PostgresStore, tmp_path: Path) -> Iterator[Process]:
-    process = Process(tmp_path, "sink-timescale", topics, {"url": postgres_store.settings.url})
+def timescale(topics: Topics, postgres_store: PostgresStore, tmp_path: Path) -> Iterator[SinkProcess]:
+    process = SinkProcess(tmp_path, "sink-timescale", topics, {"url": postgres_store.settings.url})
     yield process
     process.close()
 
 
 def test_health_metrics_and_a_stop_that_loses_nothing(
-    topics: Topics, timescale: Process, postgres_store: PostgresStore
+    topics: Topics, timescale: SinkProcess, postgres_store: PostgresStore
 ) -> None:
     topics.put(*every_kind(BTC), *every_kind(ETH))
     timescale.start()
@@ -126,7 +63,7 @@ def test_health_metrics_and_a_stop_that_loses_nothing(
 
 
 def test_killed_in_the_middle_and_started_again_the_tables_are_complete(
-    topics: Topics, timescale: Process, postgres_store: PostgresStore
+    topics: Topics, timescale: SinkProcess, postgres_store: PostgresStore
 ) -> None:
     timescale.start()
     total = 30_000
@@ -145,7 +82,7 @@ def test_killed_in_the_middle_and_started_again_the_tables_are_complete(
 
 def test_the_sink_into_the_cache_as_a_process(topics: Topics, valkey: RunningValkey, tmp_path: Path) -> None:
     store = ValkeyStore(valkey)
-    process = Process(tmp_path, "sink-redis", topics, {"url": store.settings.url, "prefix": store.settings.prefix})
+    process = SinkProcess(tmp_path, "sink-redis", topics, {"url": store.settings.url, "prefix": store.settings.prefix})
     try:
         process.start()
         topics.put(*every_kind())
@@ -158,7 +95,7 @@ def test_the_sink_into_the_cache_as_a_process(topics: Topics, valkey: RunningVal
 def test_a_wrong_password_ends_the_process_with_a_clear_error(
     topics: Topics, postgres_store: PostgresStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Process(tmp_path, "sink-timescale", topics, {"url": postgres_store.settings.url})
+    SinkProcess(tmp_path, "sink-timescale", topics, {"url": postgres_store.settings.url})
     monkeypatch.setenv("MARKETPIPELINE_STORE__PASSWORD", "wrong")
     command = [
         sys.executable,

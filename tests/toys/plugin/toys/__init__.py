@@ -1,0 +1,1 @@
+"""Plugins as somebody else would write them: nothing of the project knows this package."""
