@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from marketpipeline.plan import Component, Workload, shards
+from marketpipeline.plan import Component, Workload
+from marketpipeline.sharding import shards
 
 from marketpipeline_operator.builders.context import Context
 

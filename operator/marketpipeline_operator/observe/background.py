@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from marketpipeline.backoff import Backoff
 from marketpipeline.errors import MarketPipelineError, RetryableError
 
 __all__ = ["BackgroundTask"]
@@ -30,15 +30,13 @@ class BackgroundTask(Generic[T]):
     def __init__(self, name: str, wake: Callable[[], None], *, initial: float, longest: float) -> None:
         self._name = name
         self._wake = wake
-        self._initial = initial
-        self._longest = longest
+        self._backoff = Backoff(initial, longest, jitter=(0.8, 1.2))
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._result: tuple[str, T] | None = None
         self._error: tuple[str, MarketPipelineError] | None = None
         self._at = 0.0
         self._retry_at = 0.0
-        self._failures = 0
 
     def ask(self, mark: str, work: Callable[[], Awaitable[T]], *, max_age: float = float("inf")) -> None:
         """Start `work` unless it runs, or its last result is of this mark and not older than `max_age` seconds."""
@@ -68,7 +66,7 @@ class BackgroundTask(Generic[T]):
     def forget(self) -> None:
         """Make the next `ask` start again."""
         self._result = self._error = None
-        self._failures = 0
+        self._backoff.reset()
 
     def close(self) -> None:
         """Stop it; nobody is woken any more."""
@@ -86,15 +84,15 @@ class BackgroundTask(Generic[T]):
             self._fail(mark, RetryableError(f"{self._name}: {type(error).__name__}: {error}"))
         else:
             self._result, self._error = (mark, result), None
-            self._at, self._failures = time.monotonic(), 0
+            self._at = time.monotonic()
+            self._backoff.reset()
         self._task = None
         self._wake()
 
     def _fail(self, mark: str, error: MarketPipelineError) -> None:
-        delay = min(self._longest, self._initial * 2**self._failures) * random.uniform(0.8, 1.2)
+        delay = self._backoff.next()
         if isinstance(error, RetryableError) and error.retry_after is not None:
             delay = error.retry_after
-        self._failures = min(self._failures + 1, 30)
         self._error, self._retry_at = (mark, error), time.monotonic() + delay
         if self._timer is not None:
             self._timer.cancel()

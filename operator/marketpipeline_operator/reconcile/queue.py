@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from marketpipeline.backoff import Backoff
 from marketpipeline.errors import MarketPipelineError, PermanentError, RetryableError
 
 from marketpipeline_operator.cluster.cache import Key
@@ -32,12 +33,12 @@ infinity for a pipeline that is gone."""
 class _Entry:
     """State of one pipeline: when it is due, since when somebody waits for it, and what ran last."""
 
+    backoff: Backoff
     due: float | None = None
     waiting_since: float | None = None
     running_since: float | None = None
     again: bool = False
     ended: float = 0.0
-    failures: int = 0
     timer: asyncio.TimerHandle | None = None
 
 
@@ -58,7 +59,7 @@ class Queue:
         """Look at a pipeline in `delay` seconds, or earlier where that is planned already."""
         if self._closed:
             return
-        entry = self._entries.setdefault(key, _Entry())
+        entry = self._entries.get(key) or self._entries.setdefault(key, self._entry())
         if entry.running_since is not None:
             entry.again = entry.again or delay == 0
             if delay == 0:
@@ -137,14 +138,15 @@ class Queue:
             _log.exception("pass failed", extra={"pipeline_key": "/".join(key)})
             return self._backoff(entry, None)
         self.results["ok"] += 1
-        entry.failures = 0
+        entry.backoff.reset()
         if wanted is None:
             return usual
         return wanted if wanted == math.inf else min(wanted, usual)
 
+    def _entry(self) -> _Entry:
+        return _Entry(Backoff(self._settings.backoff_initial, self._settings.backoff_max, jitter=(0.8, 1.2)))
+
     def _backoff(self, entry: _Entry, error: MarketPipelineError | None) -> float:
-        delay: float = min(self._settings.backoff_max, self._settings.backoff_initial * 2**entry.failures)
-        entry.failures = min(entry.failures + 1, 30)
-        if isinstance(error, RetryableError) and error.retry_after is not None:
-            return error.retry_after
-        return delay * random.uniform(0.8, 1.2)
+        delay = entry.backoff.next()
+        asked = error.retry_after if isinstance(error, RetryableError) else None
+        return delay if asked is None else asked

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
+from marketpipeline.sharding import shard_of
 from marketpipeline.venues.adapter import Stream
 
-__all__ = ["owner", "share_of", "share_out"]
-
-
-def owner(symbol: str, replicas: int) -> int:
-    """The replica that reads `symbol`, by rendezvous: when their number changes, only the symbols that must move do."""
-
-    def weight(replica: int) -> bytes:
-        return hashlib.blake2b(f"{replica}/{symbol}".encode(), digest_size=8).digest()
-
-    return max(range(replicas), key=weight)
+__all__ = ["share_of", "share_out"]
 
 
 def share_of(symbols: Sequence[str], replica: int, replicas: int) -> list[str]:
     """The symbols that one replica reads."""
-    return [symbol for symbol in symbols if owner(symbol, replicas) == replica]
+    return [symbol for symbol in symbols if shard_of(symbol, replicas) == replica]
 
 
 def share_out(streams: Sequence[Stream], most: int) -> list[list[Stream]]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
+from marketpipeline.backoff import Backoff
 from marketpipeline.ingestion.connection import Connection
 from marketpipeline.ingestion.context import Command, Context, OpenConnection, StreamHandler
-from marketpipeline.ingestion.pacing import Backoff, Window
+from marketpipeline.ingestion.pacing import Window
 from marketpipeline.ingestion.staleness import StalenessDetector
 from marketpipeline.records import FeedEventKind, Heartbeat
 from marketpipeline.venues.adapter import Stream

@@ -1,4 +1,4 @@
-"""How often something may be done: a growing wait between tries, and a sliding window. Times in seconds."""
+"""How often something may be done: again after a failure, and within a sliding window. Times in seconds."""
 
 from __future__ import annotations
 
@@ -6,39 +6,16 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from random import Random
 from typing import TypeVar
 
+from marketpipeline.backoff import Backoff
 from marketpipeline.errors import RetryableError
 
-__all__ = ["Backoff", "Window", "retry"]
+__all__ = ["Window", "retry"]
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-class Backoff:
-    """Waits that double from `initial` up to `maximum`, each shortened by up to half at random.
-
-    Without the random part all clients of an exchange that went down come back at the same moment.
-    """
-
-    def __init__(self, initial: float, maximum: float, random: Random) -> None:
-        self._initial = initial
-        self._maximum = maximum
-        self._random = random
-        self.attempt = 0
-
-    def next(self) -> float:
-        """The wait before the next try."""
-        wait = min(self._maximum, self._initial * 2.0 ** min(self.attempt, 64))
-        self.attempt += 1
-        return wait * self._random.uniform(0.5, 1.0)
-
-    def reset(self) -> None:
-        """Begin again from the first wait."""
-        self.attempt = 0
 
 
 class Window:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, TypeVar
 
+from marketpipeline.backoff import Backoff
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.ingestion.context import Get
-from marketpipeline.ingestion.pacing import Backoff, Window
+from marketpipeline.ingestion.pacing import Window
 from marketpipeline.venues.adapter import ExchangeAdapter, FrameError, RestRequest, Throttled
 
 __all__ = ["RateLimiter"]
@@ -73,7 +74,7 @@ class RateLimiter:
 
     def ask(self, request: RestRequest[T], done: Callable[[T], None], refused: Callable[[str], None]) -> None:
         """Queue a request; it goes out at once when nothing stands against it."""
-        self._waiting.append(_Call(request, done, refused, Backoff(WAIT_INITIAL, WAIT_MAXIMUM, self._random)))
+        self._waiting.append(_Call(request, done, refused, Backoff(WAIT_INITIAL, WAIT_MAXIMUM, random=self._random)))
         self._send()
 
     def tick(self, now: float) -> None:

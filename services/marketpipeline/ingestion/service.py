@@ -12,12 +12,13 @@ from random import Random
 import uvloop
 
 from marketpipeline import __version__
+from marketpipeline.backoff import Backoff
 from marketpipeline.errors import InvalidInput, MarketPipelineError, Problem
 from marketpipeline.ingestion.assignment import share_of
 from marketpipeline.ingestion.delivered import KINDS, read_delivered
 from marketpipeline.ingestion.engine import Engine, now_us
 from marketpipeline.ingestion.handlers import Delivered
-from marketpipeline.ingestion.pacing import Backoff, retry
+from marketpipeline.ingestion.pacing import retry
 from marketpipeline.ingestion.publisher import KafkaPublisher
 from marketpipeline.ingestion.rest import RestClient
 from marketpipeline.ingestion.session import Session
@@ -144,7 +145,7 @@ class Ingestion:
         random = Random()
 
         def backoff() -> Backoff:
-            return Backoff(settings.backoff_initial_ms / 1000, settings.backoff_max_ms / 1000, random)
+            return Backoff(settings.backoff_initial_ms / 1000, settings.backoff_max_ms / 1000, random=random)
 
         async def in_thread(call: Callable[[], Delivered | None]) -> Delivered | None:
             return await asyncio.to_thread(call)

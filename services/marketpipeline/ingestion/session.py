@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 from typing import Any, TypeVar
 
+from marketpipeline.backoff import Backoff
 from marketpipeline.ingestion.assignment import share_out
 from marketpipeline.ingestion.connection import Connection
 from marketpipeline.ingestion.connection_manager import ConnectionManager
 from marketpipeline.ingestion.context import Command, Publish, Publisher, StreamHandler, feed_event_id
 from marketpipeline.ingestion.handlers import Delivered, make_handler, record_type
-from marketpipeline.ingestion.pacing import Backoff, Window
+from marketpipeline.ingestion.pacing import Window
 from marketpipeline.ingestion.rate_limiter import RateLimiter
 from marketpipeline.records import DeadLetter, FeedEvent, FeedEventKind
 from marketpipeline.settings import IngestionSettings
@@ -203,7 +204,7 @@ class Session:
 
     def _make_manager(self, streams: Iterable[Stream], connects: Window) -> ConnectionManager:
         settings = self._settings
-        backoff = Backoff(settings.backoff_initial_ms / 1000, settings.backoff_max_ms / 1000, self._random)
+        backoff = Backoff(settings.backoff_initial_ms / 1000, settings.backoff_max_ms / 1000, random=self._random)
         return ConnectionManager(
             {stream: self.handlers[stream] for stream in streams},
             self._adapter.url(settings.websocket_url),

@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from marketpipeline.backoff import Backoff
 from marketpipeline.errors import InvalidInput, MarketPipelineError, PermanentError, Problem
-from marketpipeline.ingestion.pacing import Backoff, retry
+from marketpipeline.ingestion.pacing import retry
 from marketpipeline.venues.adapter import ExchangeAdapter, RestRequest
 
 __all__ = ["choose_symbols", "find_unlisted"]

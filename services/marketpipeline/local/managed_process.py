@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from marketpipeline.backoff import Backoff
 from marketpipeline.errors import MarketPipelineError
 from marketpipeline.local.component import Component, NotReady
 from marketpipeline.local.process import Process, run_to_end
@@ -46,16 +47,16 @@ class Failure(MarketPipelineError):
 class ManagedProcess:
     """A component and how it is. `details` is what it last said of itself, `note` what is waited for or went wrong.
 
-    `failures` counts its ends in a row without having become ready, `quick_ends` those without a minute of being ready.
+    `failures` counts its ends in a row without having become ready, `backoff` those without a minute of being ready.
     """
 
     component: Component
     on_change: Callable[[ManagedProcess], None]
+    backoff: Backoff
     state: State = State.WAITING
     process: Process | None = None
     restarts: int = 0
     failures: int = 0
-    quick_ends: int = 0
     ready_at: float | None = None
     details: Mapping[str, object] = field(default_factory=dict)
     note: str = ""

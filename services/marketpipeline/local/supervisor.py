@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from marketpipeline.backoff import Backoff
 from marketpipeline.errors import MarketPipelineError, PermanentError
 from marketpipeline.local.component import Component
 from marketpipeline.local.managed_process import Failure, ManagedProcess, State, last_words
@@ -25,8 +26,8 @@ FIRST_WAIT = 0.5
 LONGEST_WAIT = 10.0
 STABLE_SECONDS = 60.0
 MOST_FAILURES = 5
-MOST_DOUBLINGS = 16
-"""More make no difference to a wait, and in the end no number."""
+NO_JITTER = (1.0, 1.0)
+"""What restarts here shares nothing with what restarts elsewhere."""
 
 
 @dataclass(slots=True)
@@ -54,7 +55,7 @@ class Supervisor:
         log_of: Callable[[str], Path],
         on_change: Callable[[ManagedProcess], None] = lambda managed: None,
     ) -> None:
-        self.processes = {component.name: ManagedProcess(component, on_change) for component in components}
+        self.processes = {component.name: ManagedProcess(component, on_change, _backoff()) for component in components}
         self._steps = {step.name: step for step in steps}
         self._reaper = reaper
         self._log_of = log_of
@@ -116,6 +117,7 @@ class Supervisor:
 
     async def _take(self, step: Step) -> None:
         await self._all_of(step.after)
+        backoff = _backoff()
         for attempt in range(MOST_FAILURES):
             try:
                 await asyncio.to_thread(step.run)
@@ -124,7 +126,7 @@ class Supervisor:
             except MarketPipelineError as error:
                 if isinstance(error, PermanentError) or attempt == MOST_FAILURES - 1:
                     raise Failure(f"{step.name}: {error}") from error
-                await asyncio.sleep(FIRST_WAIT * 2**attempt)
+                await asyncio.sleep(backoff.next())
             else:
                 step.done.set()
                 return
@@ -144,7 +146,8 @@ class Supervisor:
         """Wait before the next start. Raises Failure instead when it has failed too often."""
         was_ready, managed.ready_at = managed.ready_at, None
         stable = was_ready is not None and time.monotonic() - was_ready > STABLE_SECONDS
-        managed.quick_ends = 1 if stable else managed.quick_ends + 1
+        if stable:
+            managed.backoff.reset()
         managed.failures = managed.failures + 1 if was_ready is None else 0
         if managed.failures >= MOST_FAILURES:
             managed.turn(State.FAILED, reason)
@@ -152,7 +155,7 @@ class Supervisor:
             raise Failure(f"{managed.name} failed {managed.failures} times in a row, at last it {reason}\n{words}")
         managed.restarts += 1
         managed.turn(State.RESTARTING, reason)
-        await asyncio.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(managed.quick_ends - 1, MOST_DOUBLINGS)))
+        await asyncio.sleep(managed.backoff.next())
 
     async def _stop(self, managed: ManagedProcess) -> None:
         managed.stopping = True
@@ -169,3 +172,7 @@ class Supervisor:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+def _backoff() -> Backoff:
+    return Backoff(FIRST_WAIT, LONGEST_WAIT, jitter=NO_JITTER)

@@ -15,7 +15,6 @@ from marketpipeline.plan.model import (
     Workload,
 )
 from marketpipeline.plan.programs import Program, components_yaml, programs
-from marketpipeline.plan.sharding import shard_of, shards
 from marketpipeline.plan.show import plan_as_json, plan_as_text
 
 __all__ = [
@@ -34,6 +33,4 @@ __all__ = [
     "plan_as_json",
     "plan_as_text",
     "programs",
-    "shard_of",
-    "shards",
 ]

@@ -15,8 +15,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from marketpipeline.backoff import Backoff
 from marketpipeline.sink_kinds import SinkSettings
-from marketpipeline.sinks.backoff import Backoff
 from marketpipeline.sinks.base import Backpressure, Delivery, RowsRejected, Sink
 from marketpipeline.sinks.batch import Batch
 from marketpipeline.sinks.dead_letters import DeadLetters, Origin
@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 
 _COMMIT_INTERVAL = 0.1
 _LONGEST_POLL = 0.25
+_FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
 _SHORTEST_WAIT = 0.01
 """Seconds: how often to commit at the most; how long a stop may go unnoticed; between two attempts at the least."""
 
@@ -44,7 +45,7 @@ class Runner:
     def __init__(self, sink: Sink, settings: SinkSettings, measures: Measures, backoff: Backoff | None = None) -> None:
         self._sink = sink
         self._measures = measures
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff or Backoff(_FIRST_WAIT, _LONGEST_WAIT)
         self._drain_timeout = settings.drain_timeout_ms / 1_000
         self._batch = Batch(settings.batch_rows, settings.flush_interval_ms / 1_000)
         self._decoder = Decoder(settings.topic_prefix)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from marketpipeline.ingestion.assignment import owner, share_of, share_out
+from marketpipeline.ingestion.assignment import share_of, share_out
+from marketpipeline.sharding import shard_of
 from marketpipeline.topics import Feed
 from marketpipeline.venues.adapter import Stream
 
@@ -16,8 +17,8 @@ def test_every_symbol_has_one_reader_and_all_have_work() -> None:
 
 
 def test_one_more_replica_takes_and_moves_nothing_else() -> None:
-    moved = [symbol for symbol in SYMBOLS if owner(symbol, 4) != owner(symbol, 5)]
-    assert all(owner(symbol, 5) == 4 for symbol in moved)
+    moved = [symbol for symbol in SYMBOLS if shard_of(symbol, 4) != shard_of(symbol, 5)]
+    assert all(shard_of(symbol, 5) == 4 for symbol in moved)
     assert 40 < len(moved) < 130
 
 

@@ -1,26 +1,8 @@
 from __future__ import annotations
 
-from random import Random
-
 from hypothesis import given
 from hypothesis import strategies as st
-from marketpipeline.ingestion.pacing import Backoff, Window
-
-
-def test_backoff_doubles_up_to_its_cap_with_jitter_and_starts_again() -> None:
-    backoff = Backoff(0.5, 60.0, Random(1))
-    waits = [backoff.next() for _ in range(12)]
-    for attempt, wait in enumerate(waits):
-        full = min(60.0, 0.5 * 2**attempt)
-        assert full / 2 <= wait <= full
-    assert len({wait / min(60.0, 0.5 * 2**attempt) for attempt, wait in enumerate(waits)}) > 6, "no jitter"
-    backoff.reset()
-    assert backoff.next() <= 0.5
-
-
-def test_backoff_never_overflows() -> None:
-    backoff = Backoff(0.5, 60.0, Random(1))
-    assert max(backoff.next() for _ in range(5_000)) <= 60.0
+from marketpipeline.ingestion.pacing import Window
 
 
 @given(st.lists(st.floats(0, 0.5), max_size=200), st.integers(1, 6))

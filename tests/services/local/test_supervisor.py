@@ -293,7 +293,7 @@ async def test_the_wait_keeps_its_bound_after_any_number_of_quick_ends(tmp_path:
     async with supervised(tmp_path, [Toy(name="sink", runs=python(SLEEP))]) as found:
         await found.ready()
         managed = found.processes["sink"]
-        managed.quick_ends = 3_000
+        managed.backoff.attempt = 3_000
         await _kill(managed, 1)
         assert not found.failed.done()
 

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from marketpipeline.backoff import Backoff
 from marketpipeline.settings import HttpSettings
 from marketpipeline.sink_kinds import SinkSettings
-from marketpipeline.sinks.backoff import Backoff
 from marketpipeline.sinks.base import Backpressure, Delivery, Sink
 from marketpipeline.sinks.measures import Measures
 from marketpipeline.sinks.runner import Runner

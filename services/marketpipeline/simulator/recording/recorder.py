@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 
+from marketpipeline.backoff import Backoff
 from marketpipeline.errors import MarketPipelineError, PermanentError, RetryableError
 from marketpipeline.simulator.recording.writer import CaptureWriter
 from marketpipeline.venues.adapter import BookChange, ExchangeAdapter, FrameError, Mapper, Refused, RestRequest, Stream
@@ -102,7 +102,7 @@ class Recorder:
 
     async def _follow(self, http: aiohttp.ClientSession, streams: Sequence[Stream]) -> None:
         """Keep one connection for these streams."""
-        wait = FIRST_WAIT
+        backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
         while True:
             began = time.monotonic()
             try:
@@ -110,8 +110,9 @@ class Recorder:
             except (aiohttp.ClientError, OSError, TimeoutError, RetryableError) as error:
                 self.counts.last_error = f"{type(error).__name__}: {error}"
             self.counts.disconnects += 1
-            wait = FIRST_WAIT if time.monotonic() - began > LONGEST_WAIT else min(2 * wait, LONGEST_WAIT)
-            await asyncio.sleep(wait * random.uniform(0.5, 1))
+            if time.monotonic() - began > LONGEST_WAIT:
+                backoff.reset()
+            await asyncio.sleep(backoff.next())
 
     async def _connected(self, http: aiohttp.ClientSession, streams: Sequence[Stream]) -> None:
         url = self._adapter.url(self._target.websocket_url)

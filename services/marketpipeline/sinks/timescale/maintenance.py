@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 
 from psycopg.sql import SQL, Identifier
 
+from marketpipeline.backoff import Backoff
 from marketpipeline.errors import RetryableError
 from marketpipeline.sink_kinds.timescale import TimescaleSinkSettings, TimescaleStoreSettings
-from marketpipeline.sinks.backoff import Backoff
 from marketpipeline.sinks.timescale.connection import Connection, connect, translated
 from marketpipeline.sinks.timescale.extension import installed_version
 from marketpipeline.sinks.timescale.migrate import migrate

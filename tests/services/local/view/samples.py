@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from marketpipeline.backoff import Backoff
 from marketpipeline.local.managed_process import ManagedProcess, State
 from marketpipeline.local.view.base import Heading
 from marketpipeline.local.view.observer import Observation, Observer, SymbolView
@@ -121,7 +122,7 @@ def symbol_view(imbalance: float = -0.42) -> SymbolView:
 
 
 def managed(name: str, state: State = State.READY, note: str = "", **details: object) -> ManagedProcess:
-    found = ManagedProcess(Toy(name=name, runs=python(SLEEP)), lambda managed: None)
+    found = ManagedProcess(Toy(name=name, runs=python(SLEEP)), lambda managed: None, Backoff(0.1, 1.0))
     found.state, found.note, found.details = state, note, details
     return found
 
