@@ -92,13 +92,14 @@ class TableLayout:
 class Newest:
     """An entry of the cache: of each symbol the record with the highest `order`.
 
-    Its name in the key is `name`, followed by `:` and the value of the field `by` where there is one.
+    Its name in the key is `name`, followed by `:` and the value of the field `by` where there is one. Of its kind only
+    records whose fields have the values of `where` count.
     """
 
     name: str
     order: Callable[[Any], tuple[int, ...]]
     by: str | None = None
-    only: Callable[[Any], bool] = lambda record: True
+    where: tuple[tuple[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +217,7 @@ KINDS = (
         table=TableLayout(name="candles", group="candles", chunk_days=30, segment=("symbol", "interval")),
         newest=(
             Newest("candle", _candle_order, "interval"),
-            Newest("closed-candle", _candle_order, "interval", lambda candle: bool(candle.closed)),
+            Newest("closed-candle", _candle_order, "interval", (("closed", True),)),
         ),
     ),
     RecordKind(

@@ -1,18 +1,92 @@
 """The forms of the answers, for the OpenAPI document.
 
-Answers are written straight from rows; a test holds them against these models.
+Answers are written straight from rows; a test holds them against these models. The forms of rows are made from the
+definitions of the tables, with an example.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from marketpipeline.api.row_models import AlertRow, BookRow, CandleRow, TickerRow
+from marketpipeline.records import Alert, BookMetrics, Candle, Record, Ticker
+from marketpipeline.store import Table, table_of
+from marketpipeline.store.rows import json_of
+from marketpipeline.venues import venues
 
-__all__ = ["Alerts", "Book", "Klines", "Moment", "Realtime", "StoreHealth", "SymbolHealth", "SystemHealth"]
+__all__ = [
+    "AlertRow",
+    "Alerts",
+    "Book",
+    "BookRow",
+    "CandleRow",
+    "Klines",
+    "Moment",
+    "Realtime",
+    "StoreHealth",
+    "SymbolHealth",
+    "SystemHealth",
+    "TickerRow",
+]
+
+_START = 1_723_161_240_000_000
+_VENUE = next(iter(venues().values()))
+_SYMBOL = f"{_VENUE.name}:{_VENUE.symbol_example}"
+_TYPES: dict[str, Any] = {
+    "text": str,
+    "bigint": int,
+    "double precision": float,
+    "boolean": bool,
+    "timestamptz": datetime,
+}
+
+_CANDLE = Candle(
+    symbol=_SYMBOL, interval="1m", open_time=_START, close_time=_START + 60_000_000, closed=True, complete=True,
+    open=61_710.01, high=61_732.5, low=61_700.0, close=61_725.99, volume=14.25, quote_volume=879_505.1, trades=1_204,
+    taker_buy_volume=8.5, vwap=61_719.66, buy_sell_ratio=1.478, price_change=0.000259, first_trade_id=3_713_000_001,
+    last_trade_id=3_713_001_204, receive_time=_START + 59_990_000, process_time=_START + 60_020_000,
+)  # fmt: skip
+_BOOK = BookMetrics(
+    symbol=_SYMBOL, event_time=_START + 100_000, event_time_estimated=False, receive_time=_START + 104_000,
+    process_time=_START + 109_000, update_id=50_123_456_789, best_bid=61_710.0, best_bid_quantity=1.2,
+    best_ask=61_710.01, best_ask_quantity=0.8, mid=61_710.005, spread=0.01, spread_bps=0.00162, imbalance=0.31,
+    weighted_imbalance=0.28, vtob_ratio=0.12, weighted_mid=61_710.006, bid_quantity=10.9, ask_quantity=5.7,
+    bid_depth=672_639.0, ask_depth=351_747.1,
+)  # fmt: skip
+_ALERT = Alert(
+    symbol=_SYMBOL, id=f"extreme_imbalance:{_SYMBOL}:{_START}", rule="extreme_imbalance",
+    severity="HIGH", status="closed", side="buy", started_at=_START, ended_at=_START + 2_000_000,
+    event_time=_START + 2_000_000, value=0.49, extreme=0.83, threshold=0.7, trade_id=None,
+    receive_time=_START + 2_004_000, process_time=_START + 2_009_000,
+)  # fmt: skip
+_TICKER = Ticker(
+    symbol=_SYMBOL, event_time=_START, receive_time=_START + 4_000, last_price=61_710.01, last_quantity=0.01,
+    bid_price=61_710.0, bid_quantity=1.2, ask_price=61_710.01, ask_quantity=0.8, open=55_100.0, high=62_745.1,
+    low=54_730.0, volume=46_000.1, quote_volume=2.7e9, price_change=0.12, vwap=58_700.0, trades=3_900_000,
+)  # fmt: skip
+
+
+def _row(name: str, table: Table, example: Record) -> Any:
+    """A model of a table's row, described by its record."""
+    fields: dict[str, Any] = {
+        c.name: (_TYPES[c.type] | None if c.nullable else _TYPES[c.type], ...) for c in table.columns
+    }
+    config = ConfigDict(extra="forbid", json_schema_extra={"example": json_of(example)})
+    return create_model(name, __config__=config, __doc__=table.record.__doc__, **fields)
+
+
+if TYPE_CHECKING:
+    CandleRow: TypeAlias = dict[str, Any]
+    BookRow: TypeAlias = dict[str, Any]
+    AlertRow: TypeAlias = dict[str, Any]
+    TickerRow: TypeAlias = dict[str, Any]
+else:
+    CandleRow = _row("Candle", table_of("candles"), _CANDLE)
+    BookRow = _row("BookMetrics", table_of("book_metrics"), _BOOK)
+    AlertRow = _row("Alert", table_of("alerts"), _ALERT)
+    TickerRow = _row("Ticker", table_of("tickers"), _TICKER)
 
 
 class _Answer(BaseModel):
@@ -68,8 +142,9 @@ class Realtime(_Answer):
     """Every symbol at this moment."""
 
     time: datetime
-    source: Literal["redis", "timescale", "redis+timescale"] = Field(
-        description="The store that this is from; both where the cache lacked something that the database has."
+    source: str = Field(
+        description="The store that this is from; several, with a `+` between, where one lacked what another has.",
+        examples=["redis"],
     )
     symbols: list[Moment]
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
-from marketpipeline.api.reader import NotKept
-from marketpipeline.errors import InvalidQuery, RetryableError
+from marketpipeline.errors import RetryableError
+from marketpipeline.readers import NotKept
+from marketpipeline.readers.asking import nearest
 
-__all__ = ["ProblemDetails", "install"]
+__all__ = ["MEDIA_TYPE", "ProblemDetails", "install", "responses", "schemas"]
 
 _log = logging.getLogger(__name__)
 
+MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 2
 """Seconds, unless the store asks for more."""
 
@@ -33,7 +40,7 @@ class Finding(BaseModel):
 
 
 class ProblemDetails(BaseModel):
-    """The body of every answer that is no success, as `application/problem+json`."""
+    """The body of every answer that is not a success, as `application/problem+json`."""
 
     type: str = Field(description="Kind of the problem.", examples=["about:blank"])
     title: str = Field(description="The kind in words.", examples=["Bad Request"])
@@ -43,66 +50,106 @@ class ProblemDetails(BaseModel):
     problems: list[Finding] = Field(default_factory=list, description="Every finding of a wrong request.")
 
 
+_SCHEMA = "#/components/schemas/{model}"
+_WORDS = {
+    HTTPStatus.BAD_REQUEST: "A parameter is wrong; the body names each, and what would be right.",
+    HTTPStatus.NOT_FOUND: "The pipeline does not follow this symbol; the body names the nearest.",
+    HTTPStatus.NOT_IMPLEMENTED: "No store of this pipeline keeps this.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The stores are away; `Retry-After` says when to try again.",
+}
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that a path may answer with, for the OpenAPI document; `default` stands for all others."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": _SCHEMA.format(model=ProblemDetails.__name__)}}}
+    told: dict[int | str, str] = {status: _WORDS[HTTPStatus(status)] for status in statuses}
+    told["default"] = "Any other problem."
+    return {status: {"description": words, "content": content} for status, words in told.items()}
+
+
+def schemas() -> dict[str, Any]:
+    """The schemas of a problem and of what it holds, by name."""
+    _, found = models_json_schema([(ProblemDetails, "serialization")], ref_template=_SCHEMA)
+    definitions: dict[str, Any] = found["$defs"]
+    return definitions
+
+
 def install(app: FastAPI) -> None:
     """Make the application answer every error so."""
 
-    @app.exception_handler(InvalidQuery)
-    async def invalid(request: Request, error: InvalidQuery) -> Response:
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         """A parameter is wrong: 400; a path that names no symbol of this pipeline: 404."""
-        in_path = any(problem.field in request.path_params for problem in error.problems)
-        names = ", ".join(dict.fromkeys(problem.field for problem in error.problems))
-        many = len(error.problems)
+        # An absent parameter is None in its model: that a wrong one is not None either goes without saying.
+        told = [details for details in error.errors() if details["type"] != "none_required"]
+        findings = [_finding(request, details) for details in told]
+        in_path = any(details["loc"][0] == "path" for details in told)
+        names = ", ".join(dict.fromkeys(finding["field"] for finding in findings))
+        many = len(findings)
         detail = f"1 parameter is wrong: {names}" if many == 1 else f"{many} parameters are wrong: {names}"
-        findings = [{"field": p.field, "value": p.value, "expected": p.expected} for p in error.problems]
-        return _answer(request, 404 if in_path else 400, detail, findings)
+        return _answer(request, HTTPStatus.NOT_FOUND if in_path else HTTPStatus.BAD_REQUEST, detail, findings)
 
     @app.exception_handler(RetryableError)
     async def away(request: Request, error: RetryableError) -> Response:
         """A store is away: 503, and when to try again."""
         _log.warning("cannot answer", extra={"path": request.url.path, "error": str(error)})
         seconds = max(RETRY_AFTER, round(error.retry_after or 0))
-        return _answer(request, 503, str(error), headers={"Retry-After": str(seconds)})
+        return _answer(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": str(seconds)})
 
     @app.exception_handler(NotKept)
     async def not_kept(request: Request, error: NotKept) -> Response:
         """No store of this pipeline has it: 501."""
-        return _answer(request, 501, str(error))
+        return _answer(request, HTTPStatus.NOT_IMPLEMENTED, str(error))
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> Response:
         """No such path, or no such method."""
-        return _answer(request, error.status_code, str(error.detail), headers=dict(error.headers or {}))
+        return _answer(request, HTTPStatus(error.status_code), str(error.detail), headers=error.headers)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
         """A defect: told in the log, not to the client."""
         _log.error("request failed", extra={"path": request.url.path}, exc_info=error)
-        return _answer(request, 500, "the request failed; the server's log says why")
+        return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed; the server's log says why")
 
 
-_TITLES = {
-    400: "Bad Request",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    500: "Internal Server Error",
-    501: "Not Implemented",
-    503: "Service Unavailable",
-}
+def _finding(request: Request, details: Mapping[str, Any]) -> dict[str, Any]:
+    """What the model of the parameters says, in our words: our own validators say what would be right."""
+    name = str(details["loc"][1])
+    if details["type"] == "extra_forbidden":
+        known = _parameters(request.scope["route"])
+        expected = nearest("parameter", name, known, known) if known else "takes no parameters"
+    elif details["type"] == "value_error":
+        expected = str(details["ctx"]["error"])
+    else:
+        expected = details["msg"]
+    return {"field": name, "value": details["input"], "expected": expected}
+
+
+def _parameters(route: APIRoute) -> list[str]:
+    """Names of a path's query parameters, which are the fields of one model."""
+    models = [field.field_info.annotation for field in route.dependant.query_params]
+    return [
+        field.alias or name
+        for model in models
+        if isinstance(model, type) and issubclass(model, BaseModel)
+        for name, field in model.model_fields.items()
+    ]
 
 
 def _answer(
     request: Request,
-    status: int,
+    status: HTTPStatus,
     detail: str,
     problems: list[dict[str, Any]] | None = None,
-    headers: dict[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     body = {
         "type": "about:blank",
-        "title": _TITLES.get(status, "Error"),
-        "status": status,
+        "title": status.phrase,
+        "status": status.value,
         "detail": detail,
         "instance": request.url.path,
         "problems": problems or [],
     }
-    return Response(msgspec.json.encode(body), status, headers, media_type="application/problem+json")
+    return Response(msgspec.json.encode(body), status, headers, media_type=MEDIA_TYPE)

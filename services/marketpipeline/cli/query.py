@@ -7,24 +7,37 @@ import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 import click
 import msgspec
-from psycopg.conninfo import make_conninfo
 
-from marketpipeline.api import history
 from marketpipeline.errors import InvalidQuery, Problem
-from marketpipeline.local.stored import newest_folder, open_database
+from marketpipeline.local.stored import Stored, newest_folder, open_stored
+from marketpipeline.readers import HistoryQuery, Span
+from marketpipeline.readers.asking import choose, find_symbol, read_time
+from marketpipeline.store import table_of
+from marketpipeline.store.rows import JsonRow
 
 __all__ = ["query"]
 
-Rows = Iterator[dict[str, Any]]
+Rows = Iterator[JsonRow]
+T = TypeVar("T")
+
+TABLES = {
+    "candles": "candles",
+    "book": "book_metrics",
+    "trades": "trades",
+    "alerts": "alerts",
+    "gaps": "feed_events",
+    "events": "feed_events",
+}
+"""What can be asked for, and the table that has it. `gaps` are the feed events that name what is missing."""
 
 TABLE_ROWS = 1_000
 """Rows of a table on the screen without `--limit`, and rows that the widths of its columns are taken from."""
 
-SHOWN: dict[history.What, tuple[str, ...]] = {
+SHOWN: dict[str, tuple[str, ...]] = {
     "candles": ("open_time", "open", "high", "low", "close", "volume", "trades", "vwap", "buy_sell_ratio",
                 "price_change", "closed", "complete"),
     "book": ("event_time", "update_id", "best_bid", "best_ask", "mid", "spread", "spread_bps", "imbalance",
@@ -41,9 +54,9 @@ SHOWN: dict[history.What, tuple[str, ...]] = {
 def query() -> None:
     """Read what a run has stored, while it is on or after it has ended.
 
-    SYMBOL is exchange:SYMBOL, or SYMBOL where one exchange only has it. Rows come in order of time. --from is within
-    what is shown, --to is not; a time is ISO 8601 (UTC where it names no zone) or seconds or milliseconds since the
-    epoch. --limit gives the first rows from --from on, or the newest without --from.
+    SYMBOL is exchange:SYMBOL, or SYMBOL where only one exchange has it. Rows come in order of time. --from is included,
+    --to is not; a time is ISO 8601 (UTC where it names no zone) or seconds or milliseconds since the epoch. --limit
+    gives the first rows after --from, and without --from the newest.
     """
 
 
@@ -52,8 +65,8 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(
         (
             click.argument("symbol"),
-            click.option("--from", "since", metavar="T", help="Begin, within."),
-            click.option("--to", "until", metavar="T", help="End, not within."),
+            click.option("--from", "since", metavar="T", help="Beginning, included."),
+            click.option("--to", "until", metavar="T", help="End, not included."),
             click.option(
                 "--limit",
                 type=click.IntRange(min=1),
@@ -115,7 +128,7 @@ def gaps(everything: bool, **options: Any) -> None:
 
 
 def _show(
-    what: history.What,
+    what: str,
     symbol: str,
     since: str | None,
     until: str | None,
@@ -126,15 +139,53 @@ def _show(
 ) -> None:
     folder = _only_folder() if state is None else state
     limit = TABLE_ROWS if limit is None and form == "table" else limit
-    with open_database(folder) as database:
-        dsn = make_conninfo(database.url, password=database.password)
-        known, windows = database.symbols, database.windows
-        rows = history.query(dsn, what, symbol, interval, since, until, limit, symbols=known, windows=windows)
+    with open_stored(folder) as stored:
+        rows = stored.readers.history(_asked(stored, what, symbol, since, until, limit, interval))
         try:
             _WRITERS[form](rows, what, sys.stdout)
             sys.stdout.flush()
         finally:
             rows.close()
+
+
+def _asked(
+    stored: Stored,
+    what: str,
+    symbol: str,
+    since: str | None,
+    until: str | None,
+    limit: int | None,
+    interval: str | None,
+) -> HistoryQuery:
+    """The query, its arguments read as a user typed them. Raises InvalidQuery that names each wrong one.
+
+    Of symbols and intervals that the pipeline follows there need be no rows.
+    """
+    holdings = stored.readers.holdings()
+    windows = {kind.partition(":")[2] for kinds in holdings.values() for kind in kinds if kind.startswith("candle:")}
+    problems: list[Problem] = []
+
+    def read(field: str, value: str | None, reader: Callable[[str], T]) -> T | None:
+        try:
+            return None if value is None else reader(value)
+        except ValueError as error:
+            problems.append(Problem(field, value, str(error)))
+            return None
+
+    symbols = sorted(holdings.keys() | set(stored.symbols))
+    intervals = sorted(windows | set(stored.windows))
+    filters = {
+        "symbol": read("SYMBOL", symbol, lambda text: find_symbol(text, symbols)),
+        "interval": read("--interval", interval, lambda text: choose("interval", text, intervals)),
+        "kind": "gap" if what == "gaps" else None,
+    }
+    span = Span(read("--from", since, read_time), read("--to", until, read_time), limit)
+    if span.since is not None and span.until is not None and span.since >= span.until:
+        problems.append(Problem("--to", until, f"must be later than `--from` ({since})"))
+    if problems:
+        raise InvalidQuery("query", problems)
+    given = {name: value for name, value in filters.items() if value is not None}
+    return HistoryQuery(table_of(TABLES[what]), given, span)
 
 
 def _only_folder(root: Path = Path(".marketpipeline")) -> Path:
@@ -145,14 +196,14 @@ def _only_folder(root: Path = Path(".marketpipeline")) -> Path:
     return newest_folder(root)
 
 
-def _write_json(rows: Rows, what: history.What, out: TextIO) -> None:
+def _write_json(rows: Rows, what: str, out: TextIO) -> None:
     for row in rows:
         out.write(msgspec.json.encode(row).decode() + "\n")
 
 
-def _write_csv(rows: Rows, what: history.What, out: TextIO) -> None:
+def _write_csv(rows: Rows, what: str, out: TextIO) -> None:
     """A header always; an empty field is null, true and false as in JSON."""
-    names = history.columns_of(what)
+    names = table_of(TABLES[what]).column_names
     writer = csv.writer(out, lineterminator="\n")
     first = next(rows, None)
     writer.writerow(names)
@@ -160,15 +211,15 @@ def _write_csv(rows: Rows, what: history.What, out: TextIO) -> None:
         writer.writerow([_text(row[name], "") for name in names])
 
 
-def _write_table(rows: Rows, what: history.What, out: TextIO) -> None:
+def _write_table(rows: Rows, what: str, out: TextIO) -> None:
     names = SHOWN[what]
-    begin = list(itertools.islice(rows, TABLE_ROWS))
-    if not begin:
+    first = list(itertools.islice(rows, TABLE_ROWS))
+    if not first:
         out.write("no rows\n")
         return
-    cells = [[_text(row[name], "-") for name in names] for row in begin]
+    cells = [[_text(row[name], "-") for name in names] for row in first]
     widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
-    left = [any(isinstance(row[name], str) for row in begin) for name in names]
+    left = [any(isinstance(row[name], str) for row in first) for name in names]
 
     def line(values: Sequence[str]) -> str:
         padded = [v.ljust(w) if to_left else v.rjust(w) for v, w, to_left in zip(values, widths, left, strict=True)]
@@ -178,7 +229,7 @@ def _write_table(rows: Rows, what: history.What, out: TextIO) -> None:
     out.writelines(map(line, cells))
     for row in rows:
         out.write(line([_text(row[name], "-") for name in names]))
-    if len(begin) == TABLE_ROWS:
+    if len(first) == TABLE_ROWS:
         out.flush()
         click.echo(f"(--limit says how many rows; without it {TABLE_ROWS} at most)", err=True)
 
@@ -190,7 +241,7 @@ def _text(value: Any, null: str) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-_WRITERS: dict[str, Callable[[Rows, history.What, TextIO], None]] = {
+_WRITERS: dict[str, Callable[[Rows, str, TextIO], None]] = {
     "table": _write_table,
     "json": _write_json,
     "csv": _write_csv,

@@ -1,15 +1,16 @@
-"""The database of a pipeline on this machine, whether it runs now or has ended."""
+"""What a pipeline on this machine has stored, whether it runs now or has ended."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import SecretStr
 
 from marketpipeline.errors import InvalidInput, PermanentError, Problem
 from marketpipeline.local.component import NotReady
@@ -18,19 +19,22 @@ from marketpipeline.local.ports import free_ports
 from marketpipeline.local.process import Process, run_to_end
 from marketpipeline.local.reaper import Reaper
 from marketpipeline.local.state import StateFolder, StateInUse
+from marketpipeline.readers import Blocking, blocking, readers_of
+from marketpipeline.settings import ApiSettings, Stores
+from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 
-__all__ = ["Database", "newest_folder", "open_database"]
+__all__ = ["Stored", "newest_folder", "open_stored"]
 
 WAIT_SECONDS = 60.0
 PREPARE_SECONDS = 60.0
+PATIENCE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Database:
-    """Where the tables are (`url` is without the password), and what the pipeline that they belong to follows."""
+class Stored:
+    """The stores of a pipeline, and what it follows, whether there is anything of it yet or not."""
 
-    url: str
-    password: str
+    readers: Blocking
     symbols: Sequence[str] = ()
     windows: Sequence[str] = ()
 
@@ -45,8 +49,8 @@ def newest_folder(root: Path = Path(".marketpipeline")) -> Path:
 
 
 @contextmanager
-def open_database(folder: Path) -> Iterator[Database]:
-    """The database of the state folder: that of the run that is on now, else one started for this block.
+def open_stored(folder: Path) -> Iterator[Stored]:
+    """The stores of the state folder: of the run that is on now, else a database started for this block.
 
     Waits for a run that is just starting, and for another query that has the database. Raises InvalidInput for a folder
     that holds no state, PermanentError when the database does not come up.
@@ -58,7 +62,8 @@ def open_database(folder: Path) -> Iterator[Database]:
         except StateInUse:
             running = _running(folder)
             if running is not None:
-                yield running
+                with _reading(running, StateFolder(folder.absolute(), lock=-1)) as stored:
+                    yield stored
                 return
             if time.monotonic() > deadline:
                 raise
@@ -66,28 +71,34 @@ def open_database(folder: Path) -> Iterator[Database]:
             continue
         break
     try:
-        with _started(state) as database:
-            yield database
+        with _started(state) as url, _reading(url, state) as stored:
+            yield stored
     finally:
         state.close()
 
 
-def _running(folder: Path) -> Database | None:
-    """The database of a run that is on, if it is ready."""
-    state = StateFolder(folder.absolute(), lock=-1)
+@contextmanager
+def _reading(url: str, state: StateFolder) -> Iterator[Stored]:
     live = state.read_live()
-    postgres = live.get("components", {}).get("postgres", {})
-    if not postgres.get("pid"):
-        return None
-    return _database(postgres["url"], state.password("postgres"), live)
+    database = TimescaleStoreSettings(url=url, password=SecretStr(state.password("postgres")))
+    settings = ApiSettings(
+        pipeline=live.get("pipeline", state.path.name),
+        symbols=live.get("symbols", []),
+        windows=live.get("windows", []),
+        stores=Stores.model_validate({"timescale": database}),
+    )
+    with blocking(readers_of(settings, "marketpipeline-query", PATIENCE_SECONDS)) as readers:
+        yield Stored(readers, settings.symbols, settings.windows)
 
 
-def _database(url: str, password: str, live: Mapping[str, Any]) -> Database:
-    return Database(url, password, tuple(live.get("symbols", ())), tuple(live.get("windows", ())))
+def _running(folder: Path) -> str | None:
+    """The address of the database of a run that is on, if it is ready."""
+    postgres = StateFolder(folder.absolute(), lock=-1).read_live().get("components", {}).get("postgres", {})
+    return str(postgres["url"]) if postgres.get("pid") else None
 
 
 @contextmanager
-def _started(state: StateFolder) -> Iterator[Database]:
+def _started(state: StateFolder) -> Iterator[str]:
     """The ended run's database, for the time of the block; the reaper ends it when we are killed meanwhile."""
     if not (state.path / "postgres" / "data").exists():
         problem = Problem("--state", str(state.path), "holds no tables; its run ended before it had made them")
@@ -99,7 +110,7 @@ def _started(state: StateFolder) -> Iterator[Database]:
     with asyncio.Runner() as runner:
         process = runner.run(_start(component, log, reaper))
         try:
-            yield _database(component.url, component.password, state.read_live())
+            yield component.url
         finally:
             runner.run(process.stop(component.stop_signal, component.stop_seconds))
             reaper.dismiss()

@@ -67,6 +67,6 @@ SINK = SinkKind(
     summary="Keep the latest values and the recent alerts in Redis or Valkey.",
     extra="redis",
     server="marketpipeline.local.components.valkey:in_state",
-    reader="marketpipeline.api.stores:Cache",
+    reader="marketpipeline.readers.redis:RedisReader",
     rank=ReadRank.NEWEST,
 )

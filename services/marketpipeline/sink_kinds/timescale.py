@@ -71,7 +71,7 @@ SINK = SinkKind(
     summary="Write the topics to TimescaleDB or PostgreSQL.",
     extra="timescale",
     server="marketpipeline.local.components.postgres:in_state",
-    reader="marketpipeline.api.stores:Database",
+    reader="marketpipeline.readers.timescale:TimescaleReader",
     rank=ReadRank.HISTORY,
     jobs=(
         SinkJob(

@@ -1,8 +1,8 @@
-"""What the stores hold, defined once for those that write (sinks) and those that read (API, command line)."""
+"""What the stores hold, defined once for those that write (sinks) and those that read (`marketpipeline.readers`)."""
 
 from __future__ import annotations
 
-from marketpipeline.store.latest import REDIS_TOPICS, LatestKeys
+from marketpipeline.store.latest import REDIS_TOPICS, LatestKeys, newest_kinds
 from marketpipeline.store.tables import TABLES, TIMESCALE_TOPICS, Column, Table, table_of
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "Column",
     "LatestKeys",
     "Table",
+    "newest_kinds",
     "table_of",
 ]

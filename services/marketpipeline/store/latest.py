@@ -14,16 +14,29 @@ cluster.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from marketpipeline.record_kinds import KIND_OF, KINDS
 from marketpipeline.records import Alert, Record
 
-__all__ = ["REDIS_TOPICS", "LatestKeys", "alert_order", "latest_entries"]
+__all__ = ["ENTRIES", "REDIS_TOPICS", "LatestKeys", "alert_order", "latest_entries", "newest_kinds"]
 
 REDIS_TOPICS = frozenset(kind.topic for kind in KINDS if kind.in_cache)
 """The topics that the sink into Redis reads."""
+
+ENTRIES = MappingProxyType({entry.name: (kind, entry) for kind in KINDS for entry in kind.newest})
+"""Every entry by its name, with the kind of record that it is of."""
+
+
+def newest_kinds(windows: Iterable[str]) -> list[str]:
+    """Every kind that tells of now, for a pipeline with candles of these intervals."""
+    return [
+        name
+        for entry in (entry for _, entry in ENTRIES.values() if not entry.where)
+        for name in ([entry.name] if entry.by is None else [f"{entry.name}:{window}" for window in windows])
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,19 @@ class LatestKeys:
     def latest(self, kind: str, symbol: str) -> str:
         """The newest record of a kind."""
         return f"{self.prefix}:latest:{kind}:{symbol}"
+
+    def keeps(self, kind: str) -> bool:
+        """Whether there can be a newest record of a kind."""
+        base, _, part = kind.partition(":")
+        return base in ENTRIES and bool(part) == (ENTRIES[base][1].by is not None)
+
+    def parse(self, key: str) -> tuple[str, str]:
+        """Kind and symbol of a key that `latest` made."""
+        kind, _, symbol = key.removeprefix(self.latest("", "")[:-1]).partition(":")
+        if kind in ENTRIES and ENTRIES[kind][1].by is not None:
+            part, _, symbol = symbol.partition(":")
+            kind = f"{kind}:{part}"
+        return kind, symbol
 
     @property
     def alerts(self) -> tuple[str, str, str]:
@@ -51,7 +77,7 @@ def latest_entries(record: Record) -> Iterator[tuple[str, str]]:
     """The kinds that a record is the newest of, perhaps, each with its order; none for a record not kept here."""
     kind = KIND_OF.get(type(record))
     for entry in kind.newest if kind is not None else ():
-        if entry.only(record):
+        if all(getattr(record, field) == value for field, value in entry.where):
             name = entry.name if entry.by is None else f"{entry.name}:{getattr(record, entry.by)}"
             yield name, _order(*entry.order(record))
 

@@ -40,21 +40,23 @@ def test_parameters_are_described_with_examples_and_bounds(settings: ApiSettings
     document = create_app(settings).openapi()
     parameters = document["paths"]["/api/v1/analytics/klines/{symbol}"]["get"]["parameters"]
     found: dict[str, Any] = {parameter["name"]: parameter for parameter in parameters}
-    assert list(found) == ["symbol", "interval", "from", "to", "limit"]
+    assert list(found) == ["symbol", "from", "to", "limit", "interval"]
     assert found["symbol"]["schema"]["examples"] == ["binance:BTCUSDT"]
-    assert found["limit"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 100, "title": "Limit"}
+    bounds = {"type": "integer", "minimum": 1, "maximum": 100, "default": 100}
+    assert found["limit"]["schema"].items() >= bounds.items()
+    assert found["interval"]["schema"]["enum"] == ["1m"]
     assert all(parameter["description"] for parameter in parameters)
 
 
 def test_rows_have_examples_that_fit_them(settings: ApiSettings) -> None:
-    from marketpipeline.api import row_models
+    from marketpipeline.api import models
 
     schemas = create_app(settings).openapi()["components"]["schemas"]
     for name, model in (
-        ("Candle", row_models.CandleRow),
-        ("BookMetrics", row_models.BookRow),
-        ("Alert", row_models.AlertRow),
-        ("Ticker", row_models.TickerRow),
+        ("Candle", models.CandleRow),
+        ("BookMetrics", models.BookRow),
+        ("Alert", models.AlertRow),
+        ("Ticker", models.TickerRow),
     ):
         example = model.model_config["json_schema_extra"]["example"]  # type: ignore[attr-defined]
         assert set(schemas[name]["required"]) == set(example)
@@ -69,7 +71,7 @@ async def test_a_defect_shows_nothing_of_itself(settings: ApiSettings, caplog: p
     async def broken(*_: object) -> None:
         raise ZeroDivisionError("secret of the house")
 
-    app.state.reader.newest = broken
+    app.state.readers.newest = broken
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         answer = await client.get("/api/v1/market/realtime")

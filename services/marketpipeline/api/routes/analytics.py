@@ -1,104 +1,89 @@
 """`/api/v1/analytics`: what was.
 
-Annotations are not postponed here: FastAPI reads them, and one names what only its function knows.
+Annotations are not postponed here: FastAPI reads them, and some name what only their function knows.
 """
 
-from collections.abc import Sequence
 from typing import Annotated, get_args
 
-from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import WithJsonSchema
-from pydantic.json_schema import SkipJsonSchema
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import Field
 
 from marketpipeline.alert_kinds import Severity, watched_alerts
-from marketpipeline.api.arguments import Arguments
 from marketpipeline.api.models import Alerts, Book, Klines
-from marketpipeline.api.routes.answer import FROM, TO, Asked, answer, problems
+from marketpipeline.api.parameters import Asked, FromOneTo, KnownSymbol, OneOf, Optional, SpanQuery, answer
+from marketpipeline.api.problems import responses
+from marketpipeline.readers import HistoryQuery
 from marketpipeline.records import AlertStatus
+from marketpipeline.settings import ApiSettings
+from marketpipeline.store import table_of
+from marketpipeline.store.rows import json_of
 
 __all__ = ["make_router"]
 
-_SYMBOL = Path(
-    description="The symbol; `BTCUSDT` is enough where one exchange only has it.", examples=["binance:BTCUSDT"]
-)
-_SPAN = ("from", "to", "limit")
+_CANDLES, _BOOK, _ALERTS = table_of("candles"), table_of("book_metrics"), table_of("alerts")
 _DEFAULT_ROWS = 500
 
-Text = str | SkipJsonSchema[None]
-"""An optional parameter: absent or text, never null."""
 
-
-def make_router(max_rows: int, windows: Sequence[str]) -> APIRouter:
-    """The paths, whose `limit` goes up to `max_rows`; `windows` are the intervals that candles have."""
+def make_router(settings: ApiSettings) -> APIRouter:
+    """The paths, for the symbols, candles and greatest `limit` of these settings."""
+    symbols, windows = settings.symbols, settings.windows
     usual = "1m" if "1m" in windows else windows[0] if windows else "1m"
-    router = APIRouter(prefix="/api/v1/analytics", tags=["analytics"])
-    default = min(_DEFAULT_ROWS, max_rows)
-    limits = Query(description="Rows at most: the first ones behind `from`, without `from` the newest.")
-    number = WithJsonSchema({"type": "integer", "minimum": 1, "maximum": max_rows, "default": default})
 
-    @router.get("/klines/{symbol}", response_model=Klines, responses=problems(400, 404, 501, 503))
+    class RowsQuery(SpanQuery):
+        """Rows of one symbol."""
+
+        limit: Annotated[int, FromOneTo(settings.max_rows)] = Field(
+            min(_DEFAULT_ROWS, settings.max_rows),
+            description="Most rows: the first ones after `from`; without `from` the newest.",
+        )
+
+    class KlinesQuery(RowsQuery):
+        """Candles of one length."""
+
+        interval: Annotated[str, OneOf("interval", windows)] = Field(usual, description="Length of a candle.")
+
+    class AlertsQuery(RowsQuery):
+        """Alerts, perhaps some of them only."""
+
+        symbol: Annotated[str, KnownSymbol(symbols)] | Optional = Field(
+            None, description="Of this symbol only.", examples=["BTCUSDT"]
+        )
+        rule: Annotated[str, OneOf("rule", tuple(watched_alerts()))] | Optional = Field(
+            None, description="Of this rule only."
+        )
+        severity: Annotated[str, OneOf("severity", get_args(Severity))] | Optional = Field(
+            None, description="Of this severity only."
+        )
+        status: Annotated[str, OneOf("status", get_args(AlertStatus))] | Optional = Field(
+            None, description="In this state only."
+        )
+
+    symbol_words = "The symbol; `BTCUSDT` is enough where only one exchange has it."
+    in_path = Path(description=symbol_words, examples=["binance:BTCUSDT"])
+    router = APIRouter(prefix="/api/v1/analytics", tags=["analytics"])
+
+    @router.get("/klines/{symbol}", response_model=Klines, responses=responses(400, 404, 501, 503))
     async def klines(
-        request: Request,
-        reader: Asked,
-        symbol: Annotated[str, _SYMBOL],
-        interval: Annotated[str, Query(description=f"Length of a candle: {', '.join(windows)}.")] = usual,
-        since: Annotated[Text, FROM] = None,
-        until: Annotated[Text, TO] = None,
-        limit: Annotated[Text, number, limits] = None,
+        readers: Asked, symbol: Annotated[str, KnownSymbol(symbols), in_path], query: Annotated[KlinesQuery, Query()]
     ) -> Response:
         """Candles in order of time."""
-        arguments = Arguments(request.url.path)
-        arguments.only(request.query_params, ["interval", *_SPAN])
-        name = arguments.symbol(symbol, reader.symbols)
-        window = arguments.choice("interval", interval, reader.windows)
-        span = arguments.span(since, until, arguments.limit(limit, default, max_rows))
-        arguments.check()
-        rows = await reader.history("candles", {"symbol": name, "interval": window}, span)
-        return answer({"symbol": name, "interval": window, "candles": rows})
+        filters = {"symbol": symbol, "interval": query.interval}
+        rows = await readers.rows(HistoryQuery(_CANDLES, filters, query.span(query.limit)))
+        return answer({"symbol": symbol, "interval": query.interval, "candles": rows})
 
-    @router.get("/book/{symbol}", response_model=Book, responses=problems(400, 404, 501, 503))
+    @router.get("/book/{symbol}", response_model=Book, responses=responses(400, 404, 501, 503))
     async def book(
-        request: Request,
-        reader: Asked,
-        symbol: Annotated[str, _SYMBOL],
-        since: Annotated[Text, FROM] = None,
-        until: Annotated[Text, TO] = None,
-        limit: Annotated[Text, number, limits] = None,
+        readers: Asked, symbol: Annotated[str, KnownSymbol(symbols), in_path], query: Annotated[RowsQuery, Query()]
     ) -> Response:
         """Measures of the order book in order of time, and the newest."""
-        arguments = Arguments(request.url.path)
-        arguments.only(request.query_params, _SPAN)
-        name = arguments.symbol(symbol, reader.symbols)
-        span = arguments.span(since, until, arguments.limit(limit, default, max_rows))
-        arguments.check()
-        rows = await reader.history("book_metrics", {"symbol": name}, span)
-        _, newest = await reader.newest([name])
-        return answer({"symbol": name, "latest": newest[name].book, "book": rows})
+        rows = await readers.rows(HistoryQuery(_BOOK, {"symbol": symbol}, query.span(query.limit)))
+        newest = (await readers.newest([symbol], ["book"])).symbols[symbol].get("book")
+        return answer({"symbol": symbol, "latest": newest and json_of(newest), "book": rows})
 
-    @router.get("/alerts", response_model=Alerts, responses=problems(400, 501, 503))
-    async def alerts(
-        request: Request,
-        reader: Asked,
-        symbol: Annotated[Text, Query(description="Of this symbol only.", examples=["BTCUSDT"])] = None,
-        rule: Annotated[Text, Query(description="Of this rule only.", examples=["extreme_imbalance"])] = None,
-        severity: Annotated[Text, Query(description="Of this severity only.", examples=["HIGH"])] = None,
-        status: Annotated[Text, Query(description="In this state only.", examples=["open"])] = None,
-        since: Annotated[Text, FROM] = None,
-        until: Annotated[Text, TO] = None,
-        limit: Annotated[Text, number, limits] = None,
-    ) -> Response:
+    @router.get("/alerts", response_model=Alerts, responses=responses(400, 501, 503))
+    async def alerts(readers: Asked, query: Annotated[AlertsQuery, Query()]) -> Response:
         """Alerts by the time they started, the newest first."""
-        arguments = Arguments(request.url.path)
-        arguments.only(request.query_params, ["symbol", "rule", "severity", "status", *_SPAN])
-        asked = {
-            "symbol": None if symbol is None else arguments.symbol(symbol, reader.symbols),
-            "rule": arguments.choice("rule", rule, list(watched_alerts())),
-            "severity": arguments.choice("severity", severity, get_args(Severity)),
-            "status": arguments.choice("status", status, get_args(AlertStatus)),
-        }
-        span = arguments.span(since, until, arguments.limit(limit, default, max_rows))
-        arguments.check()
-        filters = {name: value for name, value in asked.items() if value is not None}
-        return answer({"alerts": await reader.alerts(filters, span)})
+        filters = query.model_dump(include={"symbol", "rule", "severity", "status"}, exclude_none=True)
+        return answer({"alerts": await readers.rows(HistoryQuery(_ALERTS, filters, query.span(query.limit), True))})
 
     return router

@@ -2,52 +2,56 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from http import HTTPStatus
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from marketpipeline.api.arguments import Arguments
 from marketpipeline.api.models import SystemHealth
-from marketpipeline.api.reader import NotKept, Reader
-from marketpipeline.api.realtime import age_ms, summary
-from marketpipeline.api.routes.answer import Asked, answer
-from marketpipeline.api.rows import JsonRow, iso
-from marketpipeline.api.stores import Newest
+from marketpipeline.api.parameters import Asked, NoQuery, answer
+from marketpipeline.api.problems import responses
+from marketpipeline.api.routes.market import age_ms
 from marketpipeline.errors import RetryableError
+from marketpipeline.readers import NotKept, Readers, StoreHealth
+from marketpipeline.settings import ApiSettings
+from marketpipeline.store import newest_kinds
+from marketpipeline.store.rows import JsonRow, iso, json_of
 from marketpipeline.telemetry import Telemetry
 
 __all__ = ["router"]
 
 router = APIRouter(tags=["system"])
 
-_FAILED: dict[int | str, dict[str, Any]] = {503: {"description": "No store answers.", "model": SystemHealth}}
+_FAILED: dict[int | str, dict[str, Any]] = {
+    503: {"description": "No store answers.", "model": SystemHealth},
+    **responses(400),
+}
 
 
 @router.get("/api/v1/system/health", response_model=SystemHealth, responses=_FAILED)
-async def system_health(request: Request, reader: Asked) -> Response:
+async def system_health(request: Request, readers: Asked, query: Annotated[NoQuery, Query()]) -> Response:
     """Whether each store answers, and how old the newest data of each symbol is."""
-    arguments = Arguments(request.url.path)
-    arguments.only(request.query_params, [])
-    arguments.check()
-    stores = await reader.stores()
+    settings: ApiSettings = request.app.state.settings
+    found = await readers.health()
     now = datetime.now(UTC)
+    status = _status(found)
     body = {
-        "status": _status(stores),
+        "status": status,
         "time": iso(now),
-        "pipeline": request.app.state.pipeline,
-        "stores": stores,
-        "symbols": await _ages(reader, now),
+        "pipeline": settings.pipeline,
+        "stores": _rows(found),
+        "symbols": await _ages(readers, settings, now),
     }
-    return answer(body, 503 if body["status"] == "failed" else 200)
+    return answer(body, _http_status(status))
 
 
 @router.get("/health", include_in_schema=False)
-async def health(request: Request, reader: Asked) -> Response:
+async def health(readers: Asked) -> Response:
     """The readiness probe: the stores only."""
-    stores = await reader.stores()
-    status = _status(stores)
-    return answer({"status": status, "stores": stores}, 503 if status == "failed" else 200)
+    found = await readers.health()
+    return answer({"status": _status(found), "stores": _rows(found)}, _http_status(_status(found)))
 
 
 @router.get("/health/live", include_in_schema=False)
@@ -62,28 +66,38 @@ async def metrics() -> Response:
     return Response(Telemetry.prometheus(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _status(stores: dict[str, JsonRow]) -> str:
-    answering = [store for store in stores.values() if store["status"] == "ok"]
+def _rows(stores: dict[str, StoreHealth]) -> dict[str, JsonRow]:
+    return {name: {"status": "failed" if store.error else "ok", **asdict(store)} for name, store in stores.items()}
+
+
+def _status(stores: dict[str, StoreHealth]) -> str:
+    answering = [store for store in stores.values() if store.error is None]
     if len(answering) == len(stores):
         return "ok"
     return "degraded" if answering else "failed"
 
 
-async def _ages(reader: Reader, now: datetime) -> list[JsonRow]:
+def _http_status(status: str) -> int:
+    return HTTPStatus.SERVICE_UNAVAILABLE if status == "failed" else HTTPStatus.OK
+
+
+async def _ages(readers: Readers, settings: ApiSettings, now: datetime) -> list[JsonRow]:
+    """Of the newest trade, book and candle, and of the newest of all kinds."""
     try:
-        _, newest = await reader.newest(reader.symbols)
+        found = (await readers.newest(settings.symbols, newest_kinds(settings.windows))).symbols
     except (RetryableError, NotKept):
-        newest = {symbol: Newest() for symbol in reader.symbols}
-    found = []
-    for symbol, kinds in newest.items():
-        candles = max((row["receive_time"] for row in kinds.candles.values()), default=None)
-        found.append(
+        found = {symbol: {} for symbol in settings.symbols}
+    ages = []
+    for symbol, newest in found.items():
+        received = {kind: json_of(record)["receive_time"] for kind, record in newest.items()}
+        candles = [moment for kind, moment in received.items() if kind.startswith("candle:")]
+        ages.append(
             {
                 "symbol": symbol,
-                "trade_age_ms": age_ms((kinds.trade or {}).get("receive_time"), now),
-                "book_age_ms": age_ms((kinds.book or {}).get("receive_time"), now),
-                "candle_age_ms": age_ms(candles, now),
-                "age_ms": summary(symbol, kinds, now)["age_ms"],
+                "trade_age_ms": age_ms(received.get("trade"), now),
+                "book_age_ms": age_ms(received.get("book"), now),
+                "candle_age_ms": age_ms(max(candles, default=None), now),
+                "age_ms": age_ms(max(received.values(), default=None), now),
             }
         )
-    return found
+    return ages

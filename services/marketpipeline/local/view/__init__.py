@@ -12,7 +12,8 @@ from marketpipeline.local.view.observer import Observer
 from marketpipeline.local.view.plain import PlainView
 from marketpipeline.local.view.screen import ScreenView
 from marketpipeline.plan import Plan
-from marketpipeline.sink_kinds.redis import RedisStoreSettings
+from marketpipeline.readers import Readers, readers_of
+from marketpipeline.settings import ApiSettings, Stores
 from marketpipeline.spec import MarketPipeline
 
 __all__ = ["View", "make_view"]
@@ -22,12 +23,26 @@ def make_view(pipeline: MarketPipeline, plan: Plan, stack: LocalStack, options: 
     """The screen where a terminal can show one and `--no-ui` does not forbid it, else lines."""
     api = stack.api.url if stack.api else None
     heading = Heading(pipeline.name, tuple(pipeline.spec.symbols), _source(options), state, api)
-    cache = stack.servers.get("redis")
-    store = RedisStoreSettings(prefix=pipeline.topic_prefix, **cache.settings) if cache is not None else None
-    observer = Observer(plan, stack.kafka, store, pipeline.spec.windows)
+    observer = Observer(plan, stack.kafka, _readers(pipeline, stack), pipeline.spec.windows)
     if options.ui and sys.stdout.isatty():
         return ScreenView(heading, observer, options.screenshot)
     return PlainView(heading, observer, options.screenshot)
+
+
+def _readers(pipeline: MarketPipeline, stack: LocalStack) -> Readers:
+    """Readers of the stores whose servers are on this machine."""
+    stores = {
+        kind.name: kind.store(pipeline, sink).model_dump() | dict(stack.servers[kind.name].settings)
+        for kind, sink in pipeline.spec.sinks.enabled()
+        if kind.reader and kind.name in stack.servers
+    }
+    settings = ApiSettings(
+        pipeline=pipeline.name,
+        symbols=pipeline.spec.symbols,
+        windows=pipeline.spec.windows,
+        stores=Stores.model_validate(stores),
+    )
+    return readers_of(settings, "marketpipeline-view")
 
 
 def _source(options: RunOptions) -> str:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
-import redis
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from marketpipeline.errors import RetryableError
+from marketpipeline.errors import MarketPipelineError, RetryableError
 from marketpipeline.kafka import consumer_config
 from marketpipeline.local.drain import Reader, reader_of_job, readers_of_sinks
 from marketpipeline.local.managed_process import ManagedProcess, State
 from marketpipeline.local.offsets import Offsets
 from marketpipeline.plan import Plan
+from marketpipeline.readers import NewestRecords, Readers
 from marketpipeline.records import Alert, BookMetrics, Candle, DeadLetter, FeedEvent, Quote, Record, Trade, decode
 from marketpipeline.settings import KafkaSettings
-from marketpipeline.sink_kinds.redis import RedisStoreSettings
-from marketpipeline.store import LatestKeys
+from marketpipeline.store import newest_kinds
 from marketpipeline.topics import TopicKind
 
 __all__ = ["Observation", "Observer", "Rates", "SymbolView", "first_candle"]
@@ -77,22 +77,14 @@ class Rates:
         return max(0.0, (seen[-1][1] - seen[0][1]) / (seen[-1][0] - seen[0][0]))
 
 
-def _client(store: RedisStoreSettings) -> redis.Redis:
-    password = store.password.get_secret_value() if store.password else None
-    return redis.Redis.from_url(store.url, password=password, socket_timeout=2)
-
-
 class Observer:
-    """Blocking; one thread at a time. Whatever does not answer is left out of the observation."""
+    """Whatever does not answer is left out of the observation. The broker is asked in a thread, one at a time."""
 
-    def __init__(
-        self, plan: Plan, kafka: KafkaSettings, store: RedisStoreSettings | None, windows: Sequence[str]
-    ) -> None:
+    def __init__(self, plan: Plan, kafka: KafkaSettings, readers: Readers, windows: Sequence[str]) -> None:
         self._plan = plan
         self._kafka = kafka
-        self._keys = LatestKeys(store.prefix if store else "")
-        self._redis = _client(store) if store else None
-        self._windows = windows
+        self._readers = readers
+        self._kinds = [*newest_kinds(windows), *(f"closed-candle:{window}" for window in windows)]
         self._consumer: Consumer | None = None
         self._offsets: Offsets | None = None
         self._lag: dict[str, int] = {}
@@ -105,25 +97,30 @@ class Observer:
         self.newest_dead_letter: DeadLetter | None = None
         self.rates = Rates()
 
-    def look(self, symbols: Sequence[str], processes: Mapping[str, ManagedProcess]) -> Observation:
+    async def look(self, symbols: Sequence[str], processes: Mapping[str, ManagedProcess]) -> Observation:
         """One look at everything."""
         for managed in processes.values():
             self.rates.note(managed.name, managed.details, time.monotonic())
-        seen = Observation(symbols=self._latest(symbols))
+        seen = Observation(symbols=await self._latest(symbols))
         if "broker" in processes and processes["broker"].state is State.READY:
-            news = self._news()
+            news, seen.lag = await asyncio.to_thread(self._ask_broker)
             for record in news:
                 self._count(record)
             seen.news = [record for record in news if not _is_over_at_once(record)]
-            seen.lag = self._lags()
         return seen
 
-    def close(self) -> None:
-        """Let go of every connection."""
-        if self._redis is not None:
-            self._redis.close()
+    async def open(self) -> None:
+        """Begin to connect; what is not there yet is left out."""
+        await self._readers.__aenter__()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._readers.__aexit__()
         if self._consumer is not None:
-            self._consumer.close()
+            await asyncio.to_thread(self._consumer.close)
+
+    def _ask_broker(self) -> tuple[list[Record], Mapping[str, int]]:
+        return self._news(), self._lags()
 
     def _count(self, record: Record) -> None:
         if isinstance(record, Alert):
@@ -137,20 +134,12 @@ class Observer:
             self.dead_letters += 1
             self.newest_dead_letter = record
 
-    def _latest(self, symbols: Sequence[str]) -> list[SymbolView]:
-        kinds = ["trade", "quote", "book"]
-        kinds += [f"{kind}:{window}" for window in self._windows for kind in ("candle", "closed-candle")]
-        if self._redis is None:
-            return [SymbolView(symbol) for symbol in symbols]
+    async def _latest(self, symbols: Sequence[str]) -> list[SymbolView]:
         try:
-            with self._redis.pipeline(transaction=False) as pipeline:
-                for symbol in symbols:
-                    for kind in kinds:
-                        pipeline.hget(self._keys.latest(kind, symbol), "record")
-                found = iter(pipeline.execute())
-        except redis.RedisError:
-            return [SymbolView(symbol) for symbol in symbols]
-        return [_symbol_view(symbol, [(kind, next(found)) for kind in kinds]) for symbol in symbols]
+            found = (await self._readers.newest(symbols, self._kinds)).symbols
+        except MarketPipelineError:
+            found = {}
+        return [_symbol_view(symbol, found.get(symbol, {})) for symbol in symbols]
 
     def _news(self) -> list[Record]:
         """Records of the tailed topics that came since the last call; from the end of each on at the first."""
@@ -218,15 +207,9 @@ def first_candle(symbols: Sequence[SymbolView], began: int) -> Candle | None:
     return next((candle for candle in candles if candle.process_time >= began), None)
 
 
-def _symbol_view(symbol: str, found: Sequence[tuple[str, bytes | None]]) -> SymbolView:
+def _symbol_view(symbol: str, newest: NewestRecords) -> SymbolView:
     view = SymbolView(symbol)
-    for kind, value in found:
-        if value is None:
-            continue
-        try:
-            record = decode(value)
-        except msgspec.MsgspecError:
-            continue
+    for kind, record in newest.items():
         match record:
             case Trade():
                 view.trade = record

@@ -46,13 +46,14 @@ class PlainView:
         self._processes = processes
         self._began = time.monotonic()
         self.say(f"pipeline {self._heading.pipeline}: {self._heading.source}; state in {self._heading.state}")
+        await self._observer.open()
         looking = asyncio.create_task(self._look_on())
         try:
             yield
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
-            await asyncio.to_thread(self._observer.close)
+            await self._observer.close()
 
     def changed(self, managed: ManagedProcess) -> None:
         """A line for each change that says something."""
@@ -106,7 +107,7 @@ class PlainView:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def _look(self) -> None:
-        self._seen = await asyncio.to_thread(self._observer.look, self._heading.symbols, self._processes)
+        self._seen = await self._observer.look(self._heading.symbols, self._processes)
         self._tell_first_candle()
         news = [words for record in self._seen.news if (words := describe_news(record)) is not None]
         for words in news[:MOST_NEWS_A_LOOK]:

@@ -45,13 +45,14 @@ class ScreenView:
         self._processes = processes
         self._began = time.monotonic()
         with Live(console=self._console, screen=True, auto_refresh=False, redirect_stdout=False) as self._live:
+            await self._observer.open()
             drawing = asyncio.create_task(self._draw_on())
             try:
                 yield
             finally:
                 drawing.cancel()
                 await asyncio.gather(drawing, return_exceptions=True)
-                await asyncio.to_thread(self._observer.close)
+                await self._observer.close()
                 self._draw()
         self._console.print(render(self._frame(height=None)))
 
@@ -90,7 +91,7 @@ class ScreenView:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def _look(self) -> None:
-        self._seen = await asyncio.to_thread(self._observer.look, self._heading.symbols, self._processes)
+        self._seen = await self._observer.look(self._heading.symbols, self._processes)
         if self._first_candle is None and first_candle(self._seen.symbols, self._began_at) is not None:
             self._first_candle = time.monotonic() - self._began
 

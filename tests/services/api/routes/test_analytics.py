@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from marketpipeline.api.models import Alerts, Book, Klines
-from marketpipeline.api.rows import json_of
+from marketpipeline.store.rows import json_of
 
 from tests.services.api.serving import Api, Stores, serving
 from tests.services.sinks.samples import BTC, ETH, START, alert, book, candle
@@ -91,7 +91,13 @@ async def test_alerts_from_either_store(stores: Stores, only: str) -> None:
         (KLINES, {"interval": ""}, 400, "interval", "there are: 1m, 5m"),
         (KLINES, {"from": "soon"}, 400, "from", "must be an ISO 8601 time (2024-08-08T23:54:00Z"),
         (KLINES, {"to": "1e9"}, 400, "to", "must be an ISO 8601 time"),
-        (KLINES, {"from": "2024-08-09", "to": "2024-08-08"}, 400, "to", "must be later than `from` (2024-08-09)"),
+        (
+            KLINES,
+            {"from": "2024-08-09", "to": "2024-08-08"},
+            400,
+            "to",
+            "must be later than `from` (2024-08-09T00:00:00",
+        ),
         (KLINES, {"limit": "0"}, 400, "limit", "must be a whole number from 1 to 1000"),
         (KLINES, {"limit": "1001"}, 400, "limit", "must be a whole number from 1 to 1000"),
         (BOOK, {"limit": "many"}, 400, "limit", "must be a whole number from 1 to 1000"),
@@ -116,15 +122,15 @@ async def test_what_is_wrong_is_named(
 
 async def test_every_finding_is_told_at_once(api: Api) -> None:
     body = await api.get(KLINES, 400, **{"interval": "x", "from": "y", "limit": "z", "q": "1"})
-    assert [problem["field"] for problem in body["problems"]] == ["q", "interval", "limit", "from"]
-    assert body["detail"] == "4 parameters are wrong: q, interval, limit, from"
+    assert [problem["field"] for problem in body["problems"]] == ["from", "limit", "interval", "q"]
+    assert body["detail"] == "4 parameters are wrong: from, limit, interval, q"
 
 
 async def test_history_needs_a_database(stores: Stores) -> None:
     async with serving(stores.settings(timescale=None)) as api:
-        for path in (KLINES, BOOK):
+        for path, table in ((KLINES, "candles"), (BOOK, "book_metrics")):
             body = await api.get(path, 501)
-            assert body["detail"] == "this pipeline keeps no history: its sink into TimescaleDB is disabled"
+            assert body["detail"] == f"this pipeline keeps no history of {table}: the sink that would is disabled"
 
 
 async def test_other_paths_and_methods(api: Api) -> None:

@@ -7,12 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from marketpipeline.api.models import Realtime
-from marketpipeline.api.rows import json_of
-from marketpipeline.api.stores import Database, Newest
+from marketpipeline.api.routes.market import age_ms, summary
+from marketpipeline.readers import NewestRecords
+from marketpipeline.readers.timescale import TimescaleReader
+from marketpipeline.store.rows import json_of
 
 from tests.services.api.serving import Api, Stores, serving
-from tests.services.sinks.samples import BTC, ETH, book, candle, quote, ticker, trade
+from tests.services.sinks.samples import BTC, ETH, START, book, candle, quote, ticker, trade
 
+NOW = datetime.fromtimestamp(START / 1e6, UTC) + timedelta(seconds=60)
 PATH = "/api/v1/market/realtime"
 
 
@@ -74,13 +77,13 @@ async def test_the_database_is_not_asked_each_time_for_what_it_lacks_too_or_whil
     api: Api, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    newest = Database.newest
+    newest = TimescaleReader.newest
 
-    async def counted(self: Database, symbols: Sequence[str], windows: Sequence[str]) -> dict[str, Newest]:
+    async def counted(self: TimescaleReader, symbols: Sequence[str], kinds: Sequence[str]) -> dict[str, NewestRecords]:
         asked.append(list(symbols))
-        return await newest(self, symbols, windows)
+        return await newest(self, symbols, kinds)
 
-    monkeypatch.setattr(Database, "newest", counted)
+    monkeypatch.setattr(TimescaleReader, "newest", counted)
     stores.put(trade(1), only="redis")
     for _ in range(3):
         assert (await api.get(PATH, symbols=BTC))["source"] == "redis"
@@ -121,4 +124,46 @@ async def test_wrong_parameters(api: Api, parameters: dict[str, str], field: str
 async def test_without_any_store(stores: Stores) -> None:
     async with serving(stores.settings(redis=None, timescale=None)) as api:
         body = await api.get(PATH, 501)
-    assert "both its sinks are disabled" in body["detail"]
+    assert "its sinks are disabled" in body["detail"]
+
+
+def test_the_summary_of_everything() -> None:
+    newest: NewestRecords = {
+        "trade": trade(7),
+        "quote": quote(2),
+        "book": book(1),
+        "ticker": ticker(),
+        "candle:1m": candle(),
+    }
+    found = summary(BTC, newest, NOW)
+    assert (found["symbol"], found["price"], found["price_time"]) == (
+        BTC,
+        trade(7).price,
+        json_of(trade(7))["trade_time"],
+    )
+    assert (found["best_bid"], found["best_ask"]) == (book().best_bid, book().best_ask)
+    assert found["imbalance"] == book().imbalance
+    assert found["candles"] == {"1m": json_of(candle())}
+    assert found["receive_time"] == json_of(candle())["receive_time"]
+    assert found["age_ms"] == 10_000
+
+
+def test_the_newer_of_quote_and_book_gives_the_spread() -> None:
+    newer = quote(500, bid_price=60_000.0, ask_price=60_006.0)
+    found = summary(BTC, {"quote": newer, "book": book()}, NOW)
+    assert (found["mid"], found["spread"]) == (60_003.0, 6.0)
+    assert found["spread_bps"] == pytest.approx(6 / 60_003 * 1e4)
+    assert found["price"] == 60_003.0, "without a trade the mid"
+    assert found["imbalance"] == book().imbalance
+
+
+def test_the_summary_of_nothing() -> None:
+    found = summary(BTC, {}, NOW)
+    assert found.pop("symbol") == BTC
+    assert found.pop("candles") == {}
+    assert set(found.values()) == {None}
+
+
+def test_ages_are_not_clamped() -> None:
+    assert age_ms("2024-08-08T23:55:00.250000Z", NOW) == -250
+    assert age_ms(None, NOW) is None

@@ -8,6 +8,7 @@ from marketpipeline.backoff import Backoff
 from marketpipeline.local.managed_process import ManagedProcess, State
 from marketpipeline.local.view.base import Heading
 from marketpipeline.local.view.observer import Observation, Observer, SymbolView
+from marketpipeline.readers import Readers
 from marketpipeline.records import Alert, BookMetrics, Candle, FeedEvent, Record, Trade
 
 from tests.services.local.toys import SLEEP, Toy, python
@@ -131,11 +132,11 @@ class FakeObserver(Observer):
     """Sees what a test puts before it."""
 
     def __init__(self) -> None:
-        super().__init__(None, None, None, [])  # type: ignore[arg-type]
+        super().__init__(None, None, Readers([], []), [])  # type: ignore[arg-type]
         self.symbols: list[SymbolView] = []
         self.records: list[Record] = []
 
-    def look(self, symbols: object, processes: object) -> Observation:
+    async def look(self, symbols: object, processes: object) -> Observation:
         news, self.records = self.records, []
         for record in news:
             self._count(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -30,7 +31,7 @@ def drawn(
 def test_everything_is_on_the_screen() -> None:
     observer = FakeObserver()
     observer.records = [alert(), alert("whale_trade"), event()]
-    observer.look([], {})
+    asyncio.run(observer.look([], {}))
     text = drawn(observer, Observation(symbols=[symbol_view()], lag={"sink-redis": 1_234}), state=State.UNREADY)
     for part in (
         "crypto",
@@ -68,7 +69,7 @@ def test_before_anything_is_known() -> None:
 def test_alerts_give_way_on_a_small_terminal(height: int) -> None:
     observer = FakeObserver()
     observer.records = [alert() for _ in range(100)]
-    observer.look([], {})
+    asyncio.run(observer.look([], {}))
     lines = drawn(observer, Observation(symbols=[symbol_view()]), height).splitlines()
     assert len(lines) <= max(height, 27), "all but three lines of news give way, nothing else does"
     assert sum("HIGH extreme" in line for line in lines) >= 2

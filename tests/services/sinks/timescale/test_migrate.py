@@ -8,9 +8,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from marketpipeline.api.arguments import Span
-from marketpipeline.api.statements import select
 from marketpipeline.errors import PermanentError
+from marketpipeline.readers import HistoryQuery, Span
+from marketpipeline.readers.timescale import select
 from marketpipeline.sinks.timescale.connection import Connection, connect
 from marketpipeline.sinks.timescale.migrate import Migration, migrate, migrations
 from marketpipeline.store import TABLES, Column, Table, table_of
@@ -63,7 +63,7 @@ def test_events_are_read_along_an_index_in_order_of_the_exchanges_time(connectio
     migrate(connection)
     since = datetime(2024, 8, 8, tzinfo=UTC)
     for span in (Span(since, None, 5), Span(None, since, 5), Span()):
-        statement = select(table_of("feed_events"), {"symbol": "a:B", "kind": "gap"}, span)
+        statement = select(HistoryQuery(table_of("feed_events"), {"symbol": "a:B", "kind": "gap"}, span))
         with connection.transaction():
             connection.execute("SET LOCAL enable_seqscan = off")
             connection.execute("SET LOCAL enable_bitmapscan = off")

@@ -8,9 +8,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from marketpipeline.api.arguments import Span
-from marketpipeline.api.rows import json_of, row_reader
-from marketpipeline.api.statements import latest, select
+from marketpipeline.readers import HistoryQuery, Span
+from marketpipeline.readers.timescale import latest, select
 from marketpipeline.records import Record
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.sinks.timescale import TimescaleSink
@@ -18,6 +17,7 @@ from marketpipeline.sinks.timescale.connection import connect
 from marketpipeline.sinks.timescale.maintenance import clean_up
 from marketpipeline.sinks.timescale.migrate import migrate
 from marketpipeline.store import TABLES, Table, table_of
+from marketpipeline.store.rows import json_of, row_reader
 
 from tests.services.sinks.samples import BTC, ETH, START, alert, book, candle, deliver, every_kind, trade
 
@@ -51,7 +51,7 @@ def ask(settings: TimescaleStoreSettings, statement: str, *values: Any) -> list[
 
 def rows(settings: TimescaleStoreSettings, table: Table, **filters: Any) -> list[dict[str, Any]]:
     """The rows of a table as the API reads them."""
-    statement = select(table, filters, Span())
+    statement = select(HistoryQuery(table, filters, Span()))
     with connect(settings, "test") as connection:
         return list(map(row_reader(table), connection.execute(statement.sql, statement.values)))
 

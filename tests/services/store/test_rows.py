@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from marketpipeline.api.rows import iso, json_of, row_reader
 from marketpipeline.records import Record
 from marketpipeline.store import TABLES
+from marketpipeline.store.rows import iso, json_of, row_reader
 
 from tests.services.sinks.samples import START, book, candle, every_kind
 

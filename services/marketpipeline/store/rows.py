@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from marketpipeline.records import Record, times
-from marketpipeline.store import Table
+from marketpipeline.store.tables import Table
 
-__all__ = ["JsonRow", "iso", "json_of", "row_reader"]
+__all__ = ["JsonRow", "iso", "json_of", "record_reader", "row_reader"]
 
 JsonRow = dict[str, Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def iso(moment: datetime, *, whole_seconds: bool = False) -> str:
@@ -36,6 +37,21 @@ def row_reader(table: Table) -> Callable[[Sequence[Any]], JsonRow]:
             if values[index] is not None:
                 values[index] = iso(values[index], whole_seconds=whole_seconds)
         return dict(zip(names, values, strict=True))
+
+    return read
+
+
+def record_reader(table: Table) -> Callable[[Sequence[Any]], Record]:
+    """A function from a row of a table's columns, in their order, to the record that it was made of."""
+    names, kind = table.column_names, table.record
+    times = [index for index, column in enumerate(table.columns) if column.is_time]
+
+    def read(row: Sequence[Any]) -> Record:
+        values = list(row)
+        for index in times:
+            if values[index] is not None:
+                values[index] = (values[index] - _EPOCH) // _MICROSECOND
+        return kind(**dict(zip(names, values, strict=True)))
 
     return read
 

@@ -1,0 +1,35 @@
+"""Asking the stores: the interface that each of them answers by, which of them is asked first, and what can be asked.
+
+`redis` and `timescale` are readers, one module for each kind of store, which does its I/O and translates its errors.
+They are imported when a store of their kind is there to be read: who has none need not have its library.
+"""
+
+from __future__ import annotations
+
+from marketpipeline.readers.reading import (
+    Answer,
+    Blocking,
+    HistoryQuery,
+    NewestRecords,
+    NotKept,
+    Reader,
+    Readers,
+    Span,
+    StoreHealth,
+    blocking,
+    readers_of,
+)
+
+__all__ = [
+    "Answer",
+    "Blocking",
+    "HistoryQuery",
+    "NewestRecords",
+    "NotKept",
+    "Reader",
+    "Readers",
+    "Span",
+    "StoreHealth",
+    "blocking",
+    "readers_of",
+]

@@ -1,0 +1,314 @@
+"""Asking the stores: the one interface that each of them answers by, and which of them is asked first.
+
+The API, `query`, the staleness check and the terminal view all read this way. A store's reader is one class with
+the methods of `Reader`; it is asynchronous, and `blocking` is its shell for callers that are not.
+
+What is newest is asked of the quickest store first, and of the next what that one lacks (a value that expired, a cache
+that is new) or all of it while the first is away. The history is asked of one store only, the first that keeps the
+table: another one may keep less of it, and an answer that lacks rows must not look like a whole one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, Self
+
+from marketpipeline.errors import PermanentError, RetryableError
+from marketpipeline.records import Record
+from marketpipeline.registry import resolve
+from marketpipeline.settings import ApiSettings
+from marketpipeline.sink_kinds import sink_kinds
+from marketpipeline.store.rows import JsonRow
+from marketpipeline.store.tables import Table
+
+__all__ = [
+    "Answer",
+    "Blocking",
+    "HistoryQuery",
+    "NewestRecords",
+    "NotKept",
+    "Reader",
+    "Readers",
+    "Span",
+    "StoreHealth",
+    "blocking",
+    "readers_of",
+]
+
+_log = logging.getLogger(__name__)
+
+ASK_AGAIN_SECONDS = 10.0
+"""Until a store is asked again for what it lacks too, as a feed that is off, or after it was away."""
+
+NewestRecords = dict[str, Record]
+"""Of one symbol the newest record by kind; a kind without a record is absent. Kinds are the cache's: see `latest`."""
+
+
+class NotKept(PermanentError):
+    """This pipeline has no store that keeps what is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time: `since` is in it, `until` is not; None is without a bound. At most `limit` rows of it."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryQuery:
+    """Rows of a table whose columns have the values of `filters` (any of a list), in order of time.
+
+    With a limit they are the first ones of a span that has a beginning, else the newest. `newest_first` gives the
+    newest of the span in any case, and in that order.
+    """
+
+    table: Table
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    span: Span = Span()
+    newest_first: bool = False
+
+
+class Reader(Protocol):
+    """One store. Every method but the first three raises RetryableError while the store is away."""
+
+    @property
+    def name(self) -> str:
+        """The store's name in answers and logs."""
+
+    def keeps_newest(self, kind: str) -> bool:
+        """Whether it can have newest records of this kind."""
+
+    def keeps_history(self, table: str) -> bool:
+        """Whether it can have rows of this table."""
+
+    async def open(self) -> None:
+        """Begin to connect; the store may come later."""
+
+    async def close(self) -> None:
+        """Close its connections."""
+
+    async def check(self) -> int | None:
+        """Whether it answers; the version of its schema, if it has one."""
+
+    async def newest(self, symbols: Sequence[str], kinds: Sequence[str]) -> dict[str, NewestRecords]:
+        """The newest record of each kind that it keeps, for each of the symbols."""
+
+    def history(self, query: HistoryQuery) -> AsyncIterator[list[JsonRow]]:
+        """The rows, in batches that are never empty."""
+
+    async def holdings(self) -> dict[str, set[str]]:
+        """The symbols that it has anything of, each with the kinds of `newest` that it has, as far as they can be told
+        without reading everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHealth:
+    """How a store is: `error` is None where it answers, which took `latency_ms`."""
+
+    error: str | None = None
+    latency_ms: float | None = None
+    schema_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The newest records by symbol, and the names of the stores that they come from."""
+
+    sources: tuple[str, ...]
+    symbols: dict[str, NewestRecords]
+
+
+@dataclass(slots=True)
+class _Lacks:
+    """What a store was found not to have, so that it is not asked each time: by symbol, until when and which kinds."""
+
+    away_until: float = 0.0
+    kinds: dict[str, tuple[float, frozenset[str]]] = field(default_factory=dict)
+
+    def of(self, symbol: str, now: float) -> frozenset[str]:
+        until, kinds = self.kinds.get(symbol, (0.0, frozenset[str]()))
+        return kinds if now < until else frozenset()
+
+
+class Readers:
+    """The readers of one pipeline's stores, in the order in which each sort of question is put to them."""
+
+    def __init__(self, newest: Sequence[Reader], history: Sequence[Reader]) -> None:
+        self._newest = tuple(newest)
+        self._history = tuple(history)
+        self._lacks = {reader.name: _Lacks() for reader in newest}
+
+    @property
+    def readers(self) -> tuple[Reader, ...]:
+        """Every reader once, those of the history first."""
+        return tuple({reader.name: reader for reader in (*self._history, *self._newest)}.values())
+
+    async def __aenter__(self) -> Self:
+        for reader in self.readers:
+            await reader.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for reader in self.readers:
+            await reader.close()
+
+    async def newest(self, symbols: Sequence[str], kinds: Sequence[str]) -> Answer:
+        """The newest record of each kind for each symbol; a newer one of a store that is asked first wins.
+
+        Raises RetryableError when every store that could answer is away, NotKept where there is none.
+        """
+        found: dict[str, NewestRecords] = {symbol: {} for symbol in symbols}
+        answered: list[str] = []
+        gave: list[str] = []
+        away: RetryableError | None = None
+        for reader in self._newest:
+            asked = self._missing(reader, found, kinds, completing=bool(answered))
+            if answered and not asked:
+                continue
+            try:
+                records = await reader.newest(list(asked), kinds)
+            except RetryableError as error:
+                away = away or error
+                self._note_away(reader, error, completing=bool(answered))
+                continue
+            answered.append(reader.name)
+            self._note_lacks(reader, asked, records)
+            for symbol, newest in records.items():
+                if newest.keys() - found[symbol].keys() and reader.name not in gave:
+                    gave.append(reader.name)
+                found[symbol] = newest | found[symbol]
+        if not answered:
+            raise away or NotKept("this pipeline has no store that keeps newest values: its sinks are disabled")
+        return Answer(tuple(gave or answered[:1]), found)
+
+    def _missing(
+        self, reader: Reader, found: Mapping[str, NewestRecords], kinds: Sequence[str], *, completing: bool
+    ) -> dict[str, frozenset[str]]:
+        """The symbols to ask a reader for, each with the kinds that it may have and no store before had.
+
+        Only a store that completes another's answer is spared questions that it could not answer a moment ago.
+        """
+        lacks, now = self._lacks[reader.name], time.monotonic()
+        kept = frozenset(kind for kind in kinds if reader.keeps_newest(kind))
+        if not completing:
+            return dict.fromkeys(found, kept)
+        if now < lacks.away_until:
+            return {}
+        missing = {symbol: kept - newest.keys() - lacks.of(symbol, now) for symbol, newest in found.items()}
+        return {symbol: kinds for symbol, kinds in missing.items() if kinds}
+
+    def _note_away(self, reader: Reader, error: RetryableError, *, completing: bool) -> None:
+        if completing:
+            self._lacks[reader.name].away_until = time.monotonic() + ASK_AGAIN_SECONDS
+            _log.warning(
+                "what another store lacks is not looked for here", extra={"store": reader.name, "error": str(error)}
+            )
+
+    def _note_lacks(
+        self, reader: Reader, asked: Mapping[str, frozenset[str]], records: Mapping[str, NewestRecords]
+    ) -> None:
+        until = time.monotonic() + ASK_AGAIN_SECONDS
+        lacks = self._lacks[reader.name].kinds
+        lacks |= {symbol: (until, kinds - records.get(symbol, {}).keys()) for symbol, kinds in asked.items()}
+
+    def history(self, query: HistoryQuery) -> AsyncIterator[list[JsonRow]]:
+        """The rows of a table, in batches. Raises NotKept where no store keeps it, RetryableError."""
+        for reader in self._history:
+            if reader.keeps_history(query.table.name):
+                return reader.history(query)
+        raise NotKept(f"this pipeline keeps no history of {query.table.name}: the sink that would is disabled")
+
+    async def rows(self, query: HistoryQuery) -> list[JsonRow]:
+        """The rows of a table, all of them at once: for a query with a limit."""
+        found: list[JsonRow] = []
+        async for batch in self.history(query):
+            found += batch
+        return found
+
+    async def holdings(self) -> dict[str, set[str]]:
+        """The symbols that some store has anything of, each with the kinds that there are."""
+        found: dict[str, set[str]] = {}
+        for reader in self.readers:
+            for symbol, kinds in (await reader.holdings()).items():
+                found.setdefault(symbol, set()).update(kinds)
+        return found
+
+    async def health(self) -> dict[str, StoreHealth]:
+        """How each store is, by its name."""
+        return {reader.name: await _health(reader) for reader in self.readers}
+
+
+async def _health(reader: Reader) -> StoreHealth:
+    began = time.perf_counter()
+    try:
+        version = await reader.check()
+    except RetryableError as error:
+        return StoreHealth(str(error))
+    return StoreHealth(None, round((time.perf_counter() - began) * 1000, 3), version)
+
+
+class Blocking:
+    """Stores for a caller without an event loop; see `blocking`."""
+
+    def __init__(self, readers: Readers, runner: asyncio.Runner) -> None:
+        self._readers = readers
+        self._runner = runner
+
+    def newest(self, symbols: Sequence[str], kinds: Sequence[str]) -> Answer:
+        """As `Readers.newest`."""
+        return self._runner.run(self._readers.newest(symbols, kinds))
+
+    def holdings(self) -> dict[str, set[str]]:
+        """As `Readers.holdings`."""
+        return self._runner.run(self._readers.holdings())
+
+    def history(self, query: HistoryQuery) -> Generator[JsonRow]:
+        """The rows one by one, read a batch at a time; closing the iterator ends the reading."""
+        batches = self._readers.history(query)
+        try:
+            while (batch := self._runner.run(_next(batches))) is not None:
+                yield from batch
+        finally:
+            self._runner.run(_end(batches))
+
+
+async def _next(batches: AsyncIterator[list[JsonRow]]) -> list[JsonRow] | None:
+    return await anext(batches, None)
+
+
+async def _end(batches: Any) -> None:
+    async with aclosing(batches):
+        pass
+
+
+@contextmanager
+def blocking(readers: Readers) -> Iterator[Blocking]:
+    """The stores, open for the block, on an event loop of their own."""
+    with asyncio.Runner() as runner:
+        runner.run(readers.__aenter__())
+        try:
+            yield Blocking(readers, runner)
+        finally:
+            runner.run(readers.__aexit__())
+
+
+def readers_of(settings: ApiSettings, application: str, patience: float = 2.0) -> Readers:
+    """Readers of the stores that the settings name, each made by its kind of sink.
+
+    `application` is who asks, for the stores' own logs; `patience` is how many seconds a question may wait for a store.
+    """
+    kinds = sink_kinds()
+    readers: list[Reader] = [
+        resolve(str(kinds[name].reader))(store, application, patience)
+        for name, store in settings.stores.by_kind().items()
+    ]
+    return Readers(newest=readers, history=readers[::-1])

@@ -1,0 +1,134 @@
+"""Reading Redis or Valkey: the newest record of each kind, and the recent alerts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from marketpipeline import records
+from marketpipeline.errors import RetryableError
+from marketpipeline.readers.reading import HistoryQuery, NewestRecords
+from marketpipeline.records import Record
+from marketpipeline.sink_kinds.redis import RedisStoreSettings
+from marketpipeline.store.latest import LatestKeys
+from marketpipeline.store.rows import JsonRow, iso, json_of
+
+__all__ = ["RedisReader"]
+
+_log = logging.getLogger(__name__)
+
+
+class RedisReader:
+    """The cache. What it keeps of the history are the alerts that it still lists."""
+
+    name = "redis"
+
+    def __init__(self, store: RedisStoreSettings, application: str, patience: float = 2.0) -> None:
+        """`patience` is how many seconds a question may wait for the server."""
+        self._keys = LatestKeys(store.prefix)
+        self._client = redis.asyncio.Redis.from_url(
+            store.url,
+            password=store.password.get_secret_value() if store.password else None,
+            client_name=application,
+            socket_timeout=patience,
+            socket_connect_timeout=patience,
+            retry=Retry(NoBackoff(), 1),
+        )
+
+    def keeps_newest(self, kind: str) -> bool:
+        """Every kind that `latest` names."""
+        return self._keys.keeps(kind)
+
+    def keeps_history(self, table: str) -> bool:
+        """Alerts only, and the recent ones of them."""
+        return table == "alerts"
+
+    async def open(self) -> None:
+        """Nothing: the client connects when it is asked."""
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._client.aclose()
+
+    async def check(self) -> int | None:
+        """Whether it answers."""
+        with _translated():
+            await self._client.ping()
+        return None
+
+    async def newest(self, symbols: Sequence[str], kinds: Sequence[str]) -> dict[str, NewestRecords]:
+        """The newest of each kind for each symbol, in one round trip."""
+        asked = [(symbol, kind) for symbol in symbols for kind in kinds if self.keeps_newest(kind)]
+        with _translated():
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for symbol, kind in asked:
+                    pipeline.hget(self._keys.latest(kind, symbol), "record")
+                values = await pipeline.execute()
+        found: dict[str, NewestRecords] = {symbol: {} for symbol in symbols}
+        for (symbol, kind), value in zip(asked, values, strict=True):
+            record = _decoded(value)
+            if record is not None:
+                found[symbol][kind] = record
+        return found
+
+    async def history(self, query: HistoryQuery) -> AsyncIterator[list[JsonRow]]:
+        """The recent alerts that fit, in one batch."""
+        names, _, index = self._keys.alerts
+        with _translated():
+            ids: Any = await self._client.zrevrange(index, 0, -1)
+            values: Any = await self._client.hmget(names, ids) if ids else []
+        alerts = [record for value in values if (record := _decoded(value)) is not None]
+        rows = [row for row in map(json_of, alerts) if _fits(row, query)]
+        if query.span.since is not None and not query.newest_first:
+            rows = rows[::-1][: query.span.limit]
+        elif query.newest_first:
+            rows = rows[: query.span.limit]
+        else:
+            rows = rows[: query.span.limit][::-1]
+        if rows:
+            yield rows
+
+    async def holdings(self) -> dict[str, set[str]]:
+        """From the names of the keys."""
+        found: dict[str, set[str]] = {}
+        with _translated():
+            async for key in self._client.scan_iter(self._keys.latest("*", "*"), count=1_000):
+                kind, symbol = self._keys.parse(key.decode())
+                found.setdefault(symbol, set()).add(kind)
+        return found
+
+
+def _decoded(value: bytes | None) -> Record | None:
+    """A record as the sink stored it; None where there is none, or one that this release cannot read."""
+    if value is None:
+        return None
+    try:
+        return records.decode(value)
+    except msgspec.MsgspecError as error:
+        _log.warning("a record in the cache is of another release", extra={"error": str(error)})
+        return None
+
+
+def _fits(row: Mapping[str, Any], query: HistoryQuery) -> bool:
+    for name, wanted in query.filters.items():
+        if row[name] not in (wanted if isinstance(wanted, list) else [wanted]):
+            return False
+    moment: str = row[query.table.time]
+    span = query.span
+    return (span.since is None or moment >= iso(span.since)) and (span.until is None or moment < iso(span.until))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (redis.RedisError, OSError) as error:
+        raise RetryableError(f"the cache is away: {error}") from error

@@ -1,0 +1,237 @@
+"""Reading TimescaleDB or PostgreSQL: its SQL, built from the definitions of the tables, and the pool that runs it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg.sql import SQL, Composable, Composed, Identifier
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from marketpipeline.errors import RetryableError
+from marketpipeline.readers.reading import HistoryQuery, NewestRecords
+from marketpipeline.records import Record
+from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
+from marketpipeline.store.latest import ENTRIES
+from marketpipeline.store.rows import JsonRow, record_reader, row_reader
+from marketpipeline.store.tables import Table, table_of
+
+__all__ = ["Statement", "TimescaleReader", "latest", "select"]
+
+_Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+_CONNECTIONS = 8
+_STATEMENT_TIMEOUT = "10s"
+"""How many questions may be asked at once, and how long the server may take for one of them."""
+
+_SYMBOLS_AT_ONCE = 200
+_ROWS_AT_ONCE = 5_000
+
+_TABLES = MappingProxyType({name: table_of(kind.table.name) for name, (kind, _) in ENTRIES.items() if kind.table})
+"""The table that has the newest record of a kind; quotes have none."""
+
+
+class Statement(NamedTuple):
+    """SQL and the values of its placeholders."""
+
+    sql: Composed
+    values: list[Any]
+
+
+class TimescaleReader:
+    """The database. A pool of connections, each checked before it is used, so that its restart costs no question."""
+
+    name = "timescale"
+
+    def __init__(self, store: TimescaleStoreSettings, application: str, patience: float = 2.0) -> None:
+        """`patience` is how many seconds a question may wait for a connection."""
+        self._pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
+            store.url,
+            kwargs={
+                "password": store.password.get_secret_value() if store.password else None,
+                "autocommit": True,
+                "connect_timeout": 3,
+                "application_name": application,
+            },
+            min_size=1,
+            max_size=_CONNECTIONS,
+            timeout=patience,
+            max_waiting=256,
+            reconnect_timeout=3.0,
+            configure=_configure,
+            check=AsyncConnectionPool.check_connection,
+            open=False,
+            name="database",
+        )
+
+    def keeps_newest(self, kind: str) -> bool:
+        """Every kind that has a table."""
+        base, _, part = kind.partition(":")
+        return base in _TABLES and bool(part) == (ENTRIES[base][1].by is not None)
+
+    def keeps_history(self, table: str) -> bool:
+        """Every table."""
+        return True
+
+    async def open(self) -> None:
+        """Begin to connect, in the background."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._pool.close(timeout=2.0)
+
+    async def check(self) -> int | None:
+        """The version of the schema."""
+        rows = await self._fetch(Statement(SQL(_VERSION).format(), []))
+        return int(rows[0][0])
+
+    async def newest(self, symbols: Sequence[str], kinds: Sequence[str]) -> dict[str, NewestRecords]:
+        """The newest of each kind for each symbol, one look-up along the primary key each."""
+        asked = [kind for kind in kinds if self.keeps_newest(kind)]
+        found: dict[str, NewestRecords] = {symbol: {} for symbol in symbols}
+        for kind, records in zip(asked, await asyncio.gather(*(self._latest(k, symbols) for k in asked)), strict=True):
+            for record in records:
+                found[record.symbol][kind] = record
+        return found
+
+    async def history(self, query: HistoryQuery) -> AsyncIterator[list[JsonRow]]:
+        """The rows; more than one batch of them by a cursor of the server's."""
+        statement, read = select(query), row_reader(query.table)
+        if query.span.limit is not None and query.span.limit <= _ROWS_AT_ONCE:
+            if found := await self._fetch(statement):
+                yield list(map(read, found))
+            return
+        async with (
+            self._connection() as connection,
+            connection.transaction(),
+            connection.cursor(name="history") as cursor,
+        ):
+            await cursor.execute(statement.sql, statement.values)
+            while rows := await cursor.fetchmany(_ROWS_AT_ONCE):
+                yield list(map(read, rows))
+
+    async def holdings(self) -> dict[str, set[str]]:
+        """Symbols that the sink has seen, with the candles that there are, and the tables that have a row of theirs."""
+        found: dict[str, set[str]] = {}
+        for (symbol,) in await self._fetch(Statement(SQL("SELECT symbol FROM symbols").format(), [])):
+            found[symbol] = set()
+        for symbol, interval in await self._fetch(Statement(SQL(_INTERVALS).format(), [])):
+            found.setdefault(symbol, set()).add(f"candle:{interval}")
+        for kind in (name for name in _TABLES if ENTRIES[name][1].by is None):
+            statement = SQL(_SOME).format(Identifier(_TABLES[kind].name))
+            for (symbol,) in await self._fetch(Statement(statement, [])):
+                found[symbol].add(kind)
+        return found
+
+    async def _latest(self, kind: str, symbols: Sequence[str]) -> list[Record]:
+        base, _, part = kind.partition(":")
+        entry, table = ENTRIES[base][1], _TABLES[base]
+        filters = dict(entry.where) | ({entry.by: part} if entry.by else {})
+        found: list[Record] = []
+        for first in range(0, len(symbols), _SYMBOLS_AT_ONCE):
+            statement = latest(table, symbols[first : first + _SYMBOLS_AT_ONCE], filters)
+            found += map(record_reader(table), await self._fetch(statement))
+        return found
+
+    async def _fetch(self, statement: Statement) -> list[tuple[Any, ...]]:
+        async with self._connection() as connection:
+            cursor = await connection.execute(statement.sql, statement.values)
+            return await cursor.fetchall()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[_Connection]:
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except PoolTimeout as error:
+            raise RetryableError("the database is away or has too much to do") from error
+        except psycopg.errors.UndefinedTable as error:
+            raise RetryableError("the database has no tables yet: no sink has made them") from error
+        except psycopg.errors.QueryCanceled as error:
+            raise RetryableError(f"the query took longer than {_STATEMENT_TIMEOUT}; ask for less") from error
+        except psycopg.Error as error:
+            raise RetryableError(f"the database fails: {' '.join(str(error).split())}") from error
+
+
+_VERSION = "SELECT coalesce(max(version), 0) FROM marketpipeline_migrations"
+_SOME = "SELECT symbol FROM symbols WHERE EXISTS (SELECT 1 FROM {} AS rows WHERE rows.symbol = symbols.symbol)"
+_INTERVALS = """
+WITH RECURSIVE found (symbol, interval) AS (
+    (SELECT symbol, "interval" FROM candles ORDER BY symbol, "interval" LIMIT 1)
+    UNION ALL
+    SELECT next.* FROM found CROSS JOIN LATERAL (
+        SELECT candles.symbol, candles."interval" FROM candles
+        WHERE (candles.symbol, candles."interval") > (found.symbol, found.interval)
+        ORDER BY candles.symbol, candles."interval" LIMIT 1
+    ) AS next
+)
+SELECT symbol, interval FROM found
+"""
+"""Jumps along the key from one (symbol, interval) to the next, where DISTINCT would read every candle."""
+
+
+async def _configure(connection: _Connection) -> None:
+    for name, value in (
+        ("timezone", "UTC"),
+        ("statement_timeout", _STATEMENT_TIMEOUT),
+        ("default_transaction_read_only", "on"),
+    ):
+        await connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+
+
+def select(query: HistoryQuery) -> Statement:
+    """The rows of a query in its order."""
+    table, span = query.table, query.span
+    conditions: list[Composable] = []
+    values: list[Any] = []
+    for name, value in query.filters.items():
+        conditions.append(SQL("{} = ANY(%s)" if isinstance(value, list) else "{} = %s").format(Identifier(name)))
+        values.append(value)
+    for bound, operator in ((span.since, ">="), (span.until, "<")):
+        if bound is not None:
+            conditions.append(_time(table) + SQL(f" {operator} %s"))
+            values.append(bound)
+    where = SQL(" WHERE ") + SQL(" AND ").join(conditions) if conditions else SQL("")
+    backwards = query.newest_first or (span.limit is not None and span.since is None)
+    statement = SQL("SELECT {} FROM {}").format(_columns(table), Identifier(table.name)) + where
+    statement += SQL(" ORDER BY ") + _order(table, descending=backwards)
+    if span.limit is not None:
+        statement += SQL(" LIMIT %s")
+        values.append(span.limit)
+    if backwards and not query.newest_first:
+        statement = SQL("SELECT * FROM ({}) AS newest ORDER BY ").format(statement) + _order(table, descending=False)
+    return Statement(statement, values)
+
+
+def latest(table: Table, symbols: Sequence[str], filters: Mapping[str, Any] | None = None) -> Statement:
+    """The newest row of each symbol, one look-up along the primary key each."""
+    filters = filters or {}
+    conditions = SQL("").join(SQL(" AND {} = %s").format(Identifier(name)) for name in filters)
+    statement = SQL(
+        "SELECT newest.* FROM unnest(%s::text[]) AS wanted(name) CROSS JOIN LATERAL"
+        " (SELECT {} FROM {} WHERE symbol = wanted.name{} ORDER BY {} LIMIT 1) AS newest"
+    ).format(_columns(table), Identifier(table.name), conditions, _order(table, descending=True))
+    return Statement(statement, [list(symbols), *filters.values()])
+
+
+def _columns(table: Table) -> Composed:
+    return SQL(", ").join(map(Identifier, table.column_names))
+
+
+def _time(table: Table) -> Composed:
+    """What queries go by; an index of the table is over the same words."""
+    if table.query_time is None:
+        return SQL("{}").format(Identifier(table.time))
+    return SQL("coalesce({}, {})").format(Identifier(table.query_time), Identifier(table.time))
+
+
+def _order(table: Table, *, descending: bool) -> Composed:
+    """By time, then by the rest of the key, so that equal times have an order too."""
+    rest = [SQL("{}").format(Identifier(name)) for name in table.key if name not in (table.time, "symbol", "interval")]
+    direction = SQL(" DESC") if descending else SQL("")
+    return SQL(", ").join(part + direction for part in (_time(table), *rest))

@@ -1,0 +1,153 @@
+"""What every reader keeps, whatever store it asks: real servers, filled by the sinks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from marketpipeline.errors import RetryableError
+from marketpipeline.readers import HistoryQuery, Reader, Span
+from marketpipeline.readers.redis import RedisReader
+from marketpipeline.readers.timescale import TimescaleReader
+from marketpipeline.records import Record
+from marketpipeline.sinks.timescale.migrate import migrations
+from marketpipeline.store import newest_kinds, table_of
+from marketpipeline.store.rows import json_of
+
+from tests.services.sinks.samples import BTC, ETH, START, alert, book, candle, deliver, every_kind, quote, ticker, trade
+from tests.services.sinks.stores import PostgresStore, ValkeyStore
+
+KINDS = newest_kinds(["1m", "5m"])
+NOBODY = "elsewhere:NOBODY"
+ALERTS = table_of("alerts")
+
+FilledStore = PostgresStore | ValkeyStore
+
+
+@pytest.fixture(params=["timescale", "redis"])
+def store(request: pytest.FixtureRequest) -> FilledStore:
+    """One of each kind, which its sink has made ready."""
+    found: FilledStore
+    if request.param == "timescale":
+        found = PostgresStore(request.getfixturevalue("postgres"), request.getfixturevalue("database"))
+    else:
+        found = ValkeyStore(request.getfixturevalue("valkey"))
+    put(found)
+    return found
+
+
+def put(store: FilledStore, *records: Record) -> None:
+    sink = store.sink()
+    sink.open()
+    if records:
+        sink.write(deliver(*records))
+    sink.close()
+
+
+def reader_of(store: FilledStore, patience: float = 10.0) -> Reader:
+    if isinstance(store, PostgresStore):
+        return TimescaleReader(store.settings, "test", patience)
+    return RedisReader(store.settings, "test", patience)
+
+
+@pytest.fixture
+async def reader(store: FilledStore) -> AsyncIterator[Reader]:
+    """An open reader of it."""
+    found = reader_of(store)
+    await found.open()
+    yield found
+    await found.close()
+
+
+async def rows(reader: Reader, query: HistoryQuery) -> list[dict[str, Any]]:
+    batches = [batch async for batch in reader.history(query)]
+    assert all(batches), "an empty batch"
+    return [row for batch in batches for row in batch]
+
+
+def moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(START / 1e6, UTC) + timedelta(seconds=seconds)
+
+
+async def test_the_newest_record_of_each_kind(store: FilledStore, reader: Reader) -> None:
+    put(store, trade(1), trade(9), quote(3), book(1), book(2), ticker(), candle(0), candle(1), trade(4, ETH))
+    found = await reader.newest([BTC, ETH, NOBODY], KINDS)
+    wanted = {"trade": trade(9), "quote": quote(3), "book": book(2), "ticker": ticker(), "candle:1m": candle(1)}
+    assert found == {
+        BTC: {kind: record for kind, record in wanted.items() if reader.keeps_newest(kind)},
+        ETH: {"trade": trade(4, ETH)},
+        NOBODY: {},
+    }
+
+
+async def test_forming_and_closed_candles(store: FilledStore, reader: Reader) -> None:
+    put(store, candle(0, closed=True), candle(1, closed=True), candle(2), candle(0, interval="5m"))
+    found = await reader.newest([BTC], ["candle:1m", "closed-candle:1m", "candle:5m", "closed-candle:5m"])
+    assert found[BTC] == {
+        "candle:1m": candle(2),
+        "closed-candle:1m": candle(1, closed=True),
+        "candle:5m": candle(0, interval="5m"),
+    }
+
+
+async def test_only_what_is_asked_for(store: FilledStore, reader: Reader) -> None:
+    put(store, *every_kind())
+    assert await reader.newest([BTC], ["trade"]) == {BTC: {"trade": trade()}}
+    assert await reader.newest([], KINDS) == {}
+    assert await reader.newest([BTC], ["nothing", "candle"]) == {BTC: {}}
+    assert not reader.keeps_newest("nothing")
+
+
+@pytest.mark.parametrize(
+    ("filters", "span", "newest_first", "wanted"),
+    [
+        ({}, Span(), False, [0, 1, 2, 3]),
+        ({}, Span(), True, [3, 2, 1, 0]),
+        ({}, Span(limit=2), False, [2, 3]),
+        ({}, Span(limit=2), True, [3, 2]),
+        ({}, Span(moment(1), moment(3)), False, [1, 2]),
+        ({}, Span(moment(1), None, 2), False, [1, 2]),
+        ({}, Span(moment(1), None, 2), True, [3, 2]),
+        ({}, Span(None, moment(2), 1), False, [1]),
+        ({"symbol": BTC}, Span(), False, [0, 1, 2]),
+        ({"severity": "HIGH", "status": ["closed", "escalated"]}, Span(), False, [2]),
+        ({"symbol": NOBODY}, Span(), False, []),
+    ],
+    ids=repr,
+)
+async def test_history(
+    store: FilledStore, reader: Reader, filters: dict[str, Any], span: Span, newest_first: bool, wanted: list[int]
+) -> None:
+    found = [alert(0), alert(1, status="closed"), alert(2, severity="HIGH", status="escalated"), alert(3, ETH)]
+    put(store, *found)
+    got = await rows(reader, HistoryQuery(ALERTS, filters, span, newest_first))
+    assert got == [json_of(found[number]) for number in wanted]
+
+
+async def test_holdings(store: FilledStore, reader: Reader) -> None:
+    assert await reader.holdings() == {}
+    put(store, trade(), book(), candle(0), candle(0, interval="5m"), ticker(1, ETH))
+    assert await reader.holdings() == {BTC: {"trade", "book", "candle:1m", "candle:5m"}, ETH: {"ticker"}}
+
+
+async def test_a_store_that_answers_and_one_that_is_away(store: FilledStore, reader: Reader) -> None:
+    assert await reader.check() == (migrations()[-1].version if isinstance(store, PostgresStore) else None)
+    assert store.server is not None
+    put(store, trade())
+    store.server.kill()
+    try:
+        away = reader_of(store, patience=0.5)
+        await away.open()
+        for question in (away.check(), away.newest([BTC], KINDS), away.holdings(), rows(away, HistoryQuery(ALERTS))):
+            with pytest.raises(RetryableError, match="is away"):
+                await question
+        await away.close()
+    finally:
+        store.server.start()
+    put(store, trade())
+    back = reader_of(store)
+    await back.open()
+    assert await back.newest([BTC], ["trade"]) == {BTC: {"trade": trade()}}
+    await back.close()
