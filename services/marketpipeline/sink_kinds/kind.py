@@ -83,8 +83,8 @@ class SinkKind:
     `secrets` maps a field of the store's settings to the field of the spec that names the Secret for it. `server` is
     `module:function` of the server that the platform of one machine runs for it (see `StoreServer` in
     `marketpipeline.local`); without one the address in the spec is used there too. `reader` is `module:Class` of what
-    answers questions from this store (`Reader` in `marketpipeline.readers`), made from the store's settings, the name of
-    who asks and its patience; `rank` is its place among the others. A store without one is only written to.
+    answers questions from this store (`Reader` in `marketpipeline.readers`), made from its settings, the name of who
+    asks and its patience; `rank` is its place among the others. A store without one is only written to.
     """
 
     name: str

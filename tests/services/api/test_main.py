@@ -34,7 +34,7 @@ class Process:
         self.config = folder / "settings.json"
         settings = stores.settings(http={"host": "127.0.0.1", "port": self.port}).model_dump(mode="json")
         for store in ("timescale", "redis"):
-            del settings[store]["password"]
+            del settings["stores"][store]["password"]
         self.config.write_text(json.dumps(settings))
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -43,8 +43,8 @@ class Process:
 
     def start(self) -> None:
         environment = os.environ | {
-            "MARKETPIPELINE_TIMESCALE__PASSWORD": PASSWORD,
-            "MARKETPIPELINE_REDIS__PASSWORD": PASSWORD,
+            "MARKETPIPELINE_STORES__TIMESCALE__PASSWORD": PASSWORD,
+            "MARKETPIPELINE_STORES__REDIS__PASSWORD": PASSWORD,
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(tied(self.command()), env=environment, stdout=log, stderr=log)
