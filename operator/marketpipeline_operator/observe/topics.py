@@ -11,11 +11,10 @@ from marketpipeline.plan import Topic
 from marketpipeline.records import SymbolThresholds
 from marketpipeline.settings import KafkaSettings
 from marketpipeline.spec import MarketPipeline
+from marketpipeline.topic_admin import TopicsReport, delete_topics, ensure_topics, publish_thresholds
 from marketpipeline.topics import TopicKind
 from pydantic import SecretStr
 
-from marketpipeline_operator.broker.admin import TopicsReport, delete_topics, ensure_topics
-from marketpipeline_operator.broker.thresholds import publish_thresholds
 from marketpipeline_operator.builders import Context, build_topics
 from marketpipeline_operator.builders.metadata import digest
 from marketpipeline_operator.cluster.cache import Cache, Key
@@ -155,7 +154,7 @@ def _ask_thresholds(
 
     async def work() -> str:
         settings = await broker_settings(kubernetes, pipeline)
-        await asyncio.to_thread(publish_thresholds, settings, topic.name, thresholds, first=written is None)
+        await asyncio.to_thread(publish_thresholds, settings, topic, thresholds)
         return mark
 
     tasks.thresholds.ask(mark, work)

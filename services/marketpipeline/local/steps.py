@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from marketpipeline.errors import Problem
+from marketpipeline.errors import PermanentError, Problem
 from marketpipeline.local.http import get_json
 from marketpipeline.local.managed_process import Failure
 from marketpipeline.local.stack import SYMBOLS, TOPICS, LocalStack
 from marketpipeline.local.supervisor import Step
-from marketpipeline.local.topics import ensure_topics, publish_thresholds
 from marketpipeline.plan import Plan
 from marketpipeline.spec import MarketPipeline
+from marketpipeline.topic_admin import ensure_topics, publish_thresholds
 from marketpipeline.topics import TopicKind
 from marketpipeline.venues import split_symbol
 
@@ -26,7 +26,9 @@ def steps_of(pipeline: MarketPipeline, plan: Plan, stack: LocalStack) -> list[St
 
 
 def _make_topics(plan: Plan, stack: LocalStack) -> None:
-    ensure_topics(stack.kafka, plan.topics)
+    report = ensure_topics(stack.kafka, plan.topics)
+    if report.unfit:
+        raise PermanentError("; ".join(report.mismatches))
     thresholds = plan.topic(TopicKind.THRESHOLDS)
     if thresholds is not None:
         publish_thresholds(stack.kafka, thresholds, plan.thresholds)

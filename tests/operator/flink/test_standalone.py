@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from marketpipeline.errors import RetryableError
 from marketpipeline.settings import KafkaSettings
-from marketpipeline_operator.broker.admin import ensure_topics
-from marketpipeline_operator.broker.thresholds import publish_thresholds
+from marketpipeline.topic_admin import ensure_topics, publish_thresholds
+from marketpipeline.topics import TopicKind
 from marketpipeline_operator.builders import Context, JobState
 from marketpipeline_operator.builders.standalone import job_manager, task_manager
 from marketpipeline_operator.builders.stream_job import job_config_map, savepoints
@@ -135,7 +135,9 @@ def flink(broker: RunningBroker, tmp_path: Path) -> Iterator[Flink]:
     assert context.plan.stream_job is not None
     settings = KafkaSettings(bootstrap_servers=broker.address)
     ensure_topics(settings, context.plan.topics)
-    publish_thresholds(settings, f"{spec['broker']['topicPrefix']}.thresholds", context.plan.thresholds, first=True)
+    thresholds = context.plan.topic(TopicKind.THRESHOLDS)
+    assert thresholds is not None
+    publish_thresholds(settings, thresholds, context.plan.thresholds)
     document = json.loads(job_config_map(context, context.plan.stream_job)["data"]["settings.json"])
     (tmp_path / "settings.json").write_text(json.dumps(document))
     running = Flink(tmp_path, context)

@@ -27,10 +27,10 @@ from marketpipeline.local.drain import (
     wait_for,
 )
 from marketpipeline.local.offsets import Offsets
-from marketpipeline.local.topics import ensure_topics
 from marketpipeline.plan import Topic, plan
 from marketpipeline.settings import KafkaSettings
 from marketpipeline.spec import load_file
+from marketpipeline.topic_admin import ensure_topics
 from marketpipeline.topics import TopicKind
 
 from tests.conftest import PROJECT
