@@ -209,7 +209,7 @@ async def one(kubernetes: Kubernetes, broker: str) -> None:
         return wanted <= set((await asyncio.to_thread(admin.list_topics, timeout=10)).topics)
 
     async def everything() -> bool:
-        return {"CronJob alone-feed-watch", "FlinkDeployment alone-job"} <= set(await found())
+        return {"CronJob alone-staleness", "FlinkDeployment alone-job"} <= set(await found())
 
     await kubernetes.create(PIPELINE_KIND, namespace, thing)
     topics_after = await until(topics)

@@ -37,7 +37,7 @@ async def made(pipelines: Pipelines, broker: RunningBroker, mode: str) -> None:
     async def complete() -> bool:
         found = await pipelines.children(kinds=ALL)
         topics = ((await pipelines.get() or {}).get("status") or {}).get("topics", {})
-        return "CronJob/crypto-feed-watch" in found and "thresholds" in topics
+        return "CronJob/crypto-staleness" in found and "thresholds" in topics
 
     await eventually(complete, "all children and thresholds")
 

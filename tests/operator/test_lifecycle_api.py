@@ -110,7 +110,7 @@ async def test_a_new_symbol_changes_the_process_that_takes_it_and_the_api(
     }
     ingestion = {key for key in moved if "ingestion" in key}
     assert len(ingestion) == 1
-    assert moved - ingestion == {"Deployment/crypto-api", "CronJob/crypto-feed-watch"}
+    assert moved - ingestion == {"Deployment/crypto-api", "CronJob/crypto-staleness"}
 
 
 async def test_the_jobs_settings_upgrade_the_job_and_say_what_becomes_of_its_state(

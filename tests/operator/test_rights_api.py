@@ -61,7 +61,7 @@ async def test_it_does_all_its_work_with_its_rights_and_uses_each_verb(
     await pipelines.until("TopicsReady", status="True")
 
     async def made() -> bool:
-        return "CronJob/crypto-feed-watch" in await pipelines.children()
+        return "CronJob/crypto-staleness" in await pipelines.children()
 
     await eventually(made, "all children")
     await pipelines.edit(

@@ -40,7 +40,7 @@ COMMANDS = ["marketpipeline.cli.main", "marketpipeline.cli.components"]
 # The command line is every image's entry point, so it must load with any of them.
 COMPONENTS = {
     "": [*CORE, *COMMANDS, "marketpipeline.cli.pipeline"],
-    "api": ["marketpipeline.api", "marketpipeline.readers", "marketpipeline.watch", *COMMANDS],
+    "api": ["marketpipeline.api", "marketpipeline.readers", "marketpipeline.staleness", *COMMANDS],
     "simulator": ["marketpipeline.simulator", *COMMANDS, "marketpipeline.cli.simulator"],
     "ingestion": ["marketpipeline.ingestion", "marketpipeline.venues", *COMMANDS],
     "local": ["marketpipeline.local", *COMMANDS],

@@ -1,4 +1,4 @@
-"""CronJobs: the daily clean-up and the watch over quiet feeds."""
+"""CronJobs: the jobs of the sinks, e.g. the daily clean-up, and the staleness check."""
 
 from __future__ import annotations
 

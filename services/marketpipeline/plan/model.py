@@ -39,7 +39,7 @@ class Component(StrEnum):
 
     INGESTION = "ingestion"
     API = "api"
-    FEED_WATCH = "feed-watch"
+    STALENESS_CHECK = "staleness-check"
     STREAM_JOB = "stream-job"
 
     _ignore_ = ["kind", "name"]  # noqa: RUF012 - the form that enum wants

@@ -41,9 +41,9 @@ _COMMON = {
     Component.API: Program(
         settings=ApiSettings, target="marketpipeline.api.main:run", summary="Serve queries over HTTP.", extra="api"
     ),
-    Component.FEED_WATCH: Program(
+    Component.STALENESS_CHECK: Program(
         settings=ApiSettings,
-        target="marketpipeline.watch.main:run",
+        target="marketpipeline.staleness.main:run",
         summary="Report the symbols whose newest data is older than it should be; status 1 when there are any.",
         extra="api",
     ),

@@ -74,7 +74,7 @@ def plan_stream_job(pipeline: MarketPipeline) -> StreamJob | None:
 
 
 def plan_scheduled_jobs(pipeline: MarketPipeline) -> tuple[ScheduledJob, ...]:
-    """What the stores need to have done, and the watch over feeds that went quiet."""
+    """What the stores need to have done, and the check for symbols without recent data."""
     found = [
         ScheduledJob(
             name=job.name,
@@ -90,8 +90,8 @@ def plan_scheduled_jobs(pipeline: MarketPipeline) -> tuple[ScheduledJob, ...]:
     if pipeline.spec.api.enabled:
         found.append(
             ScheduledJob(
-                name="feed-watch",
-                component=Component.FEED_WATCH,
+                name="staleness",
+                component=Component.STALENESS_CHECK,
                 settings=_dump(_api_settings(pipeline)),
                 schedule="*/5 * * * *",
                 secrets=_api_secrets(pipeline),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["ReadRank", "SinkJob", "SinkKind", "SinkSettings", "SinkSpec", "StoreSettings"]
 
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_LONGEST_JOB = 11
+"""A CronJob's name is a pipeline's, of up to 40 characters, a hyphen and the job's: 52 are the most."""
 
 
 class SinkSpec(SpecModel):
@@ -112,6 +114,9 @@ class SinkKind:
         held = self.settings.model_fields.get("store")
         if held is None or not (isinstance(held.annotation, type) and issubclass(held.annotation, StoreSettings)):
             raise ValueError(f"sink {self.name}: {self.settings.__name__} lacks a field `store` of a StoreSettings")
+        for job in self.jobs:
+            if len(job.name) > _LONGEST_JOB:
+                raise ValueError(f"sink {self.name}: job {job.name!r}: its name has at most {_LONGEST_JOB} characters")
         for setting, secret in self.secrets.items():
             if setting not in self.store_settings.model_fields:
                 raise ValueError(f"sink {self.name}: secrets: {self.store_settings.__name__} has no field {setting!r}")

@@ -24,7 +24,7 @@ def test_help_lists_every_command_with_the_components_apart() -> None:
     commands, _, components = done.stdout.partition("Components of a pipeline")
     for name in ("validate", "plan", "run", "query", "simulator", "record"):
         assert f"\n  {name} " in commands
-    for name in ("ingestion", "sink-timescale", "sink-redis", "api", "maintenance", "feed-watch"):
+    for name in ("ingestion", "sink-timescale", "sink-redis", "api", "maintenance", "staleness-check"):
         assert f"\n  {name} " in components
 
 

@@ -34,12 +34,12 @@ async def test_jobs_run_at_their_time_and_a_failure_is_reported(
 
     def report(text: str) -> None:
         reports.append(text)
-        if {said.split(":")[0] for said in reports} == {"feed-watch", "slow"}:
+        if {said.split(":")[0] for said in reports} == {"staleness-check", "slow"}:
             both.set()
 
     jobs = [
         Scheduled("maintenance", "0 3 * * *", Command(("sh", "-c", "echo ran")), 10),
-        Scheduled("feed-watch", "*/5 * * * *", Command(("sh", "-c", "exit 1")), 10),
+        Scheduled("staleness-check", "*/5 * * * *", Command(("sh", "-c", "exit 1")), 10),
         Scheduled("slow", "*/5 * * * *", Command(("sleep", "600")), 0.2),
     ]
     running = asyncio.create_task(run_scheduled(jobs, reaper, lambda name: tmp_path / f"{name}.log", report))
@@ -50,6 +50,6 @@ async def test_jobs_run_at_their_time_and_a_failure_is_reported(
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         reaper.dismiss()
-    assert any(said.startswith("feed-watch: ") and "ended with status 1" in said for said in reports)
+    assert any(said.startswith("staleness-check: ") and "ended with status 1" in said for said in reports)
     assert any(said.startswith("slow: ") and "did not end within 0.2 s" in said for said in reports)
     assert "ran" in (tmp_path / "maintenance.log").read_text()

@@ -120,7 +120,7 @@ def test_sinks_that_are_off_are_not_planned() -> None:
     found = planned("  sinks: {timescale: {enabled: false}}\n")
     assert [workload.name for workload in found.workloads] == ["ingestion-binance", "sink-redis", "api"]
     assert set(found.workload("api").settings["stores"]) == {"redis"}
-    assert [job.name for job in found.scheduled_jobs] == ["feed-watch"]
+    assert [job.name for job in found.scheduled_jobs] == ["staleness"]
 
 
 def test_no_password_is_in_a_plan_only_where_it_comes_from() -> None:

@@ -61,6 +61,9 @@ def test_no_two_programs_have_one_name() -> None:
     assert len(set(names)) == len(names)
 
 
+LONG_JOB = replace(sink_kinds()["timescale"].jobs[0], name="house-keeping")
+
+
 class _NoSecret(SinkSpec):
     """A section without the field that names the Secret."""
 
@@ -73,6 +76,7 @@ class _NoSecret(SinkSpec):
         ({"server": "x"}, "sink redis: 'x' must have the form module:name"),
         ({"settings": SinkSettings}, "sink redis: SinkSettings lacks a field `store` of a StoreSettings"),
         ({"secrets": {"key": "password_secret"}}, "sink redis: secrets: RedisStoreSettings has no field 'key'"),
+        ({"jobs": (LONG_JOB,)}, "sink redis: job 'house-keeping': its name has at most 11 characters"),
         ({"spec": _NoSecret}, "sink redis: secrets: _NoSecret has no field 'password_secret'"),
     ],
 )

@@ -13,7 +13,7 @@ from marketpipeline.settings import Stores as StoresSettings
 from marketpipeline.sink_kinds import StoreSettings
 from marketpipeline.sink_kinds.redis import RedisStoreSettings
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
-from marketpipeline.watch.main import run, stale_symbols
+from marketpipeline.staleness.main import run, stale_symbols
 
 from tests.conftest import free_port
 from tests.services.api.serving import Stores

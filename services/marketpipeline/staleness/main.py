@@ -1,4 +1,4 @@
-"""`marketpipeline feed-watch`: which symbols have no recent data in the stores."""
+"""`marketpipeline staleness-check`: which symbols have no recent data in the stores."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 def run(settings: ApiSettings) -> int:
     """Log each symbol without recent data; 1 when there is one, else 0. Raises RetryableError when no store answers."""
-    configure_logging(settings.pipeline, "feed-watch", settings.telemetry.log_level)
+    configure_logging(settings.pipeline, "staleness-check", settings.telemetry.log_level)
     ages = stale_symbols(asyncio.run(_newest(settings)), time.time_ns() // 1_000)
     for symbol, age in ages.items():
         said = "never" if age is None else f"{age:.0f} s ago"

@@ -1,1 +1,0 @@
-"""The watch over feeds that went quiet: a command that a platform runs every few minutes."""
