@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from marketpipeline.alert_kinds import thresholds
 from marketpipeline.settings import JobSettings
 
 __all__ = ["GOLDEN", "job_settings", "plain_settings"]
@@ -23,14 +24,7 @@ def plain_settings(**changes: Any) -> dict[str, Any]:
         "within_bps": 10.0,
         "windows": ["1m", "5m", "15m", "1h"],
         "allowed_lateness_ms": 2_000,
-        "thresholds": {
-            "imbalance_medium": 0.5,
-            "imbalance_high": 0.7,
-            "spread_widening": 2.0,
-            "price_spike": 0.02,
-            "whale_trade": 50_000.0,
-            "volume_spike": 1_000_000.0,
-        },
+        "thresholds": {name: threshold.default for name, threshold in thresholds().items()} | {"whale_trade": 50_000.0},
         "parallelism": 1,
         "checkpoint_interval_ms": 500,
         "checkpoint_directory": "file:///var/lib/marketpipeline/checkpoints",

@@ -35,7 +35,10 @@ PARTITIONS = 3
 class RunningJob:
     """A job on topics of its own. They and its checkpoints stay the same over `kill` and `start`."""
 
-    def __init__(self, address: str, prefix: str, folder: Path, **changes: Any) -> None:
+    def __init__(
+        self, address: str, prefix: str, folder: Path, *, python: str | Path = sys.executable, **changes: Any
+    ) -> None:
+        self.python = str(python)
         self.prefix, self.folder, self.log = prefix, folder, folder / "job.log"
         self.port = free_port()
         self._client: dict[str, str | int | float | bool] = {
@@ -64,7 +67,7 @@ class RunningJob:
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
-        arguments = [sys.executable, "-m", "marketpipeline_job", "--config", str(self._config)]
+        arguments = [self.python, "-m", "marketpipeline_job", "--config", str(self._config)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 tied(arguments), cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=log, stderr=log

@@ -18,7 +18,7 @@ ALERT = AlertKind(
             path="whaleTrade",
             unit=Unit.QUOTE,
             default=100_000.0,
-            severity="HIGH",
+            severity="MEDIUM",
             description="Value of a single trade, in quote units, above which it is a whale trade.",
         ),
     ),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import itertools
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from types import MappingProxyType
+from typing import Any, TextIO, TypeVar, get_args
 
 import click
 import msgspec
 
+from marketpipeline.alert_kinds import Severity, watched_alerts
 from marketpipeline.errors import InvalidQuery, Problem
 from marketpipeline.local.stored import Stored, newest_folder, open_stored
 from marketpipeline.readers import HistoryQuery, Span
@@ -111,9 +113,11 @@ def trades(**options: Any) -> None:
 
 @query.command()
 @_options
-def alerts(**options: Any) -> None:
+@click.option("--rule", type=click.Choice(list(watched_alerts())), help="Of this rule only.")
+@click.option("--severity", type=click.Choice(get_args(Severity)), help="Of this severity only.")
+def alerts(rule: str | None, severity: str | None, **options: Any) -> None:
     """Alerts by the time they started, each in its last state."""
-    _show("alerts", **options)
+    _show("alerts", {"rule": rule, "severity": severity}, **options)
 
 
 @query.command()
@@ -124,11 +128,13 @@ def gaps(everything: bool, **options: Any) -> None:
 
     --from, --to and the order go by event_time, the exchange's, and by receive_time where a row has no other.
     """
-    _show("events" if everything else "gaps", **options)
+    _show("events" if everything else "gaps", {"kind": None if everything else "gap"}, **options)
 
 
 def _show(
     what: str,
+    only: Mapping[str, str | None] = MappingProxyType({}),
+    *,
     symbol: str,
     since: str | None,
     until: str | None,
@@ -140,7 +146,7 @@ def _show(
     folder = _only_folder() if state is None else state
     limit = TABLE_ROWS if limit is None and form == "table" else limit
     with open_stored(folder) as stored:
-        rows = stored.readers.history(_asked(stored, what, symbol, since, until, limit, interval))
+        rows = stored.readers.history(_asked(stored, what, only, symbol, since, until, limit, interval))
         try:
             _WRITERS[form](rows, what, sys.stdout)
             sys.stdout.flush()
@@ -151,6 +157,7 @@ def _show(
 def _asked(
     stored: Stored,
     what: str,
+    only: Mapping[str, str | None],
     symbol: str,
     since: str | None,
     until: str | None,
@@ -177,7 +184,7 @@ def _asked(
     filters = {
         "symbol": read("SYMBOL", symbol, lambda text: find_symbol(text, symbols)),
         "interval": read("--interval", interval, lambda text: choose("interval", text, intervals)),
-        "kind": "gap" if what == "gaps" else None,
+        **only,
     }
     span = Span(read("--from", since, read_time), read("--to", until, read_time), limit)
     if span.since is not None and span.until is not None and span.since >= span.until:
