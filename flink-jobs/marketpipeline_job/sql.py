@@ -12,6 +12,8 @@ PROCESS_TIME = "EXTRACT(EPOCH FROM LOCALTIMESTAMP) * 1000000 + EXTRACT(MILLISECO
 """Now, in microseconds since the epoch; Flink's SQL knows no finer clock than milliseconds. The session's time zone
 is UTC, where this costs a few additions; the same of a TIMESTAMP_LTZ converts through the time zone for every row."""
 
+_BLOCK = 32
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -56,8 +58,14 @@ def literal(number: float) -> str:
 
 
 def total(terms: Iterable[str]) -> str:
-    """Sum of terms, from left to right."""
-    return " + ".join(terms)
+    """Sum of terms, from left to right: of blocks of 32 terms, of blocks of blocks, and so on.
+
+    The planner descends once for each `+` on the way to the first term; a thousand of them in a row exhaust its stack.
+    """
+    parts = list(terms)
+    while len(parts) > _BLOCK:
+        parts = [f"({' + '.join(parts[start : start + _BLOCK])})" for start in range(0, len(parts), _BLOCK)]
+    return " + ".join(parts)
 
 
 def options(values: Mapping[str, str]) -> str:
