@@ -20,6 +20,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"symbols": []}, "spec.symbols", "at least 1 item"),
     ({"symbols": ["nowhere:BTCUSDT"]}, "spec.symbols[0]", "unknown exchange"),
     ({"symbols": ["binance:x"]}, "spec.symbols[0]", "is not a symbol of binance; write it like binance:BTCUSDT"),
+    ({"symbols": ["binance:币安人生usdt"]}, "spec.symbols[0]", "is not a symbol of binance; write it like"),
+    ({"symbols": ["binance:BTC,ETH"]}, "spec.symbols[0]", "has the wrong form"),
     ({"symbols": ["binance:BTCUSDT", "binance:BTCUSDT"]}, "spec.symbols", ""),
     ({"depth": {"levels": 5, "calculate": 6}}, "spec.depth", "must be at most depth.levels"),
     ({"depth": {"levels": 0}}, "spec.depth.levels", "greater than or equal to 1"),
@@ -68,6 +70,18 @@ def test_the_api_server_refuses_what_validate_refuses_in_its_words(
     assert field.split(".")[1 if "." in field else 0].split("[")[0] in said
     if words in said:
         assert words in answer or "greater than" in words or "at least" in words
+
+
+def test_every_name_that_an_exchange_lists_is_accepted(kubectl: Kubectl, namespace: str) -> None:
+    symbols = [f"binance:{name}" for name in ("STRY", "A", "A" * 20, "BTC-USD_250926", "BTC.D", "币安人生USDT")]
+    thing = {
+        "apiVersion": "marketpipeline.dev/v1alpha1",
+        "kind": "MarketPipeline",
+        "metadata": {"name": "crypto", "namespace": namespace},
+        "spec": {"symbols": symbols, "suspend": True},
+    }
+    assert load_object(thing).spec.symbols == symbols
+    kubectl("apply", "--filename=-", stdin=json.dumps(thing))
 
 
 def test_unknown_fields_and_long_names_are_refused(kubectl: Kubectl, namespace: str) -> None:

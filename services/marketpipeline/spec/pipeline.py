@@ -53,7 +53,8 @@ def _check_symbol(symbol: str) -> str:
 
 Symbol = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z0-9]+:[A-Za-z0-9._-]+$", max_length=64),
+    # Whatever an exchange may call an instrument; not what separates names in a list or in the path of a URL.
+    StringConstraints(pattern=r"^[a-z0-9]+:[^\x00-\x20\x7f,/]+$", max_length=64),
     AfterValidator(_check_symbol),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -281,3 +282,29 @@ def test_an_exchange_that_is_away_is_waited_for(processes: Processes) -> None:
     assert "marketpipeline_ingestion_frames_total" in metrics
     assert "marketpipeline_ingestion_produced_total{" in metrics
     assert processes.stop_ingestion() == 0
+
+
+LISTED = ("STRY", "BTC-USD_250926", "币安人生USDT")
+"""Four letters, every sign of the exchange's own rule, and a name beyond ASCII."""
+
+
+def test_any_name_that_an_exchange_lists(processes: Processes) -> None:
+    processes.start_exchange(*(option for name in LISTED for option in ("--symbol", name)))
+    feeds = tuple(Feed)
+    processes.start_ingestion(processes.settings(*LISTED, "币安人死USDT", feeds=feeds))
+
+    wait_for(lambda: processes.health().get("produced", 0) > 1_000, "records of all", seconds=60)
+    assert list(processes.health()["rejected"]) == ["binance:币安人死USDT"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{processes.port}/metrics", timeout=5) as answer:
+        metrics = answer.read().decode()
+    assert processes.stop_ingestion() == 0, processes.log()
+    for name in LISTED:
+        symbol = f"binance:{name}"
+        assert processes.trades(symbol)
+        assert processes.books(symbol)
+        assert {event.kind for event in processes.events(symbol)} >= {"synced"}
+        for kind in (TopicKind.QUOTES, TopicKind.AGG_TRADES, TopicKind.TICKERS, TopicKind.EXCHANGE_CANDLES):
+            assert symbol in {record.symbol for _, record in processes.records(kind)}, kind
+        assert f'symbol="{symbol}"' in metrics
+    assert "binance:币安人死USDT" in {event.symbol for event in processes.events() if event.kind == "rejected"}
+    assert processes.records(TopicKind.DEAD_LETTERS) == []

@@ -113,12 +113,28 @@ def test_a_wrong_field(lines: str, field: str, value: object, line: int, column:
         ("binance:btc", "'btc' is not a symbol of binance; write it like binance:BTCUSDT"),
         ("BTCUSDT", "has the wrong form; Instruments to follow, each as exchange:SYMBOL"),
         ("binance:", "has the wrong form"),
+        ("binance:BTC USDT", "has the wrong form"),
+        ("binance:BTC/USDT", "has the wrong form"),
+        ("binance:BTC,ETH", "has the wrong form"),
+        ("binance:BTC?USDT", "is not a symbol of binance"),
+        ("binance:" + "A" * 21, "is not a symbol of binance"),
+        ("binance:币安人生usdt", "is not a symbol of binance"),
     ],
 )
 def test_a_wrong_symbol(symbol: str, says: str) -> None:
     found = problem(GOOD.replace("binance:ETHUSDT", f"'{symbol}'"))
     assert (found.field, found.value, found.line, found.column) == ("spec.symbols[1]", symbol, 8, 7)
     assert says in found.expected
+
+
+LISTED = ["STRY", "SBTC", "A", "1000SATSUSDT", "BTC-USD_250926", "BTC.D", "币安人生USDT", "A" * 20]
+"""Names that the exchange lists, and the ends of its own rule, [A-Z0-9-_.]{1,20}."""
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_a_symbol_that_is_listed(name: str) -> None:
+    pipeline = load_text(GOOD.replace("binance:ETHUSDT", f"binance:{name}"))
+    assert pipeline.spec.symbols[1] == f"binance:{name}"
 
 
 def test_a_symbol_twice() -> None:

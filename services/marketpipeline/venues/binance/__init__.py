@@ -9,7 +9,8 @@ __all__ = ["VENUE"]
 
 VENUE = Venue(
     name="binance",
-    symbol_pattern=r"[A-Z0-9]{5,20}",
+    # Its own rule is [A-Z0-9-_.]{1,20}, and it lists names that are not in ASCII: of ASCII these characters only.
+    symbol_pattern=r"[^\x00-\x2c\x2f\x3a-\x40\x5b-\x5e\x60-\x7f]{1,20}",
     symbol_example="BTCUSDT",
     feeds=frozenset(Feed),
     book_levels=(5, 10, 20),

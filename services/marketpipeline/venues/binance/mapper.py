@@ -98,7 +98,7 @@ class BinanceMapper:
         """The symbol of a frame that cannot be read, as far as its stream's name tells."""
         if not payload.startswith(_PREFIX):
             return ""
-        name = payload[_START : _START + 64].partition(b"@")[0].decode("ascii", "replace").upper()
+        name = payload[_START : _START + 64].partition(b"@")[0].decode("utf-8", "replace").upper()
         return self._symbols.get(name, "")
 
 

@@ -70,7 +70,7 @@ def server_time() -> RestRequest[int]:
 
 def listed(symbols: Sequence[str]) -> RestRequest[frozenset[str]]:
     """Which of these exist; refused as a whole (-1121) when one of them does not."""
-    names = json.dumps([_name(symbol) for symbol in symbols], separators=(",", ":"))
+    names = json.dumps([_name(symbol) for symbol in symbols], separators=(",", ":"), ensure_ascii=False)
     return _listing((("symbols", names),))
 
 

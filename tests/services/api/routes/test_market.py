@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote as quote_url
 
 import pytest
 from marketpipeline.api.models import Realtime
@@ -34,6 +35,18 @@ async def test_every_symbol_from_the_cache(api: Api, stores: Stores) -> None:
     assert 0 <= btc["age_ms"] < 20_000
     assert (eth["price"], eth["mid"], okx["price"], okx["age_ms"]) == (trade(1).price, None, None, None)
     assert abs(datetime.fromisoformat(body["time"]) - datetime.now(UTC)) < timedelta(seconds=20)
+
+
+async def test_a_symbol_beyond_ascii_in_paths_and_parameters(stores: Stores) -> None:
+    name = "binance:币安人生USDT"
+    now = int(datetime.now(UTC).timestamp() * 1e6)
+    stores.put(trade(1, name, receive_time=now), candle(symbol=name))
+    async with serving(stores.settings(symbols=[BTC, name])) as api:
+        for asked in (name, "币安人生USDT"):
+            (moment,) = (await api.get(PATH, symbols=asked))["symbols"]
+            assert (moment["symbol"], moment["price"]) == (name, trade(1).price)
+            body = await api.get(f"/api/v1/analytics/klines/{quote_url(asked)}")
+            assert (body["symbol"], len(body["candles"])) == (name, 1)
 
 
 async def test_some_symbols(api: Api) -> None:

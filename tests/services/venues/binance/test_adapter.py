@@ -22,6 +22,11 @@ def test_streams_are_in_lower_case_and_those_of_a_symbol_side_by_side() -> None:
     assert {stream.symbol for stream in streams[6:]} == {"binance:ETHUSDT"}
 
 
+def test_a_name_beyond_ascii_is_in_lower_case_too() -> None:
+    (stream,) = ADAPTER.streams(["binance:币安人生USDT"], [Feed.TRADES], StreamOptions())
+    assert stream.name == "币安人生usdt@trade"
+
+
 @pytest.mark.parametrize(("levels", "name"), [(5, "depth5"), (7, "depth10"), (20, "depth20"), (50, "depth20")])
 def test_partial_depth_is_the_least_that_is_enough(levels: int, name: str) -> None:
     streams = ADAPTER.streams(["binance:BTCUSDT"], [Feed.BOOK], StreamOptions(levels, partial_depth=True))

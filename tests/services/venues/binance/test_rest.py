@@ -36,6 +36,12 @@ def test_requests_and_their_weights() -> None:
     }
 
 
+def test_a_name_beyond_ascii_is_asked_for_as_it_is_written() -> None:
+    request = ADAPTER.listed(["binance:币安人生USDT", SYMBOL])
+    assert dict(request.params)["symbols"] == '["币安人生USDT","BTCUSDT"]'
+    assert dict(ADAPTER.snapshot("binance:币安人生USDT").params)["symbol"] == "币安人生USDT"
+
+
 def test_server_time_in_either_unit() -> None:
     read = ADAPTER.server_time().read
     assert read(b'{"serverTime":1723161254087}', NOW) == 1_723_161_254_087_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,10 @@ import msgspec
 from marketpipeline.simulator.protocols.base import Answer, MarketView
 
 __all__ = ["Refused", "Request"]
+
+
+_LEGAL = re.compile(r"[A-Z0-9._\-\u0080-\U0010ffff]{1,20}")
+"""What it documents, `[A-Z0-9-_.]`, and the names that it lists beyond ASCII."""
 
 
 class Refused(Exception):
@@ -33,7 +38,7 @@ class Request:
         name = self.query.get("symbol")
         if not name:
             raise Refused(400, -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
-        if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum() or name != name.upper():
+        if not _LEGAL.fullmatch(name):
             message = "Illegal characters found in parameter 'symbol'; legal range is '^[A-Z0-9-_.]{1,20}$'."
             raise Refused(400, -1100, message)
         if name not in self.market.symbols():

@@ -166,13 +166,13 @@ def decode(frame: Frame) -> Event:
 def diff_symbol(stream: str) -> str:
     """See `WireProtocol.diff_symbol`."""
     match = _DIFF_STREAM.fullmatch(stream)
-    return match[1].upper() if match and match[1].islower() else ""
+    return match[1].upper() if match and match[1] == match[1].lower() else ""
 
 
 def derive(stream: str) -> Derivation | None:
     """See `WireProtocol.derive`: partial depth, depth each second, klines and tickers follow from other streams."""
     name, _, feed = stream.partition("@")
-    if not name.islower() or not feed:
+    if name != name.lower() or not name or not feed:
         return None
     symbol = name.upper()
     if match := re.fullmatch(r"depth(5|10|20)?(@100ms|@1000ms)?", feed):

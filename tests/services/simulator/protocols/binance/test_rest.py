@@ -117,6 +117,8 @@ def test_time_ping_and_what_is_listed(market: MarketState) -> None:
         ("/api/v3/depth?symbol=NOSUCH", -1121),
         ("/api/v3/depth?symbol=btcusdt", -1100),
         ("/api/v3/depth?symbol=BTC%20USDT", -1100),
+        ("/api/v3/depth?symbol=%E5%B8%81%E5%AE%89usdt", -1100),
+        ("/api/v3/depth?symbol=%E5%B8%81%E5%AE%89USDT", -1121),
         ("/api/v3/depth?symbol=BTCUSDT&limit=0", -1102),
         ("/api/v3/depth?symbol=BTCUSDT&limit=ten", -1100),
         ("/api/v3/historicalTrades?symbol=BTCUSDT&fromId=-1", -1100),
