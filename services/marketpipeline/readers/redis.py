@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -60,18 +60,17 @@ class RedisReader:
 
     async def check(self) -> int | None:
         """Whether it answers."""
-        with _translated():
+        async with self._asking():
             await self._client.ping()
         return None
 
     async def newest(self, symbols: Sequence[str], kinds: Sequence[str]) -> dict[str, NewestRecords]:
         """The newest of each kind for each symbol, in one round trip."""
         asked = [(symbol, kind) for symbol in symbols for kind in kinds if self.keeps_newest(kind)]
-        with _translated():
-            async with self._client.pipeline(transaction=False) as pipeline:
-                for symbol, kind in asked:
-                    pipeline.hget(self._keys.latest(kind, symbol), "record")
-                values = await pipeline.execute()
+        async with self._asking(), self._client.pipeline(transaction=False) as pipeline:
+            for symbol, kind in asked:
+                pipeline.hget(self._keys.latest(kind, symbol), "record")
+            values = await pipeline.execute()
         found: dict[str, NewestRecords] = {symbol: {} for symbol in symbols}
         for (symbol, kind), value in zip(asked, values, strict=True):
             record = _decoded(value)
@@ -82,7 +81,7 @@ class RedisReader:
     async def history(self, query: HistoryQuery) -> AsyncIterator[list[JsonRow]]:
         """The recent alerts that fit, in one batch."""
         names, _, index = self._keys.alerts
-        with _translated():
+        async with self._asking():
             ids: Any = await self._client.zrevrange(index, 0, -1)
             values: Any = await self._client.hmget(names, ids) if ids else []
         alerts = [record for value in values if (record := _decoded(value)) is not None]
@@ -99,11 +98,20 @@ class RedisReader:
     async def holdings(self) -> dict[str, set[str]]:
         """From the names of the keys."""
         found: dict[str, set[str]] = {}
-        with _translated():
+        async with self._asking():
             async for key in self._client.scan_iter(self._keys.latest("*", "*"), count=1_000):
                 kind, symbol = self._keys.parse(key.decode())
                 found.setdefault(symbol, set()).add(kind)
         return found
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        """Translates errors; after a refusal the next question goes over a new connection, which may lead elsewhere."""
+        try:
+            yield
+        except (redis.RedisError, OSError) as error:
+            await self._client.connection_pool.disconnect(inuse_connections=False)
+            raise RetryableError(f"the cache is away: {error}") from error
 
 
 def _decoded(value: bytes | None) -> Record | None:
@@ -124,11 +132,3 @@ def _fits(row: Mapping[str, Any], query: HistoryQuery) -> bool:
     moment: str = row[query.table.time]
     span = query.span
     return (span.since is None or moment >= iso(span.since)) and (span.until is None or moment < iso(span.until))
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (redis.RedisError, OSError) as error:
-        raise RetryableError(f"the cache is away: {error}") from error

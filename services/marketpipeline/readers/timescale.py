@@ -12,12 +12,13 @@ import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from marketpipeline.errors import RetryableError
+from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.readers.reading import HistoryQuery, NewestRecords
 from marketpipeline.records import Record
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.store.latest import ENTRIES
 from marketpipeline.store.rows import JsonRow, record_reader, row_reader
+from marketpipeline.store.sqlstate import Verdict, verdict
 from marketpipeline.store.tables import Table, table_of
 
 __all__ = ["Statement", "TimescaleReader", "latest", "select"]
@@ -155,7 +156,10 @@ class TimescaleReader:
         except psycopg.errors.QueryCanceled as error:
             raise RetryableError(f"the query took longer than {_STATEMENT_TIMEOUT}; ask for less") from error
         except psycopg.Error as error:
-            raise RetryableError(f"the database fails: {' '.join(str(error).split())}") from error
+            message = " ".join(str(error).split())
+            if error.sqlstate is not None and verdict(error.sqlstate) is Verdict.NEVER:
+                raise PermanentError(f"the database does not do what it is asked: {message}") from error
+            raise RetryableError(f"the database fails: {message}") from error
 
 
 _VERSION = "SELECT coalesce(max(version), 0) FROM marketpipeline_migrations"

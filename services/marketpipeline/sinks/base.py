@@ -5,6 +5,7 @@ after a restart it begins again behind the last committed offset. So each store 
 
     RetryableError
     └── Backpressure      the store is away or asks for time; the same batch is offered again
+        └── Unusable      so is this connection; the sink opens a new one for the next attempt
     PermanentError
     └── RowsRejected      the store takes no batch with one of these rows; the runner finds out which
 """
@@ -20,7 +21,7 @@ from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.records import Record
 from marketpipeline.topics import TopicKind
 
-__all__ = ["Backpressure", "Delivery", "RowsRejected", "Sink"]
+__all__ = ["Backpressure", "Delivery", "RowsRejected", "Sink", "Unusable"]
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):
@@ -37,6 +38,10 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
 
 class Backpressure(RetryableError):
     """The store cannot take the batch now. `retry_after` in seconds, or None for the runner's own backoff."""
+
+
+class Unusable(Backpressure):
+    """The connection is of no more use, as after a failover: what it leads to is away, or has become a replica."""
 
 
 class RowsRejected(PermanentError):

@@ -62,8 +62,23 @@ _LATER = (
     redis.exceptions.ReadOnlyError,
     redis.exceptions.TryAgainError,
 )
-_LATER_WORDS = ("OOM", "BUSY", "READONLY", "MISCONF", "NOREPLICAS")
+_LATER_WORDS = (
+    "OOM",
+    "BUSY",
+    "READONLY",
+    "MISCONF",
+    "NOREPLICAS",
+    "LOADING",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "FAILOVER",
+)
 """Answers by which a server says that it cannot write now; for some the client has a type, of others the code."""
+
+
+_Latest = dict[tuple[str, str], tuple[str, bytes]]
+_Alerts = dict[str, tuple[Alert, str, bytes]]
 
 
 class RedisSink:
@@ -113,7 +128,15 @@ class RedisSink:
         latest, alerts = _newest(deliveries)
         if not latest and not alerts:
             return
-        with _translated(), self._client.pipeline(transaction=False) as pipeline:
+        try:
+            self._send(self._client, latest, alerts)
+        except Backpressure:
+            # Whatever the reason: after a failover the primary is at the other end of a new connection only.
+            self.close()
+            raise
+
+    def _send(self, client: redis.Redis, latest: _Latest, alerts: _Alerts) -> None:
+        with _translated(), client.pipeline(transaction=False) as pipeline:
             for (kind, symbol), (order, payload) in latest.items():
                 key = self._keys.latest(kind, symbol)
                 self._latest([key], [order, payload, self._store.expiry_ms], client=pipeline)
@@ -127,10 +150,6 @@ class RedisSink:
         if self._client is not None:
             self._client.close()
             self._client = None
-
-
-_Latest = dict[tuple[str, str], tuple[str, bytes]]
-_Alerts = dict[str, tuple[Alert, str, bytes]]
 
 
 def _newest(deliveries: Sequence[Delivery]) -> tuple[_Latest, _Alerts]:

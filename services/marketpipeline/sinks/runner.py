@@ -112,6 +112,7 @@ class Runner:
         """Store the batch, whatever it takes."""
         began = time.time_ns()
         self._persist(self._store)
+        self._measures.back()
         if self._batch.rows:
             self._measures.stored(self._batch.rows, began)
         self.source.stored(self._batch.offsets)
@@ -120,8 +121,10 @@ class Runner:
     def _store(self) -> None:
         """Write the batch as it is now, then settle its dead letters.
 
-        One attempt is both: while it is waited for either of them, a new partition may bring rows, and its offsets.
+        One attempt is both: while it is waited for either of them, a new partition may bring rows, and its offsets, or
+        a rebalance take them all. What is left then is to see that the store is back.
         """
+        self._sink.open()
         self._write(self._batch.rows)
         self._dead_letters.settle()
 
@@ -129,7 +132,6 @@ class Runner:
         """Write the rows; those that the store refuses are found by halving, and become dead letters."""
         if not rows:
             return
-        self._sink.open()
         try:
             self._sink.write(rows)
         except RowsRejected as error:

@@ -28,13 +28,15 @@ _SQL_TYPES: dict[type, SqlType] = {str: "text", int: "bigint", float: "double pr
 class Column:
     """A column and the record's field of the same name.
 
-    `is_window_edge`: a candle's begin or end, always a whole second.
+    `is_window_edge`: a candle's beginning or end, always a whole second. `is_free_text`: text that others write, as the
+    reason that an exchange gives for closing a connection; it may hold any character.
     """
 
     name: str
     type: SqlType
     nullable: bool
     is_window_edge: bool = field(default=False, compare=False)
+    is_free_text: bool = field(default=False, compare=False)
 
     @property
     def is_time(self) -> bool:
@@ -77,8 +79,8 @@ class Table(TableLayout):
             return Column(name, "timestamptz", nullable, is_window_edge=unit == "seconds")
         options = [option for option in get_args(hint) or (hint,) if option is not NoneType]
         if get_origin(hint) is Literal:
-            options = [type(options[0])]
-        return Column(name, _SQL_TYPES[options[0]], nullable)
+            return Column(name, _SQL_TYPES[type(options[0])], nullable)
+        return Column(name, _SQL_TYPES[options[0]], nullable, is_free_text=options[0] is str and name != "symbol")
 
 
 TABLES = tuple(

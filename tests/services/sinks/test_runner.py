@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable, Sequence
 
 import pytest
 from marketpipeline.records import encode
-from marketpipeline.sinks.base import Backpressure
+from marketpipeline.sinks.base import Backpressure, Delivery, RowsRejected, Sink
 from marketpipeline.sinks.memory import MemorySink
 from marketpipeline.store import TABLES, TIMESCALE_TOPICS
 from marketpipeline.topics import TopicKind
@@ -146,6 +147,46 @@ def test_while_the_store_is_away_the_member_stays_in_the_group_and_reads_no_furt
     assert trade_ids(inner) == [1_000 + number for number in range(5_000)]
 
 
+class RefusedOnce(Stubborn):
+    """Its store is away at the first attempt; before the second one something happens."""
+
+    def __init__(self, inner: Sink, then: Callable[[], None]) -> None:
+        super().__init__(inner)
+        self._then = then
+        self.open_gate()
+
+    def write(self, deliveries: Sequence[Delivery]) -> None:
+        if not self.refused.is_set():
+            self.refused.set()
+            self._then()
+            raise Backpressure("not now")
+        super().write(deliveries)
+
+
+def test_a_sink_whose_rows_went_to_another_member_is_not_degraded(topics: Topics) -> None:
+    def rebalance() -> None:
+        running.runner._batch.lose(set(running.runner.source.assigned))
+
+    topics.put(trade(1))
+    sink = RefusedOnce(MemorySink(), rebalance)
+    with RunningSink(sink, topics) as running:
+        assert sink.refused.wait(30)
+        wait_for(lambda: running.measures.health().status == "ok", "it is well without a row to store")
+        assert running.measures.batches == 0
+
+
+def test_a_sink_that_had_nothing_but_dead_letters_is_not_degraded(topics: Topics) -> None:
+    class Picky(MemorySink):
+        def write(self, deliveries: Sequence[Delivery]) -> None:
+            raise RowsRejected("not this one")
+
+    topics.put(trade(1))
+    with RunningSink(RefusedOnce(Picky(), lambda: None), topics) as running:
+        topics.dead_letters(1)
+        wait_for(lambda: running.measures.health().status == "ok", "it is well with nothing stored")
+        assert (running.measures.batches, running.measures.dead_letters) == (0, 1)
+
+
 def test_a_stop_stores_what_was_read(topics: Topics) -> None:
     sink = MemorySink()
     running = RunningSink(sink, topics, flush_interval_ms=60_000, batch_rows=10_000)
@@ -245,7 +286,7 @@ def test_rows_that_the_store_refuses_become_dead_letters_and_the_others_are_stor
 ) -> None:
     store = PostgresStore(postgres, database)
     good = [trade(number) for number in range(200)]
-    bad = [trade(900, trade_id=2**63), feed_event(detail="\0"), book(5, update_id=2**70)]
+    bad = [trade(900, trade_id=2**63), feed_event(first_id=2**70), book(5, update_id=2**70)]
     topics.put(*good[:70], bad[0], *good[70:71], bad[1], *good[71:], bad[2], book(6), feed_event(1))
     with RunningSink(store.sink(), topics) as running:
         running.drained()

@@ -10,7 +10,8 @@ import psycopg
 
 from marketpipeline.errors import PermanentError
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
-from marketpipeline.sinks.base import Backpressure, RowsRejected
+from marketpipeline.sinks.base import Backpressure, RowsRejected, Unusable
+from marketpipeline.store.sqlstate import Verdict, verdict
 
 __all__ = ["Connection", "connect", "translated"]
 
@@ -58,15 +59,30 @@ def connect(store: TimescaleStoreSettings, application: str) -> Connection:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what the driver raises into this project's errors."""
+    """Turn what the driver raises into this project's errors, by the table in `store.sqlstate`."""
     try:
         yield
-    except (psycopg.DataError, psycopg.IntegrityError, OverflowError) as error:
+    except (OverflowError, UnicodeEncodeError) as error:
         raise RowsRejected(_one_line(error)) from error
-    except (psycopg.ProgrammingError, psycopg.NotSupportedError) as error:
-        raise PermanentError(f"the database does not do what it is asked: {_one_line(error)}") from error
     except psycopg.Error as error:
-        raise Backpressure(f"the database fails: {_one_line(error)}") from error
+        match _verdict(error):
+            case Verdict.ROW | Verdict.SMALLER:
+                raise RowsRejected(_one_line(error)) from error
+            case Verdict.NEVER:
+                raise PermanentError(f"the database does not do what it is asked: {_one_line(error)}") from error
+            case Verdict.AGAIN:
+                raise Backpressure(f"the database cannot do it now: {_one_line(error)}") from error
+            case _:
+                raise Unusable(f"the database fails: {_one_line(error)}") from error
+
+
+def _verdict(error: psycopg.Error) -> Verdict:
+    """Of an error of the server by its code, of one of the driver's own by its type."""
+    if error.sqlstate is not None:
+        return verdict(error.sqlstate)
+    if isinstance(error, psycopg.DataError):
+        return Verdict.ROW
+    return Verdict.NEVER if isinstance(error, psycopg.ProgrammingError) else Verdict.RECONNECT
 
 
 def _one_line(error: Exception) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from marketpipeline.records import Record
 from marketpipeline.sink_kinds.timescale import TimescaleSinkSettings, TimescaleStoreSettings
-from marketpipeline.sinks.base import Backpressure, Delivery
+from marketpipeline.sinks.base import Backpressure, Delivery, Unusable
 from marketpipeline.sinks.timescale.connection import Connection, connect, translated
 from marketpipeline.sinks.timescale.extension import apply_policies
 from marketpipeline.sinks.timescale.migrate import migrate
@@ -75,8 +75,8 @@ class TimescaleSink:
                 for kind, records in groups.items():
                     if kind in self._writers:
                         self._writers[kind].write(self._connection, records)
-        except BaseException:
-            if self._connection.closed or self._connection.broken:
+        except BaseException as error:
+            if isinstance(error, Unusable) or self._connection.closed or self._connection.broken:
                 self.close()
             raise
         self._symbols |= new

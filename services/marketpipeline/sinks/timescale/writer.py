@@ -27,6 +27,9 @@ _POSTGRES_EPOCH = 946_684_800_000_000
 
 _WIRE_TYPES = {"text": "text", "bigint": "int8", "double precision": "float8", "boolean": "bool", "timestamptz": "int8"}
 
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+"""What stands for NUL in the database, whose texts cannot hold it; on the topic and in the cache it stays as it is."""
+
 _CAREFUL_BATCHES = 50
 """Batches that go by the staging table after a repetition was met, since more of them are likely to follow."""
 
@@ -39,6 +42,7 @@ class TableWriter:
         self._values = attrgetter(*table.column_names)
         self._key = attrgetter(*table.key)
         self._times = [index for index, column in enumerate(table.columns) if column.is_time]
+        self._texts = [index for index, column in enumerate(table.columns) if column.is_free_text]
         self._wire_types = [_WIRE_TYPES[column.type] for column in table.columns]
         self._staging = f"staging_{table.name}"
         self._copy_direct = _copy(table, table.name)
@@ -84,7 +88,7 @@ class TableWriter:
         return list(newest.values())
 
     def _copy(self, connection: Connection, statement: Composed, records: Iterable[Record]) -> None:
-        values, times = self._values, self._times
+        values, times, texts = self._values, self._times, self._texts
         with connection.cursor() as cursor, cursor.copy(statement) as copy:
             copy.set_types(self._wire_types)
             for record in records:
@@ -92,6 +96,9 @@ class TableWriter:
                 for index in times:
                     if row[index] is not None:
                         row[index] -= _POSTGRES_EPOCH
+                for index in texts:
+                    if row[index] is not None and "\0" in row[index]:
+                        row[index] = row[index].replace("\0", _REPLACEMENT)
                 copy.write_row(row)
 
 

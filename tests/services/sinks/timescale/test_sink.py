@@ -17,7 +17,19 @@ from psycopg.rows import dict_row
 from pydantic import SecretStr
 
 from tests.conftest import free_port
-from tests.services.sinks.samples import BTC, ETH, START, alert, book, candle, deliver, every_kind, quote, trade
+from tests.services.sinks.samples import (
+    BTC,
+    ETH,
+    START,
+    alert,
+    book,
+    candle,
+    deliver,
+    every_kind,
+    feed_event,
+    quote,
+    trade,
+)
 from tests.services.sinks.stores import PostgresStore
 from tests.support.postgres import PASSWORD, RunningPostgres
 
@@ -91,8 +103,8 @@ def test_a_repetition_is_an_upsert_and_new_rows_beside_it_are_written(
 
 
 def test_a_batch_is_one_transaction(store: PostgresStore, sink: TimescaleSink) -> None:
-    with pytest.raises(RowsRejected, match="invalid byte sequence"):
-        sink.write(deliver(trade(1), candle(), alert(id="a\0b")))
+    with pytest.raises(RowsRejected, match="out of range"):
+        sink.write(deliver(trade(1), candle(), alert(trade_id=2**70)))
     assert rows(store, "trades") == rows(store, "candles") == rows(store, "symbols") == []
     sink.write(deliver(trade(1), candle()))
     assert [row["symbol"] for row in rows(store, "symbols")] == [BTC]
@@ -148,6 +160,15 @@ def test_a_connection_that_the_server_ended_is_made_anew(store: PostgresStore, s
     sink.open()
     sink.write(deliver(trade(2)))
     assert len(rows(store, "trades")) == 2
+
+
+def test_a_text_that_holds_nul_is_stored_without_it(store: PostgresStore, sink: TimescaleSink) -> None:
+    """As the reason that an exchange gives when it closes a connection."""
+    reason = "closed by the exchange: 1008 \0bye\0"
+    sink.write(deliver(feed_event(kind="disconnect", detail=reason, id="disconnect:\0:1"), feed_event(2)))
+    found = {row["id"]: row["detail"] for row in rows(store, "feed_events")}
+    assert found["disconnect:\N{REPLACEMENT CHARACTER}:1"] == reason.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    assert len(found) == 2
 
 
 def test_a_row_that_another_session_holds_is_backpressure(store: PostgresStore, sink: TimescaleSink) -> None:
