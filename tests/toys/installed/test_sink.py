@@ -99,14 +99,14 @@ def test_the_plan_runs_it() -> None:
         ("MARKETPIPELINE_STORE__TOKEN", "lines")
     ]
     assert workload.memory == "64Mi"
-    (job,) = [job for job in found.scheduled_jobs if job.name == "sweep-jsonlines"]
-    assert (job.component, job.schedule) == (Component("sweep-jsonlines"), "30 4 * * *")
+    (job,) = [job for job in found.scheduled_jobs if job.name == "sweep-lines"]
+    assert (job.component, job.schedule) == (Component("sweep-lines"), "30 4 * * *")
     assert "sink-jsonlines  " in plan_as_text(found)
     assert "jsonlines" not in plan_as_text(plan(pipeline({})))
 
 
 def test_its_commands_images_and_values() -> None:
-    for name in ("sink-jsonlines", "sweep-jsonlines"):
+    for name in ("sink-jsonlines", "sweep-lines"):
         assert commands()[name].extra == "kafka"
         assert f"{name}: kafka\n" in components_yaml()
         assert f'"{name}"' in values_schema_json()
@@ -125,7 +125,7 @@ def test_the_operator_builds_it() -> None:
     assert pod["env"][0]["valueFrom"] == {"secretKeyRef": {"name": "lines", "key": "token"}}
     assert pod["resources"]["requests"]["memory"] == "64Mi"
     assert ("ConfigMap", "crypto-sink-jsonlines") in things
-    assert ("CronJob", "crypto-sweep-jsonlines") in things
+    assert ("CronJob", "crypto-sweep-lines") in things
 
 
 @pytest.mark.parametrize("ready", [0, 1])
@@ -163,8 +163,8 @@ def test_one_machine_runs_it_with_its_own_server(state: StateFolder, tmp_path: P
     assert list(sink.after) == [TOPICS, "folder"]
     settings = JsonLinesSettings.load(state.path / "settings" / "sink-jsonlines.json")
     assert settings.store.folder == str(state.path / "folder"), "the address of this machine, not that of the spec"
-    assert JsonLinesSettings.load(state.path / "settings" / "sweep-jsonlines.json").store == settings.store
-    assert "sweep-jsonlines" in {scheduled.name for scheduled in stack.scheduled}
+    assert JsonLinesSettings.load(state.path / "settings" / "sweep-lines.json").store == settings.store
+    assert "sweep-lines" in {scheduled.name for scheduled in stack.scheduled}
     assert "folder" in stack.stop_stages[-1]
     server = RunningServer(stack.servers["jsonlines"], tmp_path / "log")
     server.start()
@@ -193,7 +193,7 @@ def test_its_process_stores_and_a_drain_waits_for_it(broker: RunningBroker, tmp_
 
 def test_its_job_is_a_command(tmp_path: Path) -> None:
     (tmp_path / "trade.new").touch()
-    job = next(job for job in plan(pipeline()).scheduled_jobs if job.name == "sweep-jsonlines")
+    job = next(job for job in plan(pipeline()).scheduled_jobs if job.name == "sweep-lines")
     settings = job.settings | {"store": {"folder": str(tmp_path)}}
     (tmp_path / "settings.json").write_text(json.dumps(settings))
     command = [sys.executable, "-m", "marketpipeline", job.component.value, "--config", str(tmp_path / "settings.json")]

@@ -54,7 +54,7 @@ SINK = SinkKind(
     server="toys.jsonlines.server:in_state",
     jobs=(
         SinkJob(
-            name="sweep-jsonlines",
+            name="sweep-lines",
             target="toys.jsonlines.sink:sweep",
             summary="Remove what a killed sink has left unfinished.",
             schedule="30 4 * * *",
