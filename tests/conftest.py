@@ -14,8 +14,9 @@ from typing import TypeVar
 
 import pytest
 
+from tests.support import captures
+
 PROJECT = Path(__file__).resolve().parent.parent
-CAPTURES = PROJECT.parent / "shared" / "data"
 FLINK_PYTHON = PROJECT / "flink-jobs" / ".venv" / "bin" / "python"
 JARS = PROJECT / ".cache" / "jars"
 
@@ -54,18 +55,24 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def captures() -> Path:
-    """The folder of real exchange captures (`../shared/data` from the project's root); they are never copied."""
-    require(CAPTURES.is_dir(), f"no captures: {CAPTURES} is absent")
-    return CAPTURES
+def capture() -> Callable[[str], Path]:
+    """A capture by its file name, real or, where that is absent, made by the simulator: see `support.captures`."""
+
+    def found(name: str) -> Path:
+        path = captures.find(name)
+        require(path, f"no capture {name}: {captures.REAL} is absent")
+        assert path is not None
+        return path
+
+    return found
 
 
 @pytest.fixture(scope="session")
-def capture(captures: Path) -> Callable[[str], Path]:
-    """A capture by its file name, as in `capture("okx_20220513.gz")`."""
+def real_capture() -> Callable[[str], Path]:
+    """A capture of a real exchange by its file name, for what is known of that very file."""
 
-    def find(name: str) -> Path:
-        require((captures / name).is_file(), f"no capture {name} in {captures}")
-        return captures / name
+    def found(name: str) -> Path:
+        require((captures.REAL / name).is_file(), f"no capture {name}: it is not in {captures.REAL}")
+        return captures.REAL / name
 
-    return find
+    return found

@@ -15,7 +15,8 @@ from typing import Protocol
 import yaml
 
 from tests.cluster.image import Image
-from tests.conftest import CAPTURES, PROJECT
+from tests.conftest import PROJECT
+from tests.support import captures
 
 __all__ = ["SWITCH", "Cluster", "ClusterError", "Kind", "OneNode", "chosen_cluster"]
 
@@ -102,7 +103,7 @@ class OneNode:
         self._kube("build", image.tag, image.context, *_build_options(image, {"BASE": base}), seconds=900)
 
     def captures(self) -> str:
-        return str(CAPTURES)
+        return str(captures.folder())
 
     def _kube(self, *arguments: str | Path, seconds: float) -> str:
         return _call([_KUBE, *arguments], seconds=seconds, env=self._env)
@@ -144,8 +145,8 @@ class Kind:
     def config(self) -> dict[str, object]:
         """kind's configuration of one node that sees the captures."""
         node: dict[str, object] = {"role": "control-plane"}
-        if CAPTURES.is_dir():
-            node["extraMounts"] = [{"hostPath": str(CAPTURES), "containerPath": self._CAPTURES, "readOnly": True}]
+        if (folder := captures.folder()).is_dir():
+            node["extraMounts"] = [{"hostPath": str(folder), "containerPath": self._CAPTURES, "readOnly": True}]
         return {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [node]}
 
     def down(self) -> None:

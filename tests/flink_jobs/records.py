@@ -18,9 +18,8 @@ HEARTBEAT_US = 1_000_000
 def _frames(capture: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
     with gzip.open(capture, "rt") as lines:
         for line in lines:
-            at, _, text = line.partition(" ")
-            frame = json.loads(text)
-            yield int(at) // 1000, frame.get("stream", "snapshot"), frame.get("data", frame)
+            frame = json.loads(line[line.index("{") :])
+            yield int(line.partition(" ")[0]) // 1000, frame.get("stream", "snapshot"), frame.get("data", frame)
 
 
 def trade_records(capture: Path) -> list[Record]:
@@ -52,7 +51,7 @@ def trade_records(capture: Path) -> list[Record]:
 
 
 def book_records(capture: Path, levels: int) -> list[Book]:
-    """The top levels after every diff event behind the capture's snapshot."""
+    """The top levels after every diff event that follows the capture's snapshot."""
     found: list[Book] = []
     waiting: list[tuple[int, dict[str, Any]]] = []
     sides: dict[str, dict[float, float]] = {}

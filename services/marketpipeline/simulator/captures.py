@@ -1,5 +1,7 @@
 """Captures: gzip files with one `<receive time in ns> <raw frame>` a line, read whole before any is served.
 
+Receive times in µs, ms or s are told by their digits and read as what they are.
+
 A line may also be `<ns> <url> <body>`, the answer to a REST request. A file is checked to its end first, so a
 truncated or damaged one is refused before a client has seen a frame. Captures that are small are kept in
 memory while they are checked; larger ones are read a second time, as they are replayed.
@@ -22,6 +24,10 @@ Reader = tuple[Callable[[int, bytes], Frame | None], Callable[[int, str, bytes],
 """How an exchange's protocol reads a frame, and a REST answer."""
 
 _FORM = "must be `<receive time, ns since the epoch> <frame>`"
+_NANOSECONDS = {19: 1, 16: 1_000, 13: 1_000_000, 10: 1_000_000_000}
+"""What a receive time is multiplied by, by the number of its digits: these tell ns, µs, ms and s apart until 2286."""
+_IMPLAUSIBLE = 3_600_000_000
+"""Microseconds between receive time and event time from which the latter is taken for wrong: it then moves no clock."""
 
 
 @dataclass(slots=True)
@@ -96,8 +102,9 @@ def _note(capture: Capture, frame: Frame) -> None:
     capture.symbols.add(frame.symbol)
     if frame.kind is Kind.SNAPSHOT:
         capture.snapshots.setdefault(frame.symbol, frame)
-        return
     stream = frame.stream
+    if not stream:
+        return
     if frame.kind is Kind.DIFF:
         capture.diffs.add(frame.symbol)
     capture.streams[stream] = capture.streams.get(stream, 0) + 1
@@ -116,7 +123,7 @@ def _read(path: Path, reader: Reader, count: Capture | None = None) -> Iterator[
         try:
             if not stamp.isdigit() or not message:
                 raise ValueError(_FORM)
-            latest = max(latest, int(stamp))
+            latest = max(latest, _nanoseconds(stamp))
             if message.startswith(b"http"):
                 url, _, body = message.partition(b" ")
                 frame = read_rest(latest, url.decode(), body)
@@ -125,8 +132,17 @@ def _read(path: Path, reader: Reader, count: Capture | None = None) -> Iterator[
         except ValueError as error:
             shown = line[:60].decode(errors="replace").rstrip()
             raise InvalidCapture(str(path), [Problem(f"line {number}", shown, str(error))]) from error
-        if frame is not None:
-            yield frame, number
+        if frame is None:
+            continue
+        if abs(frame.event_time - latest // 1000) > _IMPLAUSIBLE:
+            frame.event_time = 0
+        yield frame, number
+
+
+def _nanoseconds(stamp: bytes) -> int:
+    if len(stamp) not in _NANOSECONDS:
+        raise ValueError(f"{_FORM}: {len(stamp)} digits are neither ns (19) nor µs (16), ms (13) or s (10)")
+    return int(stamp) * _NANOSECONDS[len(stamp)]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

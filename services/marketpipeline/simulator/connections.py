@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 
 from marketpipeline.simulator.frames import PING, PONG, Frame, Kind, header
-from marketpipeline.simulator.protocols import ConnectionOptions, Session, WireProtocol
+from marketpipeline.simulator.protocols import Session
 
 __all__ = ["MAX_HELD", "Connection", "Hub", "SocketWriter"]
 
@@ -24,18 +24,18 @@ MAX_HELD = 1 << 20
 class Connection:
     """One client."""
 
-    def __init__(self, number: int, options: ConnectionOptions, session: Session, protocol: WireProtocol) -> None:
+    def __init__(self, number: int, session: Session) -> None:
         self.number = number
         self.session = session
-        self.microseconds = options.microseconds
         self.opened = time.monotonic()
+        self.heard = self.opened
+        """When the client's last message came."""
         self.streams: dict[str, None] = {}
         self.frames_sent = 0
         self.bytes_sent = 0
         self.pings: deque[tuple[bytes, float]] = deque(maxlen=64)
         """Payload and time of the pings that are not answered."""
         self.closing = False
-        self._protocol = protocol
         self._out: list[bytes] = []
         self._arrivals: deque[float] = deque()
         self._slow_until = 0.0
@@ -61,11 +61,7 @@ class Connection:
 
     def put(self, frame: Frame) -> None:
         """Add a message of a stream to what is sent next."""
-        message = frame.message
-        if frame.event_time and frame.microseconds is not self.microseconds:
-            message = self._protocol.in_other_unit(frame)
-        if not self.session.combined:
-            message = message[frame.start : len(message) - (len(frame.message) - frame.end)]
+        message = self.session.render(frame)
         out = self._out
         out.append(header(len(message)))
         out.append(message)
@@ -98,6 +94,7 @@ class Connection:
 
     def admits(self, now: float, per_second: int) -> bool:
         """Whether one more incoming message at `now` is within the limit."""
+        self.heard = now
         arrivals = self._arrivals
         while arrivals and arrivals[0] <= now - 1.0:
             arrivals.popleft()
@@ -141,11 +138,10 @@ class Hub:
         """Frames sent, including those to connections that have closed."""
         return self.frames_sent + sum(connection.frames_sent for connection in self.connections.values())
 
-    def add(self, connection: Connection, writer: SocketWriter, streams: Iterable[str]) -> None:
-        """Add a new connection, with the streams named in its URL."""
+    def add(self, connection: Connection, writer: SocketWriter) -> None:
+        """Add a new connection."""
         self.connections[connection.number] = connection
         self.writers[connection.number] = writer
-        self.subscribe(connection, streams)
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection; calling it again does nothing."""
@@ -180,6 +176,10 @@ class Hub:
             readers.remove(connection)
             if not readers:
                 del self.routes[stream]
+
+    def lost_changes(self, symbols: Iterable[str]) -> None:
+        """Readers of these books need a new snapshot."""
+        self.unsynced |= set(symbols) & {self._diff_symbol(stream) for stream in self.routes}
 
     def synced(self, symbol: str) -> None:
         """A snapshot of the symbol's book was given out."""

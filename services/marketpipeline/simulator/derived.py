@@ -230,10 +230,10 @@ class Derived:
     def after(self, frame: Frame) -> None:
         """Take in a frame that the market has noted."""
         if frame.symbol in self._symbols and frame.kind in (Kind.TRADE, Kind.DIFF):
-            event = self._market.read(frame)
-            for stream in self._streams.values():
-                if stream.derivation.symbol == frame.symbol:
-                    stream.take(event)
+            for event in self._market.read(frame):
+                for stream in self._streams.values():
+                    if stream.derivation.symbol == frame.symbol:
+                        stream.take(event)
 
     def passed(self, now: int, due: int) -> list[Frame]:
         """Exchange time went on to `now`: what became due meanwhile, in order."""

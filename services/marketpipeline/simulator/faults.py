@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import msgspec
 
@@ -21,11 +21,13 @@ from marketpipeline.errors import InvalidInput, Problem
 from marketpipeline.simulator.frames import Frame, Kind
 from marketpipeline.simulator.schedule import Planned, Schedule, build
 
-__all__ = ["FAULTS", "Fault", "FaultContext", "Faults", "Interference", "ServerControls"]
+__all__ = ["FAULTS", "Fault", "FaultContext", "Faults", "Interference", "ServerControls", "WrongValue"]
 
 _log = logging.getLogger(__name__)
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+WrongValue = Literal["ahead", "behind", "nanoseconds", "zero-quantity", "one-sided"]
+"""Its time a day ahead or behind, or in ns; a quantity of zero; a quote without its bid."""
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 
 
@@ -47,6 +49,22 @@ class ServerControls(Protocol):
     def shut_down(self, after: float) -> None:
         """Send the shutdown notice to every open connection, and close these after a while."""
         ...
+
+    def delist(self, symbol: str, seconds: float) -> None:
+        """Let REST know nothing of a symbol for a while."""
+        ...
+
+    def spoil_trade(self, symbol: str) -> None:
+        """Give the next page of trades that REST is asked for a row that cannot be, in every later answer too."""
+        ...
+
+
+class Messages(Protocol):
+    """What a fault does to messages in the exchange's own words; see `WireProtocol`."""
+
+    def malform(self, frame: Frame) -> list[Frame]: ...
+
+    def spoil(self, frame: Frame, value: str) -> Frame | None: ...
 
 
 class Interference:
@@ -97,7 +115,7 @@ class FaultContext:
 
     server: ServerControls
     symbols: Sequence[str]
-    malform: Callable[[Frame], list[Frame]]
+    messages: Messages
     wall: Callable[[], float] = time.monotonic
 
     def symbol(self, name: str) -> str:
@@ -184,8 +202,9 @@ class BanFault(Fault, frozen=True):
 class GapFault(Fault, frozen=True):
     """See `about`. It ends after `seconds` even where fewer messages were lost."""
 
-    about: ClassVar[str] = "the next `count` book changes and as many trades of `symbol` are lost (ids skip)"
+    about: ClassVar[str] = "the next `count` book changes and trades (or of `feed`) of `symbol` are lost: ids skip"
     symbol: str = ""
+    feed: Literal["all", "book", "trades"] = "all"
     count: Count = 3
     seconds: Seconds = 30.0
 
@@ -194,7 +213,8 @@ class GapFault(Fault, frozen=True):
         symbol = context.symbol(self.symbol)
         return [
             Interference(_of(symbol, kind), _lose, self.count, self.seconds, context.wall)
-            for kind in (Kind.DIFF, Kind.TRADE)
+            for feed, kind in (("book", Kind.DIFF), ("trades", Kind.TRADE))
+            if self.feed in ("all", feed)
         ]
 
 
@@ -220,7 +240,54 @@ class MalformedFault(Fault, frozen=True):
     def fire(self, context: FaultContext) -> Sequence[Interference]:
         """See `Fault.fire`."""
         matches = _of(context.symbol(self.symbol), Kind.TRADE)
-        return [Interference(matches, lambda frame: [frame, *context.malform(frame)], self.count)]
+        return [Interference(matches, lambda frame: [frame, *context.messages.malform(frame)], self.count)]
+
+
+class WrongValueFault(Fault, frozen=True):
+    """See `about`. The right message does not come: its trade has to be fetched, its book change is lost."""
+
+    about: ClassVar[str] = "`value` is wrong in the next `count` messages of `symbol` and `feed` that have such a value"
+    value: WrongValue = "ahead"
+    symbol: str = ""
+    feed: Literal["all", "book", "trades", "quotes"] = "all"
+    count: Count = 1
+
+    def fire(self, context: FaultContext) -> Sequence[Interference]:
+        """See `Fault.fire`."""
+        kinds = {"book": (Kind.DIFF,), "trades": (Kind.TRADE,), "quotes": (Kind.QUOTE,)}.get(self.feed, ())
+        meant = _of(context.symbol(self.symbol), *kinds)
+
+        def spoiled(frame: Frame) -> list[Frame]:
+            found = context.messages.spoil(frame, self.value) if meant(frame) else None
+            return [] if found is None else [found]
+
+        return [Interference(lambda frame: bool(spoiled(frame)), spoiled, self.count)]
+
+
+class DelistFault(Fault, frozen=True):
+    """See `about`."""
+
+    about: ClassVar[str] = "`symbol` is not listed for `seconds`: REST does not know it, and its streams say nothing"
+    symbol: str = ""
+    seconds: Seconds = 30.0
+
+    def fire(self, context: FaultContext) -> Sequence[Interference]:
+        """See `Fault.fire`."""
+        symbol = context.symbol(self.symbol)
+        context.server.delist(symbol, self.seconds)
+        return [Interference(_of(symbol), _lose, seconds=self.seconds, wall=context.wall)]
+
+
+class BadRowFault(Fault, frozen=True):
+    """See `about`."""
+
+    about: ClassVar[str] = "one trade has quantity 0 in the next page of trades of `symbol` by REST, and in later ones"
+    symbol: str = ""
+
+    def fire(self, context: FaultContext) -> Sequence[Interference]:
+        """See `Fault.fire`."""
+        context.server.spoil_trade(context.symbol(self.symbol))
+        return ()
 
 
 class SilentFault(Fault, frozen=True):
@@ -247,6 +314,9 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
         "gap": GapFault,
         "duplicate": DuplicateFault,
         "malformed": MalformedFault,
+        "wrong-value": WrongValueFault,
+        "delist": DelistFault,
+        "bad-row": BadRowFault,
         "silent": SilentFault,
         "slow": SlowFault,
         "rate-limit": RateLimitFault,

@@ -68,7 +68,7 @@ class SimulatedExchange:
         self.source = _source(settings, self.protocol)
         self.limits = _limits(settings, self.protocol)
         self.hub = Hub(self.protocol.diff_symbol)
-        self.market = MarketState(self.protocol.decode, self.source.symbols, settings.trade_history)
+        self.market = MarketState(self.protocol.events, self.source.symbols, settings.trade_history)
         self.timeline = Timeline(
             self.source,
             self.hub,
@@ -79,7 +79,7 @@ class SimulatedExchange:
         )
         self.server = Server(self.protocol, self.limits, self.hub, self.market, self.timeline)
         planned = [parse(text, "fault", FAULTS) for text in settings.faults]
-        self.faults = Faults(planned, FaultContext(self.server, self.source.symbols, self.protocol.malform))
+        self.faults = Faults(planned, FaultContext(self.server, self.source.symbols, self.protocol))
         derived = Derived(self.market, self.protocol.encoders)
         self.timeline.filters = FrameFilters(derived, self.protocol.derive, self.faults)
         self.control = Control(self.server, self.timeline, self.faults)

@@ -6,8 +6,9 @@ only now and then. So frames are kept as they are and read when REST asks; both 
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from marketpipeline.simulator.events import AggTrade, BookDiff, BookSnapshot, Event, Levels, Quote, Trade
@@ -74,17 +75,29 @@ class Book:
 class MarketState:
     """Books, trades and quotes of all symbols, as of the last frame noted. See `MarketView`.
 
-    `decode` reads a frame; `history` bounds the trades (and as many aggregate trades) kept per symbol.
+    `read` gives a frame's events; `history` bounds the trades (and as many aggregate trades) kept per symbol.
     """
 
-    def __init__(self, decode: Callable[[Frame], Event], symbols: Iterable[str], history: int) -> None:
-        self._decode = decode
+    def __init__(
+        self,
+        read: Callable[[Frame], Sequence[Event]],
+        symbols: Iterable[str],
+        history: int,
+        wall: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.read = read
         self._history = history
         self._books = {symbol: Book() for symbol in symbols}
         self._diffs: dict[str, list[Frame]] = {symbol: [] for symbol in self._books}
         self._trades: dict[str, list[Frame]] = {symbol: [] for symbol in self._books}
         self._agg_trades: dict[str, list[Frame]] = {symbol: [] for symbol in self._books}
         self._quotes: dict[str, Frame] = {}
+        self._wall = wall
+        self._delisted: dict[str, float] = {}
+        self._spoiled: dict[str, set[int]] = {}
+        """By symbol the trades that REST gives with quantity 0; 0 stands for one of the next page."""
+        self.reseeded: set[str] = set()
+        """Symbols whose book went on from a newer snapshot: its readers have missed changes. The timeline clears it."""
 
     def note(self, frame: Frame) -> None:
         """Remember a frame that is being sent now."""
@@ -103,23 +116,34 @@ class MarketState:
         elif kind is Kind.SNAPSHOT:
             self.seed(frame)
 
-    def read(self, frame: Frame) -> Event:
-        """What a frame says."""
-        return self._decode(frame)
-
     def seed(self, frame: Frame) -> None:
         """Start (or, where diffs were lost, go on with) a book from a snapshot frame."""
-        snapshot = self._decode(frame)
-        if isinstance(snapshot, BookSnapshot):
-            self._book(frame.symbol).seed(snapshot)
+        for snapshot in self.read(frame):
+            if isinstance(snapshot, BookSnapshot):
+                book = self._book(frame.symbol)
+                if book.seeded and snapshot.last_id > book.last_id:
+                    self.reseeded.add(frame.symbol)
+                book.seed(snapshot)
 
     def seeded(self, symbol: str) -> bool:
         """Whether the book is whole; without a snapshot it has only the levels that changed."""
         return self._books[symbol].seeded
 
     def symbols(self) -> list[str]:
-        """Every symbol, sorted."""
-        return sorted(self._books)
+        """Every symbol that is listed now, sorted."""
+        if not self._delisted:
+            return sorted(self._books)
+        now = self._wall()
+        self._delisted = {symbol: until for symbol, until in self._delisted.items() if until > now}
+        return sorted(self._books.keys() - self._delisted.keys())
+
+    def delist(self, symbol: str, seconds: float) -> None:
+        """Leave a symbol out of those that are listed, for a while of the wall clock."""
+        self._delisted[symbol] = self._wall() + seconds
+
+    def spoil_trade(self, symbol: str) -> None:
+        """Give the middle trade of the next page quantity 0 from then on."""
+        self._spoiled.setdefault(symbol, set()).add(0)
 
     def depth(self, symbol: str, limit: int) -> BookSnapshot:
         """The best `limit` levels of each side."""
@@ -127,17 +151,23 @@ class MarketState:
 
     def trades(self, symbol: str, from_id: int | None, limit: int) -> list[Trade]:
         """The newest `limit` trades sent, or the first ones from `from_id` on; in the order of their ids."""
-        return [t for t in self._range(self._trades[symbol], from_id, limit) if isinstance(t, Trade)]
+        found: list[Trade] = self._range(self._trades[symbol], from_id, limit)
+        if not (spoiled := self._spoiled.get(symbol)):
+            return found
+        if 0 in spoiled and found:
+            spoiled.discard(0)
+            spoiled.add(found[len(found) // 2].trade_id)
+        return [trade._replace(quantity="0.00000000") if trade.trade_id in spoiled else trade for trade in found]
 
     def agg_trades(self, symbol: str, from_id: int | None, limit: int) -> list[AggTrade]:
         """The same of aggregate trades."""
-        return [t for t in self._range(self._agg_trades[symbol], from_id, limit) if isinstance(t, AggTrade)]
+        return self._range(self._agg_trades[symbol], from_id, limit)
 
     def quote(self, symbol: str) -> Quote | None:
         """The best bid and ask last sent, or those of the book when quotes are not among the streams."""
         frame = self._quotes.get(symbol)
         if frame is not None:
-            quote = self._decode(frame)
+            quote = self.read(frame)[-1]
             return quote if isinstance(quote, Quote) else None
         book = self.depth(symbol, 1)
         if not book.bids or not book.asks:
@@ -152,16 +182,16 @@ class MarketState:
     def _book(self, symbol: str) -> Book:
         book, diffs = self._books[symbol], self._diffs[symbol]
         for frame in diffs:
-            diff = self._decode(frame)
-            if isinstance(diff, BookDiff):
-                book.apply(diff)
+            for diff in self.read(frame):
+                if isinstance(diff, BookDiff):
+                    book.apply(diff)
         diffs.clear()
         return book
 
     def _range(self, kept: list[Frame], from_id: int | None, limit: int) -> list[Any]:
+        """Of frames with one or more trades each: the newest `limit` trades, or the first ones from `from_id` on."""
         if from_id is None:
-            frames = kept[-limit:]
-        else:
-            first = bisect_left(kept, from_id, key=lambda frame: self._decode(frame)[0])
-            frames = kept[first : first + limit]
-        return [self._decode(frame) for frame in frames]
+            return [event for frame in kept[-limit:] for event in self.read(frame)][-limit:]
+        first = bisect_left(kept, from_id, key=lambda frame: self.read(frame)[-1][0])
+        found = (event for frame in kept[first : first + limit] for event in self.read(frame))
+        return [event for event in found if event[0] >= from_id][:limit]

@@ -8,7 +8,7 @@ import itertools
 import logging
 import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from marketpipeline.simulator.admission import AdmissionControl
 from marketpipeline.simulator.connections import Connection, Hub, SocketWriter
 from marketpipeline.simulator.frames import TEXT
 from marketpipeline.simulator.market_state import MarketState
-from marketpipeline.simulator.protocols import Answer, ConnectionOptions, Limits, WireProtocol
+from marketpipeline.simulator.protocols import Answer, Limits, Session, WireProtocol
 from marketpipeline.simulator.timeline import Timeline
 
 __all__ = ["WRITE_BUFFER", "Server"]
@@ -63,12 +63,12 @@ class Server:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Any request that is not for the exchange's own control."""
         if request.headers.get("Upgrade", "").lower() == "websocket":
-            options = self.protocol.open(request.path, request.query_string)
-            if options is None:
+            session = self.protocol.open(request.path, request.query_string, self.limits.max_streams)
+            if session is None:
                 return web.Response(status=404, text="no such WebSocket path")
             if self.admission.refuses_connections():
                 return web.Response(status=503, text="no new connections now")
-            return await self._websocket(request, options)
+            return await self._websocket(request, session)
         return await self._rest(request)
 
     async def _rest(self, request: web.Request) -> web.Response:
@@ -82,15 +82,14 @@ class Server:
         elif request.method != "GET":
             answer = Answer(405, b"")
         else:
-            microseconds = self.protocol.wants_microseconds(request.headers)
-            answer = self.protocol.answer(path, query, microseconds, self.market, now)
+            answer = self.protocol.answer(path, query, request.headers, self.market, now)
         if answer.snapshot_of:
             self.hub.synced(answer.snapshot_of)
         headers = {"Content-Type": "application/json;charset=UTF-8"}
         headers |= dict(answer.headers) | dict(self.protocol.weight_headers(verdict.used))
         return web.Response(status=answer.status, body=answer.body, headers=headers)
 
-    async def _websocket(self, request: web.Request, options: ConnectionOptions) -> web.StreamResponse:
+    async def _websocket(self, request: web.Request, session: Session) -> web.StreamResponse:
         ws = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=MAX_MESSAGE, timeout=2.0)
         await ws.prepare(request)
         transport, drain = request.transport, request.writer.drain
@@ -109,12 +108,12 @@ class Server:
             with contextlib.suppress(ConnectionError):
                 await drain()
 
-        session = self.protocol.session(options, self.limits.max_streams)
-        connection = Connection(next(self._numbers), options, session, self.protocol)
+        connection = Connection(next(self._numbers), session)
         client = Client(connection, ws, transport)
         self.clients[connection.number] = client
         self.opened += 1
-        self.hub.add(connection, SocketWriter(write, drained), options.streams)
+        self.hub.add(connection, SocketWriter(write, drained))
+        self._subscribe(connection, tuple(session.streams))
         keeper = asyncio.create_task(self._keep(client))
         try:
             await self._receive(client)
@@ -139,22 +138,31 @@ class Server:
             elif message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 data = message.data
                 response = connection.session.receive(data.encode() if isinstance(data, str) else data)
-                connection.put_control(TEXT, response.reply)
-                self.hub.subscribe(connection, response.subscribe)
+                for reply in response.replies:
+                    connection.put_control(TEXT, reply)
+                self._subscribe(connection, response.subscribe)
                 self.hub.unsubscribe(connection, response.unsubscribe)
             if connection.number in self.hub.writers:
                 self.hub.write_one(connection)
 
+    def _subscribe(self, connection: Connection, streams: Sequence[str]) -> None:
+        """Send the streams from now on, each after what a new subscriber gets first."""
+        for stream in streams:
+            for frame in self.protocol.opening(stream, self.market, self.timeline.clock.now):
+                connection.put(frame)
+        self.hub.subscribe(connection, streams)
+
     async def _keep(self, client: Client) -> None:
-        """Ping, require pongs, and end the connection at its age."""
+        """Ping, require pongs or signs of life, and end the connection at its age."""
         connection, limits = client.connection, self.limits
         end = connection.opened + limits.lifetime
-        next_ping = connection.opened + limits.ping_interval
+        next_ping = end if limits.ping_interval is None else connection.opened + limits.ping_interval
         while True:
-            owed = connection.owes_pong_since()
-            deadline = end if owed is None else min(end, owed + limits.pong_timeout)
-            await asyncio.sleep(max(0.0, min(deadline, next_ping) - time.monotonic()))
+            await asyncio.sleep(max(0.0, min(self._deadline(connection, end), next_ping) - time.monotonic()))
             now = time.monotonic()
+            if limits.idle_timeout is not None and now >= connection.heard + limits.idle_timeout:
+                self.close(client, WSCloseCode.POLICY_VIOLATION, "No message from the client")
+                return
             owed = connection.owes_pong_since()
             if owed is not None and now >= owed + limits.pong_timeout:
                 self.close(client, WSCloseCode.POLICY_VIOLATION, "Pong timeout")
@@ -162,10 +170,18 @@ class Server:
             if now >= end:
                 self.close(client, WSCloseCode.GOING_AWAY, "Connection lifetime exceeded")
                 return
-            if now >= next_ping:
+            if limits.ping_interval is not None and now >= next_ping:
                 connection.ping(now)
                 self.hub.write_one(connection)
                 next_ping += limits.ping_interval
+
+    def _deadline(self, connection: Connection, end: float) -> float:
+        """When the connection is closed if nothing more is heard of its client."""
+        if (owed := connection.owes_pong_since()) is not None:
+            end = min(end, owed + self.limits.pong_timeout)
+        if self.limits.idle_timeout is not None:
+            end = min(end, connection.heard + self.limits.idle_timeout)
+        return end
 
     def close(self, client: Client, code: int, reason: str) -> None:
         """End a connection as the protocol wants it; it gets no more frames."""
@@ -205,6 +221,14 @@ class Server:
     def limit(self, seconds: float, *, ban: bool) -> None:
         """See `ServerControls`."""
         self.admission.limit(seconds, ban=ban)
+
+    def delist(self, symbol: str, seconds: float) -> None:
+        """See `ServerControls`."""
+        self.market.delist(symbol, seconds)
+
+    def spoil_trade(self, symbol: str) -> None:
+        """See `ServerControls`."""
+        self.market.spoil_trade(symbol)
 
     def shut_down(self, after: float) -> None:
         """See `ServerControls`."""

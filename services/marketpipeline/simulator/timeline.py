@@ -43,7 +43,8 @@ class Timeline:
 
     `speed` None is as fast as the readers take it. With `wait` it begins only when there are readers: when
     every stream of the source has one, or when for `settle` seconds no subscription was added. At full speed
-    the first book change for a new reader waits as long for that reader to ask for the snapshot.
+    the first book change for a new reader waits as long for that reader to ask for the snapshot, and so do the changes
+    after a hole that the capture itself has.
     """
 
     def __init__(
@@ -116,6 +117,9 @@ class Timeline:
                     start = index + 1
                     await self._wait_for_snapshot(frame.symbol)
         self._send(frames[start:] if start else frames)
+        if self.market.reseeded:
+            self.hub.lost_changes(self.market.reseeded)
+            self.market.reseeded.clear()
         await self.hub.drain()
         await asyncio.sleep(0)
 

@@ -89,3 +89,31 @@ def test_an_exchange_that_is_not_there(command: list[str], tmp_path: Path) -> No
     assert done.returncode == 1
     assert "http://127.0.0.1:9 does not answer" in done.stderr
     assert not (tmp_path / "a.gz").exists()
+
+
+def test_a_simulated_market_is_written_at_once_and_the_same_each_time(command: list[str], tmp_path: Path) -> None:
+    options = ["--exchange", "simulated", "--for", "20s", "--start", "2026-01-31T12:00:00Z", "--seed", "3"]
+    written = []
+    for name in ("a.gz", "b.gz"):
+        command[command.index("--out") + 1] = str(tmp_path / name)
+        done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        written.append((tmp_path / name).read_bytes())
+    assert written[0] == written[1]
+    assert replays(tmp_path / "a.gz") > 500
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--exchange", "simulated"], "a simulated market has no end: say how long"),
+        (["--seed", "3", "--fault", "gap"], "--seed, --fault: only with --exchange simulated"),
+        (["--exchange", "simulated", "--for", "3s", "--start", "2026-01-31"], "must be a time with its zone"),
+        (["--exchange", "simulated", "--for", "3s", "--scenario", "wale"], "did you mean 'whale'"),
+    ],
+)
+def test_what_cannot_be_simulated(command: list[str], tmp_path: Path, options: list[str], said: str) -> None:
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not (tmp_path / "a.gz").exists()

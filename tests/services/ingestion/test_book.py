@@ -90,14 +90,14 @@ def test_a_crossed_book_is_an_error(bid: float) -> None:
 
 
 @pytest.mark.parametrize(("name", "equal"), [("BTCUSDT", 1072 // 2), ("ETHUSDT", 1056 // 2)])
-def test_equals_the_best_quotes_of_a_capture(capture: Callable[[str], Path], name: str, equal: int) -> None:
+def test_equals_the_best_quotes_of_a_capture(real_capture: Callable[[str], Path], name: str, equal: int) -> None:
     """Wherever the ids of a book event and a quote are equal, best prices and quantities are."""
     symbol = f"binance:{name}"
     mapper = ADAPTER.mapper(ADAPTER.streams([symbol], list(Feed), StreamOptions()))
     snapshot: BookSnapshot | None = None
     changes: list[BookChange] = []
     quotes: dict[int, Quote] = {}
-    with gzip.open(capture(f"binance_{name.lower()}_20240808.gz")) as lines:
+    with gzip.open(real_capture(f"binance_{name.lower()}_20240808.gz")) as lines:
         for line in lines:
             payload = line.split(b" ", 1)[1].rstrip()
             if not payload.startswith(b'{"stream"'):

@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -190,8 +190,8 @@ def test_a_capture_that_cannot_be_replayed(runs: Runs, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_a_replay_without_a_symbol_of_the_pipeline(runs: Runs, captures: Path) -> None:
-    said = runs.refused("--replay", str(captures / "binance_btcusdt_20240808.gz"))
+def test_a_replay_without_a_symbol_of_the_pipeline(runs: Runs, capture: Callable[[str], Path]) -> None:
+    said = runs.refused("--replay", str(capture("binance_btcusdt_20240808.gz")))
     assert "spec.symbols: ['binance:ETHUSDT']: must be in the captures, which hold BTCUSDT" in said
     assert runs.processes() == []
 

@@ -11,8 +11,9 @@ from marketpipeline.errors import InvalidCapture
 from marketpipeline.simulator.captures import Capture, load
 from marketpipeline.simulator.frames import Kind
 from marketpipeline.simulator.protocols import protocols
+from marketpipeline.simulator.protocols.binance.wire import decode
 
-from tests.services.simulator.client import diff, snapshot, trade, write_capture
+from tests.services.simulator.client import START, diff, snapshot, trade, write_capture
 
 PROTOCOL = protocols()["binance"]
 READER = (PROTOCOL.read, PROTOCOL.read_rest)
@@ -36,8 +37,8 @@ def problem(path: Path) -> str:
         ("binance_ethusdt_20240808.gz", {"depth@100ms": 3434, "bookTicker": 24077, "trade": 6106}),
     ],
 )
-def test_the_big_captures(capture: Callable[[str], Path], name: str, counts: dict[str, int]) -> None:
-    found = read(capture(name))
+def test_the_big_captures(real_capture: Callable[[str], Path], name: str, counts: dict[str, int]) -> None:
+    found = read(real_capture(name))
     (symbol,) = found.symbols
     assert found.streams == {f"{symbol.lower()}@{feed}": count for feed, count in counts.items()}
     assert list(found.snapshots) == [symbol]
@@ -115,6 +116,12 @@ def test_no_such_file(tmp_path: Path) -> None:
         ("hello", "malformed"),
         ("http://x/api/v3/depth?symbol=BTCUSDT {}", "must be the depth answer of BTCUSDT"),
         ("http://x/api/v3/depth {}", "must have symbol="),
+        (
+            '{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1,"T":1,"s":"BTCUSDT","U":5,"u":6,"pu":4,'
+            '"b":[],"a":[]}}',
+            "it is of Binance's futures, whose book changes continue by `pu`",
+        ),
+        ("https://fapi.binance.com/fapi/v1/depth?symbol=BTCUSDT {}", "it is of Binance's futures"),
     ],
 )
 def test_a_malformed_line_is_named(tmp_path: Path, message: str, said: str) -> None:
@@ -149,4 +156,30 @@ def test_receive_times_that_go_back_keep_the_order_of_the_file(tmp_path: Path) -
     path = write_capture(tmp_path / "back.gz", [trade(10, 1), trade(5, 2), trade(20, 3)])
     due = [frame.due for frame in read(path).frames()]
     assert due == sorted(due)
-    assert [PROTOCOL.decode(frame)[0] for frame in read(path).frames()] == [1, 2, 3]
+    assert [decode(frame)[0] for frame in read(path).frames()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("digits", [19, 16, 13, 10])
+def test_the_unit_of_receive_times_is_told_by_their_digits(tmp_path: Path, digits: int) -> None:
+    """One stamped in microseconds once replayed 8 s within 8 ms."""
+    path = tmp_path / "a.gz"
+    lines = [f"{str((START + at) * 1_000_000)[:digits]} {trade(at, number)[1]}" for number, at in ((1, 0), (2, 8_000))]
+    path.write_bytes(gzip.compress("\n".join(lines).encode()))
+    first, last = (frame.due for frame in read(path).frames())
+    assert last - first == 8_000_000_000
+    assert first == START * 1_000_000
+
+
+@pytest.mark.parametrize("digits", [9, 12, 14, 17, 20])
+def test_a_receive_time_of_no_unit_is_refused(tmp_path: Path, digits: int) -> None:
+    path = tmp_path / "a.gz"
+    path.write_bytes(gzip.compress(f"{'1723161255000000000000'[:digits]} {trade(0, 1)[1]}\n".encode()))
+    assert f"{digits} digits are neither ns (19) nor µs (16)" in problem(path)
+
+
+@pytest.mark.parametrize("wrong", [START + 86_400_000, START * 1_000_000])
+def test_an_event_time_that_cannot_be_moves_no_clock(tmp_path: Path, wrong: int) -> None:
+    text = trade(1, 2)[1].replace(f'"E":{START + 1}', f'"E":{wrong}')
+    capture = read(write_capture(tmp_path / "a.gz", [trade(0, 1), (1, text), trade(2, 3)]))
+    assert [frame.event_time for frame in capture.frames()] == [START * 1000, 0, (START + 2) * 1000]
+    assert capture.last_event_time == (START + 2) * 1000

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 import pytest
 from marketpipeline.simulator.connections import MAX_HELD, Connection, Hub, SocketWriter
 from marketpipeline.simulator.frames import PING, PONG, TEXT, Frame, Kind, header
-from marketpipeline.simulator.protocols import ConnectionOptions, protocols
+from marketpipeline.simulator.protocols import protocols
+from marketpipeline.simulator.protocols.binance.session import BinanceSession
+from marketpipeline.simulator.protocols.binance.wire import in_other_unit
 
 from tests.services.simulator.client import diff, trade
 
@@ -18,8 +20,7 @@ PROTOCOL = protocols()["binance"]
 
 
 def connection(number: int = 1, *, combined: bool = True, microseconds: bool = False) -> Connection:
-    options = ConnectionOptions(combined, microseconds)
-    return Connection(number, options, PROTOCOL.session(options, 10), PROTOCOL)
+    return Connection(number, BinanceSession((), 10, combined=combined, microseconds=microseconds))
 
 
 def frame(line: tuple[int, str]) -> Frame:
@@ -72,7 +73,7 @@ def test_bare_and_in_microseconds() -> None:
         one.put(given)
     ((_, bare_text),), ((_, fine_text),), ((_, both_text),) = (list(parse(one.take())) for one in (bare, fine, both))
     assert bare_text == given.payload
-    assert fine_text == PROTOCOL.in_other_unit(given)
+    assert fine_text == in_other_unit(given)
     assert both_text == fine_text[given.start : -1]
     assert both_text.startswith(b'{"e":"trade","E":1700000000005000')
     assert both_text.endswith(b"}")
@@ -112,7 +113,8 @@ class Recorder:
 
 def add(hub: Hub, one: Connection, *streams: str) -> Recorder:
     recorder = Recorder()
-    hub.add(one, SocketWriter(recorder.write, recorder.drain), streams)
+    hub.add(one, SocketWriter(recorder.write, recorder.drain))
+    hub.subscribe(one, streams)
     return recorder
 
 

@@ -22,7 +22,7 @@ class Feed:
     """A market whose frames go through `Derived`, as the timeline does it."""
 
     def __init__(self, *streams: str, history: list[Event] | None = None) -> None:
-        self.market = MarketState(PROTOCOL.decode, ["BTCUSDT"], 1000)
+        self.market = MarketState(PROTOCOL.events, ["BTCUSDT"], 1000)
         self.market.seed(PROTOCOL.encode(0, "BTCUSDT", BookSnapshot(5, [("99.0", "1.0")], [("101.0", "1.0")])))
         self.derived = Derived(self.market, PROTOCOL.encoders)
         for event in history or []:

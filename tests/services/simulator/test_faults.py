@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,24 @@ class NoServer:
     def shut_down(self, after: float) -> None:
         raise NotImplementedError
 
+    def delist(self, symbol: str, seconds: float) -> None:
+        raise NotImplementedError
+
+    def spoil_trade(self, symbol: str) -> None:
+        raise NotImplementedError
+
 
 BROKEN = Frame(0, "s", "BTCUSDT", Kind.OTHER, 0, b"{}", 0, 2)
+
+
+class Messages:
+    """A market whose trades can be broken and whose quotes have a wrong value."""
+
+    def malform(self, frame: Frame) -> list[Frame]:
+        return [BROKEN, BROKEN]
+
+    def spoil(self, frame: Frame, value: str) -> Frame | None:
+        return BROKEN if frame.kind is Kind.QUOTE else None
 
 
 class Fired:
@@ -53,7 +70,7 @@ class Fired:
 
     def __init__(self, *texts: str) -> None:
         self.wall = Wall()
-        context = FaultContext(NoServer(), ["BTCUSDT", "ETHUSDT"], lambda _: [BROKEN, BROKEN], self.wall)
+        context = FaultContext(NoServer(), ["BTCUSDT", "ETHUSDT"], Messages(), self.wall)
         self.faults = Faults([parse(text, "fault", FAULTS) for text in texts], context)
         self.faults.progress(0.0)
 
@@ -73,6 +90,11 @@ def test_a_gap_counts_changes_and_trades_of_one_symbol() -> None:
     assert fired.faults.acting
     assert fired.sent(*(given(Kind.TRADE) for _ in range(4))) == [0, 0, 1, 1]
     assert not fired.faults.acting
+
+
+def test_a_gap_of_one_feed() -> None:
+    fired = Fired("gap:count=2,feed=book")
+    assert fired.sent(given(Kind.TRADE), given(Kind.DIFF), given(Kind.DIFF), given(Kind.DIFF)) == [1, 0, 0, 1]
 
 
 def test_a_gap_ends_also_where_no_trade_comes() -> None:
@@ -95,6 +117,13 @@ def test_broken_copies_follow_a_trade_that_arrives_whole() -> None:
     assert faults.filter([quote]) == [quote]
     assert faults.filter([first, second]) == [first, BROKEN, BROKEN, second]
     assert not faults.acting
+
+
+def test_a_wrong_value_comes_in_place_of_the_message_where_it_can_be() -> None:
+    faults = Fired("wrong-value:value=one-sided,count=2").faults
+    trade_, other, quotes = given(Kind.TRADE), given(Kind.QUOTE, "ETHUSDT"), [given(Kind.QUOTE) for _ in range(3)]
+    assert faults.filter([trade_, other, *quotes]) == [trade_, other, BROKEN, BROKEN, quotes[2]]
+    assert Fired("wrong-value:feed=trades").sent(quotes[0]) == [1], "another feed than the one that is meant"
 
 
 def test_silence_of_a_stream_or_of_a_symbol() -> None:
@@ -284,7 +313,7 @@ async def test_faults_fired_are_told() -> None:
         ("/control/faults/gpa", 404, "did you mean 'gap'?"),
         ("/control/faults/gap?count=0", 400, "gap.count: '0': must be `int` >= 1"),
         ("/control/faults/gap?symbol=XRPUSDT", 400, "must be one of BTCUSDT"),
-        ("/control/faults/gap?colour=red", 400, "known: count, seconds, symbol"),
+        ("/control/faults/gap?colour=red", 400, "known: count, feed, seconds, symbol"),
         ("/control/scenarios/whael", 404, "did you mean 'whale'?"),
         ("/control/scenarios/whale?side=up", 400, "must be one of buy, sell"),
         ("/control/scenarios/whale?symbol=XRPUSDT", 400, "must be one of BTCUSDT"),
@@ -331,3 +360,63 @@ async def test_a_replay_takes_no_scenarios(recording: str) -> None:
     with pytest.raises(InvalidInput, match="is for a simulated market"):
         async with serving(captures=[recording], scenarios=["whale"]):
             pass
+
+
+@pytest.mark.parametrize(
+    ("value", "stream", "wrong"),
+    [
+        ("ahead", "depth@100ms", lambda data: data["E"] > START + 86_000_000),
+        ("behind", "trade", lambda data: data["E"] < START - 86_000_000),
+        ("nanoseconds", "trade", lambda data: data["E"] > START * 10**6 and data["T"] > START * 10**6),
+        ("zero-quantity", "trade", lambda data: float(data["q"]) == 0),
+    ],
+)
+async def test_wrong_values_on_the_wire(
+    recording: str, value: str, stream: str, wrong: Callable[[dict[str, Any]], bool]
+) -> None:
+    feed = "book" if stream == "depth@100ms" else "trades"
+    found = await replay(recording, f"wrong-value:value={value},feed={feed},count=2@5s")
+    data = [m["data"] for m in found if m["stream"] == f"btcusdt@{stream}"]
+    assert len(data) == 100
+    assert [number for number, one in enumerate(data) if wrong(one)] == [50, 51]
+
+
+async def test_a_quote_without_its_bid() -> None:
+    async with serving(symbols=["BTCUSDT"]) as exchange, client_of(exchange) as client:
+        socket = await client.connect("/ws/btcusdt@bookTicker")
+        await client.post("/control/faults/wrong-value?value=one-sided")
+        async with asyncio.timeout(10):
+            while float((quote := (await messages(socket, 1))[0])["b"]):
+                pass
+        assert float(quote["B"]) == 0
+        assert float(quote["a"]) > 0
+
+
+async def test_a_delisted_symbol_is_unknown_and_silent_and_comes_back() -> None:
+    async with serving(symbols=["BTCUSDT", "ETHUSDT"], speed=20.0) as exchange, client_of(exchange) as client:
+        await client.post("/control/faults/delist?symbol=ETHUSDT&seconds=1")
+        socket = await client.connect("/stream?streams=btcusdt@bookTicker/ethusdt@bookTicker")
+        _, refused, _ = await client.get("/api/v3/depth?symbol=ETHUSDT")
+        assert refused["code"] == -1121
+        _, info, _ = await client.get("/api/v3/exchangeInfo")
+        assert [symbol["symbol"] for symbol in info["symbols"]] == ["BTCUSDT"]
+        streams = [message["stream"] for message in await messages(socket, 10)]
+        assert set(streams) == {"btcusdt@bookTicker"}
+        async with asyncio.timeout(10):
+            while (await messages(socket, 1))[0]["stream"] != "ethusdt@bookTicker":
+                pass
+        assert (await client.get("/api/v3/depth?symbol=ETHUSDT"))[0] == 200
+
+
+async def test_a_page_of_trades_with_one_row_that_cannot_be(recording: str) -> None:
+    async with serving(captures=[recording], speed=None, settle_ms=50) as exchange, client_of(exchange) as client:
+        await client.connect(STREAMS)
+        await eventually(lambda: exchange.timeline.finished, "the replay has ended")
+        await client.post("/control/faults/bad-row?symbol=BTCUSDT")
+        for first, last in ((3, 6), (1, 10), (5, 5)):
+            query = f"symbol=BTCUSDT&fromId={first}&limit={last - first + 1}"
+            _, page, _ = await client.get(f"/api/v3/historicalTrades?{query}")
+            assert [row["id"] for row in page] == list(range(first, last + 1))
+            assert [row["id"] for row in page if float(row["qty"]) == 0] == [5], "the same one each time"
+        _, others, _ = await client.get("/api/v3/historicalTrades?symbol=ETHUSDT&fromId=3&limit=4")
+        assert all(float(row["qty"]) for row in others)

@@ -124,6 +124,24 @@ async def test_at_full_speed_the_first_change_waits_for_the_snapshot(capture: Ca
         assert sum(change["u"] > book["lastUpdateId"] for change in later) > len(later) - 5, "hardly one is too old"
 
 
+async def test_at_full_speed_the_changes_after_a_hole_wait_for_a_new_snapshot(tmp_path: Path) -> None:
+    lines = [snapshot(0, 1, [["99.0", "1"]], [["101.0", "1"]])]
+    lines += [diff(at, at, at, [["99.0", str(at)]], []) for at in range(2, 300)]
+    lines += [snapshot(320, 320, [["98.0", "1"]], [["101.0", "1"]])]
+    lines += [diff(at, at, at, [["98.0", str(at)]], []) for at in range(321, 2000)]
+    path = write_capture(tmp_path / "a.gz", lines)
+    async with serving(captures=[str(path)], speed=None, settle_ms=10_000) as exchange, client_of(exchange) as client:
+        socket = await client.connect("/ws/btcusdt@depth@100ms")
+        await client.get("/api/v3/depth?symbol=BTCUSDT")
+        changes = await messages(socket, 299)
+        assert (changes[-2]["u"], changes[-1]["U"]) == (299, 321)
+        await asyncio.sleep(0.1)
+        assert not exchange.timeline.finished
+        _, book, _ = await client.get("/api/v3/depth?symbol=BTCUSDT")
+        assert 321 <= book["lastUpdateId"] < 900, "of about now, not of the end"
+        await eventually(lambda: exchange.timeline.finished, "it goes on")
+
+
 async def test_rest_agrees_with_the_streams_in_the_middle(capture: Callable[[str], Path]) -> None:
     path = capture(ETH)
     async with serving(captures=[str(path)], speed=100.0) as exchange, client_of(exchange) as client:

@@ -11,6 +11,7 @@ from marketpipeline.simulator.events import BookDiff, BookSnapshot, Quote
 from marketpipeline.simulator.frames import Frame, Kind
 from marketpipeline.simulator.market_state import MAX_PENDING, MarketState
 from marketpipeline.simulator.protocols import protocols
+from marketpipeline.simulator.protocols.binance.wire import decode
 
 from tests.services.simulator.client import diff, trade
 
@@ -24,23 +25,23 @@ def frame(line: tuple[int, str]) -> Frame:
 
 
 def market(history: int = 1000) -> MarketState:
-    return MarketState(PROTOCOL.decode, ["BTCUSDT"], history)
+    return MarketState(PROTOCOL.events, ["BTCUSDT"], history)
 
 
 @pytest.mark.parametrize(
     ("name", "equal"), [("binance_btcusdt_20240808.gz", 564), ("binance_ethusdt_20240808.gz", 577)]
 )
 def test_the_book_is_the_exchanges_own_where_the_update_ids_are_equal(
-    capture: Callable[[str], Path], name: str, equal: int
+    real_capture: Callable[[str], Path], name: str, equal: int
 ) -> None:
-    recorded = load(capture(name), (PROTOCOL.read, PROTOCOL.read_rest), 1 << 30)
+    recorded = load(real_capture(name), (PROTOCOL.read, PROTOCOL.read_rest), 1 << 30)
     (symbol,) = recorded.symbols
-    known = MarketState(PROTOCOL.decode, [symbol], 1000)
+    known = MarketState(PROTOCOL.events, [symbol], 1000)
     known.seed(recorded.snapshots[symbol])
     quotes: dict[int, Quote] = {}
     for one in recorded.frames():
         if one.kind is Kind.QUOTE:
-            quote = PROTOCOL.decode(one)
+            quote = decode(one)
             assert isinstance(quote, Quote)
             quotes[quote.update_id] = quote
     compared = 0
@@ -48,7 +49,7 @@ def test_the_book_is_the_exchanges_own_where_the_update_ids_are_equal(
         known.note(one)
         if one.kind is not Kind.DIFF:
             continue
-        change = PROTOCOL.decode(one)
+        change = decode(one)
         assert isinstance(change, BookDiff)
         if (shown := quotes.get(change.last_id)) is None:
             continue

@@ -1,45 +1,22 @@
-"""The protocols that the exchange speaks, one subpackage an exchange; nothing generic names one.
+"""The protocols that the simulator speaks, one subpackage an exchange; nothing generic names one.
 
-Each subpackage has one `PROTOCOL`. It is sans-IO: it takes bytes and times and returns frames, replies and
-answers, so the server, the replay and the simulation are the same for every exchange.
+Each subpackage has one `PROTOCOL`, and so has the module that a plugin declares as an entry point in the group
+`marketpipeline.simulator.protocols`. It is sans-IO: it takes bytes and times and returns frames, replies and answers,
+so the server, the replay and the simulation are the same for every exchange.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
 from functools import cache
-from types import MappingProxyType
 
-from marketpipeline.simulator.protocols.base import (
-    Answer,
-    ConnectionOptions,
-    Limits,
-    MarketView,
-    Response,
-    Session,
-    WireProtocol,
-)
+from marketpipeline.registry import discover
+from marketpipeline.simulator.protocols.base import Answer, Limits, MarketView, Response, Session, WireProtocol
 
-__all__ = [
-    "Answer",
-    "ConnectionOptions",
-    "Limits",
-    "MarketView",
-    "Response",
-    "Session",
-    "WireProtocol",
-    "protocols",
-]
+__all__ = ["Answer", "Limits", "MarketView", "Response", "Session", "WireProtocol", "protocols"]
 
 
 @cache
 def protocols() -> Mapping[str, WireProtocol]:
     """Every exchange that can be served, by its name."""
-    found: dict[str, WireProtocol] = {}
-    for module in pkgutil.iter_modules(__path__):
-        if module.ispkg:
-            protocol: WireProtocol = importlib.import_module(f"{__name__}.{module.name}").PROTOCOL
-            found[protocol.name] = protocol
-    return MappingProxyType(found)
+    return discover(__name__, "PROTOCOL", WireProtocol)  # type: ignore[type-abstract]  # entries are checked against it

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from marketpipeline.simulator.derived import Derivation, Encoders
 from marketpipeline.simulator.events import AggTrade, BookSnapshot, Event, Quote, Trade
 from marketpipeline.simulator.frames import Frame
 
-__all__ = ["Answer", "ConnectionOptions", "Limits", "MarketView", "Response", "Session", "WireProtocol"]
+__all__ = ["Answer", "Limits", "MarketView", "Response", "Session", "WireProtocol"]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What the real exchange enforces on a connection and an address; settings may override each."""
 
-    ping_interval: float
-    """Seconds between pings of the server."""
+    ping_interval: float | None
+    """Seconds between pings of the server; None where the client has to keep its connection alive."""
     pong_timeout: float
     """Seconds after which a connection that owes a pong is closed."""
     lifetime: float
@@ -28,33 +28,39 @@ class Limits:
     max_streams: int
     weight_per_minute: int
     """REST request weight of an address."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionOptions:
-    """How a client opened its connection: what it wants wrapped, in which time unit, and from the start."""
-
-    combined: bool
-    microseconds: bool
-    streams: tuple[str, ...] = ()
+    idle_timeout: float | None = None
+    """Seconds after which a connection is closed whose client has sent nothing; None where that is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What one incoming message leads to: a reply, and streams that start or stop."""
+    """What one incoming message leads to: replies, of which there may be one an argument, and streams to start or stop.
 
-    reply: bytes
+    A text ping is answered here too, by its text pong.
+    """
+
+    replies: tuple[bytes, ...] = ()
     subscribe: tuple[str, ...] = ()
     unsubscribe: tuple[str, ...] = ()
 
 
 class Session(Protocol):
-    """One connection's control protocol: text in, responses out; no socket and no clock in it."""
+    """One connection's side of the protocol: what it was opened with, control messages, and how frames are written.
 
-    combined: bool
+    There is no socket and no clock in it.
+    """
+
+    @property
+    def streams(self) -> Iterable[str]:
+        """What is subscribed now; at the start, what the address asked for."""
+        ...
 
     def receive(self, message: bytes) -> Response:
         """Handle a text message of the client. Never raises: what is wrong gets the exchange's error reply."""
+        ...
+
+    def render(self, frame: Frame) -> bytes:
+        """A frame's message as this connection gets it, e.g. without its wrapper or in another unit of time."""
         ...
 
 
@@ -82,12 +88,18 @@ class MarketView(Protocol):
     def quote(self, symbol: str) -> Quote | None: ...
 
 
+@runtime_checkable
 class WireProtocol(Protocol):
-    """One exchange's protocol."""
+    """One exchange's protocol. `limits` are the real exchange's; `encoders` write the derived streams."""
 
-    name: str
-    limits: Limits
-    encoders: Encoders
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def limits(self) -> Limits: ...
+
+    @property
+    def encoders(self) -> Encoders: ...
 
     def accepts(self, symbol: str) -> bool:
         """Whether the exchange could have a symbol of this form."""
@@ -105,6 +117,10 @@ class WireProtocol(Protocol):
         """Broken copies of a trade's frame."""
         ...
 
+    def spoil(self, frame: Frame, value: str) -> Frame | None:
+        """The frame with one value wrong, as `faults.WrongValue` names it; None where it has no such value."""
+        ...
+
     def read(self, due: int, message: bytes) -> Frame | None:
         """A captured line's message as a frame; None for what is no market data (acks, errors, notices).
 
@@ -117,22 +133,20 @@ class WireProtocol(Protocol):
         """A captured REST answer as a frame; None for what does not matter. Raises ValueError likewise."""
         ...
 
-    def decode(self, frame: Frame) -> Event:
-        """What a frame of any kind but OTHER says."""
+    def events(self, frame: Frame) -> Sequence[Event]:
+        """What a frame of any kind but OTHER says: one event or several of its kind, in the order of their ids."""
         ...
 
     def diff_symbol(self, stream: str) -> str:
         """The symbol whose book changes the stream carries, or empty: its reader needs a REST snapshot."""
         ...
 
-    def open(self, path: str, query: str) -> ConnectionOptions | None:
-        """What a WebSocket request asks for; None when the exchange has no such path."""
+    def opening(self, stream: str, market: MarketView, now: int) -> Sequence[Frame]:
+        """What a new subscriber of the stream is sent first, e.g. a pushed book snapshot; mostly nothing."""
         ...
 
-    def session(self, options: ConnectionOptions, max_streams: int) -> Session: ...
-
-    def in_other_unit(self, frame: Frame) -> bytes:
-        """The frame's message with its times in microseconds instead of milliseconds, or the other way round."""
+    def open(self, path: str, query: str, max_streams: int) -> Session | None:
+        """The session of a new WebSocket; None when the exchange has no such path."""
         ...
 
     def shutdown_notice(self, now: int) -> Frame:
@@ -151,10 +165,8 @@ class WireProtocol(Protocol):
         """The answer to one request too many, or to a banned address."""
         ...
 
-    def answer(self, path: str, query: Mapping[str, str], microseconds: bool, market: MarketView, now: int) -> Answer:
+    def answer(
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str], market: MarketView, now: int
+    ) -> Answer:
         """Answer a REST request; `now` is the exchange's clock in microseconds."""
-        ...
-
-    def wants_microseconds(self, headers: Mapping[str, str]) -> bool:
-        """Whether a REST request asks for times in microseconds."""
         ...

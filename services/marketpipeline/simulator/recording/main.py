@@ -12,13 +12,15 @@ from urllib.parse import urlsplit
 import uvloop
 
 from marketpipeline.errors import InvalidInput, MarketPipelineError, PermanentError, Problem
+from marketpipeline.simulator.protocols import protocols
 from marketpipeline.simulator.recording.recorder import Counts, Recorder, Target
+from marketpipeline.simulator.recording.simulation import Simulation, write_simulation
 from marketpipeline.simulator.recording.writer import CaptureWriter
 from marketpipeline.spec import BookSource, MarketPipeline
 from marketpipeline.venues import venues
 from marketpipeline.venues.adapter import ExchangeAdapter, StreamOptions, load_adapter
 
-__all__ = ["record"]
+__all__ = ["record", "record_simulation"]
 
 Progress = Callable[[Counts, CaptureWriter], None]
 
@@ -45,6 +47,24 @@ def record(
     if not counts.frames:
         why = f": {counts.last_error}" if counts.last_error else ""
         raise PermanentError(f"{target.websocket_url} sent nothing{why}")
+    return writer
+
+
+def record_simulation(pipeline: MarketPipeline, out: Path, simulation: Simulation) -> CaptureWriter:
+    """Write the capture of a simulated market, as fast as it is computed; returns its closed writer.
+
+    Raises InvalidInput for what cannot be recorded or simulated, PermanentError when the disk refuses.
+    """
+    dialect, target = _target(pipeline, None)
+    protocol = protocols().get(pipeline.spec.exchanges[0])
+    if protocol is None:
+        expected = f"must be of an exchange that can be simulated: {', '.join(protocols())}"
+        raise InvalidInput(pipeline.name, [Problem("spec.symbols", pipeline.spec.symbols, expected)])
+    writer = CaptureWriter(out)
+    try:
+        write_simulation(simulation, dialect, protocol, target, writer)
+    finally:
+        writer.close()
     return writer
 
 

@@ -44,6 +44,11 @@ class Target:
     streams: tuple[Stream, ...]
     streams_per_connection: int
 
+    def address(self, request: RestRequest[Any]) -> str:
+        """Where a REST request goes, as a capture names it."""
+        query = f"?{urlencode(request.params, safe=',[]')}" if request.params else ""
+        return f"{self.rest_url.rstrip('/')}{request.path}{query}"
+
 
 @dataclass(slots=True)
 class Counts:
@@ -169,8 +174,7 @@ class Recorder:
             raise PermanentError(f"{self._target.rest_url}{request.path}: {error}") from error
 
     async def _fetch(self, http: aiohttp.ClientSession, request: RestRequest[Any]) -> tuple[str, bytes]:
-        query = f"?{urlencode(request.params, safe=',[]')}" if request.params else ""
-        url = f"{self._target.rest_url.rstrip('/')}{request.path}{query}"
+        url = self._target.address(request)
         timeout = aiohttp.ClientTimeout(total=20)
         async with http.get(url, headers=dict(request.headers), timeout=timeout) as answer:
             body = await answer.read()

@@ -52,6 +52,19 @@ class Calm(Scenario, kw_only=True):
     about: ClassVar[str] = "nothing but the usual flow; ends whatever was going on"
 
 
+class Quiet(Scenario, kw_only=True):
+    """See `about`."""
+
+    about: ClassVar[str] = "an illiquid market: a book change a second or so, a trade every `trade_every` seconds"
+    seconds: Seconds = 600.0
+    trade_every: Positive = 60.0
+
+    def begin(self, flow: Flow) -> None:
+        """See `Scenario.begin`. One taker brings others, and matches several orders."""
+        rate = 1 / (3 * self.trade_every)
+        flow.mood = Mood(limit_rate=0.4, order_life=600.0, taker_rate=rate, informed_rate=0.0, volatility=0.05)
+
+
 class OneSidedBook(Scenario, kw_only=True):
     """See `about`."""
 
@@ -163,6 +176,7 @@ class VolumeBurst(Scenario, kw_only=True):
 SCENARIOS: Mapping[str, type[Scenario]] = MappingProxyType(
     {
         "calm": Calm,
+        "quiet": Quiet,
         "one-sided-book": OneSidedBook,
         "imbalance-flip": ImbalanceFlip,
         "spread-blow-out": SpreadBlowOut,

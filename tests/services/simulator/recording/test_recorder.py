@@ -13,6 +13,7 @@ from marketpipeline.simulator.captures import Capture, load
 from marketpipeline.simulator.events import BookDiff
 from marketpipeline.simulator.main import SimulatedExchange
 from marketpipeline.simulator.protocols import protocols
+from marketpipeline.simulator.protocols.binance.wire import decode
 from marketpipeline.simulator.recording.main import _target as target_of
 from marketpipeline.simulator.recording.main import record
 from marketpipeline.simulator.recording.recorder import Counts, Recorder
@@ -79,8 +80,8 @@ async def test_the_book_of_a_recording_goes_on_from_its_snapshot(tmp_path: Path)
         wanted = pipeline("binance:BTCUSDT", feeds="[book]")
         await recording(exchange, path, lambda c: c.snapshots == 1 and c.frames > 20, wanted)
     found = read(path)
-    start = PROTOCOL.decode(found.snapshots["BTCUSDT"])[0]
-    events = [PROTOCOL.decode(frame) for frame in found.frames() if frame.stream]
+    start = decode(found.snapshots["BTCUSDT"])[0]
+    events = [decode(frame) for frame in found.frames() if frame.stream]
     changes = [event for event in events if isinstance(event, BookDiff)]
     assert changes[0].first_id <= start + 1, "the snapshot is not older than the first change"
     assert any(change.first_id <= start + 1 <= change.last_id for change in changes)

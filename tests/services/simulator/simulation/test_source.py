@@ -12,6 +12,7 @@ from marketpipeline.simulator.events import AggTrade, BookDiff, Quote, Trade
 from marketpipeline.simulator.frames import Frame, Kind
 from marketpipeline.simulator.market_state import MarketState
 from marketpipeline.simulator.protocols import protocols
+from marketpipeline.simulator.protocols.binance.wire import decode
 from marketpipeline.simulator.schedule import Planned
 from marketpipeline.simulator.simulation.book import BUY, SELL
 from marketpipeline.simulator.simulation.instruments import instrument
@@ -43,7 +44,7 @@ class Seen:
 
 
 def client(market: SimulatedMarket) -> MarketState:
-    known = MarketState(PROTOCOL.decode, market.symbols, 1_000)
+    known = MarketState(PROTOCOL.events, market.symbols, 1_000)
     for frame in market.snapshots:
         known.seed(frame)
     return known
@@ -58,7 +59,7 @@ def watch(
     for step in range(int(since * 10), int(end * 10)):
         for frame in run(market, (step + 1) / 10):
             known.note(frame)
-            event = PROTOCOL.decode(frame)
+            event = decode(frame)
             if isinstance(event, Trade) and frame.symbol == symbol and step >= begin * 10:
                 seen.notionals.append(float(event.price) * float(event.quantity))
         top = known.depth(symbol, 10)
@@ -93,7 +94,7 @@ def test_ids_times_and_the_order_of_frames() -> None:
     frames = run(market, 30)
     assert [frame.due for frame in frames] == sorted(frame.due for frame in frames)
     for symbol in market.symbols:
-        events = [PROTOCOL.decode(frame) for frame in frames if frame.symbol == symbol]
+        events = [decode(frame) for frame in frames if frame.symbol == symbol]
         trades = [event for event in events if isinstance(event, Trade)]
         diffs = [event for event in events if isinstance(event, BookDiff)]
         groups = [event for event in events if isinstance(event, AggTrade)]
@@ -110,12 +111,12 @@ def test_ids_times_and_the_order_of_frames() -> None:
 
 def test_the_book_from_snapshot_and_changes_is_the_one_that_is_quoted() -> None:
     market = source([Planned(TOUR, {}, 0.0)])
-    known = MarketState(PROTOCOL.decode, market.symbols, 1_000)
+    known = MarketState(PROTOCOL.events, market.symbols, 1_000)
     known.seed(market.snapshots[0])
     quotes: dict[int, Quote] = {}
     compared = 0
     for frame in run(market, 60):
-        event = PROTOCOL.decode(frame)
+        event = decode(frame)
         if isinstance(event, Quote):
             quotes[event.update_id] = event
         if frame.kind is not Kind.QUOTE:
@@ -162,7 +163,7 @@ def test_spread_blow_out_and_back() -> None:
 @pytest.mark.parametrize("side", ["buy", "sell"])
 def test_whale(side: str) -> None:
     market = source([Planned("whale", {"side": side, "notional": "300000"}, 5.0)])
-    trades = [PROTOCOL.decode(frame) for frame in run(market, 10) if frame.kind is Kind.TRADE]
+    trades = [decode(frame) for frame in run(market, 10) if frame.kind is Kind.TRADE]
     large = [t for t in trades if isinstance(t, Trade) and float(t.price) * float(t.quantity) > 100_000]
     assert [t.buyer_is_maker for t in large] == [side == "sell"]
     assert float(large[0].price) * float(large[0].quantity) == pytest.approx(300_000, rel=0.01)
@@ -196,7 +197,7 @@ def test_volume_burst() -> None:
 def test_the_tour_shows_everything_within_a_minute() -> None:
     market = source([Planned(TOUR, {}, 0.0)], symbols=("BTCUSDT", "ETHUSDT"))
     run(market, 60)
-    assert {entry["scenario"] for entry in market.played} == set(SCENARIOS) - {"calm"}
+    assert {entry["scenario"] for entry in market.played} == set(SCENARIOS) - {"calm", "quiet"}
     run(market, 130)
     assert len(market.played) > 9, "and goes on with the next round"
 
@@ -223,3 +224,11 @@ def test_scenarios_that_cannot_be(name: str, parameters: dict[str, str], said: s
     with pytest.raises(InvalidInput) as caught:
         source([Planned(name, parameters, 3.0)])
     assert said in str(caught.value)
+
+
+def test_a_quiet_market_changes_about_once_a_second_and_trades_rarely() -> None:
+    market = source([Planned("quiet", {"trade_every": "10"}, 0.0)])
+    run(market, 20)
+    events = [decode(frame) for frame in run(market, 120)]
+    assert 3 <= sum(isinstance(event, Trade) for event in events) <= 25
+    assert 40 <= sum(isinstance(event, BookDiff) for event in events) <= 200

@@ -49,13 +49,13 @@ def first(path: Path, stream: str, number: int = 0) -> bytes:
 
 
 @pytest.fixture
-def btc(capture: Callable[[str], Path]) -> Path:
-    return capture("binance_btcusdt_20240808.gz")
+def btc(real_capture: Callable[[str], Path]) -> Path:
+    return real_capture("binance_btcusdt_20240808.gz")
 
 
 @pytest.fixture
-def illiquid(capture: Callable[[str], Path]) -> Path:
-    return capture("binance_illiquid_20211012.gz")
+def illiquid(real_capture: Callable[[str], Path]) -> Path:
+    return real_capture("binance_illiquid_20211012.gz")
 
 
 def test_trade(btc: Path) -> None:
@@ -304,11 +304,11 @@ def test_a_partial_book_that_is_none(bids: bytes, asks: bytes, says: str) -> Non
         make_mapper(partial=True).map(frame, RECEIVED)
 
 
-def test_every_frame_of_the_captures_gives_its_record(captures: Path) -> None:
+def test_every_frame_of_the_captures_gives_its_record(real_capture: Callable[[str], Path]) -> None:
     counts: Counter[str] = Counter()
     for name in ("btcusdt", "ethusdt"):
         mapper = make_mapper([f"binance:{name.upper()}"])
-        for frame in frames(captures / f"binance_{name}_20240808.gz"):
+        for frame in frames(real_capture(f"binance_{name}_20240808.gz")):
             if frame.startswith(b'{"stream"'):
                 counts[type(mapper.map(frame, RECEIVED)).__name__] += 1
     assert counts == {"BookChange": 3451 + 3434, "Quote": 28040 + 24077, "Trade": 9757 + 6106}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from marketpipeline.simulator.derived import Derivation, Encoders
 from marketpipeline.simulator.events import Event
 from marketpipeline.simulator.frames import Frame, Kind
-from marketpipeline.simulator.protocols.base import Answer, ConnectionOptions, Limits, MarketView, Session
+from marketpipeline.simulator.protocols.base import Answer, Limits, MarketView
 from marketpipeline.simulator.protocols.binance import encode, rest, wire
-from marketpipeline.simulator.protocols.binance.session import BinanceSession, open_path
+from marketpipeline.simulator.protocols.binance.session import BinanceSession, open_session
 from marketpipeline.venues.binance import VENUE
 
 __all__ = ["PROTOCOL", "BinanceProtocol"]
@@ -39,9 +39,9 @@ class BinanceProtocol:
         """See `WireProtocol.read_rest`."""
         return wire.read_rest(due, url, body)
 
-    def decode(self, frame: Frame) -> Event:
-        """See `WireProtocol.decode`."""
-        return wire.decode(frame)
+    def events(self, frame: Frame) -> Sequence[Event]:
+        """See `WireProtocol.events`."""
+        return (wire.decode(frame),)
 
     def diff_symbol(self, stream: str) -> str:
         """See `WireProtocol.diff_symbol`."""
@@ -63,17 +63,17 @@ class BinanceProtocol:
         """See `WireProtocol.malform`."""
         return encode.malform(frame)
 
-    def open(self, path: str, query: str) -> ConnectionOptions | None:
+    def opening(self, stream: str, market: MarketView, now: int) -> Sequence[Frame]:
+        """See `WireProtocol.opening`: books start with a REST snapshot."""
+        return ()
+
+    def spoil(self, frame: Frame, value: str) -> Frame | None:
+        """See `WireProtocol.spoil`."""
+        return encode.spoil(frame, value)
+
+    def open(self, path: str, query: str, max_streams: int) -> BinanceSession | None:
         """See `WireProtocol.open`."""
-        return open_path(path, query)
-
-    def session(self, options: ConnectionOptions, max_streams: int) -> Session:
-        """See `WireProtocol.session`."""
-        return BinanceSession(options, max_streams)
-
-    def in_other_unit(self, frame: Frame) -> bytes:
-        """See `WireProtocol.in_other_unit`."""
-        return wire.in_other_unit(frame)
+        return open_session(path, query, max_streams)
 
     def shutdown_notice(self, now: int) -> Frame:
         """See `WireProtocol.shutdown_notice`."""
@@ -94,13 +94,12 @@ class BinanceProtocol:
         """See `WireProtocol.limited`."""
         return rest.limited(banned, retry_after, now)
 
-    def answer(self, path: str, query: Mapping[str, str], microseconds: bool, market: MarketView, now: int) -> Answer:
+    def answer(
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str], market: MarketView, now: int
+    ) -> Answer:
         """See `WireProtocol.answer`."""
+        microseconds = headers.get("X-MBX-TIME-UNIT", "").upper() == "MICROSECOND"
         return rest.answer(path, query, microseconds, market, now)
-
-    def wants_microseconds(self, headers: Mapping[str, str]) -> bool:
-        """See `WireProtocol.wants_microseconds`."""
-        return headers.get("X-MBX-TIME-UNIT", "").upper() == "MICROSECOND"
 
 
 PROTOCOL = BinanceProtocol()

@@ -11,7 +11,7 @@ from marketpipeline.simulator.candles import Candle
 from marketpipeline.simulator.events import AggTrade, BookDiff, BookSnapshot, DayStatistics, Event, Quote, Trade
 from marketpipeline.simulator.frames import Frame, Kind
 
-__all__ = ["encode", "encode_candle", "encode_diff", "encode_partial", "encode_statistics", "malform", "wrap"]
+__all__ = ["encode", "encode_candle", "encode_diff", "encode_partial", "encode_statistics", "malform", "spoil", "wrap"]
 
 _MILLI = 1000
 _encode = msgspec.json.Encoder().encode
@@ -125,3 +125,28 @@ def malform(frame: Frame) -> list[Frame]:
     cut = made[0]
     cut.message = cut.message[: cut.end]
     return made
+
+
+_DAY = 86_400_000
+_ZERO = "0.00000000"
+
+
+def spoil(frame: Frame, value: str) -> Frame | None:
+    """See `WireProtocol.spoil`. The frame keeps its event time for the simulator, whose own clock is not wrong."""
+    timed, traded = (Kind.DIFF, Kind.TRADE, Kind.AGG_TRADE), (Kind.TRADE, Kind.AGG_TRADE)
+    kinds = {"zero-quantity": traded, "one-sided": (Kind.QUOTE,)}.get(value, timed)
+    if frame.kind not in kinds:
+        return None
+    body = msgspec.json.decode(frame.payload)
+    match value:
+        case "ahead" | "behind":
+            unit = _MILLI if frame.microseconds else 1
+            body["E"] += (_DAY if value == "ahead" else -_DAY) * unit
+        case "nanoseconds":
+            for name in body.keys() & {"E", "T"}:
+                body[name] *= _MILLI if frame.microseconds else _MILLI * _MILLI
+        case "zero-quantity":
+            body["q"] = _ZERO
+        case "one-sided":
+            body |= {"b": _ZERO, "B": _ZERO}
+    return wrap(frame.due, frame.stream, frame.symbol, Kind.OTHER, 0, _encode(body))

@@ -57,6 +57,8 @@ class DiffMessage(msgspec.Struct, gc=False):
     u: int
     b: Texts
     a: Texts
+    pu: int | None = None
+    """Only in messages of the futures exchanges, whose changes continue by it."""
 
 
 class QuoteMessage(msgspec.Struct, gc=False):

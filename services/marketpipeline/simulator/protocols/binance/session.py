@@ -8,27 +8,30 @@ not JSON, or has no usable method or id, gets `{"code","msg","id"}`, one whose p
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
 
-from marketpipeline.simulator.protocols.base import ConnectionOptions, Response
+from marketpipeline.simulator.frames import Frame
+from marketpipeline.simulator.protocols.base import Response
+from marketpipeline.simulator.protocols.binance.wire import in_other_unit
 
-__all__ = ["BinanceSession", "open_path"]
+__all__ = ["BinanceSession", "open_session"]
 
 METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 
 
-def open_path(path: str, query: str) -> ConnectionOptions | None:
+def open_session(path: str, query: str, max_streams: int) -> BinanceSession | None:
     """`/ws`, `/ws/<stream>[/<stream>…]` and `/stream[?streams=<stream>/…]`, each with `timeUnit`."""
     parameters = parse_qs(query)
     microseconds = parameters.get("timeUnit", [""])[0].upper() == "MICROSECOND"
     if path == "/stream":
         names = parameters.get("streams", [""])[0]
-        return ConnectionOptions(True, microseconds, _split(names))
+        return BinanceSession(_split(names), max_streams, combined=True, microseconds=microseconds)
     if path == "/ws" or path.startswith("/ws/"):
-        return ConnectionOptions(False, microseconds, _split(path[3:]))
+        return BinanceSession(_split(path[3:]), max_streams, combined=False, microseconds=microseconds)
     return None
 
 
@@ -37,12 +40,29 @@ def _split(names: str) -> tuple[str, ...]:
 
 
 class BinanceSession:
-    """The control side of one connection. See `Session`."""
+    """See `Session`. A combined connection gets each message wrapped with the name of its stream."""
 
-    def __init__(self, options: ConnectionOptions, max_streams: int) -> None:
-        self.combined = options.combined
-        self._streams = dict.fromkeys(options.streams)
+    def __init__(
+        self, streams: Iterable[str], max_streams: int, *, combined: bool = True, microseconds: bool = False
+    ) -> None:
+        self.combined = combined
+        self.microseconds = microseconds
+        self._streams = dict.fromkeys(streams)
         self._max_streams = max_streams
+
+    @property
+    def streams(self) -> Iterable[str]:
+        """See `Session.streams`."""
+        return tuple(self._streams)
+
+    def render(self, frame: Frame) -> bytes:
+        """See `Session.render`."""
+        message = frame.message
+        if frame.event_time and frame.microseconds is not self.microseconds:
+            message = in_other_unit(frame)
+        if self.combined:
+            return message
+        return message[frame.start : len(message) - (len(frame.message) - frame.end)]
 
     def receive(self, message: bytes) -> Response:
         """See `Session.receive`."""
@@ -65,13 +85,13 @@ class BinanceSession:
 
     def _handle(self, method: str, params: Any, identity: Any) -> Response:
         if method == "LIST_SUBSCRIPTIONS":
-            return Response(_result(list(self._streams), identity))
+            return Response((_result(list(self._streams), identity),))
         if not isinstance(params, list):
             return _nested_error(2, "Invalid request: missing field `params`, expected an array", identity)
         if method == "GET_PROPERTY":
             if params != ["combined"]:
                 return _nested_error(0, "Unknown property", identity)
-            return Response(_result(self.combined, identity))
+            return Response((_result(self.combined, identity),))
         if method == "SET_PROPERTY":
             return self._set_property(params, identity)
         if not all(isinstance(name, str) for name in params):
@@ -81,14 +101,14 @@ class BinanceSession:
         gone = tuple(name for name in dict.fromkeys(params) if name in self._streams)
         for name in gone:
             del self._streams[name]
-        return Response(_result(None, identity), unsubscribe=gone)
+        return Response((_result(None, identity),), unsubscribe=gone)
 
     def _subscribe(self, names: list[str], identity: Any) -> Response:
         new = tuple(name for name in dict.fromkeys(names) if name not in self._streams)
         if len(self._streams) + len(new) > self._max_streams:
             return _nested_error(2, f"Invalid request: more than {self._max_streams} streams", identity)
         self._streams.update(dict.fromkeys(new))
-        return Response(_result(None, identity), subscribe=new)
+        return Response((_result(None, identity),), subscribe=new)
 
     def _set_property(self, params: list[Any], identity: Any) -> Response:
         if not params or not isinstance(params[0], str):
@@ -100,7 +120,7 @@ class BinanceSession:
         if len(params) < 2 or not isinstance(params[1], bool):
             return _nested_error(1, "Invalid value type: expected Boolean", identity)
         self.combined = params[1]
-        return Response(_result(None, identity))
+        return Response((_result(None, identity),))
 
 
 def _is_id(identity: Any) -> bool:
@@ -118,8 +138,8 @@ def _result(result: Any, identity: Any) -> bytes:
 
 
 def _flat_error(code: int, message: str, identity: Any) -> Response:
-    return Response(msgspec.json.encode({"code": code, "msg": message, "id": identity}))
+    return Response((msgspec.json.encode({"code": code, "msg": message, "id": identity}),))
 
 
 def _nested_error(code: int, message: str, identity: Any) -> Response:
-    return Response(msgspec.json.encode({"error": {"code": code, "msg": message}, "id": identity}))
+    return Response((msgspec.json.encode({"error": {"code": code, "msg": message}, "id": identity}),))

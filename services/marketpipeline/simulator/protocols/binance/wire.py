@@ -40,6 +40,7 @@ _EXPECTED = (
     "must be a message of Binance spot, the captures of other exchanges cannot be replayed: "
     'a combined stream\'s {"stream":…,"data":…}, a bare event, or a REST depth snapshot'
 )
+_FUTURES = "it is of Binance's futures, whose book changes continue by `pu`: another exchange, which is not known here"
 
 
 def read(due: int, message: bytes) -> Frame | None:
@@ -69,6 +70,8 @@ def _frame(due: int, stream: str, message: bytes, start: int, end: int) -> Frame
         return Frame(due, stream, quote.s, Kind.QUOTE, 0, message, start, end)
     if _DIFF_STREAM.fullmatch(stream):
         diff = _diff.decode(payload)
+        if diff.pu is not None:
+            raise ValueError(_FUTURES)
         return _timed(due, stream, diff.s, Kind.DIFF, diff.E, message, start, end)
     if feed == "aggTrade":
         agg = _agg_trade.decode(payload)
@@ -130,6 +133,8 @@ def _stream_of(peek: Peek) -> str:
 def read_rest(due: int, url: str, body: bytes) -> Frame | None:
     """See `WireProtocol.read_rest`. Only the depth matters."""
     parts = urlsplit(url)
+    if parts.path.startswith(("/fapi/", "/dapi/")):
+        raise ValueError(_FUTURES)
     if not parts.path.endswith("/depth"):
         return None
     symbol = parse_qs(parts.query).get("symbol", [""])[0]
@@ -143,7 +148,7 @@ def read_rest(due: int, url: str, body: bytes) -> Frame | None:
 
 
 def decode(frame: Frame) -> Event:
-    """See `WireProtocol.decode`."""
+    """What a frame of any kind but OTHER says."""
     payload = frame.payload
     if frame.kind is Kind.TRADE:
         trade = _trade.decode(payload)
@@ -192,7 +197,7 @@ _CANDLE_END = re.compile(rb'("T":\d{10}999)000')
 
 
 def in_other_unit(frame: Frame) -> bytes:
-    """See `WireProtocol.in_other_unit`.
+    """The frame's message with its times in microseconds instead of milliseconds, or the other way round.
 
     A time is a number of 13 or 16 digits under one of the names that hold times. The messages that come by the
     thousand have theirs where they are found without a search through the whole message.

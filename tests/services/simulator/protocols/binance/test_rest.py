@@ -20,7 +20,7 @@ T = 1_700_000_040_000_000
 @pytest.fixture
 def market() -> MarketState:
     """Two symbols; 100 trades of the first, one a second."""
-    known = MarketState(PROTOCOL.decode, ["BTCUSDT", "ETHUSDT"], 1000)
+    known = MarketState(PROTOCOL.events, ["BTCUSDT", "ETHUSDT"], 1000)
     known.seed(PROTOCOL.encode(0, "BTCUSDT", BookSnapshot(5, [("99.0", "1.0"), ("98.0", "2.0")], [("101.0", "1.0")])))
     known.note(PROTOCOL.encode(0, "BTCUSDT", BookDiff(6, 7, T, [("99.5", "3.0")], [])))
     for number in range(100):
@@ -33,7 +33,8 @@ def market() -> MarketState:
 
 def get(market: MarketState, url: str, *, microseconds: bool = False) -> tuple[int, Any]:
     parts = urlsplit(url)
-    answer = PROTOCOL.answer(parts.path, dict(parse_qsl(parts.query)), microseconds, market, T + 100_000_000)
+    headers = {"X-MBX-TIME-UNIT": "microsecond"} if microseconds else {}
+    answer = PROTOCOL.answer(parts.path, dict(parse_qsl(parts.query)), headers, market, T + 100_000_000)
     return answer.status, msgspec.json.decode(answer.body)
 
 
@@ -41,7 +42,7 @@ def test_depth(market: MarketState) -> None:
     status, body = get(market, "/api/v3/depth?symbol=BTCUSDT&limit=2")
     assert status == 200
     assert body == {"lastUpdateId": 7, "bids": [["99.5", "3.0"], ["99.0", "1.0"]], "asks": [["101.0", "1.0"]]}
-    answer = PROTOCOL.answer("/api/v3/depth", {"symbol": "BTCUSDT"}, False, market, T)
+    answer = PROTOCOL.answer("/api/v3/depth", {"symbol": "BTCUSDT"}, {}, market, T)
     assert answer.snapshot_of == "BTCUSDT"
 
 
@@ -139,8 +140,8 @@ def test_errors(market: MarketState, url: str, code: int) -> None:
 
 
 def test_a_path_that_does_not_exist(market: MarketState) -> None:
-    assert PROTOCOL.answer("/api/v3/nothing", {}, False, market, T).status == 404
-    assert PROTOCOL.answer("/robots.txt", {}, False, market, T).status == 404
+    assert PROTOCOL.answer("/api/v3/nothing", {}, {}, market, T).status == 404
+    assert PROTOCOL.answer("/robots.txt", {}, {}, market, T).status == 404
 
 
 @pytest.mark.parametrize(

@@ -6,47 +6,47 @@ from typing import Any
 
 import msgspec
 import pytest
-from marketpipeline.simulator.protocols import ConnectionOptions
-from marketpipeline.simulator.protocols.binance.session import BinanceSession, open_path
+from marketpipeline.simulator.protocols.binance.session import BinanceSession, open_session
 
 
 def session(*streams: str, combined: bool = True, most: int = 1024) -> BinanceSession:
-    return BinanceSession(ConnectionOptions(combined, False, streams), most)
+    return BinanceSession(streams, most, combined=combined)
 
 
-def ask(open_session: BinanceSession, message: object) -> Any:
+def ask(one: BinanceSession, message: object) -> Any:
     raw = message if isinstance(message, bytes) else msgspec.json.encode(message)
-    return msgspec.json.decode(open_session.receive(raw).reply)
+    return msgspec.json.decode(one.receive(raw).replies[0])
 
 
 @pytest.mark.parametrize(
     ("path", "query", "expected"),
     [
-        ("/ws", "", ConnectionOptions(False, False)),
-        ("/ws/btcusdt@trade", "", ConnectionOptions(False, False, ("btcusdt@trade",))),
-        ("/ws/a@trade/b@depth", "", ConnectionOptions(False, False, ("a@trade", "b@depth"))),
-        ("/stream", "", ConnectionOptions(True, False)),
-        ("/stream", "streams=a@trade/b@depth@100ms", ConnectionOptions(True, False, ("a@trade", "b@depth@100ms"))),
-        ("/stream", "timeUnit=microsecond&streams=a@trade", ConnectionOptions(True, True, ("a@trade",))),
-        ("/stream", "streams=a@trade&timeUnit=MICROSECOND", ConnectionOptions(True, True, ("a@trade",))),
-        ("/ws/a@trade/a@trade", "timeUnit=MILLISECOND", ConnectionOptions(False, False, ("a@trade",))),
+        ("/ws", "", (False, False, ())),
+        ("/ws/btcusdt@trade", "", (False, False, ("btcusdt@trade",))),
+        ("/ws/a@trade/b@depth", "", (False, False, ("a@trade", "b@depth"))),
+        ("/stream", "", (True, False, ())),
+        ("/stream", "streams=a@trade/b@depth@100ms", (True, False, ("a@trade", "b@depth@100ms"))),
+        ("/stream", "timeUnit=microsecond&streams=a@trade", (True, True, ("a@trade",))),
+        ("/stream", "streams=a@trade&timeUnit=MICROSECOND", (True, True, ("a@trade",))),
+        ("/ws/a@trade/a@trade", "timeUnit=MILLISECOND", (False, False, ("a@trade",))),
         ("/ws-api/v3", "", None),
         ("/", "", None),
     ],
 )
-def test_what_an_address_asks_for(path: str, query: str, expected: ConnectionOptions | None) -> None:
-    assert open_path(path, query) == expected
+def test_what_an_address_asks_for(path: str, query: str, expected: tuple[object, ...] | None) -> None:
+    opened = open_session(path, query, 10)
+    assert expected == (opened and (opened.combined, opened.microseconds, opened.streams))
 
 
 def test_subscribe_list_unsubscribe() -> None:
     one = session("btcusdt@trade")
     response = one.receive(b'{"method":"SUBSCRIBE","params":["ethusdt@trade","btcusdt@trade"],"id":1}')
-    assert msgspec.json.decode(response.reply) == {"result": None, "id": 1}
+    assert msgspec.json.decode(response.replies[0]) == {"result": None, "id": 1}
     assert response.subscribe == ("ethusdt@trade",), "what is subscribed already is not subscribed again"
     listed = {"result": ["btcusdt@trade", "ethusdt@trade"], "id": 2}
     assert ask(one, {"method": "LIST_SUBSCRIPTIONS", "id": 2}) == listed
     response = one.receive(b'{"method":"UNSUBSCRIBE","params":["btcusdt@trade","never@trade"],"id":"x1"}')
-    assert msgspec.json.decode(response.reply) == {"result": None, "id": "x1"}
+    assert msgspec.json.decode(response.replies[0]) == {"result": None, "id": "x1"}
     assert response.unsubscribe == ("btcusdt@trade",)
     assert ask(one, {"method": "LIST_SUBSCRIPTIONS", "id": None}) == {"result": ["ethusdt@trade"], "id": None}
 
@@ -101,7 +101,7 @@ def test_no_more_streams_than_allowed() -> None:
     one = session("a@trade", most=3)
     assert ask(one, {"method": "SUBSCRIBE", "params": ["b@trade", "c@trade"], "id": 1})["result"] is None
     refused = one.receive(b'{"method":"SUBSCRIBE","params":["d@trade"],"id":2}')
-    assert msgspec.json.decode(refused.reply)["error"]["msg"].endswith("more than 3 streams")
+    assert msgspec.json.decode(refused.replies[0])["error"]["msg"].endswith("more than 3 streams")
     assert refused.subscribe == ()
 
 
