@@ -1,16 +1,19 @@
 """What the tables must hold after a replay, computed from the capture alone.
 
 It shares no code with the pipeline: frames are read with the standard library, prices and quantities are
-decimals, the book is a plain dictionary sorted again for every event. Slow, and meant to be obviously right.
+decimals, the book is a plain dictionary sorted again for every event. Slow, and meant to be obviously right; so what
+was computed once of a capture is kept, and nobody may change it.
 """
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from decimal import Decimal, localcontext
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,8 @@ __all__ = [
     "alerts",
     "book_rows",
     "candles",
+    "events",
+    "holes",
     "quotes",
     "trades",
     "whales",
@@ -100,25 +105,27 @@ class Episode:
     extreme: Decimal
 
 
-def frames(capture: Path) -> Iterator[dict[str, Any]]:
-    """The JSON of every line."""
-    with gzip.open(capture, "rt") as lines:
-        for line in lines:
-            yield json.loads(line.partition(" ")[2], parse_float=Decimal)
+def lines(capture: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What stands before the JSON of a line, the address of a REST answer or nothing, and that JSON."""
+    with gzip.open(capture, "rt") as text:
+        for line in text:
+            head, brace, body = line.partition("{")
+            yield head.partition(" ")[2].strip(), json.loads(brace + body, parse_float=Decimal)
 
 
-def events(capture: Path, kind: str) -> Iterator[dict[str, Any]]:
-    """The payloads of the streams whose name ends with `kind`."""
-    for frame in frames(capture):
-        if frame.get("stream", "").endswith(kind):
+def events(capture: Path, kind: str, symbol: str = "") -> Iterator[dict[str, Any]]:
+    """The payloads of the streams whose name ends with `kind`; of one symbol where one is named."""
+    for _, frame in lines(capture):
+        if frame.get("stream", "").endswith(kind) and symbol in ("", frame["data"]["s"]):
             yield frame["data"]
 
 
-def trades(capture: Path) -> list[TradeRow]:
+@functools.cache
+def trades(capture: Path, symbol: str = "") -> list[TradeRow]:
     """Every trade once, by id."""
     found = {
         t["t"]: TradeRow(t["t"], t["T"] * 1000, Decimal(t["p"]), Decimal(t["q"]), not t["m"])
-        for t in events(capture, "@trade")
+        for t in events(capture, "@trade", symbol)
     }
     return [found[key] for key in sorted(found)]
 
@@ -162,35 +169,52 @@ def _candle(open_time: int, group: list[TradeRow], complete: bool) -> CandleRow:
     )
 
 
-def quotes(capture: Path) -> dict[int, tuple[Decimal, Decimal, Decimal, Decimal]]:
+@functools.cache
+def quotes(capture: Path, symbol: str = "") -> dict[int, tuple[Decimal, Decimal, Decimal, Decimal]]:
     """Best bid, its quantity, best ask, its quantity, by update id, as the exchange itself sent them."""
     return {
         q["u"]: (Decimal(q["b"]), Decimal(q["B"]), Decimal(q["a"]), Decimal(q["A"]))
-        for q in events(capture, "@bookTicker")
+        for q in events(capture, "@bookTicker", symbol)
     }
 
 
-def book_rows(capture: Path, levels: int, calculate: int, within_bps: int) -> list[BookRow]:
-    """A row for every diff event after the capture's own snapshot.
+@functools.cache
+def holes(capture: Path, symbol: str = "") -> list[range]:
+    """The update ids that the capture lacks between one change of the book and the next."""
+    spans = [(event["U"], event["u"]) for event in events(capture, "@depth@100ms", symbol)]
+    return [range(last + 1, first) for (_, last), (first, _) in pairwise(spans) if first > last + 1]
+
+
+@functools.cache
+def book_rows(capture: Path, levels: int, calculate: int, within_bps: int, symbol: str = "") -> list[BookRow]:
+    """A row for every diff event that follows on a snapshot of the capture.
 
     `levels` of each side are known to whoever measures, `calculate` of them count in the ratios.
     """
-    snapshot = next(frame for frame in frames(capture) if "lastUpdateId" in frame and "stream" not in frame)
-    last = snapshot["lastUpdateId"]
-    bids = {Decimal(price): Decimal(quantity) for price, quantity in snapshot["bids"]}
-    asks = {Decimal(price): Decimal(quantity) for price, quantity in snapshot["asks"]}
+    last = -1
+    bids: dict[Decimal, Decimal] = {}
+    asks: dict[Decimal, Decimal] = {}
+    waiting: list[dict[str, Any]] = []
     rows = []
-    for event in events(capture, "@depth@100ms"):
-        if event["u"] <= last:
-            continue
-        assert event["U"] <= last + 1, f"the capture has a gap before {event['U']}"
-        last = event["u"]
-        for side, changes in ((bids, event["b"]), (asks, event["a"])):
-            for price, quantity in changes:
-                side[Decimal(price)] = Decimal(quantity)
-                if not side[Decimal(price)]:
-                    del side[Decimal(price)]
-        rows.append(_book_row(event, bids, asks, levels, calculate, within_bps))
+    for address, frame in lines(capture):
+        if "lastUpdateId" in frame and (not address or not symbol or f"symbol={symbol}&" in f"{address}&"):
+            last = frame["lastUpdateId"]
+            bids = {Decimal(price): Decimal(quantity) for price, quantity in frame["bids"]}
+            asks = {Decimal(price): Decimal(quantity) for price, quantity in frame["asks"]}
+        elif frame.get("stream", "").endswith("@depth@100ms") and symbol in ("", frame["data"]["s"]):
+            waiting.append(frame["data"])
+        while last >= 0 and waiting and waiting[0]["U"] <= last + 1:
+            event = waiting.pop(0)
+            if event["u"] <= last:
+                continue
+            last = event["u"]
+            for side, changes in ((bids, event["b"]), (asks, event["a"])):
+                for price, quantity in changes:
+                    side[Decimal(price)] = Decimal(quantity)
+                    if not side[Decimal(price)]:
+                        del side[Decimal(price)]
+            rows.append(_book_row(event, bids, asks, levels, calculate, within_bps))
+    assert not waiting, f"the capture has a gap before {waiting[0]['U']} and no snapshot after it"
     return rows
 
 
@@ -202,8 +226,8 @@ def _book_row(
     calculate: int,
     within_bps: int,
 ) -> BookRow:
-    known_bids = sorted(bids.items(), reverse=True)[:levels]
-    known_asks = sorted(asks.items())[:levels]
+    known_bids = [(price, bids[price]) for price in sorted(bids, reverse=True)[:levels]]
+    known_asks = [(price, asks[price]) for price in sorted(asks)[:levels]]
     top_bids, top_asks = known_bids[:calculate], known_asks[:calculate]
     (bid, bid_quantity), (ask, ask_quantity) = top_bids[0], top_asks[0]
     mid = (bid + ask) / 2

@@ -15,11 +15,15 @@ from typing import Any
 import pytest
 
 from tests.conftest import FLINK_PYTHON, free_port, require, wait_for
+from tests.support import captures
 from tests.support.tied import tied
 
-__all__ = ["SYMBOLS", "Pipeline"]
+__all__ = ["ALL", "SYMBOLS", "Pipeline"]
 
-SYMBOLS = {"binance:BTCUSDT": "binance_btcusdt_20240808.gz", "binance:ETHUSDT": "binance_ethusdt_20240808.gz"}
+SYMBOLS = {"binance:BTCUSDT": captures.BTC, "binance:ETHUSDT": captures.ETH}
+"""Recorded ones where they are present, and the capture that each is in; else the simulator stands in for them."""
+ALL = SYMBOLS | dict.fromkeys(captures.SIMULATED_SYMBOLS, captures.SIMULATED)
+"""Those and simulated ones, whose capture has holes in a book, a quiet market and every scenario: one run is both."""
 
 MANIFEST = """\
 apiVersion: marketpipeline.dev/v1alpha1
@@ -37,7 +41,7 @@ spec:
 class Pipeline:
     """One pipeline with a state folder of its own, below `folder`."""
 
-    def __init__(self, folder: Path, symbols: Sequence[str] = tuple(SYMBOLS), parallelism: int = 1) -> None:
+    def __init__(self, folder: Path, symbols: Sequence[str] = tuple(ALL), parallelism: int = 1) -> None:
         require(FLINK_PYTHON.exists(), "Flink's environment is absent: run `make setup`")
         self.state = folder / "state"
         self.manifest = folder / "pipeline.yaml"

@@ -1,4 +1,4 @@
-"""Both captures through the whole pipeline at full speed: the tables equal what the capture says."""
+"""All captures through the whole pipeline at full speed: the tables equal what each capture says."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import wait_for
-from tests.e2e import compare
-from tests.e2e.pipeline import SYMBOLS, Pipeline
+from tests.e2e import compare, oracle
+from tests.e2e.pipeline import ALL, Pipeline
+from tests.support import captures
 
 Capture = Callable[[str], Path]
 
@@ -34,44 +35,55 @@ def answer_of(address: str) -> dict[str, Any]:
 def replayed(tmp_path_factory: pytest.TempPathFactory, capture: Capture) -> Iterator[Pipeline]:
     """A run that has ended by itself, drained."""
     pipeline = Pipeline(tmp_path_factory.mktemp("replay"))
-    captures = [str(capture(name)) for name in SYMBOLS.values()]
-    pipeline.run("--replay", *captures, "--speed", "max", "--until-drained", seconds=300)
+    paths = [str(capture(name)) for name in dict.fromkeys(ALL.values())]
+    pipeline.run("--replay", *paths, "--speed", "max", "--until-drained", seconds=300)
     yield pipeline
     pipeline.stop()
 
 
-@pytest.mark.parametrize("symbol", SYMBOLS)
+@pytest.mark.parametrize("symbol", ALL)
 def test_every_trade_once(replayed: Pipeline, capture: Capture, symbol: str) -> None:
-    compare.check_trades(replayed, symbol, capture(SYMBOLS[symbol]))
+    compare.check_trades(replayed, symbol, capture(ALL[symbol]))
 
 
 @pytest.mark.parametrize("minutes", [1, 5])
-@pytest.mark.parametrize("symbol", SYMBOLS)
+@pytest.mark.parametrize("symbol", ALL)
 def test_every_candle(replayed: Pipeline, capture: Capture, symbol: str, minutes: int) -> None:
-    rows = compare.check_candles(replayed, symbol, capture(SYMBOLS[symbol]), minutes)
+    rows = compare.check_candles(replayed, symbol, capture(ALL[symbol]), minutes)
     assert [row["closed"] for row in rows[:-1]] == [True] * (len(rows) - 1)
 
 
-@pytest.mark.parametrize("symbol", SYMBOLS)
-def test_every_book_event(replayed: Pipeline, capture: Capture, symbol: str) -> None:
-    before_sync = compare.check_book(replayed, symbol, capture(SYMBOLS[symbol]))
+@pytest.mark.parametrize("symbol", ALL)
+def test_every_book_event_and_alert_and_no_gap_but_those_of_the_capture(
+    replayed: Pipeline, capture: Capture, symbol: str
+) -> None:
+    gaps = compare.check_gaps(replayed, symbol, capture(ALL[symbol]))
+    assert len(gaps) == len(oracle.holes(capture(ALL[symbol]), compare.native(symbol))), gaps
+    before_sync = compare.check_book(replayed, symbol, capture(ALL[symbol]), gaps)
+    rows = oracle.book_rows(capture(ALL[symbol]), 20, 10, 10, compare.native(symbol))
+    assert sum(row.update_id in gap for row in rows for gap in gaps) < 100, "a hole ends with the next snapshot"
     assert before_sync <= 20, f"{before_sync} events passed before the book was synchronised"
+    compare.check_alerts(replayed, symbol, capture(ALL[symbol]), Decimal(50_000), gaps)
 
 
-@pytest.mark.parametrize("symbol", SYMBOLS)
-def test_every_alert(replayed: Pipeline, capture: Capture, symbol: str) -> None:
-    compare.check_alerts(replayed, symbol, capture(SYMBOLS[symbol]), Decimal(50_000))
-
-
-@pytest.mark.parametrize("symbol", SYMBOLS)
-def test_nothing_is_missing(replayed: Pipeline, symbol: str) -> None:
-    assert replayed.query("gaps", symbol) == []
+def test_the_simulated_capture_has_what_it_is_there_for(replayed: Pipeline, capture: Capture) -> None:
+    """Holes, a quiet market, and each alert on both sides and in both severities."""
+    path = capture(captures.SIMULATED)
+    assert [len(oracle.holes(path, compare.native(symbol))) for symbol in captures.SIMULATED_SYMBOLS] == [0, 1, 0]
+    found = [row for symbol in captures.SIMULATED_SYMBOLS for row in replayed.query("alerts", symbol)]
+    imbalances = [row for row in found if row["rule"] == "extreme_imbalance"]
+    assert {(row["side"], row["severity"]) for row in imbalances} == {
+        (side, severity) for side in ("buy", "sell") for severity in ("MEDIUM", "HIGH")
+    }
+    assert any(row["ended_at"] is None for row in imbalances), "one that lasts beyond the end"
+    assert {row["side"] for row in found if row["rule"] == "whale_trade"} == {"buy", "sell"}
+    assert 1 <= len(oracle.trades(path, "ADAUSDT")) < 10
 
 
 def test_a_second_run_picks_up_the_state_and_the_api_serves_it(replayed: Pipeline, capture: Capture) -> None:
     """The state folder of the ended run serves the next one, whose API answers from the stored candles."""
     first = replayed.query("candles", "binance:BTCUSDT", "--interval", "5m")
-    replayed.start("--replay", str(capture(SYMBOLS["binance:BTCUSDT"])), str(capture(SYMBOLS["binance:ETHUSDT"])))
+    replayed.start("--replay", *(str(capture(name)) for name in dict.fromkeys(ALL.values())))
     try:
         address = f"http://127.0.0.1:{replayed.port}/api/v1/analytics/klines/BTCUSDT?interval=5m"
         served = wait_for(lambda: answer_of(address), f"{address} answers", seconds=180)
