@@ -55,14 +55,14 @@ def record_simulation(pipeline: MarketPipeline, out: Path, simulation: Simulatio
 
     Raises InvalidInput for what cannot be recorded or simulated, PermanentError when the disk refuses.
     """
-    dialect, target = _target(pipeline, None)
+    adapter, target = _target(pipeline, None)
     protocol = protocols().get(pipeline.spec.exchanges[0])
     if protocol is None:
         expected = f"must be of an exchange that can be simulated: {', '.join(protocols())}"
         raise InvalidInput(pipeline.name, [Problem("spec.symbols", pipeline.spec.symbols, expected)])
     writer = CaptureWriter(out)
     try:
-        write_simulation(simulation, dialect, protocol, target, writer)
+        write_simulation(simulation, adapter, protocol, target, writer)
     finally:
         writer.close()
     return writer

@@ -22,7 +22,7 @@ from marketpipeline.simulator.schedule import parse
 from marketpipeline.simulator.simulation.scenarios import SCENARIOS
 from marketpipeline.simulator.simulation.source import TOUR, SimulatedMarket
 from marketpipeline.venues import split_symbol
-from marketpipeline.venues.dialect import Dialect
+from marketpipeline.venues.adapter import ExchangeAdapter
 
 __all__ = ["Simulation", "write_simulation"]
 
@@ -65,7 +65,7 @@ class _NoServer:
 
 
 def write_simulation(
-    simulation: Simulation, dialect: Dialect, protocol: WireProtocol, target: Target, writer: CaptureWriter
+    simulation: Simulation, adapter: ExchangeAdapter, protocol: WireProtocol, target: Target, writer: CaptureWriter
 ) -> int:
     """Write the whole capture; returns the number of frames. Raises InvalidInput for a scenario or fault."""
     symbols = {split_symbol(symbol)[1]: symbol for symbol in target.symbols}
@@ -85,7 +85,7 @@ def write_simulation(
                 continue
             if one.kind is Kind.DIFF and _follows_a_hole(protocol.events(one), one.symbol, last_ids):
                 book = protocol.encode(one.due, one.symbol, market.depth(one.symbol, SNAPSHOT_LEVELS))
-                request = dialect.snapshot(symbols[one.symbol])
+                request = adapter.snapshot(symbols[one.symbol])
                 writer.add_answer(one.due, target.address(request), book.payload)
             writer.add_frame(one.due, one.message)
             count += 1
