@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from marketpipeline.errors import MarketPipelineError, RetryableError
@@ -71,10 +71,11 @@ class Look:
 
 async def drained(stack: LocalStack, plan: Plan, report: Callable[[str], None]) -> None:
     """Return when the replay is drained. `report` is told what is waited for. Raises NotDrained when a stage stalls."""
-    replay = Replay(list(stack.exchanges.values()))
+    replay = Replay(stack.exchanges)
     await wait_for(replay.look, report)
-    for service in stack.ingestion:
-        await wait_for(Delivered(service, replay.last_event_time).look, report)
+    for exchange, services in stack.ingestion.items():
+        for service in services:
+            await wait_for(Delivered(service, replay.last_event_times.get(exchange, 0)).look, report)
     offsets = Offsets(stack.kafka)
     job = reader_of_job(plan)
     if job is not None:
@@ -107,20 +108,20 @@ async def wait_for(
 
 
 class Replay:
-    """The exchange that replays: it has sent everything, the last of it at `last_event_time` of its own clock."""
+    """The exchanges that replay: each has sent everything, up to its `last_event_times` by its own clock."""
 
-    def __init__(self, services: Sequence[Service]) -> None:
-        self._services = services
-        self.last_event_time = 0
+    def __init__(self, exchanges: Mapping[str, Service]) -> None:
+        self._exchanges = exchanges
+        self.last_event_times: dict[str, int] = {}
 
     def look(self) -> Look:
         """Done when the replay is finished."""
         finished, clocks = [], []
-        for service in self._services:
+        for exchange, service in self._exchanges.items():
             _, status = get_json(f"{service.url}/control/status")
             finished.append(bool(status["finished"]))
             clocks.append((status["clock"], status["frames"]))
-            self.last_event_time = max(self.last_event_time, int(status["last_event_time"] or 0))
+            self.last_event_times[exchange] = int(status["last_event_time"] or 0)
         frames = sum(frames for _, frames in clocks)
         return Look(all(finished), clocks, f"the replay to end ({frames:,} frames sent)")
 

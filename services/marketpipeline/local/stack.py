@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from marketpipeline.errors import InvalidInput, Problem
 from marketpipeline.local.component import Command, Component, StoreServer
 from marketpipeline.local.components.broker import Broker
 from marketpipeline.local.components.service import Service
@@ -42,8 +41,8 @@ CHECKPOINT_INTERVAL_MS = 1_000
 class LocalStack:
     """The components of a run. `stop_stages` is the order to stop them in: those of one stage together.
 
-    `servers` are those of the stores, by the kind of sink; `ingestion`, `sinks` and `stream_job` name components;
-    `exchanges` are those that this machine serves itself.
+    `servers` are those of the stores, by the kind of sink; `ingestion` (by exchange), `sinks` and `stream_job` name
+    components; `exchanges` are those that this machine serves itself.
     """
 
     components: Sequence[Component]
@@ -51,7 +50,7 @@ class LocalStack:
     kafka: KafkaSettings
     broker: Broker
     servers: Mapping[str, StoreServer]
-    ingestion: Sequence[Service]
+    ingestion: Mapping[str, Sequence[Service]]
     sinks: Sequence[Service]
     stream_job: Service | None
     exchanges: Mapping[str, Service]
@@ -87,19 +86,22 @@ def assemble(
     exchanges = _exchanges(pipeline, options, state, ports)
     feeds = _feeds(pipeline, options, exchanges)
     job = _stream_job(plan, stores, state, ports, places, java)
-    ingestion, sinks, api = [], [], None
+    ingestion: dict[str, list[Service]] = {}
+    sinks, api = [], None
     for workload in plan.workloads:
         if workload.component is Program.INGESTION:
-            ingestion += _ingestion(workload, stores, state, ports, exchanges, feeds, [job.name] if job else [])
+            found = _ingestion(workload, stores, state, ports, exchanges, feeds, [job.name] if job else [])
+            ingestion.setdefault(workload.settings["exchange"], []).extend(found)
         elif workload.component is Program.API:
             api = _service(workload, workload.name, stores.applied(workload.settings), state, stores.names)
         else:
             sinks += _sinks(workload, stores, state, ports)
-    services = [*exchanges.values(), *ingestion, *sinks, *([api] if api else []), *([job] if job else [])]
+    feeders = [service for services in ingestion.values() for service in services]
+    services = [*exchanges.values(), *feeders, *sinks, *([api] if api else []), *([job] if job else [])]
     return LocalStack(
         components=[broker, *_each_once(servers), *services],
         stop_stages=[
-            [service.name for service in ingestion],
+            [service.name for service in feeders],
             [service.name for service in exchanges.values()],
             [job.name] if job else [],
             [service.name for service in sinks],
@@ -261,9 +263,6 @@ def _exchanges(pipeline: MarketPipeline, options: RunOptions, state: StateFolder
     if not options.replay and options.exchange != "simulated":
         return {}
     names = pipeline.spec.exchanges
-    if options.replay and len(names) > 1:
-        expected = f"replays one exchange, but the symbols name {', '.join(names)}"
-        raise InvalidInput("run", [Problem("--replay", [str(path) for path in options.replay], expected)])
     found = {}
     for exchange in names:
         name = "simulator" if len(names) == 1 else f"simulator-{exchange}"
@@ -272,6 +271,7 @@ def _exchanges(pipeline: MarketPipeline, options: RunOptions, state: StateFolder
             http=HttpSettings(host=HOST, port=ports.take()),
             exchange=exchange,
             captures=[str(path.absolute()) for path in options.replay],
+            other_exchanges=[name for name in names if name != exchange],
             speed=options.speed,
             symbols=[] if options.replay else [s for e, s in map(split_symbol, pipeline.spec.symbols) if e == exchange],
         )

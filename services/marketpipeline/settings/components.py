@@ -142,6 +142,10 @@ class SimulatorSettings(Settings):
     captures: list[str] = Field(
         default_factory=list, description="Capture files to replay; a market is simulated without any."
     )
+    other_exchanges: list[str] = Field(
+        default_factory=list,
+        description="Exchanges of the same run, each with a simulator of its own: their captures are left to these.",
+    )
     speed: float | None = Field(
         default=1.0, gt=0, description="How many times as fast as it was; null is as fast as the readers take it."
     )

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from marketpipeline.errors import InvalidCapture, Problem
 from marketpipeline.simulator.frames import Frame, Kind
 
-__all__ = ["Capture", "Reader", "load"]
+__all__ = ["Capture", "Reader", "exchange_of", "load"]
 
 Reader = tuple[Callable[[int, bytes], Frame | None], Callable[[int, str, bytes], Frame | None]]
 """How an exchange's protocol reads a frame, and a REST answer."""
@@ -26,6 +27,8 @@ Reader = tuple[Callable[[int, bytes], Frame | None], Callable[[int, str, bytes],
 _FORM = "must be `<receive time, ns since the epoch> <frame>`"
 _NANOSECONDS = {19: 1, 16: 1_000, 13: 1_000_000, 10: 1_000_000_000}
 """What a receive time is multiplied by, by the number of its digits: these tell ns, µs, ms and s apart until 2286."""
+_LINES_TO_TELL = 1_000
+"""Lines from which the exchange of a capture is told; acknowledgements and notices may come first."""
 _IMPLAUSIBLE = 3_600_000_000
 """Microseconds between receive time and event time from which the latter is taken for wrong: it then moves no clock."""
 
@@ -96,6 +99,25 @@ def load(path: Path, reader: Reader, keep_bytes: int) -> Capture:
         held = "nothing" if not capture.lines else f"{capture.lines} lines without market data"
         raise InvalidCapture(str(path), [Problem("capture", held, "must hold at least one frame of market data")])
     return capture
+
+
+def exchange_of(path: Path, readers: Mapping[str, Reader]) -> str:
+    """Whose capture it is, of those that can read it: the first whose market data its beginning holds; empty for none.
+
+    Raises InvalidCapture for a file that cannot be read at all.
+    """
+    for name, (read_frame, read_rest) in readers.items():
+        for _, line in islice(_lines(path), _LINES_TO_TELL):
+            _, _, message = line.strip().partition(b" ")
+            url, _, body = message.partition(b" ")
+            try:
+                rest = message.startswith(b"http")
+                frame = read_rest(0, url.decode(), body) if rest else read_frame(0, message)
+            except ValueError:
+                break
+            if frame is not None:
+                return name
+    return ""
 
 
 def _note(capture: Capture, frame: Frame) -> None:

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from marketpipeline.errors import InvalidInput, Problem
 from marketpipeline.settings import SimulatorSettings
-from marketpipeline.simulator.captures import load
+from marketpipeline.simulator.captures import Reader, exchange_of, load
 from marketpipeline.simulator.connections import Hub
 from marketpipeline.simulator.control import Control, observe
 from marketpipeline.simulator.derived import Derived
@@ -141,8 +141,7 @@ def _protocol(name: str | None) -> WireProtocol:
 def _source(settings: SimulatorSettings, protocol: WireProtocol) -> Source:
     if settings.captures:
         _refuse_both(settings)
-        reader = (protocol.read, protocol.read_rest)
-        return Replay([load(Path(path), reader, settings.memory_bytes) for path in settings.captures])
+        return Replay([load(path, _reader(protocol), settings.memory_bytes) for path in _own(settings, protocol)])
     planned = [parse(text, "scenario", [*SCENARIOS, TOUR]) for text in settings.scenarios or [TOUR]]
     start = settings.start_time or int(time.time() * 1e6)
     symbols = settings.symbols or DEFAULT_SYMBOLS
@@ -154,6 +153,25 @@ def _source(settings: SimulatorSettings, protocol: WireProtocol) -> Source:
     if problems:
         raise InvalidInput("simulator", problems)
     return SimulatedMarket(symbols, settings.seed, start, planned, protocol.encode)
+
+
+def _reader(protocol: WireProtocol) -> Reader:
+    return protocol.read, protocol.read_rest
+
+
+def _own(settings: SimulatorSettings, protocol: WireProtocol) -> list[Path]:
+    """The captures but those of the run's other exchanges. One that is of none of them is among them, to be refused."""
+    paths = [Path(path) for path in settings.captures]
+    known = protocols()
+    others = {name: _reader(known[name]) for name in settings.other_exchanges if name in known}
+    if not others:
+        return paths
+    readers = {protocol.name: _reader(protocol), **others}
+    found = [path for path in paths if exchange_of(path, readers) in ("", protocol.name)]
+    if not found:
+        expected = f"must hold a capture of {protocol.name}: each exchange of the pipeline needs one"
+        raise InvalidInput("simulator", [Problem("captures", settings.captures, expected)])
+    return found
 
 
 def _refuse_both(settings: SimulatorSettings) -> None:

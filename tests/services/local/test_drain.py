@@ -74,14 +74,14 @@ def answers() -> Iterator[Answers]:
 
 def test_the_replay_has_ended_when_every_exchange_says_so(answers: Answers) -> None:
     other = Answers()
-    replay = Replay([answers.service, other.service])
+    replay = Replay({"binance": answers.service, "other": other.service})
     for found, finished, last in ((answers, True, 17), (other, False, 23)):
         found.says["/control/status"] = {"finished": finished, "clock": 5, "frames": 1_000, "last_event_time": last}
     look = replay.look()
     assert (look.done, look.text) == (False, "the replay to end (2,000 frames sent)")
     other.says["/control/status"]["finished"] = True
     assert replay.look().done
-    assert replay.last_event_time == 23
+    assert replay.last_event_times == {"binance": 17, "other": 23}
     other.close()
     with pytest.raises(RetryableError):
         replay.look()

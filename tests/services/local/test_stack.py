@@ -86,6 +86,7 @@ def test_a_replay(state: StateFolder, tmp_path: Path, monkeypatch: pytest.Monkey
     stack = assembled(state, replay=(Path("a.gz"), Path("b.gz")), speed=None)
     exchange = settings(state, "simulator")
     assert exchange["captures"] == [str(tmp_path / "a.gz"), str(tmp_path / "b.gz")]
+    assert exchange["other_exchanges"] == []
     assert exchange["speed"] is None
     assert exchange["symbols"] == []
     assert list(stack.exchanges) == ["binance"]
@@ -103,7 +104,7 @@ def test_an_exchange_elsewhere(state: StateFolder, exchange: str, websocket: str
     found = settings(state, "ingestion-binance")
     assert (found["websocket_url"], found["rest_url"]) == (websocket, rest)
     assert not stack.exchanges
-    assert list(stack.ingestion[0].after) == [TOPICS, "stream-job"]
+    assert list(stack.ingestion["binance"][0].after) == [TOPICS, "stream-job"]
 
 
 def test_an_exchange_that_is_none(state: StateFolder) -> None:
@@ -137,15 +138,15 @@ def test_order(state: StateFolder) -> None:
 
 def test_replicas(state: StateFolder) -> None:
     stack = assembled(state, "  ingestion: {replicas: 2}\n  sinks: {timescale: {replicas: 3}}\n")
-    assert [service.name for service in stack.ingestion] == ["ingestion-binance-0", "ingestion-binance-1"]
-    assert [settings(state, service.name)["replica"] for service in stack.ingestion] == [0, 1]
+    assert [service.name for service in stack.ingestion["binance"]] == ["ingestion-binance-0", "ingestion-binance-1"]
+    assert [settings(state, service.name)["replica"] for service in stack.ingestion["binance"]] == [0, 1]
     assert [service.name for service in stack.sinks][1:4] == [f"sink-timescale-{number}" for number in range(3)]
 
 
 def test_commands(state: StateFolder) -> None:
     stack = assembled(state)
     config = str(state.path / "settings" / "ingestion-binance.json")
-    command = stack.ingestion[0].command()
+    command = stack.ingestion["binance"][0].command()
     assert list(command.arguments) == [sys.executable, "-m", "marketpipeline", "ingestion", "--config", config]
     assert stack.stream_job is not None
     job = stack.stream_job.command()

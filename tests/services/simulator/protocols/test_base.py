@@ -11,10 +11,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from marketpipeline.errors import InvalidCapture, InvalidInput
 from marketpipeline.simulator.main import SimulatedExchange
 from marketpipeline.simulator.protocols import protocols
 
-from tests.services.simulator.client import START, Client, client_of, eventually, serving
+from tests.services.simulator.client import START, Client, client_of, eventually, serving, trade, write_capture
 from tests.services.simulator.protocols.pushing import message
 
 SYMBOL = "BTC-USDT"
@@ -97,7 +98,7 @@ async def test_a_text_ping_keeps_a_connection_that_would_be_closed_when_idle(exc
         assert (closed.type, closed.extra) == (aiohttp.WSMsgType.CLOSE, "No message from the client")
 
 
-async def test_a_capture_with_pushed_snapshots_and_several_trades_a_message(tmp_path: Path) -> None:
+def pushed_capture(path: Path) -> Path:
     row = {"px": "100", "sz": "1", "side": "buy", "ts": str(START)}
     frames = [
         b'{"event":"subscribe","arg":{"channel":"books"}}',
@@ -105,10 +106,14 @@ async def test_a_capture_with_pushed_snapshots_and_several_trades_a_message(tmp_
         message(0, "trades", SYMBOL, [row | {"tradeId": str(number)} for number in (1, 2, 3)], 0).message,
         message(0, "trades", SYMBOL, [row | {"tradeId": str(number)} for number in (4, 5)], 0).message,
     ]
-    path = tmp_path / "a.gz"
     lines = [b"%d %b\n" % ((START + number) * 1_000_000, frame) for number, frame in enumerate(frames)]
     path.write_bytes(gzip.compress(b"".join(lines)))
-    async with serving(exchange="pushing", captures=[str(path)], speed=None, settle_ms=50) as exchange:
+    return path
+
+
+async def test_a_capture_with_pushed_snapshots_and_several_trades_a_message(tmp_path: Path) -> None:
+    path = str(pushed_capture(tmp_path / "a.gz"))
+    async with serving(exchange="pushing", captures=[path], speed=None, settle_ms=50) as exchange:
         assert exchange.source.streams == {f"books:{SYMBOL}", f"trades:{SYMBOL}"}
         async with client_of(exchange) as client:
             await subscribed(client, "/v5/public", "books", "trades")
@@ -116,3 +121,30 @@ async def test_a_capture_with_pushed_snapshots_and_several_trades_a_message(tmp_
             _, body, _ = await client.get(f"/api/v5/market/history-trades?instId={SYMBOL}&after=3")
             assert [trade["tradeId"] for trade in body["data"]] == ["3", "4", "5"]
             assert exchange.market.depth(SYMBOL, 5).last_id == 7
+
+
+async def test_of_the_captures_of_two_exchanges_each_replays_its_own(tmp_path: Path) -> None:
+    """As a run with two exchanges starts them: each with all captures, and the names of the others."""
+    pushed, other = pushed_capture(tmp_path / "a.gz"), write_capture(tmp_path / "b.gz", [trade(0, 1), trade(1, 2)])
+    paths = [str(pushed), str(other)]
+    for name, others, symbols in (("pushing", ["binance"], [SYMBOL]), ("binance", ["pushing"], ["BTCUSDT"])):
+        async with serving(exchange=name, other_exchanges=others, captures=paths) as exchange:
+            assert exchange.source.symbols == symbols
+
+
+@pytest.mark.parametrize(
+    ("captures", "said"),
+    [
+        (["a.gz"], "must hold a capture of binance: each exchange of the pipeline needs one"),
+        (["a.gz", "b.gz", "neither.gz"], "neither.gz"),
+        (["a.gz", "b.gz", "absent.gz"], "must be readable: No such file"),
+    ],
+)
+async def test_captures_that_no_exchange_of_the_run_can_replay(tmp_path: Path, captures: list[str], said: str) -> None:
+    pushed_capture(tmp_path / "a.gz")
+    write_capture(tmp_path / "b.gz", [trade(0, 1)])
+    write_capture(tmp_path / "neither.gz", [(0, '{"topic":"publicTrade"}')])
+    paths = [str(tmp_path / name) for name in captures]
+    with pytest.raises((InvalidInput, InvalidCapture), match=said):
+        async with serving(exchange="binance", other_exchanges=["pushing"], captures=paths):
+            pass
