@@ -27,10 +27,21 @@ __all__ = [
     "PermanentError",
     "Problem",
     "RetryableError",
+    "without_passwords",
 ]
 
 
-_PASSWORD = re.compile(r"(?<=:)[^:/@\s]+(?=@)|(?<=password=)[^&\s'\"]+")
+_PASSWORD = re.compile(
+    r"(?<=://)(?P<user>[^\s'\":/@]*:)(?![0-9]{1,5}[/?,])[^\s'\"]+(?=@)"  # a URL's, up to its last @; not a port
+    r"|(?<![\w\"':/.%+-])(?P<name>[\w.%+-]+:)[^\s'\":/@{}]+(?=@[\w.-]+:[0-9])"  # user:password@host:port
+    r"|(?P<field>(?:password|passfile)=)[^&\s'\"]+",
+    re.ASCII,
+)
+
+
+def without_passwords(text: str) -> str:
+    """The text with `***` for the passwords in URLs, `user:password@host:port` and `password=…`."""
+    return _PASSWORD.sub(lambda found: "".join(part or "" for part in found.groups()) + "***", text)
 
 
 class MarketPipelineError(Exception):
@@ -52,7 +63,7 @@ class Problem:
     column: int | None = None
 
     def __str__(self) -> str:
-        shown = _PASSWORD.sub("***", repr(self.value))
+        shown = without_passwords(repr(self.value))
         if len(shown) > 80:
             shown = shown[:77] + "..."
         where = "" if self.line is None else f" (line {self.line}, column {self.column})"
