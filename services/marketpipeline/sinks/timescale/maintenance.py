@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from psycopg.sql import SQL, Identifier
 
 from marketpipeline.backoff import Backoff
-from marketpipeline.errors import RetryableError
+from marketpipeline.errors import MarketPipelineError, PermanentError, RetryableError
 from marketpipeline.sink_kinds.timescale import TimescaleSinkSettings, TimescaleStoreSettings
 from marketpipeline.sinks.timescale.connection import Connection, connect, translated
 from marketpipeline.sinks.timescale.extension import installed_version
@@ -54,24 +54,41 @@ def run(settings: TimescaleSinkSettings) -> int:
 def clean_up(store: TimescaleStoreSettings, now: datetime) -> dict[str, int]:
     """Drop what is too old at `now`; what went by table: chunks of a hypertable, rows of another.
 
-    A group without a retention keeps everything. Raises Backpressure, PermanentError.
+    A group without a retention keeps everything. A table that fails does not keep the others from being
+    cleaned: what was wrong is raised at the end, with the tables' names. Raises Backpressure, PermanentError.
     """
     connection = connect(store, "marketpipeline-maintenance")
+    gone: dict[str, int] = {}
+    failed: dict[str, MarketPipelineError] = {}
     try:
         with translated():
             migrate(connection)
-            gone = {}
-            for table in TABLES:
-                days = store.retention_days.get(table.group)
-                if days is None:
-                    continue
-                cutoff = now - timedelta(days=days)
-                drop = _drop_chunks if _is_hypertable(connection, table) else _delete
-                gone[table.name] = drop(connection, table, cutoff)
-                _log.info("cleaned up", extra={"table": table.name, "before": cutoff, "gone": gone[table.name]})
-            return gone
+        for table in TABLES:
+            days = store.retention_days.get(table.group)
+            if days is None:
+                continue
+            try:
+                gone[table.name] = _clean(connection, table, now - timedelta(days=days))
+            except (PermanentError, RetryableError) as error:
+                if connection.closed:
+                    raise
+                failed[table.name] = error
+                _log.error("not cleaned up", extra={"table": table.name, "error": str(error)})
     finally:
         connection.close()
+    if failed:
+        said = "not cleaned up: " + "; ".join(f"{table}: {error}" for table, error in failed.items())
+        again = any(isinstance(error, RetryableError) for error in failed.values())
+        raise RetryableError(said) if again else PermanentError(said)
+    return gone
+
+
+def _clean(connection: Connection, table: Table, cutoff: datetime) -> int:
+    with translated():
+        drop = _drop_chunks if _is_hypertable(connection, table) else _delete
+        gone = drop(connection, table, cutoff)
+    _log.info("cleaned up", extra={"table": table.name, "before": cutoff, "gone": gone})
+    return gone
 
 
 def _is_hypertable(connection: Connection, table: Table) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
+from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.records import Record
 from marketpipeline.settings import KafkaSettings
 from marketpipeline.sink_kinds.timescale import TimescaleSinkSettings
-from marketpipeline.sinks.timescale import maintenance
+from marketpipeline.sinks.timescale import connection, maintenance
 
 from tests.services.sinks.samples import BTC, ETH, START, alert, book, candle, deliver, every_kind, feed_event, trade
 from tests.services.sinks.stores import PostgresStore
@@ -51,6 +53,29 @@ def test_a_database_without_tables_is_made_ready(store: PostgresStore) -> None:
     assert gone == {"trades": 0, "agg_trades": 0, "late_trades": 0}
 
 
+def test_a_table_that_fails_keeps_no_other_from_being_cleaned(store: PostgresStore) -> None:
+    fill(store, *every_kind())
+    with psycopg.connect(store.url) as other:
+        other.execute("ALTER TABLE agg_trades RENAME TO elsewhere")
+    kept = {"trades": 1.0, "book": 1.0, "candles": 1.0, "alerts": 1.0, "events": 1.0}
+    with pytest.raises(PermanentError, match=r"^not cleaned up: agg_trades: .* does not exist") as caught:
+        maintenance.clean_up(store.settings.model_copy(update={"retention_days": kept}), NOW)
+    assert str(caught.value).count("does not exist") == 1
+    assert counts(store, "trades", "late_trades", "book_metrics", "candles", "alerts", "feed_events") == [0] * 6
+
+
+def test_a_table_that_somebody_has_locked_is_for_the_next_try_and_the_others_are_done(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, *every_kind())
+    monkeypatch.setitem(connection._SESSION, "lock_timeout", "200ms")
+    with psycopg.connect(store.url) as other:
+        other.execute("LOCK TABLE agg_trades IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(RetryableError, match=r"^not cleaned up: agg_trades: "):
+            maintenance.clean_up(store.settings.model_copy(update={"retention_days": {"trades": 1.0}}), NOW)
+    assert counts(store, "trades", "late_trades", "agg_trades") == [0, 0, 1]
+
+
 def test_the_command_cleans_by_todays_date(store: PostgresStore) -> None:
     fill(store, *every_kind())
     settings = TimescaleSinkSettings(
@@ -60,7 +85,7 @@ def test_the_command_cleans_by_todays_date(store: PostgresStore) -> None:
         consumer_group="test",
         batch_rows=1,
         flush_interval_ms=1,
-        store=store.settings.model_copy(update={"retention_days": {"trades": 90.0, "book": 100_000.0}}),
+        store=store.settings.model_copy(update={"retention_days": {"trades": 90.0, "book": 99_999.0}}),
     )
     assert maintenance.run(settings) == 0
     assert counts(store, "trades", "late_trades", "book_metrics", "candles") == [0, 0, 1, 1]
