@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from marketpipeline.sharding import shard_of
-from marketpipeline.venues.adapter import Stream
+from marketpipeline.venues.messages import Stream
 
 __all__ = ["share_of", "share_out"]
 

@@ -5,6 +5,9 @@
 How far the exchange's time has surely been received follows from the newest time seen, less the exchange's
 disorder. In a quiet market the exchange is asked for its time over REST and then pinged on the connection: with the
 pong, which comes in order, everything sent before that time has been received.
+
+A frame whose time is implausibly far ahead is held, and all after it, until the exchange was asked for its time. Then
+it is a dead letter, or the exchange's clock really is there.
 """
 
 from __future__ import annotations
@@ -12,11 +15,24 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-from marketpipeline.ingestion.context import CloseConnection, Command, Context, Ping, Send
+import msgspec
+
+from marketpipeline.errors import PermanentError
+from marketpipeline.ingestion.clock import ExchangeClock
+from marketpipeline.ingestion.context import CloseConnection, Command, Context, Ping, Send, StreamHandler
 from marketpipeline.ingestion.pacing import Window
-from marketpipeline.venues.adapter import Acknowledged, ExchangeAdapter, FrameError, GoingDown, Mapper, Refused, Stream
+from marketpipeline.venues.adapter import ExchangeAdapter, Mapper
+from marketpipeline.venues.messages import (
+    Acknowledged,
+    Data,
+    FrameError,
+    GoingDown,
+    PingReceived,
+    Pong,
+    Refused,
+    Stream,
+)
 
 __all__ = ["Connection"]
 
@@ -34,13 +50,16 @@ NEVER = 2**63
 RESERVED = 1
 """Control messages a second left to the pongs that the socket sends by itself."""
 
-Accept = Mapping[type, Mapping[str, Callable[[Any], None]]]
+TIME_WITHIN = 5.0
+"""Seconds in which the exchange has to tell its time, when a frame's is not believed without."""
+MAX_HELD = 100_000
+"""Frames held meanwhile."""
 
 
 class Connection:
     """Connection `number` carrying `streams`.
 
-    `accept` finds a handler by the record's type and symbol. `on_ready`, `on_beat`, `on_going_down` and
+    `handlers` are those of the streams. `on_ready`, `on_beat`, `on_going_down` and
     `on_rejected` tell the manager. `clock` is the newest time of the exchange seen on it, `proven` the newest that a
     pong proved, in µs.
     """
@@ -51,7 +70,8 @@ class Connection:
         streams: Sequence[Stream],
         adapter: ExchangeAdapter,
         mapper: Mapper,
-        accept: Accept,
+        handlers: Mapping[Stream, StreamHandler],
+        exchange_clock: ExchangeClock,
         context: Context,
         emit: Callable[[Command], None],
         now: float,
@@ -73,12 +93,18 @@ class Connection:
         self.on_rejected: Callable[[Stream, str], None] = lambda stream, reason: None
         self._adapter = adapter
         self._map = mapper.map
-        self._accept = accept
+        self._handlers = handlers
+        self._exchange_clock = exchange_clock
+        self._behind = exchange_clock.behind
+        self._held: list[Callable[[], None]] | None = None
+        self._held_at = now
         self._context = context
         self._emit = emit
-        self._pace = Window(max(1, adapter.limits.control_per_second - RESERVED), 1.0)
+        control = adapter.limits.control
+        self._pace = Window(max(1, control.count - RESERVED), control.seconds)
         self._outbox: deque[Callable[[], None]] = deque()
         self._awaited: dict[int, tuple[list[Stream], float]] = {}
+        self._pinged_at = now
         self._messages = 0
         self._pings: deque[tuple[bytes, int, float]] = deque()
         self._last_clock = 0
@@ -91,21 +117,43 @@ class Connection:
         """Take one text frame, received at `receive_time` µs. The hot path."""
         self.frames += 1
         self.bytes += len(payload)
-        try:
-            record = self._map(payload, receive_time)
-            handlers = self._accept.get(type(record))
-            if handlers is None:
-                self._control(record)
-                return
-            handlers[record.symbol](record)  # type: ignore[union-attr]  # whatever has a handler has a symbol
-            time = record.event_time  # type: ignore[union-attr]
-        except FrameError as error:
-            self._context.dead_letter(payload, error, f"connection {self.number}")
+        if self._held is not None:
+            self._hold(payload, receive_time)
             return
-        if time is not None and time > self.clock:
-            self.clock = time
-            if time >= self.beat_at:
-                self._beat()
+        try:
+            said = self._map(payload, receive_time)
+        except (FrameError, RecursionError) as error:
+            unusable = error if isinstance(error, FrameError) else FrameError("nested too deeply")
+            self._context.dead_letter(payload, unusable, f"connection {self.number}")
+            return
+        if type(said) is not Data:
+            self._control(said)
+            return
+        handler = self._handlers[said.stream]
+        for record in said.records:
+            try:
+                time = record.event_time
+                if time is None:
+                    handler.accept(record)
+                elif time > self.clock:
+                    difference = time - receive_time
+                    if (difference > self._exchange_clock.offset or not self.clock) and not self._believes(
+                        time, difference, payload, receive_time
+                    ):
+                        return
+                    handler.accept(record)
+                    self.clock = time
+                    if time >= self.beat_at:
+                        self._beat()
+                elif time < self.clock - self._behind:
+                    raise FrameError(f"event time {time} is implausibly far before {self.clock}")
+                else:
+                    handler.accept(record)
+            except FrameError as error:
+                kept = payload if len(said.records) == 1 else msgspec.json.encode(record)
+                self._keep(kept, str(error), said.stream)
+        if said.bad or said.nothing:
+            self._keep_bad(said, handler)
 
     def connected(self, now: float) -> None:
         """The connection is open: ask for the streams."""
@@ -119,6 +167,9 @@ class Connection:
     def pong(self, payload: bytes, now: float) -> None:
         """A pong came: what was sent before its ping has been received."""
         self._now = now
+        if self._held is not None:
+            self._held.append(lambda: self.pong(payload, now))
+            return
         if not any(payload == sent for sent, _, _ in self._pings):
             return
         while self._pings:
@@ -137,6 +188,11 @@ class Connection:
         if self.gone or self.connected_at is None:
             return
         self._flush()
+        if self._held is not None and now >= self._held_at + TIME_WITHIN:
+            self._release(plausible=False)
+        keep_alive = self._adapter.keep_alive
+        if keep_alive.every and now >= self._pinged_at + keep_alive.every and self._pace.take(now):
+            self._ping(0)
         if self.clock != self._last_clock:
             self._last_clock, self._moved_at = self.clock, now
         elif self.ready and not self._pings:
@@ -155,7 +211,7 @@ class Connection:
     def resubscribe(self, stream: Stream) -> None:
         """End a stream and ask for it again."""
         self._messages += 1
-        message = self._adapter.unsubscribe(self._messages, [stream.name])
+        message = self._adapter.unsubscribe(self._messages, [stream])
         self._outbox.append(lambda: self._emit(Send(self.number, message)))
         self._subscribe([stream])
         self._flush()
@@ -171,7 +227,7 @@ class Connection:
     def _subscribe(self, streams: list[Stream]) -> None:
         self._messages += 1
         number = self._messages
-        message = self._adapter.subscribe(number, [stream.name for stream in streams])
+        message = self._adapter.subscribe(number, streams)
         self._awaited[number] = (streams, float("inf"))
 
         def send() -> None:
@@ -186,31 +242,102 @@ class Connection:
 
     def _control(self, message: object) -> None:
         match message:
-            case Acknowledged(number):
-                self._answered(number)
-            case Refused(number, reason):
-                self._refused(number, reason)
+            case Acknowledged(number, stream):
+                self._answered(number, stream)
+            case Refused(number, reason, stream):
+                self._refused(number, reason, stream)
             case GoingDown(reason):
                 self.on_going_down(reason)
+            case PingReceived(reply):
+                self._outbox.appendleft(lambda: self._emit(Send(self.number, reply)))
+                self._flush()
+            case Pong():
+                if self._pings:
+                    self.pong(self._pings[0][0], self._now)
 
-    def _answered(self, number: int) -> None:
-        if self._awaited.pop(number, None) is not None and not self._awaited and not self.ready:
+    def _answered(self, number: int | None, stream: Stream | None) -> None:
+        """An answer to a whole message, or to one of its streams: the message is answered with its last stream."""
+        if stream is not None:
+            number = next((number for number, (streams, _) in self._awaited.items() if stream in streams), None)
+            streams, sent = self._awaited.get(number or 0, ([], 0.0))
+            if len(streams) > 1:
+                self._awaited[number or 0] = ([one for one in streams if one != stream], sent)
+                return
+        if self._awaited.pop(number or 0, None) is not None and not self._awaited and not self.ready:
             self.ready = True
             self.on_ready()
 
-    def _refused(self, number: int | None, reason: str) -> None:
-        """A message for several streams is tried again in halves, to find the one that is wrong."""
-        streams, _ = self._awaited.get(number or 0, ([], 0.0))
+    def _refused(self, number: int | None, reason: str, stream: Stream | None) -> None:
+        """A message for several streams is tried again in halves, unless it is said which one is wrong."""
         _log.error("the exchange refused a control message: %s", reason, extra={"connection": self.number})
+        if number is None and stream is None and len(self._awaited) == 1:
+            number = next(iter(self._awaited))
+        streams = [stream] if stream is not None else self._awaited.get(number or 0, ([], 0.0))[0]
         if len(streams) > 1:
             middle = len(streams) // 2
             self._subscribe(streams[:middle])
             self._subscribe(streams[middle:])
         elif streams:
-            self.streams = [stream for stream in self.streams if stream is not streams[0]]
+            self.streams = [one for one in self.streams if one != streams[0]]
             self.on_rejected(streams[0], reason)
-        self._answered(number or 0)
+        self._answered(number, stream)
         self._flush()
+
+    def _keep_bad(self, said: Data, handler: StreamHandler) -> None:
+        """Rows that cannot be used are dead letters; the handler is told of them and of a frame without a record."""
+        for row in said.bad:
+            self._keep(row.payload, row.error, said.stream)
+            handler.skip(row.number)
+        if said.nothing:
+            handler.tell_nothing(said.nothing)
+
+    def _keep(self, payload: bytes, error: str, stream: Stream) -> None:
+        self._context.dead_letter(payload, FrameError(error, stream.symbol), f"connection {self.number}")
+
+    def _believes(self, time: int, difference: int, payload: bytes, receive_time: int) -> bool:
+        """Whether a time ahead of all that were seen is plausible; else the frame is held until the exchange was asked.
+
+        Raises FrameError for one that is not, if the exchange was just asked, or tells no time.
+        """
+        clock = self._exchange_clock
+        first_is_old = not self.clock and difference < clock.offset - clock.behind
+        if difference <= clock.limit and not first_is_old:
+            if difference > clock.offset:
+                clock.moved(difference)
+            return True
+        request = self._adapter.server_time() if clock.may_ask(self._now) else None
+        if request is None:
+            raise FrameError(f"event time {time} is implausible beside the exchange's clock")
+        held = self._held = []
+        self._held_at = self._now
+        self._hold(payload, receive_time)
+
+        def told(server_time: int) -> None:
+            if self._held is held:
+                clock.told(server_time, self._context.wall)
+                self._release(plausible=server_time - clock.behind <= time <= server_time + clock.ahead)
+
+        def refused(error: PermanentError) -> None:
+            if self._held is held:
+                self._release(plausible=False)
+
+        self._context.ask(request, told, refused)
+        return False
+
+    def _hold(self, payload: bytes, receive_time: int) -> None:
+        self.frames -= 1
+        self.bytes -= len(payload)
+        if self._held is not None:
+            self._held.append(lambda: self.frame(payload, receive_time))
+            if len(self._held) > MAX_HELD:
+                self._release(plausible=False)
+
+    def _release(self, *, plausible: bool) -> None:
+        """Take what was held; what is implausible now is a dead letter."""
+        held, self._held = self._held or [], None
+        self._exchange_clock.judged(plausible, self._now)
+        for take in held:
+            take()
 
     def _beat(self) -> None:
         self.beat_at = self.clock + BEAT_EVERY
@@ -223,7 +350,9 @@ class Connection:
         if not self._asking:
             self._asking = True
             self._probed_at = self._now
-            self._context.ask(self._adapter.server_time(), self._barrier, self._no_time)
+            request = self._adapter.server_time()
+            if request is not None:
+                self._context.ask(request, self._barrier, self._no_time)
         elif quiet >= PING_AFTER and self._pace.take(self._now):
             self._probed_at = self._now
             self._ping(0)
@@ -231,16 +360,18 @@ class Connection:
     def _barrier(self, server_time: int) -> None:
         """The exchange's time is known; ping, so that the pong says it was reached."""
         self._asking = False
+        self._exchange_clock.told(server_time, self._context.wall)
         if not self.gone:
             self._outbox.append(lambda: self._ping(server_time))
             self._flush()
 
-    def _no_time(self, reason: str) -> None:
+    def _no_time(self, error: PermanentError) -> None:
         self._asking = False
 
     def _ping(self, time: int) -> None:
         """The pong will prove `time`."""
         self._messages += 1
-        payload = str(self._messages).encode()
+        self._pinged_at = self._now
+        payload, message = str(self._messages).encode(), self._adapter.keep_alive.message
         self._pings.append((payload, time, self._now))
-        self._emit(Ping(self.number, payload))
+        self._emit(Ping(self.number, payload) if message is None else Send(self.number, message))

@@ -16,7 +16,8 @@ from marketpipeline.ingestion.context import Command, Context, OpenConnection, S
 from marketpipeline.ingestion.pacing import Window
 from marketpipeline.ingestion.staleness import StalenessDetector
 from marketpipeline.records import FeedEventKind, Heartbeat
-from marketpipeline.venues.adapter import Stream
+from marketpipeline.topics import Feed
+from marketpipeline.venues.messages import Stream
 
 __all__ = ["ConnectionManager"]
 
@@ -142,6 +143,13 @@ class ConnectionManager:
         _log.warning("connection %d ended: %s", connection.number, reason)
         if self._coming is None and self._open_at is None:
             self._open_at = self._now + self._backoff.next()
+
+    def resubscribe(self, symbol: str, feed: Feed) -> None:
+        """End a stream and ask for it again, if it is carried here."""
+        for connection in self.connections:
+            for stream in connection.streams if connection.connected_at is not None else ():
+                if (stream.symbol, stream.feed) == (symbol, feed):
+                    connection.resubscribe(stream)
 
     def excuse(self, now: float) -> None:
         """Nothing was read for a while: no stream is to blame for its silence."""

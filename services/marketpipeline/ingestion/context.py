@@ -5,13 +5,16 @@ A handler sees every record of its stream, from whichever connection, drops what
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from marketpipeline.errors import PermanentError
 from marketpipeline.records import FeedEventKind, Heartbeat
 from marketpipeline.topics import Feed, TopicKind
-from marketpipeline.venues.adapter import FrameError, RestRequest
+from marketpipeline.venues.adapter import RestRequest
+from marketpipeline.venues.messages import FrameError
 
 __all__ = [
     "CloseConnection",
@@ -41,7 +44,9 @@ class Publisher(Protocol):
 
 
 class Context(Protocol):
-    """What a handler may ask for."""
+    """What a handler may ask for. `wall` is our clock, µs."""
+
+    wall: int
 
     def event(
         self,
@@ -56,8 +61,30 @@ class Context(Protocol):
     ) -> None:
         """Write down what happened to a feed."""
 
-    def ask(self, request: RestRequest[T], done: Callable[[T], None], refused: Callable[[str], None]) -> None:
-        """Send a request when the limits allow it. Just one of `done` and `refused` (for good) is called, later."""
+    def ask(
+        self,
+        request: RestRequest[T],
+        done: Callable[[T], None],
+        refused: Callable[[PermanentError], None],
+        *,
+        patient: bool = False,
+    ) -> None:
+        """Send a request when the limits allow it. Just one of `done` and `refused` (for good) is called, later.
+
+        A patient one is sent only while no other waits.
+        """
+
+    def resubscribe(self, symbol: str, feed: Feed) -> None:
+        """End a stream and ask for it again: an exchange that pushes snapshots then pushes one."""
+
+    def unlisted(self, symbol: str, feed: Feed, reason: str) -> None:
+        """The exchange says that it does not list a symbol now."""
+
+    def listed(self, symbol: str) -> None:
+        """The exchange gives data of a symbol."""
+
+    def is_ahead(self, time: int, receive_time: int) -> bool:
+        """Whether a time, µs, is implausibly far ahead of the exchange's clock."""
 
     def dead_letter(self, payload: bytes, error: FrameError, source: str) -> None:
         """Keep input that cannot be used."""
@@ -115,9 +142,9 @@ def feed_event_id(kind: str, symbol: str, feed: str, first: int | None, last: in
 class StreamHandler:
     """Base of the stream handlers: the records of one symbol and feed, between the mapper and the broker.
 
-    `seen` counts what came on the stream, `duplicates` what of it was dropped. `last` is the newest record
-    handed on. `pending` says that something missing is being fetched; `complete` that everything up to now
-    was handed on, so that a heartbeat may promise it.
+    `seen` counts what came on the stream, `duplicates` what of it was dropped, `nothing` what told nothing, by reason.
+    `last` is the newest record handed on. `pending` says that something missing is being fetched; `complete` that
+    everything up to now was handed on, so that a heartbeat may promise it.
     """
 
     beats = False
@@ -129,6 +156,7 @@ class StreamHandler:
         self.publish = publish
         self.seen = 0
         self.duplicates = 0
+        self.nothing: Counter[str] = Counter()
         self.connected = False
         self.last: Any = None
 
@@ -150,6 +178,15 @@ class StreamHandler:
     def accept(self, record: Any) -> None:
         """Take one record of the stream. Raises FrameError for one that makes no sense here."""
         raise NotImplementedError
+
+    def skip(self, number: int | None) -> None:
+        """What came cannot be used and was kept as a dead letter; `number` is its trade id, where it has one."""
+        self.seen += 1
+
+    def tell_nothing(self, reason: str) -> None:
+        """What came is right and tells nothing, as a quote of a book with one side does."""
+        self.seen += 1
+        self.nothing[reason] += 1
 
     def resume(self) -> None:
         """The stream is subscribed on a new connection: nothing sent from now on is missed."""
@@ -183,6 +220,7 @@ class StreamHandler:
             "pending": self.pending,
             "seen": self.seen,
             "duplicates": self.duplicates,
+            "nothing": dict(self.nothing),
             "last_id": self.last_id,
             "last_event_time": time,
         }

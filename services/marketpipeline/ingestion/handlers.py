@@ -8,14 +8,15 @@ from typing import Any
 
 from marketpipeline.ingestion.context import Context, Publish, StreamHandler
 from marketpipeline.ingestion.order_book_builder import OrderBookBuilder
-from marketpipeline.ingestion.trades import TradeHandler, agg_trade_id, trade_id
+from marketpipeline.ingestion.trades import TradeBounds, TradeHandler, UniqueHandler, agg_trade_id, trade_id
 from marketpipeline.record_kinds import FEED_TOPIC
 from marketpipeline.records import AggTrade, Book, ExchangeCandle, Quote, Ticker, Trade
 from marketpipeline.settings import IngestionSettings
 from marketpipeline.topics import Feed, TopicKind
-from marketpipeline.venues.adapter import BookChange, ExchangeAdapter, Stream
+from marketpipeline.venues.adapter import ExchangeAdapter, SnapshotSource, StreamOptions, TradeIds
+from marketpipeline.venues.messages import Stream
 
-__all__ = ["Delivered", "NewestHandler", "candle_order", "make_handler", "quote_order", "record_type", "ticker_order"]
+__all__ = ["Delivered", "NewestHandler", "candle_order", "make_handler", "quote_order", "ticker_order"]
 
 
 class NewestHandler(StreamHandler):
@@ -77,19 +78,6 @@ class Delivered:
     books: dict[str, Book] = field(default_factory=dict)
 
 
-def record_type(feed: Feed, settings: IngestionSettings) -> type:
-    """What the mapper makes of a frame of this feed."""
-    if feed is Feed.BOOK:
-        return Book if settings.partial_depth else BookChange
-    return {
-        Feed.TRADES: Trade,
-        Feed.AGG_TRADES: AggTrade,
-        Feed.QUOTES: Quote,
-        Feed.TICKERS: Ticker,
-        Feed.CANDLES: ExchangeCandle,
-    }[feed]
-
-
 def make_handler(
     stream: Stream,
     settings: IngestionSettings,
@@ -102,6 +90,8 @@ def make_handler(
     symbol, feed = stream.symbol, stream.feed
     publish = writers(FEED_TOPIC[feed], symbol)
     match feed:
+        case Feed.TRADES if adapter.trade_ids is TradeIds.UNORDERED:
+            return UniqueHandler(symbol, feed, publish, trade_id, last=delivered.trades.get(symbol))
         case Feed.TRADES:
             return TradeHandler(
                 symbol,
@@ -111,8 +101,7 @@ def make_handler(
                 trade_id,
                 lambda first, limit: adapter.trades(symbol, first, limit),
                 page=adapter.limits.page,
-                max_backfill=settings.max_backfill,
-                max_held=settings.max_held,
+                bounds=TradeBounds.of(settings),
                 last=delivered.trades.get(symbol),
             )
         case Feed.AGG_TRADES:
@@ -124,25 +113,37 @@ def make_handler(
                 agg_trade_id,
                 lambda first, limit: adapter.agg_trades(symbol, first, limit),
                 page=adapter.limits.page,
-                max_backfill=settings.max_backfill,
-                max_held=settings.max_held,
+                bounds=TradeBounds.of(settings),
                 last=delivered.agg_trades.get(symbol),
             )
-        case Feed.BOOK if not settings.partial_depth:
-            return OrderBookBuilder(
-                symbol,
-                publish,
-                context,
-                lambda: adapter.snapshot(symbol),
-                levels=settings.levels,
-                max_held=settings.max_held,
-                last=delivered.books.get(symbol),
-            )
         case Feed.BOOK:
-            return NewestHandler(symbol, feed, publish, quote_order, beats=True)
+            return _book_handler(symbol, settings, adapter, context, publish, delivered.books.get(symbol))
         case Feed.QUOTES:
             return NewestHandler(symbol, feed, publish, quote_order)
         case Feed.TICKERS:
             return NewestHandler(symbol, feed, publish, ticker_order)
         case Feed.CANDLES:
             return NewestHandler(symbol, feed, publish, candle_order)
+
+
+def _book_handler(
+    symbol: str,
+    settings: IngestionSettings,
+    adapter: ExchangeAdapter,
+    context: Context,
+    publish: Publish,
+    last: Book | None,
+) -> StreamHandler:
+    rules = adapter.book_rules(StreamOptions(settings.levels, settings.partial_depth))
+    if rules.snapshot is SnapshotSource.EVERY:
+        return NewestHandler(symbol, Feed.BOOK, publish, quote_order, beats=True)
+    return OrderBookBuilder(
+        symbol,
+        publish,
+        context,
+        rules,
+        lambda: adapter.snapshot(symbol),
+        levels=settings.levels,
+        max_held=settings.max_held,
+        last=last,
+    )

@@ -1,10 +1,11 @@
 """The handler of a book kept from its changes: a snapshot, then every change that continues it, one record each.
 
-    idle ──subscribed──▶ syncing ──snapshot + changes that span it──▶ live ──hole, crossed──▶ syncing
+    idle ──subscribed──▶ syncing ──snapshot + changes that continue it──▶ live ──gap, crossed, checksum──▶ syncing
 
-Only the symbol that lost something fetches again. What is missing is told once it is known: from the update after
-the last record to the update before the next one. While a lost connection is replaced the book is kept: where the
-next change continues it, nothing was lost and nothing is fetched.
+Which change continues another is the exchange's rule (`venues.continuity`), and so is whether the snapshot is fetched
+over REST or pushed by the stream. Only the symbol that lost something synchronises again. What is missing is told once
+it is known: from the update after the last record to the update before the next one. While a lost connection is
+replaced the book is kept: where the next change continues it, nothing was lost and nothing is fetched.
 """
 
 from __future__ import annotations
@@ -15,25 +16,31 @@ from collections.abc import Callable
 
 import msgspec
 
+from marketpipeline.errors import PermanentError
 from marketpipeline.ingestion.book import CrossedBook, LocalBook
 from marketpipeline.ingestion.context import Context, Publish, StreamHandler
 from marketpipeline.ingestion.snapshots import Refresh, Snapshots
 from marketpipeline.records import Book, FeedEventKind, Heartbeat
 from marketpipeline.topics import Feed
-from marketpipeline.venues.adapter import BookChange, BookSnapshot, FrameError, RestRequest
+from marketpipeline.venues.adapter import BookRules, RestRequest, SnapshotSource, UnknownSymbol
+from marketpipeline.venues.continuity import Verdict
+from marketpipeline.venues.messages import BookChange, BookSnapshot, FrameError
 
-__all__ = ["OrderBookBuilder"]
+__all__ = ["OLDER", "PATIENCE", "OrderBookBuilder"]
 
 _log = logging.getLogger(__name__)
 
 PATIENCE = 1.0
 """Seconds that a first change is waited for, after subscribing and after a snapshot."""
 OLDER = 20
-"""So many changes with older ids and later times, and no other, mean that the exchange numbers them anew."""
+"""So many changes with older ids and later times, and no other, mean that the exchange's numbers start again."""
+
+_CONTINUES = Verdict.CONTINUES
 
 
 class OrderBookBuilder(StreamHandler):
     """The book of one symbol. `levels` of each side go into a record; `last` is the newest that the topic holds.
+    `request` makes the REST request of a snapshot, None where the exchange offers none.
 
     At most `max_held` changes are held while a snapshot is awaited; with more the oldest are forgotten, and the
     snapshot has to be newer.
@@ -46,7 +53,8 @@ class OrderBookBuilder(StreamHandler):
         symbol: str,
         publish: Publish,
         context: Context,
-        request: Callable[[], RestRequest[BookSnapshot]],
+        rules: BookRules,
+        request: Callable[[], RestRequest[BookSnapshot] | None],
         *,
         levels: int,
         max_held: int,
@@ -57,16 +65,24 @@ class OrderBookBuilder(StreamHandler):
         self._levels = levels
         self.last: Book | None = last
         self._book = LocalBook()
+        self._rule = rules.continuity
+        self._judge = rules.continuity.starts
+        self._checksum = rules.checksum() if rules.checksum is not None else None
+        self._request = request
+        self._pushed = rules.snapshot is SnapshotSource.PUSHED
         self._refresh = Refresh(self._book, context, request)
         self._live = False
         self._live_since = 0.0
         self._unsure = False
-        self._next = -1
+        self._last_id = -1
+        self._newer: BookSnapshot | None = None
+        self._was_pushed = False
+        self._comparing = False
         self._delivered: int | None = None if last is None else last.update_id
         self._had_book = last is not None
         self._synced_at: int | None = None
         self._held: deque[BookChange] = deque(maxlen=max_held)
-        self._snapshots = Snapshots(context, request, self._wants_snapshot, self._load)
+        self._snapshots = Snapshots(self._ask, self._wants_snapshot, pushed=self._pushed)
         self._older = (-1, 0)
         self.resyncs = 0
         self.lost = 0
@@ -85,24 +101,27 @@ class OrderBookBuilder(StreamHandler):
     def last_id(self) -> int | None:
         return self._delivered
 
-    def accept(self, record: BookChange) -> None:
+    def accept(self, record: BookChange | BookSnapshot) -> None:
         """Apply what continues the book and write it; else see what it is."""
         self.seen += 1
-        if self._live and record.first_id <= self._next <= record.last_id:
-            self._apply(record)
+        if isinstance(record, BookSnapshot):
+            self._take_pushed(record)
         elif not self._live:
             self._hold(record)
-        elif record.last_id < self._next and not self._begins_again(record):
-            self.duplicates += 1
         else:
-            self._lose(f"update {record.first_id} does not continue {self._next - 1}")
-            self._hold(record)
+            verdict = self._judge(self._last_id, record)
+            if verdict is _CONTINUES:
+                self._apply(record)
+            else:
+                self._accept_other(verdict, record)
 
     def resume(self) -> None:
         """The book is right again when the next change continues it, or when a snapshot says that none came."""
         super().resume()
-        self._unsure = self._live
-        self._snapshots.ask_in(PATIENCE)
+        reached = self._newer is None or self._newer.last_id <= self._last_id
+        self._unsure = self._live and not (self._was_pushed and reached)
+        self._was_pushed = False
+        self._snapshots.subscribed(PATIENCE)
 
     def doubt(self) -> None:
         """A snapshot tells whether the book moved on."""
@@ -122,17 +141,51 @@ class OrderBookBuilder(StreamHandler):
             self._settle(None, heartbeat.event_time)
             self.publish(heartbeat)
 
+    def _accept_other(self, verdict: Verdict, change: BookChange) -> None:
+        newer = self._newer
+        if verdict is Verdict.HEARTBEAT:
+            self._unsure = False
+        elif verdict is Verdict.RESET:
+            _log.info("ids go on from %d after %d", change.last_id, self._last_id, extra={"symbol": self.symbol})
+            self._apply(change)
+        elif verdict is Verdict.DUPLICATE and not self._is_later(change):
+            self.duplicates += 1
+        elif newer is not None and self._rule.starts(newer.last_id, change) is _CONTINUES:
+            self._lose(f"update {change.last_id} continues a snapshot that was pushed")
+            self._load(newer)
+            if self._live:
+                self._apply(change)
+        elif verdict is Verdict.DUPLICATE and not self._begins_again():
+            self.duplicates += 1
+        else:
+            self._lose(f"update {change.first_id} does not continue {self._last_id}")
+            self._hold(change)
+
+    def _take_pushed(self, snapshot: BookSnapshot) -> None:
+        """It is where the book starts; while that is live and in no doubt, it may be of a second connection."""
+        self._was_pushed = True
+        if self._live and not self._unsure:
+            self._newer = snapshot
+            return
+        self._load(snapshot)
+
     def _apply(self, change: BookChange) -> None:
         try:
             self._book.apply(change.bids, change.asks)
+            self._compare(change)
         except CrossedBook as error:
-            self._lose(f"crossed by update {change.last_id}")
+            self._lose(f"wrong after update {change.last_id}")
             self._snapshots.was_useless()
             raise FrameError(str(error), self.symbol) from error
-        self._next = change.last_id + 1
+        self._last_id = change.last_id
+        self._judge = self._rule.follows
         self._unsure = False
         if self._refresh.wanted:
             self._refresh.follow(change)
+        self._write(change)
+
+    def _write(self, change: BookChange) -> None:
+        """The book after `change` as a record, unless it was written before."""
         if self._synced_at is not None and not self._settle(change, change.event_time):
             return
         record = Book(
@@ -150,7 +203,7 @@ class OrderBookBuilder(StreamHandler):
     def _settle(self, change: BookChange | None, time: int | None) -> bool:
         """After a sync, write down what lies between the last record and `change` (the snapshot, for None).
 
-        `time` is the exchange's, and the time of what is written: a snapshot has none, a heartbeat behind it has.
+        `time` is the exchange's and that of what is written: a fetched snapshot has none, a heartbeat after it has.
         False when `change` had been written before: another process did, or the exchange repeats itself.
         """
         start, delivered = self._synced_at, self._delivered
@@ -174,12 +227,23 @@ class OrderBookBuilder(StreamHandler):
         self._had_book = True
         return True
 
-    def _begins_again(self, change: BookChange) -> bool:
-        """Whether the exchange numbers its updates anew: older ids at later times, and nothing else for a while."""
-        if not self._is_later(change):
-            return False
+    def _compare(self, change: BookChange | BookSnapshot) -> None:
+        """Follow the exchange's own text where it sends checksums; raises CrossedBook when one does not match."""
+        if self._checksum is None:
+            return
+        if isinstance(change, BookSnapshot):
+            self._comparing = change.raw is not None
+        if not self._comparing or change.raw is None:
+            self._comparing = False
+            return
+        (self._checksum.load if isinstance(change, BookSnapshot) else self._checksum.apply)(change.raw)
+        if change.checksum and not self._checksum.matches(change.checksum):
+            raise CrossedBook(f"checksum {change.checksum} of update {change.last_id} is not that of the book")
+
+    def _begins_again(self) -> bool:
+        """Whether the exchange's numbers start again: older ids at later times, and nothing else for a while."""
         position, count = self._older
-        self._older = (self._next, count + 1 if position == self._next else 1)
+        self._older = (self._last_id, count + 1 if position == self._last_id else 1)
         return self._older[1] >= OLDER
 
     def _is_later(self, change: BookChange) -> bool:
@@ -189,10 +253,13 @@ class OrderBookBuilder(StreamHandler):
         held = self._held
         if held:
             newest = held[-1]
-            if change.last_id <= newest.last_id and (change.event_time or 0) <= (newest.event_time or 0):
+            verdict = self._rule.follows(newest.last_id, change)
+            if verdict is Verdict.HEARTBEAT:
+                return
+            if verdict is Verdict.DUPLICATE and (change.event_time or 0) <= (newest.event_time or 0):
                 self.duplicates += 1
                 return
-            if not change.first_id <= newest.last_id + 1 <= change.last_id:
+            if verdict not in (Verdict.CONTINUES, Verdict.RESET):
                 held.clear()
         held.append(change)
         self._snapshots.ask_now()
@@ -202,22 +269,38 @@ class OrderBookBuilder(StreamHandler):
         _log.warning("book lost: %s", reason, extra={"symbol": self.symbol})
         self._live = self._unsure = False
         self.resyncs += 1
+        self._newer = None
         self._held.clear()
         self._refresh.forget()
 
     def _wants_snapshot(self) -> bool:
         return self.connected and (not self._live or self._unsure)
 
+    def _ask(self, patient: bool) -> None:
+        request = None if self._pushed else self._request()
+        if request is None:
+            self._context.resubscribe(self.symbol, self.feed)
+        else:
+            self._context.ask(request, self._load, self._refused, patient=patient)
+
+    def _refused(self, error: PermanentError) -> None:
+        unlisted = isinstance(error, UnknownSymbol)
+        if unlisted:
+            self._context.unlisted(self.symbol, self.feed, str(error))
+        self._snapshots.refused(error, unlisted=unlisted)
+
     def _load(self, snapshot: BookSnapshot) -> None:
         """Start from a snapshot, or ask for a newer one while it ends before the first change that is held."""
+        self._snapshots.answered()
+        self._context.listed(self.symbol)
         if self._live:
             if not self._unsure:
                 return
-            if snapshot.last_id < self._next:
+            if snapshot.last_id <= self._last_id:
                 self._unsure = False
                 return
-            self._lose(f"the exchange is at update {snapshot.last_id}, the book at {self._next - 1}")
-        if self._held and snapshot.last_id < self._held[0].first_id:
+            self._lose(f"the exchange is at update {snapshot.last_id}, the book at {self._last_id}")
+        if self._held and not self._rule.reaches(snapshot.last_id, self._held[0]):
             self._snapshots.was_useless()
             return
         changes = [change for change in self._held if change.last_id > snapshot.last_id]
@@ -226,8 +309,11 @@ class OrderBookBuilder(StreamHandler):
             self._book.load(
                 snapshot.bids, snapshot.asks, bids_whole=snapshot.bids_whole, asks_whole=snapshot.asks_whole
             )
+            self._compare(snapshot)
             self._live, self._live_since, self._synced_at = True, self._snapshots.now, snapshot.last_id
-            self._next = snapshot.last_id + 1
+            self._last_id, self._judge = snapshot.last_id, self._rule.starts
+            if self._pushed:
+                self._write(_as_change(snapshot))
             for change in changes:
                 self._apply_held(change)
         except (CrossedBook, FrameError) as error:
@@ -244,3 +330,9 @@ class OrderBookBuilder(StreamHandler):
 
     def state(self) -> dict[str, object]:
         return super().state() | {"synced": self._live and not self._unsure, "resyncs": self.resyncs, "lost": self.lost}
+
+
+def _as_change(snapshot: BookSnapshot) -> BookChange:
+    """A pushed snapshot as the update that it is the result of."""
+    last = snapshot.last_id
+    return BookChange(snapshot.symbol, snapshot.event_time, snapshot.receive_time, last, last, [], [])

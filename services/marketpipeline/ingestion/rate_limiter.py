@@ -16,7 +16,8 @@ from marketpipeline.backoff import Backoff
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.ingestion.context import Get
 from marketpipeline.ingestion.pacing import Window
-from marketpipeline.venues.adapter import ExchangeAdapter, FrameError, RestRequest, Throttled
+from marketpipeline.venues.adapter import ExchangeAdapter, RestRequest, Throttled
+from marketpipeline.venues.messages import FrameError
 
 __all__ = ["RateLimiter"]
 
@@ -36,8 +37,9 @@ SHARE = 0.9
 class _Call:
     request: RestRequest[Any]
     done: Callable[[Any], None]
-    refused: Callable[[str], None]
+    refused: Callable[[PermanentError], None]
     backoff: Backoff
+    patient: bool
     not_before: float = 0.0
     number: int = field(default=0)
 
@@ -58,7 +60,8 @@ class RateLimiter:
         self._random = random
         self._waiting: deque[_Call] = deque()
         self._under_way: dict[int, _Call] = {}
-        self._weights = Window(int(adapter.limits.rest_weight * SHARE), 60.0)
+        rest = adapter.limits.rest
+        self._weights = Window(int(rest.count * SHARE), rest.seconds)
         self._blocked_until = 0.0
         self._number = 0
         self._now = 0.0
@@ -72,9 +75,17 @@ class RateLimiter:
         """Weight spent in the last minute."""
         return self._weights.used
 
-    def ask(self, request: RestRequest[T], done: Callable[[T], None], refused: Callable[[str], None]) -> None:
-        """Queue a request; it goes out at once when nothing stands against it."""
-        self._waiting.append(_Call(request, done, refused, Backoff(WAIT_INITIAL, WAIT_MAXIMUM, random=self._random)))
+    def ask(
+        self,
+        request: RestRequest[T],
+        done: Callable[[T], None],
+        refused: Callable[[PermanentError], None],
+        *,
+        patient: bool = False,
+    ) -> None:
+        """Queue a request; it goes out at once when nothing stands against it. A patient one lets all others pass."""
+        backoff = Backoff(WAIT_INITIAL, WAIT_MAXIMUM, random=self._random)
+        self._waiting.append(_Call(request, done, refused, backoff, patient))
         self._send()
 
     def tick(self, now: float) -> None:
@@ -104,7 +115,7 @@ class RateLimiter:
             self._dead_letter(body, error, call.request.path)
             self._retry(call, str(error), None)
         except PermanentError as error:
-            self._refuse(call, str(error))
+            self._refuse(call, error)
         else:
             call.done(value)
         self._send()
@@ -119,11 +130,13 @@ class RateLimiter:
     def _send(self) -> None:
         if self.paused or self._now < self._blocked_until:
             return
+        others = any(not call.patient for call in self._waiting)
         for _ in range(len(self._waiting)):
             if len(self._under_way) >= CONCURRENT:
                 return
             call = self._waiting.popleft()
-            if call.not_before > self._now or not self._weights.take(self._now, call.request.weight):
+            waits = call.not_before > self._now or (call.patient and others)
+            if waits or not self._weights.take(self._now, call.request.weight):
                 self._waiting.append(call)
                 continue
             self._number += 1
@@ -141,13 +154,13 @@ class RateLimiter:
     def _retry(self, call: _Call, reason: str, wait: float | None) -> None:
         self.failures += 1
         if call.backoff.attempt + 1 >= TRIES:
-            self._refuse(call, f"{reason} (tried {TRIES} times)")
+            self._refuse(call, PermanentError(f"{reason} (tried {TRIES} times)"))
             return
         delay = call.backoff.next()
         call.not_before = self._now + max(delay, wait or 0.0)
         self._waiting.append(call)
         _log.warning("request of %s failed: %s", call.request.path, reason, extra={"wait_seconds": delay})
 
-    def _refuse(self, call: _Call, reason: str) -> None:
-        _log.error("request of %s refused: %s", call.request.path, reason, extra=dict(call.request.params))
-        call.refused(reason)
+    def _refuse(self, call: _Call, error: PermanentError) -> None:
+        _log.error("request of %s refused: %s", call.request.path, error, extra=dict(call.request.params))
+        call.refused(error)

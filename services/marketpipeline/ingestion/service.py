@@ -29,7 +29,7 @@ from marketpipeline.settings import IngestionSettings
 from marketpipeline.telemetry import Health, Tracing
 from marketpipeline.topics import TopicKind
 from marketpipeline.venues import venues
-from marketpipeline.venues.adapter import load_adapter
+from marketpipeline.venues.adapter import ExchangeAdapter, load_adapter
 
 __all__ = ["Ingestion"]
 
@@ -172,6 +172,18 @@ class Ingestion:
             settings, mine, adapter, publisher, max_streams=self._venue.max_streams, delivered=delivered, random=random
         )
         session.wall = now_us()
+        await self._learn_time(session, adapter, rest)
         for symbol, reason in self.rejected.items():
             session.event("rejected", symbol, "connection", detail=reason)
         return session
+
+    @staticmethod
+    async def _learn_time(session: Session, adapter: ExchangeAdapter, rest: RestClient) -> None:
+        """Ask the exchange for its clock, once: if it does not tell, the first frame is a reason to ask again."""
+        request = adapter.server_time()
+        if request is None:
+            return
+        try:
+            session.exchange_clock.told(await rest.fetch(request, adapter), now_us())
+        except MarketPipelineError as error:
+            _log.warning("the exchange does not tell its time: %s", error)

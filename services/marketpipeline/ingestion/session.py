@@ -12,20 +12,23 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from marketpipeline.backoff import Backoff
+from marketpipeline.errors import PermanentError
 from marketpipeline.ingestion.assignment import share_out
+from marketpipeline.ingestion.clock import ExchangeClock
 from marketpipeline.ingestion.connection import Connection
 from marketpipeline.ingestion.connection_manager import ConnectionManager
 from marketpipeline.ingestion.context import Command, Publish, Publisher, StreamHandler, feed_event_id
-from marketpipeline.ingestion.handlers import Delivered, make_handler, record_type
+from marketpipeline.ingestion.handlers import Delivered, make_handler
 from marketpipeline.ingestion.pacing import Window
 from marketpipeline.ingestion.rate_limiter import RateLimiter
 from marketpipeline.records import DeadLetter, FeedEvent, FeedEventKind
 from marketpipeline.settings import IngestionSettings
-from marketpipeline.topics import TopicKind
-from marketpipeline.venues.adapter import ExchangeAdapter, FrameError, RestRequest, Stream, StreamOptions
+from marketpipeline.topics import Feed, TopicKind
+from marketpipeline.venues.adapter import ExchangeAdapter, RestRequest, StreamOptions
+from marketpipeline.venues.messages import FrameError, Stream
 
 __all__ = ["Session"]
 
@@ -64,6 +67,8 @@ class Session:
         self._frames_before = 0
         self._bytes_before = 0
         self._now = 0.0
+        self.unlisted_symbols: dict[str, str] = {}
+        self.exchange_clock = ExchangeClock(settings.max_ahead_ms * 1000, settings.max_behind_ms * 1000)
         self.limiter = RateLimiter(adapter, self.commands.append, self.dead_letter, self._random)
         streams = adapter.streams(symbols, settings.feeds, StreamOptions(settings.levels, settings.partial_depth))
         self._mapper = adapter.mapper(streams)
@@ -71,12 +76,12 @@ class Session:
             stream: make_handler(stream, settings, adapter, self, self._writer, delivered or Delivered())
             for stream in streams
         }
-        accept: defaultdict[type, dict[str, Callable[[Any], None]]] = defaultdict(dict)
-        for stream, handler in self.handlers.items():
-            accept[record_type(stream.feed, settings)][stream.symbol] = handler.accept
-        self._accept = dict(accept)
-        connects = Window(adapter.limits.connects, adapter.limits.connects_window)
-        self.managers = [self._make_manager(part, connects) for part in share_out(streams, max_streams)]
+        connects = Window(adapter.limits.connects.count, adapter.limits.connects.seconds)
+        self.managers = [
+            self._make_manager(part, endpoint, connects)
+            for endpoint in dict.fromkeys(stream.endpoint for stream in streams)
+            for part in share_out([stream for stream in streams if stream.endpoint == endpoint], max_streams)
+        ]
 
     # what happens
 
@@ -146,9 +151,36 @@ class Session:
         )
         self._writer(TopicKind.EVENTS, symbol)(record)
 
-    def ask(self, request: RestRequest[T], done: Callable[[T], None], refused: Callable[[str], None]) -> None:
+    def ask(
+        self,
+        request: RestRequest[T],
+        done: Callable[[T], None],
+        refused: Callable[[PermanentError], None],
+        *,
+        patient: bool = False,
+    ) -> None:
         """Send a request when the limits allow it."""
-        self.limiter.ask(request, done, refused)
+        self.limiter.ask(request, done, refused, patient=patient)
+
+    def resubscribe(self, symbol: str, feed: Feed) -> None:
+        """End a stream and ask for it again."""
+        for manager in self.managers:
+            manager.resubscribe(symbol, feed)
+
+    def unlisted(self, symbol: str, feed: Feed, reason: str) -> None:
+        """The exchange does not list a symbol: told once, until it does again."""
+        if symbol not in self.unlisted_symbols:
+            _log.warning("the exchange does not list it: %s", reason, extra={"symbol": symbol})
+            self.event("rejected", symbol, feed, detail=reason)
+        self.unlisted_symbols[symbol] = reason
+
+    def listed(self, symbol: str) -> None:
+        """The exchange gives data of a symbol."""
+        self.unlisted_symbols.pop(symbol, None)
+
+    def is_ahead(self, time: int, receive_time: int) -> bool:
+        """Whether a time is implausibly far ahead of the exchange's clock."""
+        return time - receive_time > self.exchange_clock.limit
 
     def dead_letter(self, payload: bytes, error: FrameError, source: str) -> None:
         """Keep input that cannot be used."""
@@ -202,12 +234,12 @@ class Session:
             publish = self._writers[kind, symbol] = self._publisher.writer(kind, symbol)
         return publish
 
-    def _make_manager(self, streams: Iterable[Stream], connects: Window) -> ConnectionManager:
+    def _make_manager(self, streams: Iterable[Stream], endpoint: str, connects: Window) -> ConnectionManager:
         settings = self._settings
         backoff = Backoff(settings.backoff_initial_ms / 1000, settings.backoff_max_ms / 1000, random=self._random)
         return ConnectionManager(
             {stream: self.handlers[stream] for stream in streams},
-            self._adapter.url(settings.websocket_url),
+            self._adapter.url(settings.websocket_url, endpoint),
             self._make_connection,
             self,
             self.commands.append,
@@ -223,7 +255,15 @@ class Session:
     def _make_connection(self, streams: Sequence[Stream], now: float) -> Connection:
         self._connection_number += 1
         connection = Connection(
-            self._connection_number, streams, self._adapter, self._mapper, self._accept, self, self.commands.append, now
+            self._connection_number,
+            streams,
+            self._adapter,
+            self._mapper,
+            self.handlers,
+            self.exchange_clock,
+            self,
+            self.commands.append,
+            now,
         )
         self._connections[connection.number] = connection
         return connection

@@ -11,9 +11,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from marketpipeline.errors import PermanentError
 from marketpipeline.ingestion.book import CrossedBook, LocalBook
 from marketpipeline.ingestion.context import Context
-from marketpipeline.venues.adapter import BookChange, BookSnapshot, RestRequest
+from marketpipeline.venues.adapter import RestRequest
+from marketpipeline.venues.messages import BookChange, BookSnapshot
 
 __all__ = ["RETRY_AFTER", "STABLE_AFTER", "Refresh", "Snapshots"]
 
@@ -26,38 +28,42 @@ EVERY = 30.0
 """Seconds between two attempts, so that a book that stays unknown costs little."""
 RETRY_AFTER = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 """Seconds before the next snapshot, by how many were of no use."""
+PUSHED_WITHIN = 10.0
+"""Seconds in which a pushed snapshot has to come."""
+UNLISTED_AFTER = 600.0
+"""Seconds before a symbol that the exchange does not list is asked for again."""
 STABLE_AFTER = 30.0
 """Seconds without another useless one after which those are forgotten."""
 
 
 class Snapshots:
-    """Asks for the snapshots of one symbol while `wanted()`; `take` gets them."""
+    """When a snapshot of one symbol is asked for, while `wanted()`. `ask(patient)` fetches one, or asks for the stream
+    again where the exchange pushes its snapshots; whoever gets it calls `answered` or `refused`.
+    """
 
-    def __init__(
-        self,
-        context: Context,
-        request: Callable[[], RestRequest[BookSnapshot]],
-        wanted: Callable[[], bool],
-        take: Callable[[BookSnapshot], None],
-    ) -> None:
-        self._context = context
-        self._request = request
+    def __init__(self, ask: Callable[[bool], None], wanted: Callable[[], bool], *, pushed: bool) -> None:
+        self._ask_for = ask
         self._wanted = wanted
-        self._take = take
-        self._under_way = False
+        self._pushed = pushed
+        self._under_way: float | None = None
         self._useless = 0
         self._useless_at = 0.0
         self._ask_at: float | None = None
+        self._unlisted = False
         self.now = 0.0
 
     def ask_now(self) -> None:
-        """Ask at once, unless the last one was of no use and its wait is not over."""
-        if self._ask_at is None or not self._useless:
+        """Ask at once, unless one is on its way or the wait after a useless one is not over."""
+        if self._ask_at is None or not (self._useless or self._pushed):
             self._ask()
 
     def ask_in(self, seconds: float) -> None:
         """Ask after a while, if it is still wanted then."""
         self._ask_at = self.now + seconds
+
+    def subscribed(self, patience: float) -> None:
+        """The stream is subscribed: what it pushes comes by itself, what it does not is asked for in a moment."""
+        self.ask_in(PUSHED_WITHIN if self._pushed else patience)
 
     def was_useless(self) -> None:
         """The last one was too old, or made no book: ask again after a wait that grows."""
@@ -65,34 +71,45 @@ class Snapshots:
         self._useless += 1
         self._useless_at = self.now
 
+    def answered(self) -> None:
+        """One came."""
+        self._under_way = None
+        self._unlisted = False
+
+    def refused(self, error: PermanentError, *, unlisted: bool) -> None:
+        """There is none. A symbol that is not listed is asked for rarely, and after all others."""
+        self._under_way = None
+        self._unlisted = unlisted
+        self._useless = len(RETRY_AFTER)
+        self.was_useless()
+        if unlisted:
+            self.ask_in(UNLISTED_AFTER)
+
     def tick(self, now: float) -> None:
         """Time has passed."""
         self.now = now
-        if self._ask_at is not None and now >= self._ask_at:
+        if (self._ask_at is not None and now >= self._ask_at) or (
+            self._pushed and self._under_way is not None and now >= self._under_way + PUSHED_WITHIN
+        ):
             self._ask()
         if self._useless and now >= self._useless_at + STABLE_AFTER:
             self._useless = 0
 
     def _ask(self) -> None:
         self._ask_at = None
-        if not self._under_way and self._wanted():
-            self._under_way = True
-            self._context.ask(self._request(), self._answered, self._refused)
-
-    def _answered(self, snapshot: BookSnapshot) -> None:
-        self._under_way = False
-        self._take(snapshot)
-
-    def _refused(self, reason: str) -> None:
-        self._under_way = False
-        self._useless = len(RETRY_AFTER)
-        self.was_useless()
+        if self._pushed and self._under_way is not None and self.now >= self._under_way + PUSHED_WITHIN:
+            self._under_way = None
+        if self._under_way is None and self._wanted():
+            self._under_way = self.now
+            self._ask_for(self._unlisted)
 
 
 class Refresh:
     """Watches over one book. `wanted` while changes have to be remembered."""
 
-    def __init__(self, book: LocalBook, context: Context, request: Callable[[], RestRequest[BookSnapshot]]) -> None:
+    def __init__(
+        self, book: LocalBook, context: Context, request: Callable[[], RestRequest[BookSnapshot] | None]
+    ) -> None:
         self._book = book
         self._context = context
         self._request = request
@@ -107,8 +124,11 @@ class Refresh:
         """Ask for a snapshot when fewer than `levels` times the reserve are certain. Called now and then."""
         if self.wanted or now < self._not_before or self._book.known(levels * RESERVE):
             return
-        self.wanted = True
         self._not_before = now + EVERY
+        request = self._request()
+        if request is None:
+            return
+        self.wanted = True
         generation = self._generation
 
         def done(snapshot: BookSnapshot) -> None:
@@ -116,11 +136,11 @@ class Refresh:
                 self._snapshot = snapshot
                 self._finish()
 
-        def refused(reason: str) -> None:
+        def refused(error: PermanentError) -> None:
             if generation == self._generation:
                 self.forget()
 
-        self._context.ask(self._request(), done, refused)
+        self._context.ask(request, done, refused)
 
     def follow(self, change: BookChange) -> None:
         """A change was applied to the live book."""

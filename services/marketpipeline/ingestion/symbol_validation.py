@@ -26,15 +26,18 @@ async def find_unlisted(symbols: Sequence[str], adapter: ExchangeAdapter, fetch:
     """A problem for each symbol that is not listed, naming the nearest ones that are.
 
     `fetch` sends a request and returns what it reads; its RetryableError is passed on. A PermanentError of the
-    exchange for the whole listing too.
+    exchange for the whole listing too. An exchange that offers no listing is not asked.
     """
+    some, every = adapter.listed(symbols), adapter.listing()
+    if every is None:
+        return []
     try:
-        listed: frozenset[str] = await fetch(adapter.listed(symbols))
+        listed: frozenset[str] = await fetch(some if some is not None else every)
     except PermanentError:
-        listed = await fetch(adapter.listing())
+        listed = await fetch(every)
     missing = [symbol for symbol in symbols if symbol not in listed]
     if missing and len(listed) <= len(symbols):
-        listed = await fetch(adapter.listing())
+        listed = await fetch(every)
     return [Problem("symbols", symbol, _expected(symbol, listed)) for symbol in missing]
 
 

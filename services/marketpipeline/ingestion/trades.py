@@ -1,4 +1,4 @@
-"""The handler of trades: in order, each once, with what was missed fetched by id and put before what followed.
+"""The handlers of trades: in order, each once, with what was missed fetched by id and put before what followed.
 
 Ids of a symbol's trades have no holes. So one rule serves for a reconnect, a restart, two connections at a time
 and an exchange that lost messages: what continues is handed on, what is older was had, and what lies further
@@ -8,15 +8,22 @@ on is held until the trades between were fetched over REST, page by page (`Backf
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import msgspec
+
+from marketpipeline.errors import PermanentError
 from marketpipeline.ingestion.context import Context, Publish, StreamHandler
 from marketpipeline.records import AggTrade, Trade
+from marketpipeline.settings import IngestionSettings
 from marketpipeline.topics import Feed
-from marketpipeline.venues.adapter import RestRequest
+from marketpipeline.venues.adapter import Page, RestRequest, UnknownSymbol
+from marketpipeline.venues.messages import BadRow, FrameError
 
-__all__ = ["OLDER", "RETRIES", "TradeHandler", "agg_trade_id", "trade_id"]
+__all__ = ["OLDER", "RETRIES", "TradeBounds", "TradeHandler", "UniqueHandler", "agg_trade_id", "trade_id"]
 
 _log = logging.getLogger(__name__)
 
@@ -40,13 +47,35 @@ def agg_trade_id(trade: AggTrade) -> int:
     return trade.agg_trade_id
 
 
+REMEMBERED = 10_000
+UNUSABLE = "the exchange gives it in a form that cannot be used: see the dead letters"
+
+
+@dataclass(frozen=True, slots=True)
+class TradeBounds:
+    """What bounds a backfill and what is held, in trades, and the difference of a trade's two times, in µs."""
+
+    max_backfill: int = 100_000
+    max_held: int = 50_000
+    max_ahead: int = 10_000_000
+    max_behind: int = 600_000_000
+
+    @classmethod
+    def of(cls, settings: IngestionSettings) -> TradeBounds:
+        """As the settings say."""
+        return cls(
+            settings.max_backfill, settings.max_held, settings.max_ahead_ms * 1000, settings.max_behind_ms * 1000
+        )
+
+
 class TradeHandler(StreamHandler, Generic[R]):
     """Trades, or aggregate trades, of one symbol.
 
-    `request(first_id, limit)` asks for a page of past ones, `first_id` None for the newest. At most `max_backfill`
-    are fetched after an interruption. At most `max_held` live ones are held back; one beyond that is dropped here
-    and fetched like any other that was missed. `last` is the newest record that the topic holds. `dropped` says
-    that what is held does not lead up to the present: some were dropped, or were held before an interruption.
+    `request(first_id, limit)` asks for a page of past ones, `first_id` None for the newest; None where the exchange
+    offers none. At most `max_backfill` are fetched after an interruption. At most `max_held` live ones are held back;
+    one beyond that is dropped here and fetched like any other that was missed. In `held`, None stands for one that
+    came and cannot be used. `last` is the newest record that the topic holds. `dropped` says that what is held does
+    not lead up to the present: some were dropped, or were held before an interruption.
     """
 
     def __init__(
@@ -56,28 +85,27 @@ class TradeHandler(StreamHandler, Generic[R]):
         publish: Publish,
         context: Context,
         id_of: Callable[[R], int],
-        request: Callable[[int | None, int], RestRequest[list[R]]],
+        request: Callable[[int | None, int], RestRequest[Page[R]] | None],
         *,
         page: int,
-        max_backfill: int,
-        max_held: int,
+        bounds: TradeBounds,
         last: R | None = None,
     ) -> None:
         super().__init__(symbol, feed, publish)
         self.beats = feed is Feed.TRADES
         self.context = context
         self.id_of: Callable[[R], int] = id_of
-        self.request: Callable[[int | None, int], RestRequest[list[R]]] = request
+        self.request: Callable[[int | None, int], RestRequest[Page[R]] | None] = request
         self.page = page
-        self.max_backfill = max_backfill
+        self.bounds = bounds
         self.last: R | None = last
         self.next: int | None = None if last is None else id_of(last) + 1
         self.subscription = 0
-        self.held: dict[int, R] = {}
+        self.held: dict[int, R | None] = {}
         self.dropped = False
         self.backfilled = 0
         self.lost = 0
-        self._max_held = max_held
+        self._ahead, self._behind = bounds.max_ahead, bounds.max_behind
         self._backfill: Backfill[R] | None = None
         self._refused = ""
         self._older: list[R] = []
@@ -102,8 +130,13 @@ class TradeHandler(StreamHandler, Generic[R]):
         return None if self.next is None else self.next - 1
 
     def accept(self, record: R) -> None:
-        """Hand on what continues; else see what it is."""
+        """Hand on what continues; else see what it is. Raises FrameError when its two times cannot both be true."""
         self.seen += 1
+        event_time = record.event_time
+        if event_time is not None and not -self._ahead <= event_time - record.trade_time <= self._behind:
+            raise FrameError(
+                f"trade time {record.trade_time} is implausible beside the event time {event_time}", self.symbol
+            )
         number = self.id_of(record)
         if number == self.next:
             self.next = number + 1
@@ -115,6 +148,23 @@ class TradeHandler(StreamHandler, Generic[R]):
                 self._refused = ""
         else:
             self._accept_other(number, record)
+
+    def skip(self, number: int | None) -> None:
+        """One that came cannot be used: a gap of one, at once where it continues the last."""
+        self.seen += 1
+        if number is None or self.next is None:
+            return
+        if number < self.next:
+            self.duplicates += 1
+        elif number == self.next or self._refused:
+            self.lose_until(number, self._refused)
+            self._refused = ""
+            self.give_up(number)
+            if self._backfill is not None:
+                self._backfill.linked()
+        else:
+            self._hold(number, None)
+            self._begin()
 
     def resume(self) -> None:
         """Fetch what was missed, if anything was had before."""
@@ -140,13 +190,19 @@ class TradeHandler(StreamHandler, Generic[R]):
         self.last = record
         self.publish(record)
 
+    def give_up(self, number: int) -> None:
+        """The next one cannot be used by anyone: count on from it."""
+        self._write_gap(number, number, UNUSABLE)
+        self.next = number + 1
+
     def drain(self) -> None:
         """Hand on the held ones that now continue."""
-        while self.next is not None:
-            record = self.held.pop(self.next, None)
+        while self.next is not None and self.next in self.held:
+            record = self.held.pop(self.next)
             if record is None:
-                return
-            self.hand_on(record)
+                self.give_up(self.next)
+            else:
+                self.hand_on(record)
 
     def lose_until(self, number: int, reason: str) -> None:
         """Go on at `number`; what lies before it and is not held is a gap."""
@@ -180,11 +236,14 @@ class TradeHandler(StreamHandler, Generic[R]):
             self._refused = ""
             self.hand_on(record)
         else:
-            if len(self.held) < self._max_held:
-                self.held[number] = record
-            else:
-                self.dropped = True
+            self._hold(number, record)
             self._begin()
+
+    def _hold(self, number: int, record: R | None) -> None:
+        if len(self.held) < self.bounds.max_held:
+            self.held[number] = record
+        else:
+            self.dropped = True
 
     def _begin(self) -> None:
         if self._backfill is None:
@@ -239,6 +298,44 @@ class TradeHandler(StreamHandler, Generic[R]):
         self.context.event("gap", self.symbol, self.feed, event_time=time, first_id=first, last_id=last, detail=reason)
 
 
+class UniqueHandler(StreamHandler):
+    """Trades whose ids tell nothing but which is which: each once, in the order in which they come.
+
+    What is missed cannot be told from the ids, so nothing is fetched; the connection's own events say when it was away.
+    Of the newest `REMEMBERED` the ids are known, which is far more than two connections differ by.
+    """
+
+    beats = True
+
+    def __init__(
+        self, symbol: str, feed: Feed, publish: Publish, id_of: Callable[[Trade], int], last: Trade | None = None
+    ) -> None:
+        super().__init__(symbol, feed, publish)
+        self.last = last
+        self._id_of = id_of
+        self._order: deque[int] = deque()
+        self._known: set[int] = set()
+        if last is not None:
+            self._remember(id_of(last))
+
+    def accept(self, record: Trade) -> None:
+        """Hand on what was not had."""
+        self.seen += 1
+        number = self._id_of(record)
+        if number in self._known:
+            self.duplicates += 1
+            return
+        self._remember(number)
+        self.last = record
+        self.publish(record)
+
+    def _remember(self, number: int) -> None:
+        self._known.add(number)
+        self._order.append(number)
+        if len(self._order) > REMEMBERED:
+            self._known.discard(self._order.popleft())
+
+
 class Backfill(Generic[R]):
     """One fetching of missed trades for `handler`, from its next id on, at most its `max_backfill`.
 
@@ -263,7 +360,7 @@ class Backfill(Generic[R]):
         handler = self._handler
         while not (self._over or self._asked or self._retry_at is not None):
             goal = min(handler.held) if handler.held else self._newest
-            left = handler.max_backfill - self._taken
+            left = handler.bounds.max_backfill - self._taken
             if goal is None:
                 if left > 0 and self._taken < handler.page:
                     self._ask_page(left)
@@ -271,7 +368,7 @@ class Backfill(Generic[R]):
                     self._ask(None, 1, self._take_newest)
                 return
             if goal - self._next() > left:
-                handler.lose_until(goal - left, f"more than {handler.max_backfill} to fetch")
+                handler.lose_until(goal - left, f"more than {handler.bounds.max_backfill} to fetch")
             if self._next() < goal:
                 self._ask_page(left)
                 return
@@ -310,37 +407,51 @@ class Backfill(Generic[R]):
     def _ask_page(self, left: int) -> None:
         self._ask(self._next(), min(self._handler.page, left), self._take_page)
 
-    def _ask(self, first: int | None, limit: int, take: Callable[[list[R], int, int], None]) -> None:
-        subscription = self._handler.subscription
-        if self._handler.dropped and not self._handler.held:
-            self._handler.dropped = False
+    def _ask(self, first: int | None, limit: int, take: Callable[[Page[R], int, int], None]) -> None:
+        handler, subscription = self._handler, self._handler.subscription
+        if handler.dropped and not handler.held:
+            handler.dropped = False
             self._newest = None
         self._asked = True
 
-        def done(page: list[R]) -> None:
+        def done(page: Page[R]) -> None:
             self._asked = False
             if not self._over:
                 take(page, subscription, limit)
 
-        self._handler.context.ask(self._handler.request(first, limit), done, self._refused)
+        request = handler.request(first, limit)
+        if request is None:
+            done(Page([], []))
+        else:
+            handler.context.ask(request, done, self._refused)
 
-    def _take_newest(self, page: list[R], subscription: int, limit: int) -> None:
-        self._newest = max([self._next() - 1, *map(self._handler.id_of, page)]) + 1
+    def _take_newest(self, page: Page[R], subscription: int, limit: int) -> None:
+        newest: int = self._next() - 1
+        for record in page.records:
+            newest = max(newest, self._handler.id_of(record))
+        for row in page.bad:
+            newest = newest if row.number is None else max(newest, row.number)
+        self._newest = newest + 1
         self._newest_subscription = subscription
         self.step()
 
-    def _take_page(self, page: list[R], subscription: int, limit: int) -> None:
+    def _take_page(self, page: Page[R], subscription: int, limit: int) -> None:
         handler = self._handler
         before, held = self._next(), bool(handler.held)
-        for record in page:
+        for row in page.bad:
+            self._take_bad(row)
+        for record in page.records:
             self._take(record)
         handler.drain()
         if self._next() > before:
             self._retries = 0
-        if len(page) < limit and handler.held:
+        elif page.rows >= limit:
+            self._refused(PermanentError("the exchange gives none that can be used"))
+            return
+        if page.rows < limit and handler.held:
             self._wait_or_lose()
         if not handler.held and not handler.dropped:
-            caught_up = len(page) < limit and subscription == handler.subscription
+            caught_up = page.rows < limit and subscription == handler.subscription
             if held or caught_up:
                 self._end()
         self.step()
@@ -348,19 +459,38 @@ class Backfill(Generic[R]):
     def _take(self, record: R) -> None:
         handler = self._handler
         number = handler.id_of(record)
+        if wrong := self._wrong_time(record):
+            self._take_bad(BadRow(msgspec.json.encode(record), wrong, number))
+            return
         if number > self._next():
             handler.lose_until(number, "the exchange has none with these ids")
         if number < self._next():
             return
-        held = handler.held.pop(number, None)
-        if held is not None:
-            handler.hand_on(held)
+        if number in handler.held:
+            handler.drain()
             return
         self._first = number if self._first is None else self._first
         self._last = number
         self._taken += 1
         handler.backfilled += 1
         handler.hand_on(record)
+
+    def _take_bad(self, row: BadRow) -> None:
+        """Keep a row that cannot be used, once; its trade is known to be lost and nothing waits for it."""
+        handler, number = self._handler, row.number
+        if number is not None:
+            if number < self._next() or number in handler.held:
+                return
+            handler.held[number] = None
+        handler.context.dead_letter(row.payload, FrameError(row.error, handler.symbol), f"backfill of {handler.feed}")
+
+    def _wrong_time(self, record: R) -> str:
+        last, time = self._handler.last, record.trade_time
+        if self._handler.context.is_ahead(time, record.receive_time):
+            return f"trade time {time} is implausibly far ahead of the exchange's clock"
+        if last is not None and time < last.trade_time - self._handler.bounds.max_behind:
+            return f"trade time {time} is implausibly far before {last.trade_time} of the trade before"
+        return ""
 
     def _wait_or_lose(self) -> None:
         """REST ended before the stream's first: it may be behind, so ask again some times."""
@@ -371,10 +501,13 @@ class Backfill(Generic[R]):
             self._retries = 0
             self._handler.lose_until(min(self._handler.held), "the exchange does not give them")
 
-    def _refused(self, reason: str) -> None:
+    def _refused(self, error: PermanentError) -> None:
         self._asked = False
         if self._over:
             return
+        reason = str(error)
+        if isinstance(error, UnknownSymbol):
+            self._handler.context.unlisted(self._handler.symbol, self._handler.feed, reason)
         while self._handler.held:
             self._handler.lose_until(min(self._handler.held), reason)
         self._end(reason)

@@ -52,6 +52,14 @@ class IngestionSettings(Settings):
         default=50_000,
         description="Live records of a symbol held back while it is backfilled or synchronised.",
     )
+    max_ahead_ms: Milliseconds = Field(
+        default=10_000,
+        description="How far a time of the exchange may be ahead of its clock; beyond that the frame is a dead letter.",
+    )
+    max_behind_ms: Milliseconds = Field(
+        default=600_000,
+        description="How far a time of the exchange may be behind the newest of its connection, likewise.",
+    )
     backoff_initial_ms: Milliseconds = Field(default=500, description="First wait before a new connection.")
     backoff_max_ms: Milliseconds = Field(default=60_000, description="Longest wait before a new connection.")
     stable_after_ms: Milliseconds = Field(

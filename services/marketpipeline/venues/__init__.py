@@ -1,8 +1,8 @@
 """The exchanges that the project speaks with, each a subpackage that nothing generic names.
 
 `venues/<name>/__init__.py` holds one `VENUE`, light enough for everyone to import: what validation, the
-plan and the operator need to know. Its module `adapter` (see `venues.adapter`) is loaded by ingestion
-when a pipeline asks for that exchange. An exchange is added by adding a subpackage: see CONTRIBUTING.md.
+plan and the operator need to know. It names the adapter (see `venues.adapter`), which ingestion loads when a pipeline
+asks for that exchange. An exchange is added by adding a subpackage, or by a plugin: see CONTRIBUTING.md.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Venue:
 
     `symbol_pattern` must match a whole symbol (without the `exchange:` prefix). `book_levels` are the depths
     that its partial-depth feed offers. `websocket_url` and `rest_url` are the public market-data endpoints.
-    `max_streams` bounds the streams of one connection.
+    `max_streams` bounds the streams of one connection. `adapter` is where the adapter is, as `module:NAME`.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Venue:
     websocket_url: str
     rest_url: str
     max_streams: int
+    adapter: str
 
     def accepts(self, symbol: str) -> bool:
         """Whether `symbol` has the form of this exchange; that it is listed is known only when connected."""

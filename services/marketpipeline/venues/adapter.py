@@ -1,71 +1,62 @@
 """What an exchange's own modules give to ingestion, so that everything else is written once.
 
-An exchange is a `ExchangeAdapter`: how its streams are named and asked for, what a frame means (its `Mapper`), which
-REST requests fill what a stream does not tell, and its limits. A adapter does no I/O and reads no clock: it
-takes bytes and a time and returns values. The ingestion service keeps the books, backfills, waits and connects.
+An exchange is an `ExchangeAdapter`: how its streams are named, routed and asked for, what a frame means (its `Mapper`),
+which REST requests fill what a stream does not tell, and its limits. An adapter does no I/O and reads no clock: it
+takes bytes and a time and returns values. Ingestion keeps the books, backfills, waits and connects.
 
-Two rules are the exchanges' common ground and are applied by ingestion, not by a adapter:
+What differs between exchanges is said by data that ingestion reads, never by its own code:
 
-- a change of the book continues the one before when `first_id <= last id + 1 <= last_id`;
-- trades of a symbol have ids without holes.
+- **routing**: a stream names the endpoint that carries it (`Stream.endpoint`, `ExchangeAdapter.endpoints`);
+- **books**: where the snapshot comes from, and by which rule changes continue each other (`BookRules`);
+- **trades**: whether ids have no holes, so that missed ones can be told and fetched (`TradeIds`);
+- **keep-alive**: by the protocol's ping or by a message (`KeepAlive`);
+- **answers**: to a control message by its number, or to each stream (`Acknowledged`, `Refused`);
+- **REST**: whatever is not offered is None, and ingestion does without.
 """
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Generic, Protocol, TypeVar
 
-import msgspec
-
-from marketpipeline.errors import MarketPipelineError, RetryableError
-from marketpipeline.records import AggTrade, Book, ExchangeCandle, Level, Quote, Ticker, Trade
+from marketpipeline.errors import PermanentError, RetryableError
+from marketpipeline.records import AggTrade, Trade
 from marketpipeline.topics import Feed
+from marketpipeline.venues import venues
+from marketpipeline.venues.continuity import NONE, BookChecksum, Continuity
+from marketpipeline.venues.messages import BadRow, BookSnapshot, Mapped, Stream
 
 __all__ = [
-    "Acknowledged",
-    "BookChange",
-    "BookSnapshot",
-    "Control",
+    "BookRules",
     "ExchangeAdapter",
-    "FrameError",
-    "GoingDown",
+    "KeepAlive",
     "Limits",
-    "Mapped",
     "Mapper",
-    "MarketData",
-    "Refused",
+    "Page",
+    "Rate",
     "RestRequest",
-    "Stream",
+    "SnapshotSource",
     "StreamOptions",
     "Throttled",
+    "TradeIds",
+    "UnknownSymbol",
     "load_adapter",
 ]
 
-T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-
-class FrameError(MarketPipelineError):
-    """A frame that does not parse or does not make sense; it becomes a dead letter. `symbol` is empty when unknown."""
-
-    def __init__(self, message: str, symbol: str = "") -> None:
-        super().__init__(message)
-        self.symbol = symbol
+R = TypeVar("R", Trade, AggTrade)
 
 
 class Throttled(RetryableError):
-    """The exchange wants no request at all for `retry_after` seconds (its 429 and 418)."""
+    """The exchange wants no request at all for `retry_after` seconds (429, 418 and the like)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """One subscription. `name` is the exchange's own; `symbol` is `exchange:SYMBOL`."""
-
-    name: str
-    symbol: str
-    feed: Feed
+class UnknownSymbol(PermanentError):
+    """The exchange does not list the symbol that a request names, now. It may list it later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,81 +68,87 @@ class StreamOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `count` in any `seconds`."""
+
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What the exchange allows.
 
-    `control_per_second` counts every message sent on a connection, pings and pongs too. `lifetime` is how
-    long a connection lives, in seconds. `connects` attempts are allowed in `connects_window` seconds.
-    `rest_weight` is the sum of weights in a minute. `page` is the most trades that one request returns,
-    `subscribe_batch` the most streams asked for in one message. `disorder`, in µs, is how much older than the
-    newest time seen on a connection the times of what still comes may be.
+    `control` counts every message sent on a connection, pings and pongs too. `lifetime` is how long a connection lives,
+    in seconds. `connects` are attempts of one address. `rest` is a sum of requests' weights. `page` is the most trades
+    that one request returns, `subscribe_batch` the most streams asked for in one message. `disorder`, in µs, is how
+    much older than the newest time seen on a connection the times of what still comes may be.
     """
 
-    control_per_second: int
+    control: Rate
+    connects: Rate
+    rest: Rate
     lifetime: float
-    connects: int
-    connects_window: float
-    rest_weight: int
     page: int
     subscribe_batch: int
     disorder: int
 
 
-class BookChange(msgspec.Struct, frozen=True, gc=False):
-    """Levels that changed by the updates `first_id` to `last_id`, both inclusive; quantity 0 removes a level."""
+@dataclass(frozen=True, slots=True)
+class KeepAlive:
+    """How both sides know that a connection lives.
 
-    symbol: str
-    event_time: int | None
-    receive_time: int
-    first_id: int
-    last_id: int
-    bids: list[Level]
-    asks: list[Level]
-
-
-class BookSnapshot(msgspec.Struct, frozen=True, gc=False):
-    """The book after update `last_id`, best levels first.
-
-    A side is whole when no level lies beyond those given; else what lies beyond is not known.
+    `message` is what is sent as a ping and answered by what the mapper reads as `Pong`; without it the protocol's own
+    ping is sent. One goes out every `every` seconds where the exchange ends a connection that is silent on our side;
+    0 for an exchange that asks by itself.
     """
 
-    last_id: int
-    bids: list[Level]
-    asks: list[Level]
-    bids_whole: bool
-    asks_whole: bool
+    message: bytes | None = None
+    every: float = 0.0
 
 
-class Acknowledged(msgspec.Struct, frozen=True):
-    """The answer to control message `number`: it was accepted."""
+class SnapshotSource(Enum):
+    """Where the book comes from that changes are applied to."""
 
-    number: int
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """The answer to control message `number` (None where it names none): it was not."""
-
-    number: int | None
-    reason: str
+    FETCHED = "fetched over REST"
+    PUSHED = "pushed by the socket, first of a subscription"
+    EVERY = "every message is a whole book"
 
 
-class GoingDown(msgspec.Struct, frozen=True):
-    """The exchange is about to close this connection."""
+@dataclass(frozen=True, slots=True)
+class BookRules:
+    """How a book is kept. `checksum` makes what follows a book's own text, where the exchange sends checksums."""
 
-    reason: str
+    snapshot: SnapshotSource
+    continuity: Continuity = NONE
+    checksum: Callable[[], BookChecksum] | None = None
 
 
-Control = Acknowledged | Refused | GoingDown
-MarketData = Trade | AggTrade | Book | BookChange | Quote | Ticker | ExchangeCandle
-Mapped = MarketData | Control | None
-"""What a frame can mean; None for a frame that tells nothing."""
+class TradeIds(Enum):
+    """What the ids of a symbol's trades tell."""
+
+    GAPLESS = "each is one more than the last"
+    UNORDERED = "each is another, and nothing more"
 
 
 class Mapper(Protocol):
     """Reads frames. Pure: the same bytes and time give the same value."""
 
     def map(self, payload: bytes, receive_time: int) -> Mapped:
-        """What one frame says. `receive_time` in µs. Raises FrameError for one that cannot be used."""
+        """What one frame says. `receive_time` in µs. Raises FrameError for one that cannot be used at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[R]):
+    """Past trades in order, and the rows among them that cannot be used."""
+
+    records: list[R]
+    bad: list[BadRow]
+
+    @property
+    def rows(self) -> int:
+        """How many rows the exchange gave."""
+        return len(self.records) + len(self.bad)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,53 +165,88 @@ class RestRequest(Generic[T_co]):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class ExchangeAdapter(Protocol):
-    """One exchange. Symbols are full ids (`exchange:SYMBOL`) on this side of it."""
+class ExchangeAdapter(ABC):
+    """One exchange. Symbols are full ids (`exchange:SYMBOL`) on this side of it.
+
+    `endpoints` are what a connection's URL is made of, by the names that streams use: each is appended to the
+    settings' address, or taken whole where it is a URL itself.
+    """
 
     limits: Limits
+    endpoints: Mapping[str, str]
+    keep_alive = KeepAlive()
+    trade_ids = TradeIds.GAPLESS
 
+    @abstractmethod
     def streams(self, symbols: Sequence[str], feeds: Sequence[Feed], options: StreamOptions) -> list[Stream]:
         """The subscriptions for these symbols and feeds, those of one symbol side by side."""
 
-    def url(self, base: str) -> str:
-        """Where a connection is opened, given the endpoint of the settings."""
+    @abstractmethod
+    def book_rules(self, options: StreamOptions) -> BookRules:
+        """How books are kept from the streams of these options."""
 
-    def subscribe(self, number: int, streams: Sequence[str]) -> bytes:
-        """The message that asks for streams by name; its answer carries `number`."""
+    @abstractmethod
+    def subscribe(self, number: int, streams: Sequence[Stream]) -> bytes:
+        """The message that asks for streams; its answer carries `number`, or each stream has one of its own."""
 
-    def unsubscribe(self, number: int, streams: Sequence[str]) -> bytes:
-        """The message that ends streams by name; its answer carries `number`."""
+    @abstractmethod
+    def unsubscribe(self, number: int, streams: Sequence[Stream]) -> bytes:
+        """The message that ends streams; answered like the other."""
 
+    @abstractmethod
     def mapper(self, streams: Sequence[Stream]) -> Mapper:
         """What reads the frames of these streams."""
 
-    def server_time(self) -> RestRequest[int]:
+    def url(self, base: str, endpoint: str) -> str:
+        """Where a connection of an endpoint is opened, given the address of the settings."""
+        route = self.endpoints[endpoint]
+        return route if "://" in route else base.rstrip("/") + route
+
+    def server_time(self) -> RestRequest[int] | None:
         """The exchange's clock, µs."""
+        return None
 
-    def listed(self, symbols: Sequence[str]) -> RestRequest[frozenset[str]]:
+    def listed(self, symbols: Sequence[str]) -> RestRequest[frozenset[str]] | None:
         """Which of these symbols exist; refused as a whole where the exchange only says that one of them does not."""
+        return None
 
-    def listing(self) -> RestRequest[frozenset[str]]:
+    def listing(self) -> RestRequest[frozenset[str]] | None:
         """Every symbol that exists."""
+        return None
 
-    def snapshot(self, symbol: str) -> RestRequest[BookSnapshot]:
+    def snapshot(self, symbol: str) -> RestRequest[BookSnapshot] | None:
         """The book of a symbol."""
+        return None
 
-    def trades(self, symbol: str, first_id: int | None, limit: int) -> RestRequest[list[Trade]]:
+    def trades(self, symbol: str, first_id: int | None, limit: int) -> RestRequest[Page[Trade]] | None:
         """Trades of a symbol from an id on, in order and marked `backfilled`; the newest ones for None."""
+        return None
 
-    def agg_trades(self, symbol: str, first_id: int | None, limit: int) -> RestRequest[list[AggTrade]]:
+    def agg_trades(self, symbol: str, first_id: int | None, limit: int) -> RestRequest[Page[AggTrade]] | None:
         """The same for aggregate trades."""
+        return None
 
     def judge(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Return for an answer that can be read; raise Throttled, RetryableError or PermanentError for others."""
+        """Return for an answer that can be read; raise Throttled, RetryableError, UnknownSymbol or PermanentError."""
+        if status == 429:
+            raise Throttled(f"HTTP {status}")
+        if status >= 500:
+            raise RetryableError(f"HTTP {status}")
+        if status != 200:
+            raise PermanentError(f"HTTP {status}: {body[:200].decode('utf-8', 'replace')}")
 
     def used_weight(self, headers: Mapping[str, str]) -> int | None:
-        """The weight that the exchange counted for this address in the last minute, where it says so."""
+        """The weight that the exchange counted for this address in the present window, where it says so."""
+        return None
 
 
 def load_adapter(exchange: str) -> ExchangeAdapter:
-    """The adapter of an exchange that `venues()` knows."""
-    module = importlib.import_module(f"marketpipeline.venues.{exchange}.adapter")
-    adapter: ExchangeAdapter = module.ADAPTER
+    """The adapter of an exchange that `venues()` knows. Raises PermanentError for one that does not load."""
+    venue = venues()[exchange]
+    try:
+        adapter = pkgutil.resolve_name(venue.adapter)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise PermanentError(f"the adapter {venue.adapter} of {venue.name} does not load: {error}") from error
+    if not isinstance(adapter, ExchangeAdapter):
+        raise PermanentError(f"the adapter {venue.adapter} of {venue.name} is a {type(adapter).__name__}")
     return adapter

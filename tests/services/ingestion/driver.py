@@ -14,7 +14,7 @@ from marketpipeline.settings import IngestionSettings, KafkaSettings
 from marketpipeline.topics import Feed, TopicKind
 from marketpipeline.venues.binance.adapter import ADAPTER
 
-from tests.services.ingestion.recorders import Publisher
+from tests.services.ingestion.recorders import RecordingPublisher
 
 __all__ = ["WALL", "Driver", "depth_frame", "quote_frame", "trade_frame"]
 
@@ -36,7 +36,7 @@ class Driver:
         max_streams: int = 1024,
         **settings: Any,
     ) -> None:
-        self.publisher = Publisher()
+        self.publisher = RecordingPublisher()
         self.now = 0.0
         self.opened: list[int] = []
         self.closed: list[tuple[int, str]] = []
@@ -52,6 +52,7 @@ class Driver:
             chosen, [f"binance:{symbol}" for symbol in symbols], ADAPTER, self.publisher,
             max_streams=max_streams, delivered=delivered, random=Random(1),
         )  # fmt: skip
+        self.session.exchange_clock.told(EXCHANGE * 1000, WALL)
 
     def run(self, seconds: float = 0.0) -> None:
         """Let time pass in ticks, and take what the session wants."""

@@ -7,17 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from marketpipeline.errors import PermanentError
 from marketpipeline.ingestion.context import Publish
 from marketpipeline.records import FeedEvent, FeedEventKind, Record, Trade
-from marketpipeline.topics import TopicKind
-from marketpipeline.venues.adapter import BookChange, BookSnapshot, FrameError, RestRequest
+from marketpipeline.topics import Feed, TopicKind
+from marketpipeline.venues.adapter import RestRequest
+from marketpipeline.venues.messages import BookChange, BookSnapshot, FrameError
 
-__all__ = ["SYMBOL", "Asked", "Publisher", "RecordingContext", "change", "no_request", "snapshot", "trade"]
+__all__ = ["SYMBOL", "Asked", "RecordingContext", "RecordingPublisher", "change", "no_request", "snapshot", "trade"]
 
 SYMBOL = "exchange:BTCUSDT"
 
 
-class Publisher:
+class RecordingPublisher:
     """Remembers every record, in order."""
 
     def __init__(self) -> None:
@@ -38,7 +40,8 @@ class Publisher:
 class Asked:
     request: RestRequest[Any]
     done: Callable[[Any], None]
-    refused: Callable[[str], None]
+    refused: Callable[[PermanentError], None]
+    patient: bool
 
 
 @dataclass
@@ -48,6 +51,10 @@ class RecordingContext:
     events: list[FeedEvent] = field(default_factory=list)
     asked: deque[Asked] = field(default_factory=deque)
     letters: list[tuple[bytes, str]] = field(default_factory=list)
+    resubscribed: list[tuple[str, Feed]] = field(default_factory=list)
+    unlisted_symbols: dict[str, str] = field(default_factory=dict)
+    limit: int = 2**62
+    wall: int = 0
 
     def event(
         self,
@@ -67,8 +74,27 @@ class RecordingContext:
             )
         )  # fmt: skip
 
-    def ask(self, request: RestRequest[Any], done: Callable[[Any], None], refused: Callable[[str], None]) -> None:
-        self.asked.append(Asked(request, done, refused))
+    def ask(
+        self,
+        request: RestRequest[Any],
+        done: Callable[[Any], None],
+        refused: Callable[[PermanentError], None],
+        *,
+        patient: bool = False,
+    ) -> None:
+        self.asked.append(Asked(request, done, refused, patient))
+
+    def resubscribe(self, symbol: str, feed: Feed) -> None:
+        self.resubscribed.append((symbol, feed))
+
+    def unlisted(self, symbol: str, feed: Feed, reason: str) -> None:
+        self.unlisted_symbols[symbol] = reason
+
+    def listed(self, symbol: str) -> None:
+        self.unlisted_symbols.pop(symbol, None)
+
+    def is_ahead(self, time: int, receive_time: int) -> bool:
+        return time > self.limit
 
     def dead_letter(self, payload: bytes, error: FrameError, source: str) -> None:
         self.letters.append((payload, str(error)))
@@ -80,9 +106,9 @@ class RecordingContext:
 
 def trade(number: int, *, backfilled: bool = False, time: int | None = None) -> Trade:
     """Trade `number`, by default one a second."""
+    time = number * 1_000_000 if time is None else time
     return Trade(
-        symbol=SYMBOL, event_time=None if backfilled else number * 1_000_000,
-        trade_time=number * 1_000_000 if time is None else time, receive_time=0,
+        symbol=SYMBOL, event_time=None if backfilled else time, trade_time=time, receive_time=0,
         trade_id=number, price=1.0, quantity=1.0, taker_side="buy", backfilled=backfilled,
     )  # fmt: skip
 

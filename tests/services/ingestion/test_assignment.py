@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from marketpipeline.ingestion.assignment import share_of, share_out
 from marketpipeline.sharding import shard_of
 from marketpipeline.topics import Feed
-from marketpipeline.venues.adapter import Stream
+from marketpipeline.venues.messages import Stream
 
 SYMBOLS = [f"exchange:S{number}USDT" for number in range(400)]
 

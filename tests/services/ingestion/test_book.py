@@ -13,8 +13,9 @@ from marketpipeline.ingestion import book
 from marketpipeline.ingestion.book import CrossedBook, LocalBook
 from marketpipeline.records import Level, Quote
 from marketpipeline.topics import Feed
-from marketpipeline.venues.adapter import BookChange, BookSnapshot, StreamOptions
+from marketpipeline.venues.adapter import StreamOptions
 from marketpipeline.venues.binance.adapter import ADAPTER
+from marketpipeline.venues.messages import BookChange, BookSnapshot, Data
 
 bid_prices = st.integers(1, 40).map(lambda tick: tick / 4)
 ask_prices = st.integers(41, 80).map(lambda tick: tick / 4)
@@ -103,7 +104,9 @@ def test_equals_the_best_quotes_of_a_capture(real_capture: Callable[[str], Path]
             if not payload.startswith(b'{"stream"'):
                 snapshot = ADAPTER.snapshot(symbol).read(payload, 0)
                 continue
-            record = mapper.map(payload, 0)
+            said = mapper.map(payload, 0)
+            assert isinstance(said, Data)
+            (record,) = said.records
             if isinstance(record, BookChange):
                 changes.append(record)
             elif isinstance(record, Quote):

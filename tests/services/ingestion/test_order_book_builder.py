@@ -7,12 +7,17 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from marketpipeline.errors import PermanentError
 from marketpipeline.ingestion.order_book_builder import OLDER, PATIENCE, OrderBookBuilder
 from marketpipeline.ingestion.snapshots import RETRY_AFTER
 from marketpipeline.records import Book, Heartbeat
-from marketpipeline.venues.adapter import BookChange, FrameError
+from marketpipeline.venues.adapter import BookRules, SnapshotSource
+from marketpipeline.venues.continuity import SPANNING
+from marketpipeline.venues.messages import BookChange, FrameError
 
 from tests.services.ingestion.recorders import SYMBOL, RecordingContext, change, no_request, snapshot
+
+RULES = BookRules(SnapshotSource.FETCHED, SPANNING)
 
 
 @dataclass
@@ -50,7 +55,7 @@ def scenario(last: int | None = None, *, levels: int = 3, max_held: int = 100) -
     if last is not None:
         had = Book(symbol=SYMBOL, event_time=last * 1000, receive_time=0, update_id=last, bids=[], asks=[])
     handler = OrderBookBuilder(
-        SYMBOL, published.append, context, no_request, levels=levels, max_held=max_held, last=had
+        SYMBOL, published.append, context, RULES, no_request, levels=levels, max_held=max_held, last=had
     )
     return Scenario(handler, context, published)
 
@@ -315,7 +320,7 @@ def test_a_refused_snapshot_is_asked_for_later() -> None:
     b = scenario()
     b.handler.resume()
     b.live((5, 8))
-    b.context.asked.popleft().refused("HTTP 400")
+    b.context.asked.popleft().refused(PermanentError("HTTP 400"))
     b.tick(RETRY_AFTER[-1] / 2)
     assert not b.context.asked
     b.tick(RETRY_AFTER[-1] / 2)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from marketpipeline.errors import PermanentError
 from marketpipeline.ingestion.context import Get
 from marketpipeline.ingestion.rate_limiter import CONCURRENT, TRIES, RateLimiter
-from marketpipeline.venues.adapter import FrameError, RestRequest
+from marketpipeline.venues.adapter import RestRequest
 from marketpipeline.venues.binance.adapter import ADAPTER
+from marketpipeline.venues.messages import FrameError
 
 TIME = b'{"serverTime":1723161254087}'
 
@@ -18,7 +20,7 @@ class Scenario:
         self.sent: list[Get] = []
         self.letters: list[tuple[bytes, str, str]] = []
         self.done: list[Any] = []
-        self.refused: list[str] = []
+        self.refused: list[PermanentError] = []
         self.now = 0.0
         self.limiter = RateLimiter(ADAPTER, self.sent.append, self.letter, Random(1))
         self.limiter.tick(0.0)
@@ -120,7 +122,7 @@ def test_a_fault_is_tried_again_with_growing_waits_then_given_up() -> None:
         assert not b.sent, "not at once"
         b.tick(15.0)
     assert tries == TRIES
-    assert b.refused == [f"connection refused (tried {TRIES} times)"]
+    assert [str(error) for error in b.refused] == [f"connection refused (tried {TRIES} times)"]
     assert b.limiter.failures == TRIES
 
 
@@ -128,7 +130,7 @@ def test_a_refusal_is_final() -> None:
     b = Scenario()
     b.ask()
     b.answer(400, b'{"code":-1121,"msg":"Invalid symbol."}')
-    assert b.refused == ["HTTP 400: -1121: Invalid symbol."]
+    assert [str(error) for error in b.refused] == ["HTTP 400: -1121: Invalid symbol."]
     b.tick(100.0)
     assert not b.sent
 

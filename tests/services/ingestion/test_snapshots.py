@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from marketpipeline.errors import PermanentError
 from marketpipeline.ingestion.order_book_builder import OrderBookBuilder
 from marketpipeline.ingestion.snapshots import EVERY, RESERVE
 from marketpipeline.records import Book, Level
-from marketpipeline.venues.adapter import BookChange, BookSnapshot
+from marketpipeline.venues.adapter import BookRules, SnapshotSource
+from marketpipeline.venues.continuity import SPANNING
+from marketpipeline.venues.messages import BookChange, BookSnapshot
 
 from tests.services.ingestion.recorders import SYMBOL, RecordingContext, no_request
 
 LEVELS = 2
 ASKS: list[Level] = [(200.0 + tick, 1.0) for tick in range(50)]
+
+RULES = BookRules(SnapshotSource.FETCHED, SPANNING)
 
 
 def partial(last: int, best: int, depth: int) -> BookSnapshot:
@@ -26,7 +31,7 @@ class Falling:
         self.context = RecordingContext()
         self.published: list[Book] = []
         self.handler = OrderBookBuilder(
-            SYMBOL, self.published.append, self.context, no_request, levels=LEVELS, max_held=100
+            SYMBOL, self.published.append, self.context, RULES, no_request, levels=LEVELS, max_held=100
         )
         self.best, self.last, self.now = 100, 10, 0.0
         self.handler.resume()
@@ -112,6 +117,6 @@ def test_a_refusal_leaves_the_book_as_it_is() -> None:
     market = Falling()
     market.fall(10)
     market.tick()
-    market.context.asked.popleft().refused("HTTP 400")
+    market.context.asked.popleft().refused(PermanentError("HTTP 400"))
     market.fall(1)
     assert len(market.bids()) == 2

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from marketpipeline.ingestion.trades import OLDER, RETRIES, TradeHandler, trade_id
+from marketpipeline.errors import PermanentError
+from marketpipeline.ingestion.trades import OLDER, RETRIES, TradeBounds, TradeHandler, trade_id
 from marketpipeline.records import Heartbeat, Trade
 from marketpipeline.topics import Feed
+from marketpipeline.venues.adapter import Page
 
 from tests.services.ingestion.recorders import SYMBOL, RecordingContext, no_request, trade
 
@@ -25,9 +27,10 @@ class Scenario:
         for number in numbers:
             self.handler.accept(trade(number))
 
-    def answer(self, *numbers: int) -> None:
-        """Answer the oldest request with these trades."""
-        self.context.asked.popleft().done([trade(number, backfilled=True) for number in numbers])
+    def answer(self, *numbers: int, since: int = 0) -> None:
+        """Answer the oldest request with these trades; `since` is the time at which new numbers begin."""
+        rows = [trade(number, backfilled=True, time=since + number if since else None) for number in numbers]
+        self.context.asked.popleft().done(Page(rows, []))
 
     def params(self) -> dict[str, str]:
         return dict(self.context.asked[0].request.params)
@@ -56,8 +59,8 @@ def scenario(last: int | None = None, *, page: int = 5, max_backfill: int = 100,
     context = RecordingContext()
     published: list[Trade | Heartbeat] = []
     handler: TradeHandler[Trade] = TradeHandler(
-        SYMBOL, Feed.TRADES, published.append, context, trade_id, no_request, page=page, max_backfill=max_backfill,
-        max_held=max_held, last=None if last is None else trade(last),
+        SYMBOL, Feed.TRADES, published.append, context, trade_id, no_request, page=page,
+        bounds=TradeBounds(max_backfill, max_held), last=None if last is None else trade(last),
     )  # fmt: skip
     return Scenario(handler, context, published)
 
@@ -226,7 +229,7 @@ def test_ids_that_the_exchange_has_not_are_a_gap() -> None:
 def test_a_refusal_for_good_is_a_gap_up_to_the_next_live_one() -> None:
     b = scenario(last=10)
     b.handler.resume()
-    b.context.asked.popleft().refused("HTTP 400")
+    b.context.asked.popleft().refused(PermanentError("HTTP 400"))
     assert not b.pending()
     b.live(15, 16)
     assert b.ids == [15, 16]
@@ -237,7 +240,7 @@ def test_a_refusal_for_good_is_a_gap_up_to_the_next_live_one() -> None:
 def test_a_refusal_is_over_when_the_stream_continues() -> None:
     b = scenario(last=10)
     b.handler.resume()
-    b.context.asked.popleft().refused("HTTP 400")
+    b.context.asked.popleft().refused(PermanentError("HTTP 400"))
     b.live(11, 12, 15)
     assert b.ids == [11, 12]
     assert b.params()["first"] == "13", "a later hole is asked for"
@@ -249,7 +252,7 @@ def test_a_refusal_is_over_when_the_stream_continues() -> None:
 def test_a_refusal_of_the_old_numbers_says_nothing_of_the_new() -> None:
     b = scenario(last=1000)
     b.handler.resume()
-    b.context.asked.popleft().refused("HTTP 400")
+    b.context.asked.popleft().refused(PermanentError("HTTP 400"))
     for number in range(5, 5 + OLDER):
         b.handler.accept(trade(number + (number == 4 + OLDER), time=2_000_000_000 + number))
     assert b.context.told() == [("resync", 5, None)]
@@ -260,7 +263,7 @@ def test_a_refusal_with_live_ones_held_lets_them_go() -> None:
     b = scenario(last=10)
     b.handler.resume()
     b.live(13, 14, 17)
-    b.context.asked.popleft().refused("HTTP 400")
+    b.context.asked.popleft().refused(PermanentError("HTTP 400"))
     assert b.ids == [13, 14, 17]
     assert b.context.told() == [("gap", 11, 12), ("gap", 15, 16)]
 
@@ -315,7 +318,7 @@ def test_new_numbers_with_a_hole_are_backfilled_by_their_new_ids() -> None:
         b.handler.accept(trade(number, time=2_000_000_000 + number))
     assert b.ids == [5, 6]
     assert b.params()["first"] == "7"
-    b.answer(7, 8, 9, 10)
+    b.answer(7, 8, 9, 10, since=2_000_000_000)
     assert b.ids == [*range(5, 7 + OLDER)]
     assert b.context.told() == [("resync", 5, None), ("backfill", 7, 8)]
 
@@ -398,12 +401,11 @@ def test_whatever_happens_every_trade_is_put_once_in_order(steps: list[str], pag
         params = dict(asked.request.params)
         known = happened - lag
         if params["first"] == "None":
-            asked.done([trade(known, backfilled=True)] if known else [])
+            asked.done(Page([trade(known, backfilled=True)] if known else [], []))
         else:
             first = int(params["first"])
-            asked.done(
-                [trade(n, backfilled=True) for n in range(first, min(known, first + int(params["limit"]) - 1) + 1)]
-            )
+            last = min(known, first + int(params["limit"]) - 1)
+            asked.done(Page([trade(number, backfilled=True) for number in range(first, last + 1)], []))
 
     for step in steps:
         lag = 0

@@ -15,7 +15,8 @@ from marketpipeline.records import AggTrade, Book, ExchangeCandle, Quote, Ticker
 from marketpipeline.simulator.connections import Connection
 from marketpipeline.simulator.main import SimulatedExchange
 from marketpipeline.topics import Feed
-from marketpipeline.venues.adapter import Acknowledged, BookChange, StreamOptions, load_adapter
+from marketpipeline.venues.adapter import StreamOptions, load_adapter
+from marketpipeline.venues.messages import Acknowledged, BookChange, Data
 
 from tests.services.simulator.client import client_of, eventually, messages, serving, settings, until
 
@@ -48,13 +49,14 @@ async def test_the_projects_own_reader_takes_every_message() -> None:
         serving(symbols=["BTCUSDT"], speed=8.0, scenarios=scenarios) as exchange,
         client_of(exchange) as client,
     ):
-        url = adapter.url(exchange.url).removeprefix(exchange.url)
+        url = adapter.url(exchange.url, streams[0].endpoint).removeprefix(exchange.url)
         socket = await client.connect(url)
-        await socket.send_str(adapter.subscribe(1, [stream.name for stream in streams]).decode())
+        await socket.send_str(adapter.subscribe(1, streams).decode())
         async with asyncio.timeout(20):
             while exchange.timeline.elapsed < 20:
                 message = await socket.receive()
-                kinds.add(type(mapper.map(message.data.encode(), time.time_ns() // 1000)))
+                said = mapper.map(message.data.encode(), time.time_ns() // 1000)
+                kinds.update(map(type, said.records) if isinstance(said, Data) else [type(said)])
     assert kinds == {Acknowledged, BookChange, Book, Trade, AggTrade, Quote, Ticker, ExchangeCandle}
 
 

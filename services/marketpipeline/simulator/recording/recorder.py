@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlencode
@@ -21,7 +21,8 @@ import aiohttp
 from marketpipeline.backoff import Backoff
 from marketpipeline.errors import MarketPipelineError, PermanentError, RetryableError
 from marketpipeline.simulator.recording.writer import CaptureWriter
-from marketpipeline.venues.adapter import BookChange, ExchangeAdapter, FrameError, Mapper, Refused, RestRequest, Stream
+from marketpipeline.venues.adapter import ExchangeAdapter, Mapper, RestRequest
+from marketpipeline.venues.messages import BookChange, Data, FrameError, Refused, Stream
 
 __all__ = ["Counts", "Recorder", "Target"]
 
@@ -79,9 +80,7 @@ class Recorder:
         """
         async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as tasks:
             await self._check_symbols(http)
-            streams = iter(self._target.streams)
-            shards = iter(lambda: tuple(itertools.islice(streams, self._target.streams_per_connection)), ())
-            work = [tasks.create_task(self._follow(http, shard)) for shard in shards]
+            work = [tasks.create_task(self._follow(http, streams)) for streams in self._connections()]
             work.append(tasks.create_task(self._fetch_books(http)))
             work.append(tasks.create_task(self._flush_regularly(progress)))
             with contextlib.suppress(TimeoutError):
@@ -89,12 +88,22 @@ class Recorder:
             for task in work:
                 task.cancel()
 
+    def _connections(self) -> Iterator[Sequence[Stream]]:
+        """The streams of each connection, all of one endpoint."""
+        most = self._target.streams_per_connection
+        for _, group in itertools.groupby(sorted(self._target.streams, key=_endpoint), _endpoint):
+            streams = list(group)
+            yield from (streams[start : start + most] for start in range(0, len(streams), most))
+
     async def _check_symbols(self, http: aiohttp.ClientSession) -> None:
         wanted = frozenset(self._target.symbols)
+        some, every = self._adapter.listed(self._target.symbols), self._adapter.listing()
+        if every is None:
+            return
         try:
-            listed = await self._get(http, self._adapter.listed(self._target.symbols))
+            listed = await self._get(http, some if some is not None else every)
         except PermanentError:
-            listed = await self._get(http, self._adapter.listing())
+            listed = await self._get(http, every)
         if missing := sorted(wanted - listed):
             raise PermanentError(f"{self._target.rest_url} does not list {', '.join(missing)}; check spec.symbols")
 
@@ -120,7 +129,7 @@ class Recorder:
             await asyncio.sleep(backoff.next())
 
     async def _connected(self, http: aiohttp.ClientSession, streams: Sequence[Stream]) -> None:
-        url = self._adapter.url(self._target.websocket_url)
+        url = self._adapter.url(self._target.websocket_url, streams[0].endpoint)
         async with http.ws_connect(url, compress=0, max_msg_size=0, decode_text=False) as socket:
             self.counts.connections += 1
             asking = asyncio.create_task(self._subscribe(socket, streams))
@@ -144,17 +153,17 @@ class Recorder:
     async def _subscribe(
         self, socket: aiohttp.ClientWebSocketResponse[Literal[False]], streams: Sequence[Stream]
     ) -> None:
-        size, pause = self._adapter.limits.subscribe_batch, 1.0 / max(1, self._adapter.limits.control_per_second - 2)
+        size, control = self._adapter.limits.subscribe_batch, self._adapter.limits.control
+        pause = control.seconds / max(1, control.count - 2)
         for number, start in enumerate(range(0, len(streams), size), 1):
-            names = [stream.name for stream in streams[start : start + size]]
-            await socket.send_str(self._adapter.subscribe(number, names).decode())
+            await socket.send_str(self._adapter.subscribe(number, streams[start : start + size]).decode())
             await asyncio.sleep(pause)
 
     async def _fetch_books(self, http: aiohttp.ClientSession) -> None:
         """Fetch and write books one after the other; each again while the exchange says that later may be better."""
         while True:
             request = self._adapter.snapshot(await self._books.get())
-            while True:
+            while request is not None:
                 try:
                     url, body = await self._fetch(http, request)
                     break
@@ -183,6 +192,10 @@ class Recorder:
             return url, body
 
 
+def _endpoint(stream: Stream) -> str:
+    return stream.endpoint
+
+
 def _first_change(mapper: Mapper, message: bytes, now: int, unsynced: set[str]) -> str:
     """The symbol of a book change that is the first of its symbol; raises PermanentError where a stream is refused."""
     try:
@@ -191,4 +204,6 @@ def _first_change(mapper: Mapper, message: bytes, now: int, unsynced: set[str]) 
         return ""
     if isinstance(said, Refused):
         raise PermanentError(f"the exchange refuses a subscription: {said.reason}")
-    return said.symbol if isinstance(said, BookChange) and said.symbol in unsynced else ""
+    if not isinstance(said, Data) or not any(isinstance(record, BookChange) for record in said.records):
+        return ""
+    return said.stream.symbol if said.stream.symbol in unsynced else ""

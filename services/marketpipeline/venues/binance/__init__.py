@@ -17,4 +17,5 @@ VENUE = Venue(
     websocket_url="wss://data-stream.binance.vision",
     rest_url="https://data-api.binance.vision",
     max_streams=1024,
+    adapter="marketpipeline.venues.binance.adapter:ADAPTER",
 )

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from marketpipeline.records import AggTrade, Trade
 from marketpipeline.topics import Feed
-from marketpipeline.venues.adapter import BookSnapshot, ExchangeAdapter, Limits, RestRequest, Stream, StreamOptions
+from marketpipeline.venues.adapter import (
+    BookRules,
+    ExchangeAdapter,
+    Limits,
+    Page,
+    Rate,
+    RestRequest,
+    SnapshotSource,
+    StreamOptions,
+)
 from marketpipeline.venues.binance import VENUE, rest
 from marketpipeline.venues.binance.mapper import BinanceMapper
+from marketpipeline.venues.continuity import NONE, SPANNING
+from marketpipeline.venues.messages import BookSnapshot, Stream
 
 __all__ = ["ADAPTER", "BinanceAdapter"]
 
@@ -22,22 +34,23 @@ _SUFFIXES = {
 }
 
 
-class BinanceAdapter:
+class BinanceAdapter(ExchangeAdapter):
     """Binance spot.
 
     The captures show a trade up to 220 ms before the time at which it is sent, and times of sending 4 ms out of order.
     """
 
     limits = Limits(
-        control_per_second=5,
+        control=Rate(5, 1.0),
+        connects=Rate(300, 300.0),
+        rest=Rate(6000, 60.0),
         lifetime=24 * 3600.0,
-        connects=300,
-        connects_window=300.0,
-        rest_weight=6000,
         page=1000,
         subscribe_batch=200,
         disorder=500_000,
     )
+    # The combined stream, whose wrapper tells the symbol of messages that do not; times in µs.
+    endpoints = MappingProxyType({"": "/stream?timeUnit=MICROSECOND"})
 
     def streams(self, symbols: Sequence[str], feeds: Sequence[Feed], options: StreamOptions) -> list[Stream]:
         """`btcusdt@trade` and so on: symbols in lower case, or they are acknowledged and then silent."""
@@ -48,15 +61,17 @@ class BinanceAdapter:
             for feed in feeds
         ]
 
-    def url(self, base: str) -> str:
-        """The combined stream, whose wrapper tells the symbol of messages that do not; times in µs."""
-        return f"{base.rstrip('/')}/stream?timeUnit=MICROSECOND"
+    def book_rules(self, options: StreamOptions) -> BookRules:
+        """Changes onto a snapshot of REST, or top levels."""
+        if options.partial_depth:
+            return BookRules(SnapshotSource.EVERY, NONE)
+        return BookRules(SnapshotSource.FETCHED, SPANNING)
 
-    def subscribe(self, number: int, streams: Sequence[str]) -> bytes:
+    def subscribe(self, number: int, streams: Sequence[Stream]) -> bytes:
         """Answered by `{"result":null,"id":number}`."""
         return _control("SUBSCRIBE", number, streams)
 
-    def unsubscribe(self, number: int, streams: Sequence[str]) -> bytes:
+    def unsubscribe(self, number: int, streams: Sequence[Stream]) -> bytes:
         """Answered by `{"result":null,"id":number}`."""
         return _control("UNSUBSCRIBE", number, streams)
 
@@ -80,11 +95,11 @@ class BinanceAdapter:
         """`/api/v3/depth`."""
         return rest.snapshot(symbol)
 
-    def trades(self, symbol: str, first_id: int | None, limit: int) -> RestRequest[list[Trade]]:
+    def trades(self, symbol: str, first_id: int | None, limit: int) -> RestRequest[Page[Trade]]:
         """`/api/v3/historicalTrades`."""
         return rest.trades(symbol, first_id, limit)
 
-    def agg_trades(self, symbol: str, first_id: int | None, limit: int) -> RestRequest[list[AggTrade]]:
+    def agg_trades(self, symbol: str, first_id: int | None, limit: int) -> RestRequest[Page[AggTrade]]:
         """`/api/v3/aggTrades`."""
         return rest.agg_trades(symbol, first_id, limit)
 
@@ -104,8 +119,10 @@ def _book_suffix(options: StreamOptions) -> str:
     return f"depth{levels}@100ms"
 
 
-def _control(method: str, number: int, streams: Sequence[str]) -> bytes:
-    return json.dumps({"method": method, "params": list(streams), "id": number}, separators=(",", ":")).encode()
+def _control(method: str, number: int, streams: Sequence[Stream]) -> bytes:
+    return json.dumps(
+        {"method": method, "params": [stream.name for stream in streams], "id": number}, separators=(",", ":")
+    ).encode()
 
 
 def _with_prefix(request: RestRequest[frozenset[str]]) -> RestRequest[frozenset[str]]:
@@ -115,4 +132,4 @@ def _with_prefix(request: RestRequest[frozenset[str]]) -> RestRequest[frozenset[
     return RestRequest(request.path, request.params, request.weight, read, request.headers)
 
 
-ADAPTER: ExchangeAdapter = BinanceAdapter()
+ADAPTER = BinanceAdapter()

@@ -6,21 +6,63 @@ book is not crossed. Raises FrameError.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
+from typing import Any
+
+import msgspec
 
 from marketpipeline.records import AggTrade, Book, ExchangeCandle, Level, Quote, Ticker, Trade
-from marketpipeline.venues.adapter import BookChange, FrameError
 from marketpipeline.venues.binance import wire
+from marketpipeline.venues.messages import BookChange, FrameError
+from marketpipeline.venues.values import FIRST_MICROSECOND
 
-__all__ = ["agg_trade", "candle", "change", "check_book", "microseconds", "partial", "quote", "ticker", "trade"]
+__all__ = [
+    "Nothing",
+    "agg_trade",
+    "candle",
+    "change",
+    "check_book",
+    "microseconds",
+    "number_in",
+    "partial",
+    "quote",
+    "ticker",
+    "trade",
+    "unreadable",
+]
 
-_FIRST_MICROSECOND = 10**14
-"""Times below are milliseconds: this many of those is the year 5138, this many µs is 1973."""
+
+class Nothing(Exception):
+    """A message that is right and tells nothing; its text is why, in a word or two."""
 
 
 def microseconds(time: int) -> int:
-    """A time of the exchange in µs. It sends milliseconds, and microseconds when asked to."""
-    return time if time >= _FIRST_MICROSECOND else time * 1000
+    """A time of the exchange in µs. It sends milliseconds, and microseconds when asked to; `wire.Time` is no other."""
+    return time if time >= FIRST_MICROSECOND else time * 1000
+
+
+@contextmanager
+def unreadable(symbol: str) -> Iterator[None]:
+    """What a decoder raises is a FrameError."""
+    try:
+        yield
+    except msgspec.ValidationError as error:
+        raise FrameError(f"not as documented: {error}", symbol) from error
+    except (msgspec.DecodeError, ValueError) as error:
+        raise FrameError(f"not JSON: {error}", symbol) from error
+    except RecursionError as error:
+        raise FrameError("nested too deeply", symbol) from error
+
+
+def number_in(row: bytes | msgspec.Raw, number_type: Any) -> int | None:
+    """The id of a trade whose other fields may be wrong; None where it cannot be read either."""
+    try:
+        number: int = msgspec.json.decode(row, type=number_type).number
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return number
 
 
 def trade(message: wire.TradeMessage, symbol: str, name: str, receive_time: int) -> Trade:
@@ -30,8 +72,8 @@ def trade(message: wire.TradeMessage, symbol: str, name: str, receive_time: int)
     event_time, trade_time = message.E, message.T
     return Trade(
         symbol=symbol,
-        event_time=event_time if event_time >= _FIRST_MICROSECOND else event_time * 1000,
-        trade_time=trade_time if trade_time >= _FIRST_MICROSECOND else trade_time * 1000,
+        event_time=event_time if event_time >= FIRST_MICROSECOND else event_time * 1000,
+        trade_time=trade_time if trade_time >= FIRST_MICROSECOND else trade_time * 1000,
         receive_time=receive_time,
         trade_id=message.t,
         price=message.p,
@@ -83,10 +125,12 @@ def partial(message: wire.PartialMessage, symbol: str, name: str, receive_time: 
 
 
 def quote(message: wire.QuoteMessage, symbol: str, name: str, receive_time: int) -> Quote:
-    """Best bid and ask."""
+    """Best bid and ask; a side without an order has the price 0."""
     if message.s != name:
         raise _unknown(message.s, symbol)
     bid, ask = message.b, message.a
+    if not bid or not ask:
+        raise Nothing("one-sided book")
     if bid >= ask:
         raise FrameError(f"crossed: bid {bid} is not below ask {ask}", symbol)
     return Quote(
@@ -131,6 +175,10 @@ def candle(message: wire.KlineMessage, symbol: str, name: str, receive_time: int
     kline = message.k
     if message.s != name or kline.s != name:
         raise _unknown(message.s if message.s != name else kline.s, symbol)
+    if not kline.o and not kline.n:
+        raise Nothing("never traded")
+    if not (kline.l and kline.o and kline.c):
+        raise FrameError(f"a price of 0 in a candle of {kline.n} trades", symbol)
     if not kline.l <= min(kline.o, kline.c) <= max(kline.o, kline.c) <= kline.h:
         raise FrameError(f"open {kline.o} or close {kline.c} outside of low {kline.l} to high {kline.h}", symbol)
     return ExchangeCandle(

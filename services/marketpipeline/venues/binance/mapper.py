@@ -1,4 +1,4 @@
-"""Binance's frames as records: bytes and a receive time in, one value out.
+"""Binance's frames as records: bytes and a receive time in, the stream and what it says out.
 
 The wire's own one-letter names are kept in the structs of `wire`. Which of them a frame holds is told by the
 name of its stream at the front, `{"stream":"btcusdt@trade","data":…}`, so each frame is decoded once, straight
@@ -8,21 +8,33 @@ either form, a notice, an event without a wrapper, a wrapper with its fields in 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from marketpipeline.topics import Feed
-from marketpipeline.venues.adapter import Acknowledged, FrameError, GoingDown, Mapped, MarketData, Refused, Stream
 from marketpipeline.venues.binance import convert, wire
+from marketpipeline.venues.binance.convert import Nothing, number_in, unreadable
+from marketpipeline.venues.messages import (
+    Acknowledged,
+    BadRow,
+    Data,
+    FrameError,
+    GoingDown,
+    Mapped,
+    MarketData,
+    Refused,
+    Stream,
+)
 
 __all__ = ["BinanceMapper"]
 
 _PREFIX = b'{"stream":"'
 _START = len(_PREFIX)
 
-_Reader = Callable[[bytes, int], MarketData]
+_Reader = Callable[[bytes, int], Data]
 
 _EVENT_FEEDS = {
     "depthUpdate": Feed.BOOK,
@@ -43,6 +55,7 @@ class BinanceMapper:
         for stream in streams:
             self._readers[stream.name.encode()] = _reader(stream)
             self._symbols[stream.symbol.partition(":")[2]] = stream.symbol
+        self._streams = {(stream.symbol, stream.feed): stream for stream in streams}
         self._other = msgspec.json.Decoder(wire.Anything)
 
     def map(self, payload: bytes, receive_time: int) -> Mapped:
@@ -53,12 +66,9 @@ class BinanceMapper:
                 if reader is not None:
                     return reader(payload, receive_time)
             return self._map_other(payload, receive_time)
-        except FrameError:
-            raise
-        except msgspec.ValidationError as error:
-            raise FrameError(f"not as documented: {error}", self._symbol_in(payload)) from error
-        except (msgspec.DecodeError, ValueError) as error:
-            raise FrameError(f"no JSON: {error}", self._symbol_in(payload)) from error
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            with unreadable(self._symbol_in(payload)):
+                raise error
 
     def _map_other(self, payload: bytes, receive_time: int) -> Mapped:
         frame = self._other.decode(payload)
@@ -92,7 +102,10 @@ class BinanceMapper:
         symbol = self._symbols.get(frame.s)
         if symbol is None:
             raise FrameError(f"unknown symbol {frame.s!r}: not among those asked for")
-        return _reader(Stream("", symbol, feed))(b'{"data":' + payload + b"}", receive_time)
+        stream = self._streams.get((symbol, feed))
+        if stream is None:
+            raise FrameError(f"unknown event {frame.e!r}: not among those asked for", symbol)
+        return self._readers[stream.name.encode()](b'{"data":' + payload + b"}", receive_time)
 
     def _symbol_in(self, payload: bytes) -> str:
         """The symbol of a frame that cannot be read, as far as its stream's name tells."""
@@ -118,7 +131,28 @@ def _reader(stream: Stream) -> _Reader:
     decode = msgspec.json.Decoder(frame_type, strict=False).decode
     symbol, name = stream.symbol, stream.symbol.partition(":")[2]
 
-    def read(payload: bytes, receive_time: int) -> MarketData:
-        return make(decode(payload).data, symbol, name, receive_time)
+    number_type = {Feed.TRADES: wire.TradeNumber, Feed.AGG_TRADES: wire.AggTradeNumber}.get(stream.feed)
+
+    def read(payload: bytes, receive_time: int) -> Data:
+        try:
+            return Data(stream, (make(decode(payload).data, symbol, name, receive_time),))
+        except Nothing as why:
+            return Data(stream, (), (), str(why))
+        except msgspec.ValidationError as error:
+            number = None if number_type is None else _trade_number(payload, name, number_type, error)
+            if number is None:
+                raise
+            return Data(stream, (), (BadRow(payload, f"not as documented: {error}", number),))
 
     return read
+
+
+def _trade_number(payload: bytes, name: str, number_type: Any, error: msgspec.ValidationError) -> int | None:
+    """The id of a trade that is not as documented; None where REST may have it right, as when just a time is wrong."""
+    if re.search(r"`\$\.data\.[ET]`", str(error)):
+        return None
+    try:
+        row = msgspec.json.decode(payload, type=wire.RawFrame).data
+        return number_in(row, number_type) if msgspec.json.decode(row, type=number_type).s == name else None
+    except msgspec.MsgspecError:
+        return None

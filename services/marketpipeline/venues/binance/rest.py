@@ -13,13 +13,15 @@ import msgspec
 
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.records import AggTrade, Trade
-from marketpipeline.venues.adapter import BookSnapshot, FrameError, RestRequest, Throttled
-from marketpipeline.venues.binance.convert import check_book, microseconds
+from marketpipeline.venues.adapter import Page, RestRequest, Throttled, UnknownSymbol
+from marketpipeline.venues.binance.convert import check_book, microseconds, number_in, unreadable
 from marketpipeline.venues.binance.wire import Count, ErrorBody, PartialMessage, Price, Size, Time
+from marketpipeline.venues.messages import BadRow, BookSnapshot, FrameError
 
 __all__ = ["agg_trades", "judge", "listed", "listing", "server_time", "snapshot", "trades", "used_weight"]
 
 T = TypeVar("T")
+R = TypeVar("R", Trade, AggTrade)
 
 _MICROSECONDS = (("X-MBX-TIME-UNIT", "MICROSECOND"),)
 _SNAPSHOT_LEVELS = 1000
@@ -28,6 +30,7 @@ _TRADES_WEIGHT = 25
 _AGG_TRADES_WEIGHT = 4
 _LISTING_WEIGHT = 20
 _TIME_WEIGHT = 1
+_UNKNOWN_SYMBOL = -1121
 _TOO_MANY, _BANNED, _FIREWALL = 429, 418, 403
 _DEFAULT_WAIT = {_TOO_MANY: 10.0, _BANNED: 120.0}
 
@@ -60,6 +63,14 @@ class _AggTradeBody(msgspec.Struct, gc=False):
     l: Count  # noqa: E741 - the wire's name
     T: Time
     m: bool
+
+
+class _TradeId(msgspec.Struct):
+    number: Count = msgspec.field(name="id")
+
+
+class _AggTradeId(msgspec.Struct):
+    number: Count = msgspec.field(name="a")
 
 
 def server_time() -> RestRequest[int]:
@@ -97,67 +108,62 @@ def snapshot(symbol: str) -> RestRequest[BookSnapshot]:
     return RestRequest("/api/v3/depth", params, weight, _reader(PartialMessage, convert, symbol))
 
 
-def trades(symbol: str, first_id: int | None, limit: int) -> RestRequest[list[Trade]]:
+def trades(symbol: str, first_id: int | None, limit: int) -> RestRequest[Page[Trade]]:
     """Trades from an id on; without one the newest."""
 
-    def convert(body: list[_TradeBody], receive_time: int) -> list[Trade]:
-        return [
-            Trade(
-                symbol=symbol,
-                event_time=None,
-                trade_time=microseconds(entry.time),
-                receive_time=receive_time,
-                trade_id=entry.id,
-                price=entry.price,
-                quantity=entry.qty,
-                taker_side="sell" if entry.is_buyer_maker else "buy",
-                backfilled=True,
-            )
-            for entry in body
-        ]
+    def convert(row: _TradeBody, receive_time: int) -> Trade:
+        return Trade(
+            symbol=symbol,
+            event_time=None,
+            trade_time=microseconds(row.time),
+            receive_time=receive_time,
+            trade_id=row.id,
+            price=row.price,
+            quantity=row.qty,
+            taker_side="sell" if row.is_buyer_maker else "buy",
+            backfilled=True,
+        )
 
-    read = _reader(list[_TradeBody], convert, symbol)
+    read = _page_reader(_TradeBody, _TradeId, convert, symbol)
     return RestRequest("/api/v3/historicalTrades", _page(symbol, first_id, limit), _TRADES_WEIGHT, read, _MICROSECONDS)
 
 
-def agg_trades(symbol: str, first_id: int | None, limit: int) -> RestRequest[list[AggTrade]]:
+def agg_trades(symbol: str, first_id: int | None, limit: int) -> RestRequest[Page[AggTrade]]:
     """Aggregate trades from an id on; without one the newest."""
 
-    def convert(body: list[_AggTradeBody], receive_time: int) -> list[AggTrade]:
-        return [
-            AggTrade(
-                symbol=symbol,
-                event_time=None,
-                trade_time=microseconds(entry.T),
-                receive_time=receive_time,
-                agg_trade_id=entry.a,
-                first_trade_id=entry.f,
-                last_trade_id=entry.l,
-                price=entry.p,
-                quantity=entry.q,
-                taker_side="sell" if entry.m else "buy",
-                backfilled=True,
-            )
-            for entry in body
-        ]
+    def convert(row: _AggTradeBody, receive_time: int) -> AggTrade:
+        return AggTrade(
+            symbol=symbol,
+            event_time=None,
+            trade_time=microseconds(row.T),
+            receive_time=receive_time,
+            agg_trade_id=row.a,
+            first_trade_id=row.f,
+            last_trade_id=row.l,
+            price=row.p,
+            quantity=row.q,
+            taker_side="sell" if row.m else "buy",
+            backfilled=True,
+        )
 
-    read = _reader(list[_AggTradeBody], convert, symbol)
+    read = _page_reader(_AggTradeBody, _AggTradeId, convert, symbol)
     return RestRequest("/api/v3/aggTrades", _page(symbol, first_id, limit), _AGG_TRADES_WEIGHT, read, _MICROSECONDS)
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """Return for 200; raise Throttled for 429 and 418, RetryableError for 403 and 5xx, PermanentError for others.
+    """Return for 200; raise Throttled for 429 and 418, RetryableError for 403 and 5xx, UnknownSymbol for a symbol that
+    is not listed, PermanentError for others.
 
     403 is its firewall, which lets go again. Header names are lower case.
     """
     if status == 200:
         return
-    said = _said(status, body)
+    code, said = _said(status, body)
     if status in _DEFAULT_WAIT:
         raise Throttled(said, _seconds(headers.get("retry-after"), _DEFAULT_WAIT[status]))
     if status >= 500 or status in (_FIREWALL, 408):
         raise RetryableError(said, _seconds(headers.get("retry-after"), None))
-    raise PermanentError(said)
+    raise UnknownSymbol(said) if code == _UNKNOWN_SYMBOL else PermanentError(said)
 
 
 def used_weight(headers: Mapping[str, str]) -> int | None:
@@ -166,12 +172,12 @@ def used_weight(headers: Mapping[str, str]) -> int | None:
     return int(value) if value.isdigit() else None
 
 
-def _said(status: int, body: bytes) -> str:
+def _said(status: int, body: bytes) -> tuple[int | None, str]:
     try:
         error = msgspec.json.decode(body, type=ErrorBody)
-    except (msgspec.MsgspecError, ValueError):
-        return f"HTTP {status}: {body[:200].decode('utf-8', 'replace')}"
-    return f"HTTP {status}: {error.code}: {error.msg}"
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None, f"HTTP {status}: {body[:200].decode('utf-8', 'replace')}"
+    return error.code, f"HTTP {status}: {error.code}: {error.msg}"
 
 
 def _seconds(value: str | None, default: float | None) -> float | None:
@@ -192,11 +198,34 @@ def _reader(body_type: Any, convert: Callable[[Any, int], T], symbol: str = "") 
     decoder = msgspec.json.Decoder(body_type, strict=False)
 
     def read(body: bytes, receive_time: int) -> T:
-        try:
+        with unreadable(symbol):
             return convert(decoder.decode(body), receive_time)
-        except msgspec.ValidationError as error:
-            raise FrameError(f"not as documented: {error}", symbol) from error
-        except (msgspec.DecodeError, ValueError) as error:
-            raise FrameError(f"no JSON: {error}", symbol) from error
+
+    return read
+
+
+def _page_reader(
+    row_type: Any, number_type: Any, convert: Callable[[Any, int], R], symbol: str
+) -> Callable[[bytes, int], Page[R]]:
+    """What reads a page of rows. A row that cannot be used does not take the others with it."""
+    decoder = msgspec.json.Decoder(list[row_type], strict=False)
+
+    def read(body: bytes, receive_time: int) -> Page[R]:
+        try:
+            return Page([convert(row, receive_time) for row in decoder.decode(body)], [])
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return read_one_by_one(body, receive_time)
+
+    def read_one_by_one(body: bytes, receive_time: int) -> Page[R]:
+        with unreadable(symbol):
+            rows = msgspec.json.decode(body, type=list[msgspec.Raw])
+        page: Page[R] = Page([], [])
+        for row in rows:
+            try:
+                with unreadable(symbol):
+                    page.records.append(convert(msgspec.json.decode(row, type=row_type, strict=False), receive_time))
+            except FrameError as error:
+                page.bad.append(BadRow(bytes(row), str(error), number_in(row, number_type)))
+        return page
 
     return read

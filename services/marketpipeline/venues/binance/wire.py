@@ -11,9 +11,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from marketpipeline.venues.values import MillisecondsOrMicroseconds
+
 __all__ = [
     "AggTradeFrame",
     "AggTradeMessage",
+    "AggTradeNumber",
     "Anything",
     "Count",
     "DepthFrame",
@@ -27,12 +30,14 @@ __all__ = [
     "Quantity",
     "QuoteFrame",
     "QuoteMessage",
+    "RawFrame",
     "Size",
     "TickerFrame",
     "TickerMessage",
     "Time",
     "TradeFrame",
     "TradeMessage",
+    "TradeNumber",
     "is_partial",
 ]
 
@@ -40,7 +45,7 @@ Price = Annotated[float, Meta(gt=0, lt=1e15)]
 Quantity = Annotated[float, Meta(ge=0, lt=1e18)]
 Size = Annotated[float, Meta(gt=0, lt=1e18)]
 Count = Annotated[int, Meta(ge=0)]
-Time = Annotated[int, Meta(gt=0)]
+Time = MillisecondsOrMicroseconds
 WireLevel = tuple[Price, Quantity]
 
 
@@ -90,13 +95,13 @@ class AggTradeMessage(msgspec.Struct, gc=False):
 
 
 class QuoteMessage(msgspec.Struct, gc=False):
-    """`<s>@bookTicker`: no time in it."""
+    """`<s>@bookTicker`: no time in it. A side without an order has the price 0."""
 
     u: Count
     s: str
-    b: Price
+    b: Quantity
     B: Quantity
-    a: Price
+    a: Quantity
     A: Quantity
 
 
@@ -121,15 +126,18 @@ class TickerMessage(msgspec.Struct, gc=False):
 
 
 class Kline(msgspec.Struct, gc=False):
-    """`k` of a kline message: `t` the open time, `V` what takers bought, `x` whether it is closed."""
+    """`k` of a kline message: `t` the open time, `V` what takers bought, `x` whether it is closed.
+
+    Its prices are 0 for a pair that never traded.
+    """
 
     t: Time
     s: str
     i: str
-    o: Price
-    c: Price
-    h: Price
-    l: Price  # noqa: E741 - the wire's name
+    o: Quantity
+    c: Quantity
+    h: Quantity
+    l: Quantity  # noqa: E741 - the wire's name
     v: Quantity
     n: Count
     x: bool
@@ -173,6 +181,26 @@ class TickerFrame(msgspec.Struct, gc=False):
 
 class KlineFrame(msgspec.Struct, gc=False):
     data: KlineMessage
+
+
+class RawFrame(msgspec.Struct):
+    """A wrapped message that is not read yet."""
+
+    data: msgspec.Raw
+
+
+class TradeNumber(msgspec.Struct):
+    """What is left of a trade whose other fields may be wrong."""
+
+    s: str
+    number: Count = msgspec.field(name="t")
+
+
+class AggTradeNumber(msgspec.Struct):
+    """The same of an aggregate trade."""
+
+    s: str
+    number: Count = msgspec.field(name="a")
 
 
 class ErrorBody(msgspec.Struct):

@@ -14,16 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marketpipeline.records import AggTrade, Book, ExchangeCandle, Quote, Ticker, Trade
 from marketpipeline.topics import Feed
-from marketpipeline.venues.adapter import (
+from marketpipeline.venues.adapter import Mapper, StreamOptions
+from marketpipeline.venues.binance.adapter import ADAPTER
+from marketpipeline.venues.messages import (
     Acknowledged,
     BookChange,
+    Data,
     FrameError,
     GoingDown,
-    Mapper,
+    Mapped,
+    MarketData,
     Refused,
-    StreamOptions,
 )
-from marketpipeline.venues.binance.adapter import ADAPTER
 
 RECEIVED = 1_723_161_254_087_891
 SYMBOLS = ["binance:BTCUSDT", "binance:NKNUSDT", "binance:LRCBTC"]
@@ -48,6 +50,27 @@ def first(path: Path, stream: str, number: int = 0) -> bytes:
     return [frame for frame in frames(path) if frame.startswith(prefix)][number]
 
 
+def only(said: Mapped) -> MarketData:
+    """The one record of a frame."""
+    assert isinstance(said, Data)
+    (record,) = said.records
+    assert record.symbol == said.stream.symbol
+    return record
+
+
+def refusal(payload: bytes) -> tuple[str, str]:
+    """Why a frame or its only row cannot be used, and the symbol."""
+    try:
+        said = MAPPER.map(payload, RECEIVED)
+    except FrameError as error:
+        return str(error), error.symbol
+    assert isinstance(said, Data)
+    assert not said.records
+    (row,) = said.bad
+    assert row.payload == payload
+    return row.error, said.stream.symbol
+
+
 @pytest.fixture
 def btc(real_capture: Callable[[str], Path]) -> Path:
     return real_capture("binance_btcusdt_20240808.gz")
@@ -59,7 +82,7 @@ def illiquid(real_capture: Callable[[str], Path]) -> Path:
 
 
 def test_trade(btc: Path) -> None:
-    assert MAPPER.map(first(btc, "btcusdt@trade"), RECEIVED) == Trade(
+    assert only(MAPPER.map(first(btc, "btcusdt@trade"), RECEIVED)) == Trade(
         symbol="binance:BTCUSDT",
         event_time=1_723_161_255_343_000,
         trade_time=1_723_161_255_342_000,
@@ -72,7 +95,7 @@ def test_trade(btc: Path) -> None:
 
 
 def test_quote(btc: Path) -> None:
-    assert MAPPER.map(first(btc, "btcusdt@bookTicker"), RECEIVED) == Quote(
+    assert only(MAPPER.map(first(btc, "btcusdt@bookTicker"), RECEIVED)) == Quote(
         symbol="binance:BTCUSDT",
         event_time=None,
         receive_time=RECEIVED,
@@ -85,7 +108,7 @@ def test_quote(btc: Path) -> None:
 
 
 def test_depth_change(btc: Path) -> None:
-    assert MAPPER.map(first(btc, "btcusdt@depth@100ms", 1), RECEIVED) == BookChange(
+    assert only(MAPPER.map(first(btc, "btcusdt@depth@100ms", 1), RECEIVED)) == BookChange(
         symbol="binance:BTCUSDT",
         event_time=1_723_161_255_308_000,
         receive_time=RECEIVED,
@@ -97,7 +120,7 @@ def test_depth_change(btc: Path) -> None:
 
 
 def test_agg_trade(illiquid: Path) -> None:
-    assert MAPPER.map(first(illiquid, "nknusdt@aggTrade"), RECEIVED) == AggTrade(
+    assert only(MAPPER.map(first(illiquid, "nknusdt@aggTrade"), RECEIVED)) == AggTrade(
         symbol="binance:NKNUSDT",
         event_time=1_633_998_523_963_000,
         trade_time=1_633_998_523_963_000,
@@ -112,7 +135,7 @@ def test_agg_trade(illiquid: Path) -> None:
 
 
 def test_candle(illiquid: Path) -> None:
-    assert MAPPER.map(first(illiquid, "nknusdt@kline_1m"), RECEIVED) == ExchangeCandle(
+    assert only(MAPPER.map(first(illiquid, "nknusdt@kline_1m"), RECEIVED)) == ExchangeCandle(
         symbol="binance:NKNUSDT",
         event_time=1_633_998_523_963_000,
         receive_time=RECEIVED,
@@ -140,7 +163,7 @@ TICKER = (
 
 
 def test_ticker() -> None:
-    assert MAPPER.map(TICKER, RECEIVED) == Ticker(
+    assert only(MAPPER.map(TICKER, RECEIVED)) == Ticker(
         symbol="binance:BTCUSDT",
         event_time=1_723_161_255_001_000,
         receive_time=RECEIVED,
@@ -165,7 +188,7 @@ def test_ticker_of_a_day_without_trades() -> None:
     quiet = TICKER
     for name, old in ((b"o", b"55225.50000000"), (b"c", b"61837.60000000"), (b"w", b"58000.10000000")):
         quiet = quiet.replace(b'"%s":"%s"' % (name, old), b'"%s":"0.00000000"' % name)
-    record = MAPPER.map(quiet.replace(b'"n":3683260', b'"n":0'), RECEIVED)
+    record = only(MAPPER.map(quiet.replace(b'"n":3683260', b'"n":0'), RECEIVED))
     assert isinstance(record, Ticker)
     assert (record.price_change, record.vwap, record.trades) == (0.0, None, 0)
 
@@ -175,7 +198,7 @@ def test_partial_depth_takes_symbol_from_the_wrapper_and_has_no_time() -> None:
         b'{"stream":"btcusdt@depth20@100ms","data":{"lastUpdateId":160,"bids":[["99.10","2"],["99.00","1"],'
         b'["98.00","0.00000000"]],"asks":[["99.50","3"],["99.20","4"]]}}'
     )
-    assert make_mapper(partial=True).map(frame, RECEIVED) == Book(
+    assert only(make_mapper(partial=True).map(frame, RECEIVED)) == Book(
         symbol="binance:BTCUSDT",
         event_time=None,
         receive_time=RECEIVED,
@@ -188,7 +211,7 @@ def test_partial_depth_takes_symbol_from_the_wrapper_and_has_no_time() -> None:
 def test_microseconds_are_told_from_milliseconds(btc: Path) -> None:
     frame = first(btc, "btcusdt@trade")
     exact = frame.replace(b"1723161255343", b"1723161255343123").replace(b"1723161255342", b"1723161255342987")
-    record = MAPPER.map(exact, RECEIVED)
+    record = only(MAPPER.map(exact, RECEIVED))
     assert isinstance(record, Trade)
     assert (record.event_time, record.trade_time) == (1_723_161_255_343_123, 1_723_161_255_342_987)
 
@@ -252,7 +275,7 @@ KLINE = (
         (TRADE, b'"t":1', b'"t":-1', "$.data.t"),
         (TRADE, b'"BTCUSDT"', b'"NOSUCHUSDT"', "unknown symbol 'NOSUCHUSDT'"),
         (TRADE, b'"m":true', b'"m":"perhaps"', "$.data.m"),
-        (TRADE, b'"M":true}}', b"", "no JSON"),
+        (TRADE, b'"M":true}}', b"", "not JSON"),
         (QUOTE, b'"b":"10.0"', b'"b":"10.1"', "crossed: bid 10.1 is not below ask 10.1"),
         (QUOTE, b'"A":"2.0"', b'"A":"-2.0"', "$.data.A"),
         (DEPTH, b'["10.1","2.0"]', b'["10.1","-2.0"]', "$.data.a[0][1]"),
@@ -264,18 +287,66 @@ KLINE = (
 def test_what_makes_no_sense_is_an_error_that_names_it(frame: bytes, old: bytes, new: bytes, says: str) -> None:
     assert MAPPER.map(frame, RECEIVED) is not None
     assert old in frame
-    with pytest.raises(FrameError) as caught:
-        MAPPER.map(frame.replace(old, new, 1), RECEIVED)
-    assert says in str(caught.value)
-    assert caught.value.symbol == "binance:BTCUSDT"
+    error, symbol = refusal(frame.replace(old, new, 1))
+    assert says in error
+    assert symbol == "binance:BTCUSDT"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "number"),
+    [
+        (b'"q":"0.02000000"', b'"q":"0.00000000"', 1),
+        (b'"p":"61837.63000000"', b'"p":"nan"', 1),
+        (b'"T":1723161255342', b'"T":1723161255342000000', None),
+        (b'"E":1723161255343', b'"E":1723161255', None),
+    ],
+)
+def test_the_id_of_a_trade_that_cannot_be_used_is_told_unless_rest_may_have_it_right(
+    old: bytes, new: bytes, number: int | None
+) -> None:
+    frame = TRADE.replace(old, new)
+    assert frame != TRADE
+    if number is None:
+        with pytest.raises(FrameError, match=r"\$\.data\.[ET]"):
+            MAPPER.map(frame, RECEIVED)
+    else:
+        said = MAPPER.map(frame, RECEIVED)
+        assert isinstance(said, Data)
+        assert [row.number for row in said.bad] == [number]
+
+
+@pytest.mark.parametrize(
+    ("frame", "why"),
+    [
+        (QUOTE.replace(b'"b":"10.0","B":"1.0"', b'"b":"0.00000000","B":"0.00000000"'), "one-sided book"),
+        (QUOTE.replace(b'"a":"10.1","A":"2.0"', b'"a":"0.00000000","A":"0.00000000"'), "one-sided book"),
+        (
+            KLINE.replace(
+                b'"o":"2","c":"3","h":"4","l":"1","v":"5","n":2', b'"o":"0","c":"0","h":"0","l":"0","v":"0","n":0'
+            ),
+            "never traded",
+        ),
+    ],
+)
+def test_what_is_right_and_tells_nothing_is_counted_by_a_word(frame: bytes, why: str) -> None:
+    assert frame not in (QUOTE, KLINE)
+    said = MAPPER.map(frame, RECEIVED)
+    assert isinstance(said, Data)
+    assert (said.records, said.bad, said.nothing) == ((), (), why)
+
+
+@pytest.mark.parametrize("wrap", [b'{"stream":"btcusdt@trade","data":{"x":%s}}', b'{"x":%s}'])
+def test_deep_nesting_is_an_error_like_any_other(wrap: bytes) -> None:
+    with pytest.raises(FrameError, match="nested too deeply"):
+        MAPPER.map(wrap % (b"[" * 5000 + b"]" * 5000), RECEIVED)
 
 
 @pytest.mark.parametrize(
     ("payload", "says"),
     [
-        (b"", "no JSON"),
-        (b"<html>502 Bad Gateway</html>", "no JSON"),
-        (b"\xff\xfe{", "no JSON"),
+        (b"", "not JSON"),
+        (b"<html>502 Bad Gateway</html>", "not JSON"),
+        (b"\xff\xfe{", "not JSON"),
         (b"[1,2]", "not as documented"),
         (b"{}", "neither a stream, an answer nor an event"),
         (b'{"stream":"dogeusdt@trade","data":{"e":"trade"}}', "unknown stream 'dogeusdt@trade'"),
@@ -310,14 +381,14 @@ def test_every_frame_of_the_captures_gives_its_record(real_capture: Callable[[st
         mapper = make_mapper([f"binance:{name.upper()}"])
         for frame in frames(real_capture(f"binance_{name}_20240808.gz")):
             if frame.startswith(b'{"stream"'):
-                counts[type(mapper.map(frame, RECEIVED)).__name__] += 1
+                counts[type(only(mapper.map(frame, RECEIVED))).__name__] += 1
     assert counts == {"BookChange": 3451 + 3434, "Quote": 28040 + 24077, "Trade": 9757 + 6106}
 
 
 def test_prices_survive_exactly(btc: Path) -> None:
     """A price printed again is the price that was sent."""
     for frame in frames(btc)[:4000]:
-        record = MAPPER.map(frame, RECEIVED) if frame.startswith(b'{"stream"') else None
+        record = only(MAPPER.map(frame, RECEIVED)) if frame.startswith(b'{"stream"') else None
         if isinstance(record, Trade):
             assert f"{record.price:.8f}" == json.loads(frame)["data"]["p"]
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.records import AggTrade, Trade
-from marketpipeline.venues.adapter import FrameError, Throttled
+from marketpipeline.venues.adapter import Throttled, UnknownSymbol
 from marketpipeline.venues.binance.adapter import ADAPTER
+from marketpipeline.venues.messages import FrameError
 
 SYMBOL = "binance:BTCUSDT"
 NOW = 1_723_161_254_087_891
@@ -63,12 +64,12 @@ def test_snapshots_of_a_capture(capture: Callable[[str], Path]) -> None:
     assert (first.last_id, first.bids[0]) == (499869752, (0.3521, 672.0))
 
 
-def test_past_trades_are_marked_filled() -> None:
+def test_past_trades_are_marked_backfilled() -> None:
     body = (
         b'[{"id":28457,"price":"4.00000100","qty":"12.00000000","quoteQty":"48.000012","time":1499865549590,'
         b'"isBuyerMaker":true,"isBestMatch":true}]'
     )
-    assert ADAPTER.trades(SYMBOL, 28457, 1).read(body, NOW) == [
+    assert ADAPTER.trades(SYMBOL, 28457, 1).read(body, NOW).records == [
         Trade(
             symbol=SYMBOL,
             event_time=None,
@@ -83,9 +84,9 @@ def test_past_trades_are_marked_filled() -> None:
     ]
 
 
-def test_past_aggregate_trades_are_marked_filled() -> None:
+def test_past_aggregate_trades_are_marked_backfilled() -> None:
     body = b'[{"a":26129,"p":"0.01633102","q":"4.70443515","f":27781,"l":27783,"T":1498793709153,"m":false,"M":true}]'
-    assert ADAPTER.agg_trades(SYMBOL, 26129, 1).read(body, NOW) == [
+    assert ADAPTER.agg_trades(SYMBOL, 26129, 1).read(body, NOW).records == [
         AggTrade(
             symbol=SYMBOL,
             event_time=None,
@@ -100,6 +101,23 @@ def test_past_aggregate_trades_are_marked_filled() -> None:
             backfilled=True,
         )
     ]
+
+
+ROW = '{"id":%d,"price":"4.0","qty":"%s","time":1499865549590,"isBuyerMaker":true}'
+
+
+def test_a_bad_row_does_not_take_the_others_with_it() -> None:
+    rows = [ROW % (3, "1"), ROW % (4, "0.00000000"), '{"id":"five"}', ROW % (6, "2")]
+    page = ADAPTER.trades(SYMBOL, 3, 4).read(f"[{','.join(rows)}]".encode(), NOW)
+    assert [trade.trade_id for trade in page.records] == [3, 6]
+    assert [(row.number, row.payload.decode()) for row in page.bad] == [(4, rows[1]), (None, rows[2])]
+    assert "$.qty" in page.bad[0].error
+    assert page.rows == 4
+
+
+def test_deep_nesting_is_an_error_like_any_other() -> None:
+    with pytest.raises(FrameError, match="nested too deeply"):
+        ADAPTER.snapshot(SYMBOL).read(b'{"x":' + b"[" * 5000 + b"]" * 5000 + b"}", NOW)
 
 
 def test_listing_gives_full_ids() -> None:
@@ -137,7 +155,7 @@ def test_what_may_be_asked_again(
 
 
 def test_what_may_not() -> None:
-    with pytest.raises(PermanentError, match="HTTP 400: -1121: Invalid symbol"):
+    with pytest.raises(UnknownSymbol, match="HTTP 400: -1121: Invalid symbol"):
         ADAPTER.judge(400, {}, b'{"code":-1121,"msg":"Invalid symbol."}')
     with pytest.raises(PermanentError, match="HTTP 404: <html>"):
         ADAPTER.judge(404, {}, b"<html>")
