@@ -13,13 +13,14 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from math import inf
 
 import msgspec
 
 from marketpipeline.errors import PermanentError
 from marketpipeline.ingestion.book import CrossedBook, LocalBook
 from marketpipeline.ingestion.context import Context, Publish, StreamHandler
-from marketpipeline.ingestion.snapshots import Refresh, Snapshots
+from marketpipeline.ingestion.snapshots import PUSHED_WITHIN, Refresh, Snapshots
 from marketpipeline.records import Book, FeedEventKind, Heartbeat
 from marketpipeline.topics import Feed
 from marketpipeline.venues.adapter import BookRules, RestRequest, SnapshotSource, UnknownSymbol
@@ -76,7 +77,7 @@ class OrderBookBuilder(StreamHandler):
         self._unsure = False
         self._last_id = -1
         self._newer: BookSnapshot | None = None
-        self._was_pushed = False
+        self._pushed_at = -inf
         self._comparing = False
         self._delivered: int | None = None if last is None else last.update_id
         self._had_book = last is not None
@@ -119,9 +120,13 @@ class OrderBookBuilder(StreamHandler):
         """The book is right again when the next change continues it, or when a snapshot says that none came."""
         super().resume()
         reached = self._newer is None or self._newer.last_id <= self._last_id
-        self._unsure = self._live and not (self._was_pushed and reached)
-        self._was_pushed = False
+        just_pushed = self._snapshots.now - self._pushed_at <= PUSHED_WITHIN
+        self._unsure = self._live and not (just_pushed and reached)
         self._snapshots.subscribed(PATIENCE)
+
+    def interrupt(self) -> None:
+        super().interrupt()
+        self._pushed_at = -inf
 
     def doubt(self) -> None:
         """A snapshot tells whether the book moved on."""
@@ -163,7 +168,7 @@ class OrderBookBuilder(StreamHandler):
 
     def _take_pushed(self, snapshot: BookSnapshot) -> None:
         """It is where the book starts; while that is live and in no doubt, it may be of a second connection."""
-        self._was_pushed = True
+        self._pushed_at = self._snapshots.now
         if self._live and not self._unsure:
             self._newer = snapshot
             return

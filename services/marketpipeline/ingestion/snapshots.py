@@ -17,7 +17,7 @@ from marketpipeline.ingestion.context import Context
 from marketpipeline.venues.adapter import RestRequest
 from marketpipeline.venues.messages import BookChange, BookSnapshot
 
-__all__ = ["RETRY_AFTER", "STABLE_AFTER", "Refresh", "Snapshots"]
+__all__ = ["PUSHED_WITHIN", "RETRY_AFTER", "STABLE_AFTER", "Refresh", "Snapshots"]
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +75,8 @@ class Snapshots:
         """One came."""
         self._under_way = None
         self._unlisted = False
+        if self._pushed:
+            self._ask_at = None
 
     def refused(self, error: PermanentError, *, unlisted: bool) -> None:
         """There is none. A symbol that is not listed is asked for rarely, and after all others."""

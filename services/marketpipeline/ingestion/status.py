@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -72,11 +73,12 @@ def health(ingestion: Process) -> Health:
         },
         "stale": stale,
         "refused_streams": refused,
+        "unlisted": dict(session.unlisted_symbols),
         "symbols": session.symbol_states(),
     }
     if not session.started:
         return Health("ok" if not managers else "starting", details)
-    wrong = not connected or stale or refused or ingestion.rejected or session.paused
+    wrong = not connected or stale or refused or ingestion.rejected or session.unlisted_symbols or session.paused
     return Health("degraded" if wrong else "ok", details)
 
 
@@ -106,6 +108,13 @@ def instrument(ingestion: Process, meter: Meter) -> None:
         handlers = _session(ingestion).handlers.items()
         return [Observation(handler.duplicates, {"symbol": s.symbol, "feed": s.feed.value}) for s, handler in handlers]
 
+    def nothing() -> Iterable[Observation]:
+        counts: Counter[tuple[str, str]] = Counter()
+        for stream, handler in _session(ingestion).handlers.items():
+            for reason, count in dict(handler.nothing).items():
+                counts[stream.feed.value, reason] += count
+        return [Observation(count, {"feed": feed, "reason": reason}) for (feed, reason), count in counts.items()]
+
     def delays() -> Iterable[Observation]:
         handlers = _session(ingestion).handlers.items()
         times = [(s, getattr(handler.last, "event_time", None), handler.last) for s, handler in handlers]
@@ -122,6 +131,7 @@ def instrument(ingestion: Process, meter: Meter) -> None:
         "ingestion.dead_letters", "1", "Frames that could not be used.", one(lambda: _session(ingestion).dead_letters)
     )
     watch("ingestion.events", "1", "Gaps, backfills, resyncs, reconnects and the like, by kind.", events)
+    watch("ingestion.nothing", "1", "Frames that are right and tell nothing, by feed and reason.", nothing)
     watch("ingestion.duplicates", "1", "Records dropped because they were had before.", duplicates)
     watch("ingestion.rest_requests", "1", "REST requests sent.", one(lambda: _session(ingestion).limiter.requests))
     watch(

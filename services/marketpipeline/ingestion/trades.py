@@ -17,13 +17,13 @@ import msgspec
 
 from marketpipeline.errors import PermanentError
 from marketpipeline.ingestion.context import Context, Publish, StreamHandler
-from marketpipeline.records import AggTrade, Trade
+from marketpipeline.records import AggTrade, Heartbeat, Trade
 from marketpipeline.settings import IngestionSettings
 from marketpipeline.topics import Feed
 from marketpipeline.venues.adapter import Page, RestRequest, UnknownSymbol
 from marketpipeline.venues.messages import BadRow, FrameError
 
-__all__ = ["OLDER", "RETRIES", "TradeBounds", "TradeHandler", "UniqueHandler", "agg_trade_id", "trade_id"]
+__all__ = ["OLDER", "REMEMBERED", "RETRIES", "TradeBounds", "TradeHandler", "UniqueHandler", "agg_trade_id", "trade_id"]
 
 _log = logging.getLogger(__name__)
 
@@ -142,29 +142,28 @@ class TradeHandler(StreamHandler, Generic[R]):
             self.next = number + 1
             self.last = record
             self.publish(record)
-            if self._backfill is not None:
-                self._backfill.linked()
-            elif self._refused:
-                self._refused = ""
+            if self.held or self._backfill is not None or self._refused:
+                self._continued(number)
         else:
             self._accept_other(number, record)
 
     def skip(self, number: int | None) -> None:
-        """One that came cannot be used: a gap of one, at once where it continues the last."""
+        """One that came cannot be used. Unless it comes again, in order and right, it is a gap of one, at once."""
         self.seen += 1
         if number is None or self.next is None:
             return
+        if len(self.held) >= self.bounds.max_held:
+            self.drain()
         if number < self.next:
             self.duplicates += 1
-        elif number == self.next or self._refused:
-            self.lose_until(number, self._refused)
-            self._refused = ""
-            self.give_up(number)
-            if self._backfill is not None:
-                self._backfill.linked()
-        else:
+        elif number not in self.held:
             self._hold(number, None)
-            self._begin()
+
+    def beat(self, heartbeat: Heartbeat) -> None:
+        """Before promising that all was written, write down what cannot be."""
+        if self.complete:
+            self.drain()
+            self.publish(heartbeat)
 
     def resume(self) -> None:
         """Fetch what was missed, if anything was had before."""
@@ -223,9 +222,20 @@ class TradeHandler(StreamHandler, Generic[R]):
             time = None if self.last is None else self.last.trade_time
             self.context.event("backfill", self.symbol, self.feed, event_time=time, first_id=first, last_id=last)
 
+    def _continued(self, number: int) -> None:
+        """A live one continued the last, so what was refused is of no matter, and what is held may follow."""
+        self.held.pop(number, None)
+        self._refused = ""
+        if self._backfill is not None:
+            self._backfill.linked()
+
     def _accept_other(self, number: int, record: R) -> None:
+        self.drain()
         if self.next is None:
             self.hand_on(record)
+        elif number == self.next:
+            self.hand_on(record)
+            self._continued(number)
         elif number < self.next:
             if self.last is not None and record.trade_time > self.last.trade_time:
                 self._doubt_numbers(number, record)

@@ -8,7 +8,7 @@ from marketpipeline.ingestion.connection import ACKNOWLEDGE_WITHIN, PING_AFTER, 
 from marketpipeline.records import Heartbeat, Trade
 from marketpipeline.topics import Feed, TopicKind
 
-from tests.services.ingestion.driver import EXCHANGE, Driver, depth_frame, quote_frame, trade_frame
+from tests.services.ingestion.driver import EXCHANGE, WALL, Driver, depth_frame, quote_frame, trade_frame
 
 
 def test_streams_are_asked_for_and_ready_when_acknowledged() -> None:
@@ -192,3 +192,71 @@ def test_depth_frames_reach_the_book() -> None:
     driver.answer({"lastUpdateId": 7, "bids": [["9.0", "1"]], "asks": [["12.0", "1"]]}, path="/depth")
     book = driver.publisher.of(TopicKind.BOOK)[0]
     assert (book.update_id, book.bids, book.asks) == (8, [(10.0, 1.0), (9.0, 1.0)], [(11.0, 1.0), (12.0, 1.0)])
+
+
+def test_a_symbol_that_the_exchange_took_off_its_list_is_told_once_and_comes_back() -> None:
+    driver = Driver(("BTCUSDT", "OLDUSDT"), (Feed.BOOK, Feed.TRADES))
+    driver.start()
+    driver.run(1.1)
+    for get in [get for get in driver.gets if ("symbol", "OLDUSDT") in get.request.params]:
+        driver.gets.remove(get)
+        driver.session.limiter.answered(get.call, 400, {}, b'{"code":-1121,"msg":"Invalid symbol."}', driver.now, WALL)
+    assert driver.events() == [("rejected", "book")]
+    assert list(driver.session.unlisted_symbols) == ["binance:OLDUSDT"]
+    for _ in range(60):
+        driver.run(1.0)
+        if driver.pings:
+            driver.pong()
+    assert driver.closed == []
+    assert [get for get in driver.gets if ("symbol", "OLDUSDT") in get.request.params] == []
+    driver.frame(depth_frame(5, 8, symbol="OLDUSDT"))
+    driver.gets = [get for get in driver.gets if ("symbol", "OLDUSDT") in get.request.params]
+    driver.answer({"lastUpdateId": 7, "bids": [["9.0", "1"]], "asks": [["12.0", "1"]]}, path="/depth")
+    assert [book.update_id for book in driver.publisher.of(TopicKind.BOOK) if book.symbol == "binance:OLDUSDT"] == [8]
+    assert driver.session.unlisted_symbols == {}
+
+
+def test_a_trade_without_a_quantity_is_one_dead_letter_and_a_gap_of_one() -> None:
+    driver = Driver()
+    driver.start()
+    driver.frame(trade_frame(3))
+    driver.frame(trade_frame(4).replace(b'"q":"2"', b'"q":"0"'))
+    driver.frame(trade_frame(5))
+    assert driver.gets == []
+    assert driver.session.dead_letters == 1
+    (gap,) = driver.publisher.of(TopicKind.EVENTS)
+    assert (gap.kind, gap.first_id, gap.last_id) == ("gap", 4, 4)
+
+
+def test_a_bad_row_among_good_ones_of_a_page_stops_nothing() -> None:
+    driver = Driver()
+    driver.start()
+    driver.frame(trade_frame(2))
+    driver.frame(trade_frame(7))
+    row = {"price": "1", "qty": "1", "time": EXCHANGE, "isBuyerMaker": True}
+    driver.answer([row | {"id": number, "qty": "0" if number == 4 else "1"} for number in range(3, 7)], path="Trades")
+    ids = [record.trade_id for record in driver.publisher.of(TopicKind.TRADES) if isinstance(record, Trade)]
+    assert ids == [2, 3, 5, 6, 7]
+    assert driver.session.dead_letters == 1
+    assert driver.session.events["gap"] == 1
+    assert driver.gets == []
+
+
+def test_frames_that_tell_nothing_are_counted_and_make_no_dead_letters() -> None:
+    driver = Driver(feeds=(Feed.QUOTES,))
+    driver.start()
+    for number in range(3):
+        driver.frame(quote_frame(number).replace(b'"b":"10.0","B":"1.0"', b'"b":"0.0","B":"0.0"'))
+    driver.frame(quote_frame(3))
+    (handler,) = driver.session.handlers.values()
+    assert (handler.seen, handler.nothing, driver.session.dead_letters) == (4, {"one-sided book": 3}, 0)
+    assert len(driver.publisher.of(TopicKind.QUOTES)) == 1
+
+
+def test_deep_nesting_is_a_dead_letter_like_any_other() -> None:
+    driver = Driver()
+    driver.start()
+    driver.frame(trade_frame(1)[:-2] + b',"x":' + b"[" * 5000 + b"]" * 5000 + b"}}")
+    driver.frame(trade_frame(1))
+    assert driver.session.dead_letters == 1
+    assert [record.trade_id for record in driver.publisher.of(TopicKind.TRADES) if isinstance(record, Trade)] == [1]

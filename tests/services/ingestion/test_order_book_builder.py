@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from marketpipeline.errors import PermanentError
 from marketpipeline.ingestion.order_book_builder import OLDER, PATIENCE, OrderBookBuilder
-from marketpipeline.ingestion.snapshots import RETRY_AFTER
+from marketpipeline.ingestion.snapshots import RETRY_AFTER, STABLE_AFTER, UNLISTED_AFTER
 from marketpipeline.records import Book, Heartbeat
-from marketpipeline.venues.adapter import BookRules, SnapshotSource
+from marketpipeline.venues.adapter import BookRules, SnapshotSource, UnknownSymbol
 from marketpipeline.venues.continuity import SPANNING
 from marketpipeline.venues.messages import BookChange, FrameError
 
@@ -324,6 +324,34 @@ def test_a_refused_snapshot_is_asked_for_later() -> None:
     b.tick(RETRY_AFTER[-1] / 2)
     assert not b.context.asked
     b.tick(RETRY_AFTER[-1] / 2)
+    b.answer(7)
+    assert b.ids == [8]
+
+
+def test_a_symbol_that_is_not_listed_is_asked_for_rarely_and_after_all_others() -> None:
+    b = scenario()
+    b.handler.resume()
+    b.tick(PATIENCE)
+    b.context.asked.popleft().refused(UnknownSymbol("-1121"))
+    assert b.context.unlisted_symbols == {SYMBOL: "-1121"}
+    for _ in range(int(UNLISTED_AFTER) - 1):
+        b.tick(1.0)
+    assert not b.context.asked
+    b.tick(1.0)
+    assert b.context.asked[0].patient
+    b.answer(7)
+    assert b.context.unlisted_symbols == {}
+    b.live((8, 8))
+    assert b.ids == [8]
+
+
+def test_a_symbol_that_speaks_again_is_asked_for_without_the_wait() -> None:
+    b = scenario()
+    b.handler.resume()
+    b.tick(PATIENCE)
+    b.context.asked.popleft().refused(UnknownSymbol("-1121"))
+    b.tick(STABLE_AFTER)
+    b.live((5, 8))
     b.answer(7)
     assert b.ids == [8]
 

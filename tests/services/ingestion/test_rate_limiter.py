@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -161,3 +162,22 @@ def test_an_answer_to_no_request_is_ignored() -> None:
     b.limiter.answered(99, 200, {}, TIME, 0.0, 5)
     b.limiter.failed(98, "gone", 0.0)
     assert b.done == []
+
+
+def test_a_patient_request_lets_all_others_pass() -> None:
+    """Forty that nobody waits for and one book: the book's goes first, whoever asked before."""
+    b = Scenario()
+    heavy = replace(ADAPTER.server_time(), weight=50)
+    for _ in range(108):
+        b.ask(heavy)
+        b.answer()
+    dead, living = replace(heavy, path="/dead"), replace(heavy, path="/living")
+    for _ in range(40):
+        b.limiter.ask(dead, b.done.append, b.refused.append, patient=True)
+    b.ask(living)
+    assert b.sent == [], "the budget of this minute is spent"
+    b.tick(61.0)
+    assert [get.request.path for get in b.sent] == ["/living"]
+    b.answer()
+    b.tick(0.1)
+    assert {get.request.path for get in b.sent} == {"/dead"}

@@ -7,10 +7,19 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from marketpipeline.errors import PermanentError
-from marketpipeline.ingestion.trades import OLDER, RETRIES, TradeBounds, TradeHandler, trade_id
+from marketpipeline.ingestion.trades import (
+    OLDER,
+    REMEMBERED,
+    RETRIES,
+    TradeBounds,
+    TradeHandler,
+    UniqueHandler,
+    trade_id,
+)
 from marketpipeline.records import Heartbeat, Trade
 from marketpipeline.topics import Feed
-from marketpipeline.venues.adapter import Page
+from marketpipeline.venues.adapter import Page, UnknownSymbol
+from marketpipeline.venues.messages import BadRow
 
 from tests.services.ingestion.recorders import SYMBOL, RecordingContext, no_request, trade
 
@@ -55,11 +64,13 @@ class Scenario:
         return len(self.published) > before
 
 
-def scenario(last: int | None = None, *, page: int = 5, max_backfill: int = 100, max_held: int = 50) -> Scenario:
+def scenario(
+    last: int | None = None, *, page: int = 5, max_backfill: int = 100, max_held: int = 50, past: bool = True
+) -> Scenario:
     context = RecordingContext()
     published: list[Trade | Heartbeat] = []
     handler: TradeHandler[Trade] = TradeHandler(
-        SYMBOL, Feed.TRADES, published.append, context, trade_id, no_request, page=page,
+        SYMBOL, Feed.TRADES, published.append, context, trade_id, no_request if past else lambda *_: None, page=page,
         bounds=TradeBounds(max_backfill, max_held), last=None if last is None else trade(last),
     )  # fmt: skip
     return Scenario(handler, context, published)
@@ -382,6 +393,131 @@ def test_a_deaf_stream_is_backfilled_and_promises_nothing_until_it_speaks() -> N
     b.live(4)
     assert not b.deaf()
     assert b.beats()
+
+
+def test_one_that_cannot_be_used_is_a_gap_of_one_without_asking() -> None:
+    b = scenario()
+    b.handler.resume()
+    b.live(3)
+    b.handler.skip(4)
+    b.live(5, 6)
+    assert b.ids == [3, 5, 6]
+    assert b.context.told() == [("gap", 4, 4)]
+    assert "cannot be used" in b.context.events[0].detail
+    assert not b.context.asked
+
+
+def test_one_that_comes_again_and_right_is_no_gap() -> None:
+    b = scenario()
+    b.handler.resume()
+    b.live(3)
+    b.handler.skip(4)
+    b.live(4, 5)
+    b.handler.skip(5)
+    assert b.ids == [3, 4, 5]
+    assert b.context.told() == []
+
+
+def test_one_that_cannot_be_used_is_told_before_a_heartbeat_promises_all() -> None:
+    b = scenario()
+    b.handler.resume()
+    b.live(3)
+    b.handler.skip(4)
+    assert b.beats()
+    assert b.context.told() == [("gap", 4, 4)]
+    b.live(5)
+    assert b.ids == [3, 5]
+
+
+def test_beyond_a_hole_it_is_known_while_the_hole_is_fetched() -> None:
+    b = scenario()
+    b.handler.resume()
+    b.live(1)
+    b.handler.skip(4)
+    b.live(6)
+    b.answer(2, 3, 5, 6)
+    assert b.ids == [1, 2, 3, 5, 6]
+    assert b.context.told() == [("gap", 4, 4), ("backfill", 2, 5)]
+    assert not b.pending()
+
+
+def test_what_never_can_be_used_is_bounded() -> None:
+    b = scenario(max_held=5)
+    b.handler.resume()
+    b.live(0)
+    for number in range(1, 100):
+        b.handler.skip(number)
+        assert len(b.handler.held) <= 5
+    b.live(100)
+    assert b.ids == [0, 100]
+    assert sum((last or 0) - (first or 0) + 1 for _, first, last in b.context.told()) == 99
+
+
+def test_a_bad_row_of_a_page_is_one_dead_letter_and_one_gap_at_once() -> None:
+    b = scenario(last=2)
+    b.handler.resume()
+    b.live(7)
+    rows = [trade(number, backfilled=True) for number in (3, 5, 6)]
+    b.context.asked.popleft().done(Page(rows, [BadRow(b"{4}", "not as documented", 4)]))
+    assert b.ids == [3, 5, 6, 7]
+    assert b.context.told() == [("gap", 4, 4), ("backfill", 3, 6)]
+    assert b.context.letters == [(b"{4}", "not as documented")]
+    assert not b.context.asked
+
+
+def test_bad_rows_at_the_end_and_of_no_known_id() -> None:
+    b = scenario(last=2)
+    b.handler.resume()
+    bad = [BadRow(b"{4}", "bad", 4), BadRow(b"{?}", "bad")]
+    b.context.asked.popleft().done(Page([trade(3, backfilled=True)], bad))
+    assert not b.pending()
+    b.live(6)
+    b.answer(5)
+    assert b.ids == [3, 5, 6]
+    assert b.context.told() == [("gap", 4, 4), ("backfill", 3, 3), ("backfill", 5, 5)]
+
+
+def test_a_page_of_nothing_that_can_be_used_is_not_asked_for_again() -> None:
+    b = scenario(last=2)
+    b.handler.resume()
+    b.live(9)
+    b.context.asked.popleft().done(Page([], [BadRow(b"{?}", "bad")] * 5))
+    assert b.ids == [9]
+    assert b.context.told() == [("gap", 3, 8)]
+    assert len(b.context.letters) == 5
+    assert not b.context.asked
+
+
+def test_an_exchange_without_past_trades_names_the_gap() -> None:
+    b = scenario(last=10, past=False)
+    b.handler.resume()
+    assert not b.pending()
+    b.live(13)
+    for second in range(2 * RETRIES):
+        b.handler.tick(float(second))
+    assert b.ids == [13]
+    assert b.context.told() == [("gap", 11, 12)]
+
+
+def test_a_symbol_that_is_not_listed_is_told() -> None:
+    b = scenario(last=10)
+    b.handler.resume()
+    b.context.asked.popleft().refused(UnknownSymbol("-1121"))
+    assert b.context.unlisted_symbols == {SYMBOL: "-1121"}
+
+
+def test_ids_that_tell_nothing_are_had_once_in_the_order_in_which_they_come() -> None:
+    published: list[Trade] = []
+    handler = UniqueHandler(SYMBOL, Feed.TRADES, published.append, trade_id, last=trade(7))
+    handler.resume()
+    for number in (900, 3, 900, 7, 12, 3):
+        handler.accept(trade(number))
+    assert [record.trade_id for record in published] == [900, 3, 12]
+    assert handler.duplicates == 3
+    for number in range(1_000, 1_000 + 2 * REMEMBERED):
+        handler.accept(trade(number))
+    handler.accept(trade(900))
+    assert published[-1].trade_id == 900, "what is remembered is bounded"
 
 
 steps = st.lists(
