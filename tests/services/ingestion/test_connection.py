@@ -195,7 +195,7 @@ def test_depth_frames_reach_the_book() -> None:
 
 
 def test_a_symbol_that_the_exchange_took_off_its_list_is_told_once_and_comes_back() -> None:
-    driver = Driver(("BTCUSDT", "OLDUSDT"), (Feed.BOOK, Feed.TRADES))
+    driver = Driver(("BTCUSDT", "OLDUSDT"), (Feed.BOOK, Feed.TRADES), stale_after_ms=600_000)
     driver.start()
     driver.run(1.1)
     for get in [get for get in driver.gets if ("symbol", "OLDUSDT") in get.request.params]:
