@@ -39,7 +39,7 @@ def test_nobody_else_has_them_on_the_path() -> None:
 def test_no_file_outside_of_their_folder_was_touched_for_them() -> None:
     """A toy is its own modules and a line of its distribution's entry points."""
     words = [path.name for path in (PLUGIN / "toys").iterdir() if path.is_dir() and path.name != "__pycache__"]
-    assert {"jsonlines", "block_trade"} <= set(words)
+    assert {"jsonlines", "block_trade", "lamplight"} <= set(words)
     patterns = [part for word in words for part in ("-e", word)]
     command = ["git", "grep", "--untracked", "--files-with-matches", *patterns, "--", ":!tests/toys"]
     found = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)

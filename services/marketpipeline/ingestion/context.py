@@ -86,6 +86,9 @@ class Context(Protocol):
     def is_ahead(self, time: int, receive_time: int) -> bool:
         """Whether a time, µs, is implausibly far ahead of the exchange's clock."""
 
+    def learn_time(self, done: Callable[[], None]) -> None:
+        """Ask the exchange for its clock; `done` is called when it has told it, or does not tell it."""
+
     def dead_letter(self, payload: bytes, error: FrameError, source: str) -> None:
         """Keep input that cannot be used."""
 

@@ -182,6 +182,19 @@ class Session:
         """Whether a time is implausibly far ahead of the exchange's clock."""
         return time - receive_time > self.exchange_clock.limit
 
+    def learn_time(self, done: Callable[[], None]) -> None:
+        """Ask the exchange for its clock; `done` is called when it has told it, or does not tell it."""
+
+        def told(server_time: int) -> None:
+            self.exchange_clock.told(server_time, self.wall)
+            done()
+
+        request = self._adapter.server_time()
+        if request is None:
+            done()
+        else:
+            self.limiter.ask(request, told, lambda error: done())
+
     def dead_letter(self, payload: bytes, error: FrameError, source: str) -> None:
         """Keep input that cannot be used."""
         self.dead_letters += 1

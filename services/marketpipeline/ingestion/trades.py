@@ -446,6 +446,18 @@ class Backfill(Generic[R]):
         self.step()
 
     def _take_page(self, page: Page[R], subscription: int, limit: int) -> None:
+        """Take a page; one with times that seem to be ahead of the exchange's clock when that was asked for."""
+        is_ahead = self._handler.context.is_ahead
+        if any(is_ahead(record.trade_time, record.receive_time) for record in page.records):
+            self._asked = True
+            self._handler.context.learn_time(lambda: self._take_judged(page, subscription, limit))
+        else:
+            self._take_judged(page, subscription, limit)
+
+    def _take_judged(self, page: Page[R], subscription: int, limit: int) -> None:
+        self._asked = False
+        if self._over:
+            return
         handler = self._handler
         before, held = self._next(), bool(handler.held)
         for row in page.bad:

@@ -96,6 +96,9 @@ class RecordingContext:
     def is_ahead(self, time: int, receive_time: int) -> bool:
         return time > self.limit
 
+    def learn_time(self, done: Callable[[], None]) -> None:
+        done()
+
     def dead_letter(self, payload: bytes, error: FrameError, source: str) -> None:
         self.letters.append((payload, str(error)))
 

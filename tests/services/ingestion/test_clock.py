@@ -152,9 +152,24 @@ def test_a_past_trade_with_a_wrong_time_is_a_gap_of_one() -> None:
     row = {"price": "1", "qty": "1", "isBuyerMaker": True}
     rows = [row | {"id": 2, "time": EXCHANGE + 1100}, row | {"id": 3, "time": EXCHANGE + int(DAY * 1000)}]
     driver.answer(rows, path="historicalTrades")
+    assert trades(driver) == [1], "the exchange is asked for its time first"
+    tell_time(driver, 1.3)
     assert trades(driver) == [1, 2, 4]
     assert ("gap", "trades") in driver.events()
     assert ["implausibly far ahead" in error for error in errors(driver)] == [True]
+
+
+def test_past_trades_of_an_exchange_that_went_on_meanwhile_are_right() -> None:
+    """As after a cut of the wire in a replay at twenty times the speed."""
+    driver = Driver()
+    driver.start()
+    driver.frame(trade_frame(1, at=1.0))
+    driver.frame(trade_frame(3, at=2.0))
+    row = {"price": "1", "qty": "1", "isBuyerMaker": True}
+    driver.answer([row | {"id": number, "time": EXCHANGE + 60_000} for number in (2, 3, 4)], path="historicalTrades")
+    tell_time(driver, 60.0)
+    assert trades(driver) == [1, 2, 3, 4]
+    assert errors(driver) == []
 
 
 def test_the_wait_between_two_questions_grows_and_starts_again() -> None:
