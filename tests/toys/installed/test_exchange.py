@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from marketpipeline.errors import InvalidSpec
-from marketpipeline.ingestion.context import Command, OpenConnection, Send
+from marketpipeline.ingestion.context import CloseConnection, Command, OpenConnection, Send
 from marketpipeline.ingestion.session import Session
 from marketpipeline.plan import plan, plan_as_text
 from marketpipeline.records import Book, Heartbeat, Trade
@@ -64,6 +64,7 @@ class Wire:
         self.now = 0.0
         self.urls: dict[int, str] = {}
         self.sent: list[tuple[int, bytes]] = []
+        self.closed: list[tuple[int, str]] = []
         self.run(0.0)
 
     def run(self, seconds: float) -> None:
@@ -81,6 +82,9 @@ class Wire:
                     self.urls[number] = url
                 case Send(number, message):
                     self.sent.append((number, message))
+                case CloseConnection(number, reason):
+                    self.closed.append((number, reason))
+                    self.session.closed(number, reason)
 
     def connect(self) -> None:
         for number in self.urls:
@@ -120,7 +124,7 @@ def test_the_registry_has_it() -> None:
 
 
 def test_the_spec_knows_its_symbols_and_feeds() -> None:
-    assert pipeline(OIL, "binance:BTCUSDT", feeds=("book", "trades")).spec.exchanges == ["lamplight", "binance"]
+    assert pipeline(OIL, "binance:BTCUSDT", feeds=("book", "trades")).spec.exchanges == ["binance", "lamplight"]
     assert "OIL-EUR" in refused("lamplight:oil")
     assert "quotes" in refused(OIL, feeds=("quotes",))
     assert "binance, lamplight" in refused("nowhere:OIL-EUR")
@@ -214,14 +218,14 @@ def test_it_is_pinged_by_a_message_and_its_answer_keeps_the_connection() -> None
     wire = Wire(OIL, feeds=(Feed.TRADES,))
     wire.subscribe()
     wire.sent.clear()
-    for _ in range(4):
-        wire.run(20.1)
-        assert wire.sent.pop() == (1, b"ping")
-        wire.frame(1, b"pong")
-        wire.sent.clear()
-    assert wire.session.connection(1) is not None
-    wire.run(32.0)
-    assert "no pong" in str(wire.session.commands) or wire.sent
+    for second in range(65):
+        wire.run(1.0)
+        wire.frame(1, stream="trades/OIL-EUR", rows=[trade(str(second), ns=(NOW + second * 1_000_000) * 1000)])
+        if wire.sent and second % 20 == 19:
+            wire.frame(1, b"pong")
+    assert wire.sent == [(1, b"ping")] * 3
+    wire.run(30.2)
+    assert wire.closed == [(1, "no pong within 10 s")]
 
 
 def test_a_notice_opens_the_next_connection_before_this_one_ends() -> None:
