@@ -86,7 +86,8 @@ def write_simulation(
             if one.kind is Kind.DIFF and _follows_a_hole(protocol.events(one), one.symbol, last_ids):
                 book = protocol.encode(one.due, one.symbol, market.depth(one.symbol, SNAPSHOT_LEVELS))
                 request = adapter.snapshot(symbols[one.symbol])
-                writer.add_answer(one.due, target.address(request), book.payload)
+                if request is not None:
+                    writer.add_answer(one.due, target.address(request), book.payload)
             writer.add_frame(one.due, one.message)
             count += 1
         market.note(frame)
