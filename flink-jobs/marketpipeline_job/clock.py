@@ -40,10 +40,11 @@ def clock(settings: JobSettings) -> Script:
     reported, faults = dead_letters(settings, TopicKind.TRADES, f"COALESCE({_HEARTBEAT}, FALSE)", fault)
     kinds = (TopicKind.TRADES, TopicKind.THRESHOLDS)
     own = Script(
-        tables=(*(source(settings, kind) for kind in kinds), sink(settings, TopicKind.LATE)),
+        tables=tuple(source(settings, kind) for kind in kinds),
         views=(_feed(), _clocked(settings), _ticks(settings), _once()),
-        inserts=(_late(),),
     )
+    if settings.windows:  # without candles no trade is late for one
+        own += Script(tables=(sink(settings, TopicKind.LATE),), inserts=(_late(),))
     return own + Script(tables=(reported,), inserts=(faults,))
 
 
@@ -108,8 +109,8 @@ def _ticks(settings: JobSettings) -> View:
         *kept,
         "clock_before",
         "newest_before",
-        f"COALESCE({' OR '.join(moved)}, FALSE) AS crosses",
-        f"COALESCE({' OR '.join(late)}, FALSE) AS late",
+        f"COALESCE({' OR '.join(moved) or 'FALSE'}, FALSE) AS crosses",
+        f"COALESCE({' OR '.join(late) or 'FALSE'}, FALSE) AS late",
     ]
     return View("ticks", f"SELECT\n{lines(fields)}\nFROM (\n{inner}\n)")
 

@@ -20,5 +20,7 @@ def script(settings: JobSettings) -> Script:
     if Feed.BOOK in settings.feeds:
         found += book(settings)
     if Feed.TRADES in settings.feeds:
-        found += clock(settings) + candles(settings)
+        found += clock(settings)
+        if settings.windows:
+            found += candles(settings)
     return found + alerts(settings)

@@ -43,6 +43,13 @@ def test_without_a_feed_nothing_of_it_is_there() -> None:
     assert "extreme_imbalance" not in of_trades
 
 
+def test_without_a_window_there_are_no_candles_and_no_trade_is_late() -> None:
+    made = script(job_settings(windows=[]))
+    assert not [insert for insert in made.inserts if "INTO candles" in insert or "INTO late" in insert]
+    assert "whale_trade" in "\n".join(made.inserts)
+    assert "COALESCE(FALSE, FALSE) AS late" in made.text()
+
+
 @pytest.mark.parametrize(("lateness_ms", "steps"), [(2_000, 2), (60_000, 2), (60_001, 3), (300_000, 6)])
 def test_as_many_candles_may_close_as_fit_into_the_lateness(lateness_ms: int, steps: int) -> None:
     text = script(job_settings(windows=["1m"], allowed_lateness_ms=lateness_ms)).text()

@@ -59,6 +59,12 @@ class Reading:
         """Records that were read and made no row, by topic kind; the two counts are not of quite the same moment."""
         return {kind: max(0, int(count - self.parsed.get(kind, 0.0))) for kind, count in self.read.items()}
 
+    @property
+    def late_ratio(self) -> float:
+        """Late trades for each record of trades that was read."""
+        read = self.read.get("trades", 0.0)
+        return self.written.get("late", 0.0) / read if read else 0.0
+
 
 def read(rest: FlinkRest) -> Reading:
     """Ask Flink for all of it. Raises RetryableError when it does not answer."""
@@ -190,6 +196,11 @@ class Monitor(Collector):
         yield _family(CounterMetricFamily, f"{prefix}_unreadable", "Records that were no JSON.", self.unreadable)
         yield _family(GaugeMetricFamily, f"{prefix}_lag_records", "Records in a topic and not read yet.", now.lag)
         yield CounterMetricFamily(f"{prefix}_late", "Trades that came too late.", now.written.get("late", 0.0))
+        yield GaugeMetricFamily(
+            f"{prefix}_late_ratio",
+            "Late trades, as a share of all records of trades.",
+            now.late_ratio,
+        )
         yield GaugeMetricFamily(f"{prefix}_running", "1 while every task runs.", float(now.state == "RUNNING"))
         yield CounterMetricFamily(f"{prefix}_interruptions", "Times that it stopped running.", self._restarts)
         yield GaugeMetricFamily(f"{prefix}_busy_ratio", "Share of time that the busiest task works.", now.busy)

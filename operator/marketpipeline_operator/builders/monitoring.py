@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from marketpipeline.topics import Feed
+
 from marketpipeline_operator.builders.context import Context
 from marketpipeline_operator.builders.metadata import child
 from marketpipeline_operator.builders.service import METRICS
 from marketpipeline_operator.names import COMPONENT, PIPELINE, Object
 
 __all__ = ["prometheus_rule", "service_monitor"]
+
+_LATE_SHARE = "marketpipeline:late_trades:share_5m"
 
 
 def service_monitor(context: Context) -> Object:
@@ -53,7 +57,31 @@ def prometheus_rule(context: Context) -> Object:
             "The operator has reported the pipeline as not ready for ten minutes; its conditions say why.",
         ),
     ]
+    if Feed.TRADES in context.pipeline.spec.feeds:
+        rules += _late_trades(context, pods)
     return head | {"spec": {"groups": [{"name": f"marketpipeline-{context.name}", "rules": rules}]}}
+
+
+def _late_trades(context: Context, pods: str) -> list[Object]:
+    """The share of trades that came too late for any candle, by what a sink has stored of both, and an alert on it."""
+
+    def stored(kind: str) -> str:
+        return f'sum by (sink) (rate(marketpipeline_sink_rows_total{{{pods}, kind="{kind}"}}[5m]))'
+
+    labels = {"pipeline": context.name, "namespace": context.namespace}
+    share = f"max({stored('late_trade')} / {stored('trade')})"
+    selected = ", ".join(f'{name}="{value}"' for name, value in labels.items())
+    return [
+        {"record": _LATE_SHARE, "expr": share, "labels": labels},
+        _alert(
+            context,
+            "MarketPipelineTradesLate",
+            f"{_LATE_SHARE}{{{selected}}} > 0.001",
+            "5m",
+            "warning",
+            "More than one trade in a thousand came too late for its candles, which lack it.",
+        ),
+    ]
 
 
 def _selected(context: Context, head: Object) -> Object:

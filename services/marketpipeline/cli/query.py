@@ -126,7 +126,8 @@ def alerts(rule: str | None, severity: str | None, **options: Any) -> None:
 def gaps(everything: bool, **options: Any) -> None:
     """What is missing: ids from first_id to last_id, both included, of a feed. No row means that nothing is.
 
-    --from, --to and the order go by event_time, the exchange's, and by receive_time where a row has no other.
+    --from, --to and the order go by event_time, the exchange's, and by receive_time where a row has no other. Trades
+    that are there but came too late for any candle are counted at the end.
     """
     _show("events" if everything else "gaps", {"kind": None if everything else "gap"}, **options)
 
@@ -146,12 +147,15 @@ def _show(
     folder = _only_folder() if state is None else state
     limit = TABLE_ROWS if limit is None and form == "table" else limit
     with open_stored(folder) as stored:
-        rows = stored.readers.history(_asked(stored, what, only, symbol, since, until, limit, interval))
+        query = _asked(stored, what, only, symbol, since, until, limit, interval)
+        rows = stored.readers.history(query)
         try:
             _WRITERS[form](rows, what, sys.stdout)
             sys.stdout.flush()
         finally:
             rows.close()
+        if what in ("gaps", "events"):
+            _tell_late(stored.readers.history(_late_of(query)), table=form == "table")
 
 
 def _asked(
@@ -193,6 +197,23 @@ def _asked(
         raise InvalidQuery("query", problems)
     given = {name: value for name, value in filters.items() if value is not None}
     return HistoryQuery(table_of(TABLES[what]), given, span)
+
+
+def _late_of(query: HistoryQuery) -> HistoryQuery:
+    """The late trades of the same symbol and time, all of them."""
+    span = Span(query.span.since, query.span.until)
+    return HistoryQuery(table_of("late_trades"), {"symbol": query.filters["symbol"]}, span)
+
+
+def _tell_late(rows: Iterator[JsonRow], *, table: bool) -> None:
+    """How many trades are in no candle, beside the rows: where those are for a program, on standard error."""
+    count, times = 0, ["", ""]
+    for row in rows:
+        times = [times[0] or row["trade_time"], row["trade_time"]]
+        count += 1
+    if count:
+        words = f"{count} late trade{'s' if count > 1 else ''}, in no candle: from {times[0]} to {times[1]}"
+        click.echo(words, err=not table)
 
 
 def _only_folder(root: Path = Path(".marketpipeline")) -> Path:

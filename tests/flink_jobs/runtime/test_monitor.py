@@ -137,3 +137,11 @@ def test_metrics() -> None:
         "marketpipeline_stream_job_running 1.0",
     ):
         assert line in text.splitlines(), text
+
+
+def test_the_share_of_late_trades(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert monitor(Answers()).look().late_ratio == 0.0, "no trade was read yet"
+    monkeypatch.setitem(METRICS, "2.Source__trades[5].numRecordsIn", 8.0)
+    registry = CollectorRegistry()
+    registry.register(monitor(Answers()))
+    assert "marketpipeline_stream_job_late_ratio 0.25" in generate_latest(registry).decode().splitlines()

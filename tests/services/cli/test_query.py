@@ -22,7 +22,7 @@ from marketpipeline.sinks.timescale import TimescaleSink
 from pydantic import SecretStr
 
 from tests.conftest import free_port
-from tests.services.sinks.samples import BTC, ETH, MINUTE, alert, book, candle, deliver, feed_event, trade
+from tests.services.sinks.samples import BTC, ETH, MINUTE, alert, book, candle, deliver, feed_event, late_trade, trade
 from tests.support.server import RunningServer
 
 OTHER_ETH = "elsewhere:ETHUSDT"
@@ -39,6 +39,7 @@ STORED = [
     alert(0, status="closed", ended_at=1_723_161_241_000_000),
     alert(1),
     feed_event(0, first_id=11, last_id=14),
+    *(late_trade(n) for n in (1, 2)),
     feed_event(1, id="backfill:1", kind="backfill", feed="trades"),
 ]
 
@@ -218,6 +219,20 @@ def test_book_alerts_and_gaps(rows: Query) -> None:
     assert (gap["feed"], gap["kind"], gap["first_id"], gap["last_id"]) == ("book", "gap", 11, 14)
     assert [row["kind"] for row in rows("gaps", BTC, "--all")] == ["gap", "backfill"]
     assert rows("gaps", ETH) == []
+
+
+def test_alerts_of_one_rule(rows: Query) -> None:
+    assert len(rows("alerts", BTC, "--rule", "extreme_imbalance")) == 2
+    assert rows("alerts", BTC, "--rule", "whale_trade") == []
+    assert len(rows("alerts", BTC, "--severity", "MEDIUM")) + len(rows("alerts", BTC, "--severity", "HIGH")) == 2
+
+
+def test_late_trades_are_told_with_the_gaps(rows: Query, running: Path) -> None:
+    assert rows("gaps", BTC, "--from", "2024-08-09") == [], "JSON is the rows and nothing else"
+    said = invoke(running, "gaps", BTC).splitlines()[-1]
+    assert said == ("2 late trades, in no candle: from 2024-08-08T23:54:00.001000Z to 2024-08-08T23:54:00.002000Z")
+    assert invoke(running, "gaps", BTC, "--from", "2024-08-09") == "no rows\n"
+    assert "late" not in invoke(running, "gaps", ETH)
 
 
 @pytest.mark.parametrize(

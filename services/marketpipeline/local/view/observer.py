@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
@@ -29,6 +30,7 @@ TAILED = (TopicKind.ALERTS, TopicKind.EVENTS, TopicKind.DEAD_LETTERS)
 MOST_KEPT = 200
 MOST_AT_ONCE = 5_000
 LAG_EVERY_SECONDS = 2.0
+BROKER_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -94,6 +96,8 @@ class Observer:
         self.alert_count = 0
         self.gap_count = 0
         self.dead_letters = 0
+        self.late_trades = 0
+        self._late_before: int | None = None
         self.newest_dead_letter: DeadLetter | None = None
         self.rates = Rates()
 
@@ -149,6 +153,7 @@ class Observer:
             messages = self._consumer.consume(MOST_AT_ONCE, timeout=0.01)
         except (KafkaException, RetryableError):
             return []
+        self._count_late(self._consumer)
         news: list[Record] = []
         for message in messages:
             value = message.value()
@@ -158,6 +163,17 @@ class Observer:
                 except msgspec.MsgspecError:
                     continue
         return news
+
+    def _count_late(self, consumer: Consumer) -> None:
+        """By where their topic ends: there may be too many to read. What an earlier run left does not count."""
+        topic = self._plan.topic(TopicKind.LATE)
+        if topic is None:
+            return
+        places = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+        with suppress(KafkaException):
+            end = sum(consumer.get_watermark_offsets(place, timeout=BROKER_SECONDS)[1] for place in places)
+            self._late_before = end if self._late_before is None else self._late_before
+            self.late_trades = end - self._late_before
 
     def _tail(self) -> Consumer:
         topics = [topic for topic in self._plan.topics if topic.kind in TAILED]

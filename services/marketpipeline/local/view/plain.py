@@ -93,9 +93,16 @@ class PlainView:
             if candle is not None:
                 self.say(f"last closed: {describe_candle(candle)}")
         restarts = sum(managed.restarts for managed in self._processes.values())
+        counts = {
+            "alerts": observer.alert_count,
+            "gaps": observer.gap_count,
+            "late trades": observer.late_trades,
+            "dead letters": observer.dead_letters,
+            "restarts": restarts,
+        }
         self.say(
-            f"ended after {time.monotonic() - self._began:.0f} s: {observer.alert_count:,} alerts, "
-            f"{observer.gap_count:,} gaps, {observer.dead_letters:,} dead letters, {restarts:,} restarts"
+            f"ended after {time.monotonic() - self._began:.0f} s: "
+            + ", ".join(f"{count:,} {what}" for what, count in counts.items())
             + (" (a component failed)" if failure else "")
         )
         if self._has_candles:

@@ -76,9 +76,10 @@ class ScreenView:
     def ended(self, failure: MarketPipelineError | None) -> None:
         """The summary goes to the last line of what stays on the terminal."""
         first = "" if self._first_candle is None else f", first candle after {self._first_candle:.1f} s"
+        late = f"; {self._observer.late_trades:,} late trades are in no candle" if self._observer.late_trades else ""
         self._message = (
-            f"{'failed' if failure else 'ended'} after {time.monotonic() - self._began:.0f} s{first}. Read what is "
-            f"stored: marketpipeline query candles SYMBOL --state {self._heading.state}"
+            f"{'failed' if failure else 'ended'} after {time.monotonic() - self._began:.0f} s{first}{late}. "
+            f"Read what is stored: marketpipeline query candles SYMBOL --state {self._heading.state}"
         )
 
     async def _draw_on(self) -> None:

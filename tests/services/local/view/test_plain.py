@@ -41,6 +41,7 @@ async def test_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeyp
         broker.turn(State.RESTARTING, "was ended by signal 9")
         view.changed(broker)
         await view.settled()
+        observer.late_trades = 3
         view.ended(None)
     said = before + texts(capsys)
     assert said[0] == "pipeline crypto: replay of a.gz at 20×; state in /state"
@@ -53,7 +54,7 @@ async def test_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeyp
     assert "… and 5 more alerts and feed events" in said
     assert "broker: restarting: was ended by signal 9" in said
     assert any(line.startswith("last closed: x:AAA 1m") for line in said)
-    assert re.fullmatch(r"ended after \d+ s: 9 alerts, 1 gaps, 0 dead letters, 1 restarts", said[-2])
+    assert re.fullmatch(r"ended after \d+ s: 9 alerts, 1 gaps, 3 late trades, 0 dead letters, 1 restarts", said[-2])
     assert said[-1].endswith("--state /state")
     assert (tmp_path / "run.svg").exists()
 
