@@ -13,7 +13,14 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["SetupError", "java_version", "missing_packages", "require_python", "require_toolchain"]
+__all__ = [
+    "SetupError",
+    "install_debian_package",
+    "java_version",
+    "missing_packages",
+    "require_python",
+    "require_toolchain",
+]
 
 OLDEST_JAVA = 17
 NEWEST_TRIED_JAVA = 21
@@ -78,6 +85,15 @@ def missing_packages() -> list[str]:
         "maven": shutil.which("mvn") is not None,
     }
     return [package for package, here in present.items() if not here]
+
+
+def install_debian_package(name: str) -> None:
+    """Install a package that only tests need. Raises SetupError where apt-get is absent, or may not be used."""
+    if not _may_use_apt():
+        raise SetupError(
+            f"{name} is installed on Debian as root only; elsewhere: sudo apt-get install {name}, or the like"
+        )
+    _apt_install([name])
 
 
 def _may_use_apt() -> bool:

@@ -140,6 +140,15 @@ def test_without_go_the_tools_are_left_out_with_a_word(tmp_path: Path, monkeypat
     assert not [step for step in set_up.steps(for_tests=False) if step.name == "tools"]
 
 
+def test_without_apt_pgbouncer_is_left_out_with_the_command_that_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SETUP_APT", "no")
+    with pytest.raises(toolchain.SetupError, match="sudo apt-get install pgbouncer"):
+        toolchain.install_debian_package("pgbouncer")
+    (step,) = [step for step in set_up.steps(for_tests=True) if step.name == "pgbouncer"]
+    assert step.optional
+    assert not [step for step in set_up.steps(for_tests=False) if step.name == "pgbouncer"]
+
+
 def test_the_helm_that_is_used_is_the_pinned_one() -> None:
     pinned = re.search(r"helm.sh/helm/v3 (\S+)", (PROJECT / "tests/helm/tools/go.mod").read_text())
     done = subprocess.run([tool("helm"), "version", "--short"], capture_output=True, text=True, check=True)

@@ -50,6 +50,7 @@ class TimescaleReader:
 
     def __init__(self, store: TimescaleStoreSettings, application: str, patience: float = 2.0) -> None:
         """`patience` is how many seconds a question may wait for a connection."""
+        self._pooled = False
         self._pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
             store.url,
             kwargs={
@@ -63,7 +64,7 @@ class TimescaleReader:
             timeout=patience,
             max_waiting=256,
             reconnect_timeout=3.0,
-            configure=_configure,
+            configure=self._configure,
             check=AsyncConnectionPool.check_connection,
             open=False,
             name="database",
@@ -109,7 +110,7 @@ class TimescaleReader:
             return
         async with (
             self._connection() as connection,
-            connection.transaction(),
+            self._transaction(connection),
             connection.cursor(name="history") as cursor,
         ):
             await cursor.execute(statement.sql, statement.values)
@@ -141,8 +142,26 @@ class TimescaleReader:
 
     async def _fetch(self, statement: Statement) -> list[tuple[Any, ...]]:
         async with self._connection() as connection:
-            cursor = await connection.execute(statement.sql, statement.values)
-            return await cursor.fetchall()
+            if self._pooled:
+                async with self._transaction(connection):
+                    return await _all(connection, statement)
+            return await _all(connection, statement)
+
+    async def _configure(self, connection: _Connection) -> None:
+        """Settings of a new connection; of each transaction where a pooler gives each another one to the server."""
+        (pid,) = (await _all(connection, Statement(SQL("SELECT pg_backend_pid()").format(), [])))[0]
+        self._pooled = pid != connection.info.backend_pid
+        if self._pooled:
+            connection.prepare_threshold = None
+        else:
+            await _set(connection, _SESSION | {"default_transaction_read_only": "on"}, local=False)
+
+    @asynccontextmanager
+    async def _transaction(self, connection: _Connection) -> AsyncIterator[None]:
+        async with connection.transaction():
+            if self._pooled:
+                await _set(connection, _SESSION | {"transaction_read_only": "on"}, local=True)
+            yield
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[_Connection]:
@@ -179,13 +198,17 @@ SELECT symbol, interval FROM found
 """Jumps along the key from one (symbol, interval) to the next, where DISTINCT would read every candle."""
 
 
-async def _configure(connection: _Connection) -> None:
-    for name, value in (
-        ("timezone", "UTC"),
-        ("statement_timeout", _STATEMENT_TIMEOUT),
-        ("default_transaction_read_only", "on"),
-    ):
-        await connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+_SESSION = {"timezone": "UTC", "statement_timeout": _STATEMENT_TIMEOUT}
+
+
+async def _all(connection: _Connection, statement: Statement) -> list[tuple[Any, ...]]:
+    cursor = await connection.execute(statement.sql, statement.values)
+    return await cursor.fetchall()
+
+
+async def _set(connection: _Connection, settings: Mapping[str, str], *, local: bool) -> None:
+    calls = SQL(", ").join([SQL("set_config(%s, %s, {})").format(local)] * len(settings))
+    await connection.execute(SQL("SELECT ") + calls, [part for setting in settings.items() for part in setting])
 
 
 def select(query: HistoryQuery) -> Statement:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.sql import SQL
 
 from marketpipeline.errors import PermanentError
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
@@ -14,8 +16,6 @@ from marketpipeline.sinks.base import Backpressure, RowsRejected, Unusable
 from marketpipeline.store.sqlstate import Verdict, verdict
 
 __all__ = ["Connection", "connect", "translated"]
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 _CONNECT_TIMEOUT = 5
 _SESSION = {
@@ -27,6 +27,39 @@ _SESSION = {
 _WRONG_ADDRESS = ("authentication failed", "does not exist", "no password supplied", "is not permitted to log in")
 
 
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection whose settings hold wherever its transactions run.
+
+    Behind a pooler that may give each transaction another connection to the server (PgBouncer in transaction mode),
+    nothing that a session keeps is there in the next transaction: settings, temporary tables, prepared statements.
+    `pooled` tells; settings are then made in every transaction (docs/decisions/0101).
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.pooled = False
+        self._settings: dict[str, str] = {}
+
+    def configure(self, settings: Mapping[str, str]) -> None:
+        """Make settings for this connection, beside those that it has."""
+        self._settings |= settings
+        if not self.pooled:
+            self._set(settings, local=False)
+
+    @contextmanager
+    def transaction(self, *arguments: Any, **options: Any) -> Iterator[psycopg.Transaction]:
+        """As psycopg's."""
+        is_outermost = self.info.transaction_status is TransactionStatus.IDLE
+        with super().transaction(*arguments, **options) as transaction:
+            if self.pooled and is_outermost:
+                self._set(self._settings, local=True)
+            yield transaction
+
+    def _set(self, settings: Mapping[str, str], *, local: bool) -> None:
+        calls = SQL(", ").join([SQL("set_config(%s, %s, {})").format(local)] * len(settings))
+        self.execute(SQL("SELECT ") + calls, [part for setting in settings.items() for part in setting])
+
+
 def connect(store: TimescaleStoreSettings, application: str) -> Connection:
     """A connection in autocommit mode whose every statement has a bound.
 
@@ -34,7 +67,7 @@ def connect(store: TimescaleStoreSettings, application: str) -> Connection:
     """
     password = store.password.get_secret_value() if store.password else None
     try:
-        connection = psycopg.connect(
+        connection = Connection.connect(
             store.url,
             password=password,
             autocommit=True,
@@ -52,9 +85,17 @@ def connect(store: TimescaleStoreSettings, application: str) -> Connection:
     except psycopg.ProgrammingError as error:
         raise PermanentError(f"store.url {store.url!r} is no address of a database: {_one_line(error)}") from error
     with translated():
-        for name, value in _SESSION.items():
-            connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+        connection.pooled = _is_pooled(connection)
+        if connection.pooled:
+            connection.prepare_threshold = None
+        connection.configure(_SESSION)
     return connection
+
+
+def _is_pooled(connection: Connection) -> bool:
+    """Whether another process answers for the server: a pooler names itself in the key of the connection."""
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return row is not None and row[0] != connection.info.backend_pid
 
 
 @contextmanager

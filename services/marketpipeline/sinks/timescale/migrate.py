@@ -59,6 +59,7 @@ def migrate(connection: Connection, known: tuple[Migration, ...] | None = None) 
     known = migrations() if known is None else known
     newest = known[-1].version
     with connection.transaction():
+        connection.execute("SET LOCAL statement_timeout = 0")
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_KEY,))
         connection.execute(_VERSIONS)
         row = connection.execute("SELECT coalesce(max(version), 0) FROM marketpipeline_migrations").fetchone()

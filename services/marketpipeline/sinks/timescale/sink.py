@@ -20,6 +20,9 @@ __all__ = ["TimescaleSink", "from_settings"]
 
 _log = logging.getLogger(__name__)
 
+_NO_DECOMPRESSION_LIMIT = {"timescaledb.max_tuples_decompressed_per_dml_transaction": "0"}
+"""Else the extension refuses a batch whose rows meet many compressed segments, whenever it is offered."""
+
 
 class TimescaleSink:
     """Upserts by natural key; see `writer` for how. `hypertables` tells whether TimescaleDB was found."""
@@ -49,10 +52,10 @@ class TimescaleSink:
         connection = connect(self._store, self._application)
         try:
             with translated():
-                connection.execute("SET statement_timeout = 0")
                 version = migrate(connection)
                 self.hypertables = apply_policies(connection, self._store)
-                connection.execute("SET statement_timeout = '60s'")
+                if self.hypertables:
+                    connection.configure(_NO_DECOMPRESSION_LIMIT)
                 for writer in self._writers.values():
                     writer.prepare(connection)
         except BaseException:

@@ -51,12 +51,9 @@ class TableWriter:
         self._careful = 0
 
     def prepare(self, connection: Connection) -> None:
-        """Make what a new connection lacks: its own temporary table, of the same columns and types."""
-        connection.execute(
-            SQL("CREATE TEMPORARY TABLE {} AS SELECT {} FROM {} WITH NO DATA").format(
-                Identifier(self._staging), _columns(self.table), Identifier(self.table.name)
-            )
-        )
+        """Make what a new connection lacks: its own temporary table, unless each transaction has to have one."""
+        if not connection.pooled:
+            self._create_staging(connection, SQL("PRESERVE ROWS"))
 
     def write(self, connection: Connection, records: Sequence[Record]) -> int:
         """Upsert records of this table and return how many rows that made; of equal keys the last counts."""
@@ -70,10 +67,21 @@ class TableWriter:
             else:
                 return len(rows)
         self._careful = max(0, self._careful - 1)
+        if connection.pooled:
+            self._create_staging(connection, SQL("DROP"))
         self._copy(connection, self._copy_staging, rows)
         connection.execute(self._upsert)
-        connection.execute(SQL("TRUNCATE {}").format(Identifier(self._staging)))
+        if not connection.pooled:
+            connection.execute(SQL("TRUNCATE {}").format(Identifier(self._staging)))
         return len(rows)
+
+    def _create_staging(self, connection: Connection, on_commit: SQL) -> None:
+        """A temporary table of the same columns and types."""
+        connection.execute(
+            SQL("CREATE TEMPORARY TABLE {} ON COMMIT {} AS SELECT {} FROM {} WITH NO DATA").format(
+                Identifier(self._staging), on_commit, _columns(self.table), Identifier(self.table.name)
+            )
+        )
 
     def _without_repetitions(self, records: Sequence[Record]) -> list[Record]:
         """One record a key, since one INSERT must not touch a row twice."""

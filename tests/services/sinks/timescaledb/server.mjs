@@ -33,10 +33,13 @@ const PARAMETERS = {
   standard_conforming_strings: "on",
 };
 
+const key = Buffer.alloc(8);
+key.writeInt32BE((await database.query("SELECT pg_backend_pid() AS pid")).rows[0].pid);
+
 const GREETING = Buffer.concat([
   message("R", Buffer.alloc(4)),
   ...Object.entries(PARAMETERS).map(([name, value]) => message("S", Buffer.from(`${name}\0${value}\0`))),
-  message("K", Buffer.alloc(8)),
+  message("K", key),
   message("Z", Buffer.from("I")),
 ]);
 

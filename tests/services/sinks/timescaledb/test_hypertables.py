@@ -149,6 +149,18 @@ def test_compression_works_and_compressed_rows_are_read_and_replaced(settings: T
     assert [json_of(trade(501)), json_of(trade(499, ETH))] == list(map(row_reader(table_of("trades")), newest))
 
 
+def test_a_batch_that_touches_many_compressed_rows_is_taken(settings: TimescaleStoreSettings) -> None:
+    """As when topics are read again from before `compressAfter`: the extension would refuse it at 100,000 rows."""
+    symbols = [f"binance:COIN{number}" for number in range(110)]
+    write(settings, *([trade(number, symbol) for number in range(1_000)] for symbol in symbols))
+    run_policy(settings, "trades", "policy_compression")
+    assert chunks(settings, "trades") == [True]
+    again = [trade(number * 200, symbol, price=1.0) for symbol in symbols for number in range(5)]
+    write(settings, again)
+    found = ask(settings, "SELECT count(*), count(*) FILTER (WHERE price = 1) FROM trades")
+    assert found == [(110_000, 550)]
+
+
 def test_retention_drops_what_is_too_old(settings: TimescaleStoreSettings) -> None:
     today = int(datetime.now(UTC).timestamp() * 1e6)
     write(settings, [trade(1), trade(2, trade_time=today), candle(0), candle(1, open_time=today - 10**15)])

@@ -1,0 +1,1 @@
+from tests.support.pgbouncer import pgbouncer  # noqa: F401
