@@ -1,7 +1,8 @@
 """Run every check and test suite of the project, or those named: `make test`, `make test SUITES="lint services"`.
 
-Cheap ones first. One line a suite with its time, followed for a test suite by pytest's own closing line; the log of
-a suite that failed is printed whole at the end and all logs are kept in .cache/logs. Standard library only.
+Cheap ones first, and side by side what leaves processors free: much of what the suites take is waiting, for servers to
+start and for time to pass. One line a suite with its time, followed for a test suite by pytest's own closing line; the
+log of a suite that failed is printed whole at the end and all logs are kept in .cache/logs. Standard library only.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["SUITES", "Outcome", "Suite", "main"]
+__all__ = ["SUITES", "Outcome", "Suite", "main", "run"]
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".cache" / "logs"
@@ -27,11 +31,15 @@ CLOSING = re.compile(r"^=+ (?=.*\d+ (?:passed|failed|skipped|error))(.*) =+$", r
 
 @dataclass(frozen=True)
 class Suite:
-    """`commands` run in order, the first that fails ends the suite, as does running for more than `limit` seconds."""
+    """`commands` run in order, the first that fails ends the suite, as does running for more than `limit` seconds.
+
+    `cores` is what it keeps busy, on the whole; one that needs all there are runs alone.
+    """
 
     name: str
     commands: tuple[tuple[str, ...], ...]
     limit: int
+    cores: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -43,74 +51,121 @@ class Outcome:
     closing: str = ""
 
 
-def pytest(folder: Path, name: str, limit: int, *paths: str, options: tuple[str, ...] = ()) -> Suite:
+def pytest(
+    folder: Path, name: str, limit: int, *paths: str, cores: float = 1.0, options: tuple[str, ...] = ()
+) -> Suite:
     """A suite of tests; no test found (pytest's status 5) is a failure like any other."""
-    return Suite(name, ((str(folder / "pytest"), "-p", "no:cacheprovider", *options, *paths),), limit)
+    return Suite(name, ((str(folder / "pytest"), "-p", "no:cacheprovider", *options, *paths),), limit, cores)
 
 
 def tool(name: str, *arguments: str) -> tuple[str, ...]:
     return (str(SERVICES / name), *arguments)
 
 
+WHOLE_MACHINE = 64.0
 SUITES = (
     Suite("lint", (tool("ruff", "check", "."), tool("ruff", "format", "--check", ".")), 120),
     Suite("types", (tool("mypy"),), 600),
     Suite("imports", (("env", "PYTHONPATH=flink-jobs", *tool("lint-imports", "--no-cache", "--no-logo")),), 120),
     Suite("generated", (tool("python", "scripts/generate.py", "--check"),), 120),
+    pytest(SERVICES, "repository", 300, "tests/repository", "tests/scripts", "tests/images", "tests/helm"),
     pytest(
-        SERVICES, "repository", 300, "tests/repository", "tests/scripts", "tests/images", "tests/helm", "tests/toys"
+        SERVICES, "services", 2400, "tests/services", "tests/support", "tests/toys",
+        cores=0.7, options=("--ignore=tests/services/sinks",),
     ),
-    pytest(SERVICES, "services", 2400, "tests/services", "tests/support", options=("--ignore=tests/services/sinks",)),
-    pytest(SERVICES, "sinks", 1500, "tests/services/sinks"),
-    pytest(SERVICES, "operator", 1500, "tests/operator"),
-    pytest(FLINK, "flink_jobs", 900, "tests/flink_jobs"),
-    pytest(SERVICES, "e2e", 1500, "tests/e2e/test_replay.py"),
-    pytest(SERVICES, "kills", 2400, "tests/e2e/test_kill.py"),
-    pytest(SERVICES, "cluster", 1200, "tests/cluster"),
-)
+    pytest(SERVICES, "sinks", 1500, "tests/services/sinks", cores=0.6),
+    pytest(SERVICES, "operator", 1500, "tests/operator", cores=0.6),
+    pytest(FLINK, "flink_jobs", 900, "tests/flink_jobs", cores=WHOLE_MACHINE),
+    pytest(SERVICES, "e2e", 1500, "tests/e2e/test_replay.py", cores=WHOLE_MACHINE),
+    pytest(SERVICES, "kills", 2400, "tests/e2e/test_kill.py", cores=WHOLE_MACHINE),
+    pytest(SERVICES, "cluster", 1200, "tests/cluster", cores=WHOLE_MACHINE),
+)  # fmt: skip
 
 
-def run(suite: Suite) -> Outcome:
-    """Run one suite into its log."""
-    log = LOGS / f"{suite.name}.log"
-    began = time.monotonic()
-    failed = False
-    with log.open("w") as out:
-        for command in suite.commands:
-            out.write(f"$ {' '.join(command)}\n")
-            out.flush()
-            failed = _run_command(command, out.fileno(), suite.limit) != 0
-            if failed:
-                break
-    closings = CLOSING.findall(log.read_text(errors="replace"))
-    return Outcome(suite, failed, time.monotonic() - began, log, closings[-1] if closings else "")
+class Run:
+    """A suite under way, into its log. Its tests have a temporary folder of their own: pytest keeps the newest three
+    runs of a folder only, and would remove those of a suite beside it."""
 
+    def __init__(self, suite: Suite) -> None:
+        self.suite = suite
+        self._log = LOGS / f"{suite.name}.log"
+        self._out = self._log.open("wb")
+        self._began = time.monotonic()
+        self._scratch = tempfile.mkdtemp(prefix="mp-")
+        self._left = list(suite.commands)
+        self._stopping = False
+        self._failed = False
+        self._process = self._start()
 
-def _run_command(command: tuple[str, ...], out: int, limit: int) -> int:
-    """Status of a command; over its limit it is interrupted, so that it can stop what it started, then killed."""
-    try:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            preexec_fn=_interruptible,
-        )
-    except OSError as error:
-        os.write(out, f"cannot start {command[0]}: {error}\n".encode())
-        return 127
-    try:
-        return process.wait(limit)
-    except subprocess.TimeoutExpired:
-        os.write(out, f"\nstill running after {limit} s: stopped\n".encode())
-        process.send_signal(signal.SIGINT)
+    def _start(self) -> subprocess.Popen[bytes] | None:
+        """The next command; None where it cannot be started."""
+        command = self._left.pop(0)
+        self._say(f"$ {' '.join(command)}\n")
+        self._deadline = time.monotonic() + self.suite.limit
         try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        return 124
+            return subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=os.environ | {"PYTEST_DEBUG_TEMPROOT": self._scratch},
+                stdin=subprocess.DEVNULL,
+                stdout=self._out,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_interruptible,
+            )
+        except OSError as error:
+            self._say(f"cannot start {command[0]}: {error}\n")
+            return None
+
+    def poll(self) -> Outcome | None:
+        """The outcome once it has ended; over its limit it is interrupted, so that it can stop what it started."""
+        status = 127 if self._process is None else self._process.poll()
+        if status is None:
+            self._keep_limit()
+            return None
+        self._failed = self._failed or status != 0
+        if self._left and not self._failed:
+            self._process = self._start()
+            return None
+        self._out.close()
+        if not self._failed:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+        closings = CLOSING.findall(self._log.read_text(errors="replace"))
+        seconds = time.monotonic() - self._began
+        return Outcome(self.suite, self._failed, seconds, self._log, closings[-1] if closings else "")
+
+    def _keep_limit(self) -> None:
+        if self._process is None or time.monotonic() < self._deadline:
+            return
+        if self._stopping:
+            self._process.kill()
+            return
+        self._say(f"\nstill running after {self.suite.limit} s: stopped\n")
+        self._stopping = self._failed = True
+        self._deadline += 60
+        self._process.send_signal(signal.SIGINT)
+
+    def _say(self, text: str) -> None:
+        self._out.write(text.encode())
+        self._out.flush()
+
+
+def run(suites: Sequence[Suite], cores: float, done: Callable[[Outcome], None]) -> list[Outcome]:
+    """Run suites in order, as many at a time as `cores` allow; `done` is told of each that has ended."""
+    waiting, running, outcomes = list(suites), list[Run](), list[Outcome]()
+    while waiting or running:
+        for suite in list(waiting):
+            busy = sum(one.suite.cores for one in running)
+            if running and busy + suite.cores > cores:
+                break
+            running.append(Run(suite))
+            waiting.remove(suite)
+        time.sleep(0.1)
+        for one in list(running):
+            if (outcome := one.poll()) is not None:
+                running.remove(one)
+                outcomes.append(outcome)
+                done(outcome)
+    return outcomes
 
 
 def _interruptible() -> None:
@@ -137,17 +192,17 @@ def counts(outcomes: list[Outcome]) -> dict[str, int]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(suite.name for suite in SUITES)}")
+    parser.add_argument(
+        "--cores", type=float, default=float(os.cpu_count() or 1), help="what the suites may keep busy (default: all)"
+    )
     arguments = parser.parse_args()
     unknown = set(arguments.suites) - {suite.name for suite in SUITES}
     if unknown:
         parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join(suite.name for suite in SUITES)}")
     LOGS.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    outcomes = []
-    for suite in SUITES:
-        if not arguments.suites or suite.name in arguments.suites:
-            outcomes.append(run(suite))
-            report(outcomes[-1])
+    chosen = [suite for suite in SUITES if not arguments.suites or suite.name in arguments.suites]
+    outcomes = run(chosen, arguments.cores, report)
     failed = [outcome for outcome in outcomes if outcome.failed]
     for outcome in failed:
         print(
