@@ -58,9 +58,7 @@ COVERED = (
     Covered(f"{SRC}/api", "problems", "services/api/test_app.py", PROCESS),
     Covered(f"{SRC}/cli", "components", "repository/test_extras.py", PROCESS),
     Covered(f"{SRC}/readers", "*", "services/readers/test_contract.py", SHARED),
-    Covered(
-        f"{SRC}/ingestion", "context engine main rest session", "services/ingestion/test_service.py", PROCESS
-    ),
+    Covered(f"{SRC}/ingestion", "context engine main rest session", "services/ingestion/test_service.py", PROCESS),
     Covered(f"{SRC}/ingestion", "handlers status", "services/ingestion/test_delivered.py", PROCESS),
     Covered(f"{SRC}/venues", "adapter messages", "services/venues/binance/test_adapter.py", DEFINITION),
     Covered(f"{SRC}/venues/binance", "convert wire", "services/venues/binance/test_mapper.py", DEFINITION),
@@ -90,9 +88,7 @@ COVERED = (
     Covered(f"{OPR}/flink", "health lifecycle rest savepoint", "operator/flink/test_standalone.py", PROCESS),
     Covered(f"{OPR}/observe", "secrets topics", "operator/test_process_api.py", CLUSTER),
     Covered(f"{OPR}/reconcile", "children ownership", "operator/test_drift_api.py", CLUSTER),
-    Covered(
-        f"{OPR}/reconcile", "deletion reconciler", "operator/test_lifecycle_api.py", CLUSTER
-    ),
+    Covered(f"{OPR}/reconcile", "deletion reconciler", "operator/test_lifecycle_api.py", CLUSTER),
     Covered(f"{OPR}/reconcile", "status_writer working_state", "operator/test_lifecycle_api.py", CLUSTER),
     Covered(f"{OPR}/status", "report", "operator/status/test_conditions.py", SHARED),
     Covered(JOB, "__main__", "flink_jobs/test_main.py", PROCESS),

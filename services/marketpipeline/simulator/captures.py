@@ -30,7 +30,10 @@ _NANOSECONDS = {19: 1, 16: 1_000, 13: 1_000_000, 10: 1_000_000_000}
 _LINES_TO_TELL = 1_000
 """Lines from which the exchange of a capture is told; acknowledgements and notices may come first."""
 _IMPLAUSIBLE = 3_600_000_000
-"""Microseconds between receive time and event time from which the latter is taken for wrong: it then moves no clock."""
+"""Microseconds between receive time and event time from which the latter is taken for wrong.
+
+Such a message is sent as it is and means nothing to the simulator itself: it moves no clock, and REST does not know it.
+"""
 
 
 @dataclass(slots=True)
@@ -157,7 +160,7 @@ def _read(path: Path, reader: Reader, count: Capture | None = None) -> Iterator[
         if frame is None:
             continue
         if abs(frame.event_time - latest // 1000) > _IMPLAUSIBLE:
-            frame.event_time = 0
+            frame.event_time, frame.kind = 0, Kind.OTHER
         yield frame, number
 
 

@@ -182,4 +182,5 @@ def test_an_event_time_that_cannot_be_moves_no_clock(tmp_path: Path, wrong: int)
     text = trade(1, 2)[1].replace(f'"E":{START + 1}', f'"E":{wrong}')
     capture = read(write_capture(tmp_path / "a.gz", [trade(0, 1), (1, text), trade(2, 3)]))
     assert [frame.event_time for frame in capture.frames()] == [START * 1000, 0, (START + 2) * 1000]
+    assert [frame.kind for frame in capture.frames()] == [Kind.TRADE, Kind.OTHER, Kind.TRADE], "REST has it not"
     assert capture.last_event_time == (START + 2) * 1000
