@@ -1,0 +1,130 @@
+"""The ends of what the spec allows, field by field: whoever turns a spec into something has to bear each of them.
+
+Numbers, choices and lists follow from the spec's own bounds. What is text has its ends here, by the form that it has; a
+field of another form fails `test_every_field_has_its_ends` by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from marketpipeline.spec import PipelineSpec
+
+__all__ = ["EXTREMES", "FIELDS", "Extreme"]
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """A spec at one end of one field; `spec` is whole."""
+
+    path: str
+    value: Any
+    spec: dict[str, Any] = field(hash=False)
+
+    def __str__(self) -> str:
+        shown = str(self.value)
+        return f"{self.path}={shown if len(shown) <= 24 else f'{shown[:21]}...'}"
+
+
+def _long(start: str, length: int) -> str:
+    return start + "x" * (length - len(start))
+
+
+SYMBOL = "binance:BTCUSDT"
+DURATIONS = ("1ms", "99999d")
+TEXTS: dict[str, tuple[Any, ...]] = {
+    "symbols": (["binance:A"], [f"binance:S{number:04}USDT" for number in range(1000)]),
+    "broker.bootstrapServers": ("b:1", ",".join(f"{number}.{'x' * 63}.example:65535" for number in range(20))),
+    "broker.topicPrefix": ("x", "x" * 100),
+    "broker.cluster": ("x", "x" * 253),
+    "broker.username": ("u", "u" * 253),
+    "processing.checkpointDirectory": ("/", _long("s3://bucket/", 1024)),
+    "processing.checkpointClaim": ("x", "x" * 253),
+    "processing.allowedLateness": ("1ms", "59999ms"),
+    "ingestion.websocketUrls": ({}, {"binance": _long("wss://example/", 2048)}),
+    "ingestion.restUrls": ({}, {"binance": _long("https://example/", 2048)}),
+    "sinks.timescale.url": ("postgresql://h/d", _long("postgresql://h/d?options=", 2048)),
+    "sinks.redis.url": ("redis://h", f"rediss://{'h' * 63}.example:65535/15"),
+}
+"""By path. Where a bound crosses two fields the end is that which the other's default allows."""
+BY_NAME: dict[str, tuple[Any, ...]] = {
+    "cpu": ("1m", "0.5", "64"),
+    "memory": ("1Mi", "1.5Gi", "1Ti"),
+    "name": ("x", "x" * 253),
+    "key": ("x", "x" * 253),
+}
+"""By the last part of the path, wherever it is."""
+ALONG: dict[str, dict[str, Any]] = {
+    "depth.calculate": {"depth.levels": 100},
+    "depth.levels": {"depth.calculate": 1},
+    "depth.source": {"depth.levels": 20},
+    "thresholds.imbalance.medium": {"thresholds.imbalance.high": 1},
+    "thresholds.imbalance.high": {"thresholds.imbalance.medium": 1e-9},
+    "broker.provider": {"broker.cluster": "c"},
+    "broker.passwordSecret.name": {"broker.username": "u"},
+    "broker.passwordSecret.key": {"broker.username": "u", "broker.passwordSecret.name": "s"},
+    "sinks.timescale.passwordSecret.key": {"sinks.timescale.passwordSecret.name": "s"},
+    "sinks.redis.passwordSecret.key": {"sinks.redis.passwordSecret.name": "s"},
+}
+"""What has to be so that the other may be at its end."""
+
+
+Schema = dict[str, Any]
+
+
+def _leaves(schema: Schema, definitions: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
+    if "anyOf" in schema:
+        schema = next(part for part in schema["anyOf"] if part.get("type") != "null")
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"].rpartition("/")[2]]
+    if "properties" not in schema:
+        yield path, schema
+        return
+    for name, part in schema["properties"].items():
+        yield from _leaves(part, definitions, f"{path}.{name}" if path else name)
+
+
+def _ends(path: str, schema: Schema, definitions: Schema) -> tuple[Any, ...]:
+    last = path.rpartition(".")[2]
+    if path in TEXTS or last in BY_NAME:
+        return TEXTS.get(path) or BY_NAME[last]
+    if "enum" in schema:
+        return tuple(schema["enum"])
+    match schema["type"]:
+        case "boolean":
+            return (False, True)
+        case "integer":
+            return (schema["minimum"], schema["maximum"])
+        case "number":
+            least = schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1e-9)
+            return (least, schema.get("maximum", 1e300))
+        case "array":
+            items = schema["items"]
+            choices = (definitions[items["$ref"].rpartition("/")[2]] if "$ref" in items else items)["enum"]
+            least_items = [choices[: schema["minItems"]]] if "minItems" in schema else [[]]
+            return (*least_items, *([choice] for choice in choices), choices)
+        case "string" if "ms|s" in schema.get("pattern", ""):
+            return (*DURATIONS, "forever") if "forever" in schema["pattern"] else DURATIONS
+    return ()
+
+
+def _spec(path: str, value: Any) -> dict[str, Any]:
+    made: dict[str, Any] = {"symbols": [SYMBOL]}
+    for where, what in {path: value, **ALONG.get(path, {})}.items():
+        *groups, last = where.split(".")
+        place = made
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[last] = deepcopy(what)
+    return made
+
+
+_DOCUMENT = PipelineSpec.model_json_schema(by_alias=True)
+_DEFINITIONS = _DOCUMENT["$defs"]
+FIELDS = {path: _ends(path, schema, _DEFINITIONS) for path, schema in _leaves(_DOCUMENT, _DEFINITIONS)}
+"""Every field of the spec, and its ends."""
+
+EXTREMES = [Extreme(path, value, _spec(path, value)) for path, ends in FIELDS.items() for value in ends]
