@@ -159,7 +159,7 @@ def _read(path: Path, reader: Reader, count: Capture | None = None) -> Iterator[
             raise InvalidCapture(str(path), [Problem(f"line {number}", shown, str(error))]) from error
         if frame is None:
             continue
-        if abs(frame.event_time - latest // 1000) > _IMPLAUSIBLE:
+        if frame.event_time and abs(frame.event_time - latest // 1000) > _IMPLAUSIBLE:
             frame.event_time, frame.kind = 0, Kind.OTHER
         yield frame, number
 
