@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ SYMBOLS = "symbols"
 
 TOPICS = "topics"
 """The step that makes the topics; whoever uses them starts after it."""
+
+LEAST_TASKS = 2
+"""So many tasks of the job may run side by side on any machine; more than there are processors are of no use, and each
+pair of tasks takes buffers."""
 
 CHECKPOINT_INTERVAL_MS = 1_000
 """The state of a pipeline on one machine is small, and `--until-drained` waits for a checkpoint."""
@@ -235,6 +240,7 @@ def _stream_job(
         "checkpoint_directory": state.folder("checkpoints").as_uri(),
         "checkpoint_interval_ms": CHECKPOINT_INTERVAL_MS,
         "state_backend": "hashmap",
+        "parallelism": min(job.parallelism, max(LEAST_TASKS, os.cpu_count() or 0)),
     }
     config = state.write_settings(job.name, settings)
     return Service(

@@ -76,6 +76,15 @@ def test_each_process_accepts_its_settings(state: StateFolder) -> None:
     assert (job.checkpoint_interval_ms, job.state_backend) == (1_000, "hashmap")
 
 
+@pytest.mark.parametrize(("asked", "processors", "tasks"), [(256, 8, 8), (256, 1, 2), (3, 8, 3), (1, None, 1)])
+def test_the_job_has_no_more_tasks_than_processors(
+    state: StateFolder, monkeypatch: pytest.MonkeyPatch, asked: int, processors: int | None, tasks: int
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: processors)
+    assembled(state, f"  processing: {{parallelism: {asked}}}\n")
+    assert settings(state, "stream-job")["parallelism"] == tasks
+
+
 def test_credentials_of_the_clusters_broker_stay_out(state: StateFolder) -> None:
     assembled(state, "  broker: {username: u, passwordSecret: {name: s}, tls: true}\n")
     assert set(settings(state, "ingestion-binance")["kafka"]) == {"bootstrap_servers"}
