@@ -232,7 +232,7 @@ async def test_topics_that_another_pipeline_has_too_are_not_removed(
     await pipelines.delete()
     await pipelines.until("TopicsReady", status="True", name="second")
     assert len(topics_of(broker, prefix)) == 10
-    assert f"{pipelines.namespace}/second has the topics" in (await pipelines.events())["TopicsRetained"]
+    assert f"{pipelines.namespace}/second uses the topics" in (await pipelines.events())["TopicsRetained"]
 
 
 async def test_a_broker_that_is_gone_does_not_keep_a_pipeline(

@@ -244,7 +244,7 @@ async def test_a_savepoint_that_the_new_pods_cannot_reach_is_not_started_from(
     await pipelines.edit(processing={"checkpointClaim": "other"})
 
     async def told() -> bool:
-        return "do not mount" in ((await pipelines.get() or {})["status"]["job"].get("message") or "")
+        return "no longer mount" in ((await pipelines.get() or {})["status"]["job"].get("message") or "")
 
     await eventually(told, "the message")
     assert flink.stops == 1
