@@ -17,9 +17,10 @@ from marketpipeline_operator.cluster.cache import Cache, Key
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.discovery import capabilities_of, discover, outdated_fields
 from marketpipeline_operator.cluster.events import Events
-from marketpipeline_operator.cluster.kinds import CHILD_KINDS, PIPELINE_KIND, POD, Kind, kind_of
+from marketpipeline_operator.cluster.kinds import AUTOSCALER, CHILD_KINDS, PIPELINE_KIND, POD, Kind, kind_of
 from marketpipeline_operator.flink.rest import FlinkRest
 from marketpipeline_operator.names import FIELD_MANAGER, MANAGED_BY, Object
+from marketpipeline_operator.observe.health import HealthMonitor
 from marketpipeline_operator.reconcile.queue import Queue
 from marketpipeline_operator.reconcile.reconciler import Reconciler
 from marketpipeline_operator.settings import OperatorSettings
@@ -39,7 +40,10 @@ class Operator:
         self._settings = settings
         self.cache = Cache()
         events = Events(kubernetes, instance)
-        self.reconciler = Reconciler(kubernetes, self.cache, events, settings, FlinkRest(), self.wake)
+        self.health = HealthMonitor(self.cache, self.wake, settings.reconcile.health_interval)
+        self.reconciler = Reconciler(
+            kubernetes, self.cache, events, settings, FlinkRest(), self.health.degraded, self.wake
+        )
         self.queue = Queue(self.reconciler.reconcile, settings.reconcile)
         self.kinds: frozenset[Kind] = frozenset()
         self.deaf_since: float | None = None
@@ -56,8 +60,8 @@ class Operator:
 
     @property
     def watched(self) -> tuple[Kind, ...]:
-        """Kinds of children to watch."""
-        return (*CHILD_KINDS, POD, *sorted(self.kinds, key=lambda kind: kind.kind))
+        """Kinds of children, and of what acts on them, to watch."""
+        return (*CHILD_KINDS, POD, AUTOSCALER, *sorted(self.kinds, key=lambda kind: kind.kind))
 
     def seen(self, thing: Object) -> None:
         """Remember an object; look at its pipeline if it is news."""

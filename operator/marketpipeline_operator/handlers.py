@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import kopf
 
 from marketpipeline_operator.cluster.client import Credentials
-from marketpipeline_operator.cluster.kinds import PIPELINE_KIND, Kind
+from marketpipeline_operator.cluster.kinds import AUTOSCALER, PIPELINE_KIND, Kind
 from marketpipeline_operator.names import FIELD_MANAGER, MANAGED_BY, PREFIX, Object
 from marketpipeline_operator.settings import OperatorSettings
 
@@ -108,5 +108,6 @@ def kopf_settings(settings: OperatorSettings) -> kopf.OperatorSettings:
     found.queueing.exit_timeout = 0.5
     found.process.ultimate_exiting_timeout = 20
     managed = f"{MANAGED_BY}={FIELD_MANAGER}"
-    found.watching.label_selectors[lambda resource: resource.plural != PIPELINE_KIND.plural] = managed
+    unlabelled = {PIPELINE_KIND.plural, AUTOSCALER.plural}
+    found.watching.label_selectors[lambda resource: resource.plural not in unlabelled] = managed
     return found

@@ -13,6 +13,7 @@ import yaml
 from marketpipeline import __version__
 
 from marketpipeline_operator.cluster.kinds import (
+    AUTOSCALER,
     CHILD_KINDS,
     EVENT,
     LEASE,
@@ -57,6 +58,7 @@ def rules() -> list[Object]:
         _rule([SERVICE_ACCOUNT.group], [SERVICE_ACCOUNT.plural], [verb for verb in _OWNED if verb != "delete"]),
         *(_rule([group], plurals, list(_OWNED)) for group, plurals in _by_group(others)),
         _rule([POD.group], [POD.plural], ["list", "watch"]),
+        _rule([AUTOSCALER.group], [AUTOSCALER.plural], ["list", "watch"]),
         _rule([SECRET.group], [SECRET.plural], ["get"]),
         _rule([EVENT.group], [EVENT.plural], ["create"]),
     ]

@@ -59,7 +59,9 @@ def run(settings: OperatorSettings, kubeconfig: str | None = None) -> int:
     logging.getLogger("kopf").setLevel("WARNING")
     try:
         kubernetes = Kubernetes.connect(timeout=settings.reconcile.request_timeout, kubeconfig=kubeconfig)
-        return asyncio.run(_run(settings, kubernetes, telemetry, state))
+        # A client of its own: a renewal waits for no other request, and gives up while there is time for another.
+        renewals = Kubernetes.connect(timeout=settings.lease.duration / 3, threads=2, kubeconfig=kubeconfig)
+        return asyncio.run(_run(settings, kubernetes, renewals, telemetry, state))
     except MarketPipelineError as error:
         _log.error("stopped", extra={"error": str(error)})
         return 1
@@ -67,13 +69,21 @@ def run(settings: OperatorSettings, kubeconfig: str | None = None) -> int:
         telemetry.close()
 
 
-async def _run(settings: OperatorSettings, kubernetes: Kubernetes, telemetry: Telemetry, state: _State) -> int:
+async def _run(
+    settings: OperatorSettings, kubernetes: Kubernetes, renewals: Kubernetes, telemetry: Telemetry, state: _State
+) -> int:
     # For the pipelines' brokers: one that does not answer holds a thread for seconds.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_BROKER_THREADS, "broker"))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    lease = Lease(kubernetes, settings.lease, f"{socket.gethostname()}_{os.getpid()}_{uuid.uuid4().hex[:8]}")
+
+    def may_write_until(moment: float) -> None:
+        kubernetes.writes_until = moment
+
+    may_write_until(0)
+    identity = f"{socket.gethostname()}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
+    lease = Lease(renewals, settings.lease, identity, may_write_until)
     try:
         state.activity = "standing by: another operator holds the lease"
         if not await _unless(stop, lease.acquire()):
@@ -85,6 +95,7 @@ async def _run(settings: OperatorSettings, kubernetes: Kubernetes, telemetry: Te
     finally:
         await lease.release()
         kubernetes.close()
+        renewals.close()
 
 
 async def _work(
@@ -110,6 +121,7 @@ async def _work(
         asyncio.create_task(watching, name="watches"),
         asyncio.create_task(lease.hold(), name="lease"),
         asyncio.create_task(operator.keep_watch(), name="self-watch"),
+        asyncio.create_task(operator.health.run(), name="health"),
     }
     told = asyncio.create_task(stop.wait())
     try:

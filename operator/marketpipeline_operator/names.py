@@ -17,6 +17,7 @@ __all__ = [
     "MANAGED_BY",
     "PAUSE",
     "PIPELINE",
+    "PODS",
     "PREFIX",
     "PROCESS",
     "RENDERED",
@@ -25,8 +26,10 @@ __all__ = [
     "WORKLOAD",
     "Object",
     "child_name",
+    "is_owned",
     "labels",
     "owner_reference",
+    "switched_on",
 ]
 
 Object = dict[str, Any]
@@ -36,9 +39,9 @@ PREFIX = "marketpipeline.dev"
 FIELD_MANAGER = "marketpipeline-operator"
 FINALIZER = f"{PREFIX}/ordered-deletion"
 PAUSE = f"{PREFIX}/pause-reconciliation"
-"""Annotation of a MarketPipeline: "true" makes the operator leave it alone."""
+"""Annotation of a MarketPipeline: true makes the operator leave it alone."""
 FORCE_DELETE = f"{PREFIX}/force-delete"
-"""Annotation of a MarketPipeline: "true" lets a deletion skip every step that waits for something."""
+"""Annotation of a MarketPipeline: true makes a deletion skip every step that waits for something."""
 RENDERED = f"{PREFIX}/rendered"
 """Annotation of each child: hash of what the operator wants of it."""
 SETTINGS = f"{PREFIX}/settings"
@@ -58,6 +61,19 @@ COMPONENT = "app.kubernetes.io/component"
 INSTANCE = "app.kubernetes.io/instance"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED = {MANAGED_BY: FIELD_MANAGER}
+PODS = "pods"
+"""Part of the names of what concerns all Pods of a pipeline."""
+
+
+def switched_on(pipeline: Object, annotation: str) -> bool | None:
+    """Whether an annotation of a pipeline says true or false, in any spelling of case; None where it says neither."""
+    value = str((pipeline["metadata"].get("annotations") or {}).get(annotation, "false")).strip().lower()
+    return {"true": True, "false": False, "": False}.get(value)
+
+
+def is_owned(metadata: Object, uid: str) -> bool:
+    """Whether an object is of the pipeline with this uid."""
+    return any(owner["uid"] == uid for owner in metadata.get("ownerReferences") or [])
 
 
 def child_name(pipeline: str, part: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from marketpipeline.plan import Component
 from marketpipeline.settings import Settings, SettingsModel
-from pydantic import Field
+from pydantic import Field, model_validator
 
 __all__ = [
     "COMPONENTS_VERSION",
@@ -67,6 +67,9 @@ class ReconcileSettings(SettingsModel):
     stalled_after: Seconds = Field(
         default=120, description="Age of work that nobody has begun or ended, at which the liveness probe fails."
     )
+    health_interval: Seconds = Field(
+        default=15, description="Time between two questions to each process about how it is (its /health)."
+    )
     request_timeout: Seconds = Field(default=30, description="Longest time for one request to the API server.")
 
 
@@ -84,8 +87,17 @@ class LeaseSettings(SettingsModel):
 
     name: str = Field(default="marketpipeline-operator", description="Name of the Lease.")
     namespace: str = Field(default="marketpipeline-system", description="Namespace of the Lease: the operator's own.")
-    duration: Seconds = Field(default=15, description="Silence of the holder after which another takes over.")
-    renew: Seconds = Field(default=5, description="Time between two renewals.")
+    duration: Seconds = Field(
+        default=15,
+        description="Silence of the holder after which another takes over; the holder stops after two thirds of it.",
+    )
+    renew: Seconds = Field(default=3, description="Time between two renewals; at most a third of the duration.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.renew > self.duration / 3:
+            raise ValueError(f"renew ({self.renew:g}) must be at most a third of duration ({self.duration:g})")
+        return self
 
 
 class FlinkSettings(SettingsModel):

@@ -245,6 +245,7 @@ class OperatorUnderTest:
             stop_flag=self._stop,
         )
         self._task = asyncio.create_task(watching)
+        self._health = asyncio.create_task(operator.health.run())
         return operator
 
     async def stop(self) -> None:
@@ -252,6 +253,7 @@ class OperatorUnderTest:
         if self.operator is None or self.kubernetes is None or self._task is None:
             return
         await self.operator.close()
+        self._health.cancel()
         self._stop.set()
         with contextlib.suppress(TimeoutError, asyncio.CancelledError):
             await asyncio.wait_for(self._task, 1)  # then kopf waits for tasks that are the test's

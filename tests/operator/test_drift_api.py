@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from marketpipeline_operator.cluster.kinds import CHILD_KINDS, kind_of
 
-from tests.operator.support import FLINK, OperatorUnderTest, Pipelines, eventually, thresholds_in, topics_of
+from tests.operator.support import FLINK, Kubectl, OperatorUnderTest, Pipelines, eventually, thresholds_in, topics_of
 from tests.support.broker import RunningBroker
 
 LIMIT = 5.0
@@ -147,3 +147,42 @@ async def test_what_others_add_to_a_child_is_theirs(
     assert found is not None
     assert found["metadata"]["annotations"]["example.org/note"] == "mine"
     assert operator.writes == writes
+
+
+async def test_an_autoscalers_replicas_are_left_alone_while_it_is_there(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker, kubectl: Kubectl
+) -> None:
+    """Somebody's, or KEDA's, which makes one too. What it would do is done here by `kubectl scale`."""
+    await operator.start()
+    await made(pipelines, broker, "standalone")
+    await settled(operator)
+    space = f"--namespace={pipelines.namespace}"
+
+    async def replicas() -> int:
+        return int((await pipelines.deployments())["api"]["spec"]["replicas"])
+
+    async def are(wanted: int) -> bool:
+        return await replicas() == wanted
+
+    kubectl("autoscale", "deployment", "crypto-api", "--min=1", "--max=9", "--cpu=80%", space)
+    await settled(operator)
+    kubectl("scale", "deployment", "crypto-api", "--replicas=5", space)
+    await settled(operator)
+    assert await replicas() == 5
+    await pipelines.edit(api={"port": 8123})
+
+    async def edited() -> bool:
+        container = (await pipelines.deployments())["api"]["spec"]["template"]["spec"]["containers"][0]
+        return bool(container["ports"][0]["containerPort"] == 8123)
+
+    await eventually(edited, "another change of the same Deployment")
+    assert await replicas() == 5
+    await pipelines.edit(suspend=True)
+    await eventually(lambda: are(0), "suspended")
+    await pipelines.edit(suspend=False)
+    await eventually(lambda: are(2), "resumed, with what the spec says to begin with")
+    kubectl("scale", "deployment", "crypto-api", "--replicas=4", space)
+    await settled(operator)
+    assert await replicas() == 4
+    kubectl("delete", "horizontalpodautoscaler", "crypto-api", space)
+    await eventually(lambda: are(2), "what the spec says, when nobody else scales it", seconds=LIMIT)

@@ -19,11 +19,15 @@ def digest(value: Any) -> str:
 
 
 def child(
-    context: Context, api_version: str, kind: str, part: str | None, *, owned: bool = True, **more_labels: str
+    context: Context, api_version: str, kind: str, part: str, *, owned: bool = True, **more_labels: str
 ) -> Object:
-    """The head of a child. `part` names it within the pipeline; None gives it the pipeline's own name."""
+    """The head of a child. `part` names it within the pipeline.
+
+    None has the pipeline's own name, and of one kind no part ends with `-` and another part: so the names of two
+    pipelines' children cannot meet, nor that of a pipeline and an object that others made for it.
+    """
     metadata: Object = {
-        "name": context.name if part is None else child_name(context.name, part),
+        "name": child_name(context.name, part),
         "namespace": context.namespace,
         "labels": labels(context.name, **more_labels),
     }

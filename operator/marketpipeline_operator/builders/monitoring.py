@@ -7,7 +7,7 @@ from marketpipeline.topics import Feed
 from marketpipeline_operator.builders.context import Context
 from marketpipeline_operator.builders.metadata import child
 from marketpipeline_operator.builders.service import METRICS
-from marketpipeline_operator.names import COMPONENT, PIPELINE, Object
+from marketpipeline_operator.names import COMPONENT, PIPELINE, PODS, Object
 
 __all__ = ["prometheus_rule", "service_monitor"]
 
@@ -16,7 +16,7 @@ _LATE_SHARE = "marketpipeline:late_trades:share_5m"
 
 def service_monitor(context: Context) -> Object:
     """Scrapes every Pod of the pipeline through its headless Service; the Pod's labels become the series'."""
-    head = _selected(context, child(context, "monitoring.coreos.com/v1", "ServiceMonitor", None))
+    head = _selected(context, child(context, "monitoring.coreos.com/v1", "ServiceMonitor", PODS))
     return head | {
         "spec": {
             "selector": {"matchLabels": {PIPELINE: context.name, COMPONENT: METRICS}},
@@ -28,7 +28,7 @@ def service_monitor(context: Context) -> Object:
 
 def prometheus_rule(context: Context) -> Object:
     """Alerts on the pipeline as a whole; each says what it means and names its runbook."""
-    head = _selected(context, child(context, "monitoring.coreos.com/v1", "PrometheusRule", None))
+    head = _selected(context, child(context, "monitoring.coreos.com/v1", "PrometheusRule", PODS))
     pods = f'namespace="{context.namespace}", {_label(PIPELINE)}="{context.name}"'
     own = f'pipeline_namespace="{context.namespace}", pipeline="{context.name}"'
     rules = [

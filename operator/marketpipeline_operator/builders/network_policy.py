@@ -6,7 +6,7 @@ from marketpipeline.plan import Component
 
 from marketpipeline_operator.builders.context import Context
 from marketpipeline_operator.builders.metadata import child
-from marketpipeline_operator.names import COMPONENT, PIPELINE, Object
+from marketpipeline_operator.names import COMPONENT, PIPELINE, PODS, Object
 
 __all__ = ["job_network_policy", "network_policy"]
 
@@ -18,7 +18,7 @@ def network_policy(context: Context) -> Object:
     """For the services: the ports of the plan, from anywhere."""
     numbers = sorted({port.number for workload in context.plan.workloads for port in workload.ports})
     outside_job = {"key": COMPONENT, "operator": "NotIn", "values": [Component.STREAM_JOB.value]}
-    return child(context, "networking.k8s.io/v1", "NetworkPolicy", None) | {
+    return child(context, "networking.k8s.io/v1", "NetworkPolicy", PODS) | {
         "spec": {
             "podSelector": {"matchLabels": {PIPELINE: context.name}, "matchExpressions": [outside_job]},
             "policyTypes": ["Ingress"],

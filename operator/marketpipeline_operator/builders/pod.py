@@ -8,7 +8,7 @@ from decimal import Decimal
 from marketpipeline.plan import Component, Port, Probe, SecretEnv
 
 from marketpipeline_operator.builders.context import Context
-from marketpipeline_operator.names import SETTINGS, Object, child_name, labels
+from marketpipeline_operator.names import PODS, SETTINGS, Object, child_name, labels
 
 __all__ = ["CONFIG_FOLDER", "container_security", "environment", "pod_security", "pod_template", "probe", "resources"]
 
@@ -33,7 +33,7 @@ def pod_template(
 ) -> Object:
     """The template for a Pod with one container that reads its settings from the ConfigMap of the same name."""
     spec: Object = {
-        "serviceAccountName": context.name,
+        "serviceAccountName": child_name(context.name, PODS),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": drain_seconds + _STOPPING_SLACK,

@@ -27,7 +27,7 @@ def topic_resource_name(topic: str) -> str:
 
 def redpanda_topic(context: Context, topic: Topic) -> Object:
     """A `Topic` of Redpanda's operator. All settings are named, since it resets those that are absent."""
-    head = child(context, "cluster.redpanda.com/v1alpha2", "Topic", None, owned=False)
+    head = child(context, "cluster.redpanda.com/v1alpha2", "Topic", "topic", owned=False)
     head["metadata"]["name"] = topic_resource_name(topic.name)
     return head | {
         "spec": {
@@ -42,7 +42,7 @@ def redpanda_topic(context: Context, topic: Topic) -> Object:
 
 def kafka_topic(context: Context, topic: Topic) -> Object:
     """A `KafkaTopic` of Strimzi."""
-    head = child(context, "kafka.strimzi.io/v1", "KafkaTopic", None, owned=False)
+    head = child(context, "kafka.strimzi.io/v1", "KafkaTopic", "topic", owned=False)
     head["metadata"]["name"] = topic_resource_name(topic.name)
     head["metadata"]["labels"]["strimzi.io/cluster"] = context.pipeline.spec.broker.cluster
     return head | {

@@ -119,7 +119,7 @@ class Variable(_Values):
 
 class LeaseTimes(SettingsModel):
     duration: Seconds = Field(default=15, description="Silence of the holder after which another takes over.")
-    renew: Seconds = Field(default=5, description="Time between two renewals.")
+    renew: Seconds = Field(default=3, description="Time between two renewals; at most a third of the duration.")
 
 
 class TelemetryValues(SettingsModel):

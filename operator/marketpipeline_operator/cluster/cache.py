@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from marketpipeline_operator.cluster.kinds import PIPELINE_KIND, POD, Kind, kind_of
+from marketpipeline_operator.cluster.kinds import AUTOSCALER, PIPELINE_KIND, POD, Kind, kind_of
 from marketpipeline_operator.names import PIPELINE, Object
 
 __all__ = ["Cache", "Child", "Key"]
@@ -31,6 +31,8 @@ class Child:
     uid: str
     version: int
     data: bytes
+    health_url: str | None = None
+    """Of a ready Pod: where its process says how it is."""
 
     @property
     def body(self) -> Object:
@@ -45,10 +47,14 @@ class Cache:
     def __init__(self) -> None:
         self._pipelines: dict[Key, Child] = {}
         self._children: dict[Key, dict[tuple[str, str], Child]] = {}
+        self._scaled: dict[str, tuple[str, str]] = {}
+        """By uid of an autoscaler: namespace and name of the Deployment that it scales."""
 
     def put(self, thing: Object) -> Key | None:
         """Remember an object; the key of its pipeline when that is news, None when it is not."""
         metadata, kind = thing["metadata"], kind_of(thing)
+        if kind == AUTOSCALER:
+            return self._put_autoscaler(thing)
         key = self.key_of(thing)
         if key is None:
             return None
@@ -59,12 +65,16 @@ class Cache:
         if known is not None and known.uid == metadata["uid"] and known.version >= version:
             return None
         data = msgspec.json.encode(_trimmed(thing, kind))
-        place[mark] = Child(kind, metadata["namespace"], metadata["name"], metadata["uid"], version, data)
+        url = _health_url(thing) if kind == POD else None
+        place[mark] = Child(kind, metadata["namespace"], metadata["name"], metadata["uid"], version, data, url)
         return key
 
     def drop(self, thing: Object) -> Key | None:
         """Forget an object that is gone; the key of its pipeline, None when it was not known or is another by now."""
         metadata, kind = thing["metadata"], kind_of(thing)
+        if kind == AUTOSCALER:
+            target = self._scaled.pop(metadata["uid"], None)
+            return self._owner_of(target) if target else None
         key = self.key_of(thing)
         if key is None:
             return None
@@ -75,6 +85,23 @@ class Cache:
             return None
         del place[mark]
         return key
+
+    def _put_autoscaler(self, thing: Object) -> Key | None:
+        reference, metadata = thing["spec"]["scaleTargetRef"], thing["metadata"]
+        target = (metadata["namespace"], reference["name"])
+        if reference["kind"] != "Deployment" or self._scaled.get(metadata["uid"]) == target:
+            return None
+        self._scaled[metadata["uid"]] = target
+        return self._owner_of(target)
+
+    def _owner_of(self, target: tuple[str, str]) -> Key | None:
+        namespace, name = target
+        mine = (key for key in self._children if key[0] == namespace)
+        return next((key for key in mine if ("Deployment", name) in self._children[key]), None)
+
+    def is_scaled(self, namespace: str, name: str) -> bool:
+        """Whether an autoscaler that is not ours scales a Deployment."""
+        return (namespace, name) in self._scaled.values()
 
     @staticmethod
     def key_of(thing: Object) -> Key | None:
@@ -117,6 +144,15 @@ class Cache:
         """Pods of a pipeline."""
         return [child.body for child in self._children.get(key, {}).values() if child.kind == POD]
 
+    def health_urls(self) -> dict[str, tuple[Key, str]]:
+        """By uid of each ready Pod: its pipeline, and where its process says how it is."""
+        return {
+            child.uid: (key, child.health_url)
+            for key, children in self._children.items()
+            for child in children.values()
+            if child.health_url
+        }
+
     def forget(self, key: Key) -> None:
         """Drop an empty entry of a pipeline that is gone."""
         if not self._children.get(key):
@@ -139,6 +175,20 @@ class Cache:
     def _all_children(self, kind: Kind) -> Iterator[Child]:
         for children in self._children.values():
             yield from (child for child in children.values() if child.kind == kind)
+
+
+def _health_url(pod: Object) -> str | None:
+    """The address that the readiness probe of a ready Pod asks, where that is a process of ours."""
+    status, spec = pod.get("status", {}), pod.get("spec") or {}
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", []))
+    address, containers = status.get("podIP"), spec.get("containers") or [{}]
+    probe = (containers[0].get("readinessProbe") or {}).get("httpGet") or {}
+    numbers = {port.get("name"): port["containerPort"] for port in containers[0].get("ports", [])}
+    port = numbers.get(probe.get("port"), probe.get("port"))
+    if not ready or not address or probe.get("path") != "/health" or "deletionTimestamp" in pod["metadata"]:
+        return None
+    host = f"[{address}]" if ":" in address else address
+    return f"http://{host}:{port}{probe['path']}"
 
 
 def _trimmed(thing: Object, kind: Kind) -> Object:

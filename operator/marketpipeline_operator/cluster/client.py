@@ -7,6 +7,7 @@ request runs in a thread of a small pool; the event loop never waits for the net
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -45,7 +46,8 @@ class Credentials:
 class Kubernetes:
     """A connection to the API server. All methods raise the errors of `cluster.errors`.
 
-    `requests` counts requests by (verb, plural, status), `seconds` sums their time.
+    `requests` counts requests by (verb, plural, status), `seconds` sums their time. What holds a lease sets
+    `writes_until`, by the monotonic clock: from then on nothing is written, and no write is still on its way.
     """
 
     def __init__(self, api: kube.ApiClient, *, timeout: float = 30, threads: int = 16) -> None:
@@ -54,6 +56,7 @@ class Kubernetes:
         self._threads = ThreadPoolExecutor(threads, "kubernetes")
         self.requests: Counter[tuple[str, str, int]] = Counter()
         self.seconds = 0.0
+        self.writes_until = math.inf
 
     @classmethod
     def connect(cls, *, timeout: float = 30, threads: int = 16, kubeconfig: str | None = None) -> Self:
@@ -79,9 +82,9 @@ class Kubernetes:
         """JSON merge patch; with a resourceVersion in it, only of exactly that version."""
         return await self._call("PATCH", kind, kind.path(namespace, name, subresource), patch, _MERGE)
 
-    async def create(self, kind: Kind, namespace: str, thing: Object) -> Object:
+    async def create(self, kind: Kind, namespace: str, thing: Object, *, manager: str = FIELD_MANAGER) -> Object:
         """Create; Conflict where it exists."""
-        return await self._call("POST", kind, kind.path(namespace, fieldManager=FIELD_MANAGER), thing)
+        return await self._call("POST", kind, kind.path(namespace, fieldManager=manager), thing)
 
     async def replace(self, kind: Kind, namespace: str, name: str, thing: Object) -> Object:
         """Put, of exactly the resourceVersion that `thing` has."""
@@ -154,6 +157,15 @@ class Kubernetes:
             return {}
         raise error_of(status, data, f"{verb} {path.partition('?')[0]}", retry_after)
 
+    def _limit(self, verb: str, what: str) -> float:
+        """How long a request may take."""
+        if verb == "GET":
+            return self._timeout
+        left = self.writes_until - time.monotonic()
+        if left <= 0:
+            raise Unavailable(f"{what}: not sent, this operator does not hold its lease any more")
+        return min(self._timeout, left)
+
     def _request(self, verb: str, path: str, body: Object | None, content_type: str) -> tuple[int, bytes, str | None]:
         configuration = self._api.configuration
         headers = {"Accept": "application/json", "Content-Type": content_type}
@@ -161,11 +173,12 @@ class Kubernetes:
             headers["Authorization"] = token
         # Bytes are sent as they are; the client would make other things of some content types.
         data: Any = msgspec.json.encode(body) if body is not None else None
+        what = f"{verb} {path.partition('?')[0]}"
         try:
             pool = self._api.rest_client.pool_manager
-            answer = pool.request(
-                verb, configuration.host + path, body=data, headers=headers, timeout=self._timeout, retries=False
-            )
+            limit = urllib3.Timeout(total=self._limit(verb, what))
+            url = configuration.host + path
+            answer = pool.request(verb, url, body=data, headers=headers, timeout=limit, retries=False)
         except urllib3.exceptions.HTTPError as error:
-            raise Unavailable(f"{verb} {path.partition('?')[0]}: {type(error).__name__}: {error}") from error
+            raise Unavailable(f"{what}: {type(error).__name__}: {error}") from error
         return answer.status, answer.data, answer.headers.get("Retry-After")

@@ -1,7 +1,7 @@
 """Events of a pipeline, for `kubectl describe`: posted through the API, bounded, and once each.
 
-An event's name follows from what it says, so that an operator which is started again does not repeat it within the
-hour that events live.
+An event's name follows from what it says, so that an operator that restarts does not repeat it within the hour that
+events live.
 """
 
 from __future__ import annotations
@@ -33,10 +33,15 @@ class Events:
         self._instance = instance
         self._said: OrderedDict[str, None] = OrderedDict()
 
-    async def post(self, pipeline: Object, reason: str, message: str, *, warning: bool = False, once: str = "") -> None:
-        """Say `message` of `pipeline`. The same is said once for each `once`, by default for each generation."""
+    async def post(
+        self, pipeline: Object, reason: str, message: str, *, warning: bool = False, once: str = "", about: str = ""
+    ) -> None:
+        """Say `message` of `pipeline`. The same is said once for each `once`, by default for each generation.
+
+        Two messages of one reason that are `about` the same, where it is given, count as the same.
+        """
         metadata = pipeline["metadata"]
-        mark = digest([reason, message, once or metadata.get("generation")])
+        mark = digest([reason, about or message, once or metadata.get("generation")])
         name = f"{metadata['name']}.{metadata['uid'][:8]}.{mark}"
         if name in self._said:
             return

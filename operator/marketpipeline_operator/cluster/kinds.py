@@ -10,6 +10,7 @@ from marketpipeline.spec import API_VERSION, KIND
 from marketpipeline_operator.names import Object
 
 __all__ = [
+    "AUTOSCALER",
     "CHILD_KINDS",
     "EVENT",
     "LEASE",
@@ -54,6 +55,8 @@ POD = Kind("", "v1", "Pod", "pods")
 SECRET = Kind("", "v1", "Secret", "secrets")
 EVENT = Kind("", "v1", "Event", "events")
 SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts")
+AUTOSCALER = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+"""Those of users, and of KEDA, which makes one for each ScaledObject."""
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
 CHILD_KINDS = (
@@ -81,7 +84,9 @@ OPTIONAL_KINDS = (
 )
 """What only clusters with another operator have."""
 
-_BY_NAME = {(kind.api_version, kind.kind): kind for kind in (*CHILD_KINDS, *OPTIONAL_KINDS, PIPELINE_KIND, POD)}
+_BY_NAME = {
+    (kind.api_version, kind.kind): kind for kind in (*CHILD_KINDS, *OPTIONAL_KINDS, PIPELINE_KIND, POD, AUTOSCALER)
+}
 
 
 def kind_of(thing: Object) -> Kind:

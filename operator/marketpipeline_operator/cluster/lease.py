@@ -7,8 +7,10 @@ rollout, stands by and takes over when the first is gone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from marketpipeline.errors import MarketPipelineError
@@ -22,22 +24,33 @@ from marketpipeline_operator.settings import LeaseSettings
 __all__ = ["Lease"]
 
 _log = logging.getLogger(__name__)
+_SAFE = 2 / 3
+"""Part of the lease's duration that its holder uses. The rest is for a write that the API server has received, and for
+clocks that run at different speeds."""
 
 
 class Lease:
     """The Lease, seen by one process that calls itself `identity`.
 
     Another's claim is timed by this process's own clock, from when its last renewal was seen: clocks of two machines
-    need not agree.
+    need not agree. After each renewal `on_renewal` gets the time, by the monotonic clock, until which the holder may
+    act: well before anybody else can take the Lease, whatever becomes of the next renewal.
     """
 
-    def __init__(self, kubernetes: Kubernetes, settings: LeaseSettings, identity: str) -> None:
+    def __init__(
+        self,
+        kubernetes: Kubernetes,
+        settings: LeaseSettings,
+        identity: str,
+        on_renewal: Callable[[float], None] = lambda until: None,
+    ) -> None:
         self._kubernetes = kubernetes
+        self._on_renewal = on_renewal
         self._settings = settings
         self._identity = identity
         self._seen: tuple[str, float] = ("", 0.0)
         self._taken = False
-        self._renewed = 0.0
+        self._until = 0.0
 
     async def acquire(self) -> None:
         """Wait until the Lease is ours."""
@@ -51,10 +64,12 @@ class Lease:
 
     async def hold(self) -> None:
         """Renew until the Lease is lost: then return, and the process must stop its work."""
-        while time.monotonic() - self._renewed < self._settings.duration:
-            await asyncio.sleep(self._settings.renew)
-            if not await self._attempt() and self._taken:
-                break
+        while (left := self._until - time.monotonic()) > 0:
+            await asyncio.sleep(min(self._settings.renew, left))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, self._until - time.monotonic())):
+                    if not await self._attempt() and self._taken:
+                        break
         _log.error("the lease is lost", extra={"lease": self._settings.name})
 
     async def release(self) -> None:
@@ -84,7 +99,8 @@ class Lease:
         except MarketPipelineError as error:
             _log.warning("lease not reached", extra={"error": str(error)})
             return False
-        self._renewed = began
+        self._until = began + self._settings.duration * _SAFE
+        self._on_renewal(self._until)
         return True
 
     def _may_take(self, found: Object) -> bool:

@@ -14,6 +14,7 @@ from marketpipeline.plan import StreamJob
 
 from marketpipeline_operator.builders import Context, JobState
 from marketpipeline_operator.builders.flink_deployment import FLINK_DEPLOYMENT
+from marketpipeline_operator.builders.metadata import digest
 from marketpipeline_operator.builders.standalone import (
     JOB_MANAGER,
     TASK_MANAGER,
@@ -28,7 +29,7 @@ from marketpipeline_operator.cluster.cache import Cache, Key
 from marketpipeline_operator.flink.health import JobHealth, flink_deployment_health, job_health
 from marketpipeline_operator.flink.rest import FlinkRest, JobView
 from marketpipeline_operator.flink.savepoint import ENDED, Stopped, job_address, savepoint_target, stop_job
-from marketpipeline_operator.names import JOB, Object, child_name
+from marketpipeline_operator.names import JOB, WORKLOAD, Object, child_name
 from marketpipeline_operator.observe.background import BackgroundTask
 from marketpipeline_operator.observe.components import deployment_state, merged
 
@@ -131,6 +132,12 @@ def _start(job: StreamJob, wanted: bool, status: Object, start: str | None = Non
     return JobDecision(JobState(running=True, savepoint=savepoint, start=start), health, status)
 
 
+def _starts(pod: Object) -> list[str]:
+    """Which Pod it is, and which containers ran in it."""
+    containers = pod.get("status", {}).get("containerStatuses", [])
+    return [pod["metadata"]["uid"], *sorted(container.get("containerID", "") for container in containers)]
+
+
 @dataclass(frozen=True)
 class _Running:
     """A job of our own whose JobManager's Deployment, `live`, has a replica. `status` is changed by the decision."""
@@ -155,13 +162,19 @@ class _Running:
         return f"{self.live['metadata']['uid']}/{self.live['metadata'].get('generation')}"
 
     @property
+    def _pods_mark(self) -> str:
+        """Another after each start of a container: what Flink said before holds for that job no more."""
+        pods = (pod for pod in self.cache.pods(self.key) if pod["metadata"]["labels"].get(WORKLOAD) == self.job.name)
+        return digest([self._mark, sorted(_starts(pod) for pod in pods)])
+
+    @property
     def _state(self) -> JobState:
         """As it was started."""
         return JobState(running=True, savepoint=started_from(self.live), start=start_of(self.live))
 
     def _has_ended(self) -> bool:
         """Whether the job ended or is being stopped: by a change that was taken back, or by somebody else."""
-        view = self.tasks.view.result(self._mark)
+        view = self.tasks.view.result(self._pods_mark)
         stopping = self.tasks.stop.running or self.tasks.stop.result(self._mark) is not None
         return stopping or (view is not None and view.state in ENDED)
 
@@ -190,7 +203,7 @@ class _Running:
         if not ready:
             text = "JobManager and TaskManagers are starting"
             return JobHealth(False, "INITIALIZING", reason="Progressing", message=text)
-        mark, context, ask = self._mark, self.context, self.tasks.view
+        mark, context, ask = self._pods_mark, self.context, self.tasks.view
         known = ask.result(mark)
         age = context.settings.reconcile.interval if known is not None and known.state == "RUNNING" else 1.5
         ask.ask(mark, lambda: self.rest.job(job_address(context)), max_age=age)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from marketpipeline_operator.names import PROCESS, Object
 
-__all__ = ["ComponentState", "Fault", "deployment_state", "merged"]
+__all__ = ["ComponentState", "Fault", "cron_job_fault", "deployment_state", "merged"]
 
+_NONE: Mapping[str, str] = {}
 _HARMLESS = frozenset({"ContainerCreating", "PodInitializing"})
+_SAME = {"ErrImagePull": "ImagePullBackOff"}
+"""The kubelet alternates between these two words for as long as the image is not there."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +37,44 @@ class ComponentState:
         return self.ready >= self.desired
 
 
-def deployment_state(name: str, desired: int, live: Object | None, pods: Sequence[Object]) -> ComponentState:
-    """The state of one Deployment; what an older version of it still does is not counted."""
+def deployment_state(
+    name: str, desired: int, live: Object | None, pods: Sequence[Object], degraded: Mapping[str, str] = _NONE
+) -> ComponentState:
+    """The state of one Deployment: only Pods of its newest version count, and of these only those that say they are
+    well. `degraded` has by Pod uid what a process says is wrong with it.
+    """
     if live is None:
         return ComponentState(name, desired, 0)
-    status = live.get("status", {})
-    current = status.get("observedGeneration", 0) >= live["metadata"].get("generation", 0)
-    ready = min(status.get("readyReplicas", 0), status.get("updatedReplicas", 0)) if current else 0
     process = live["metadata"]["labels"].get(PROCESS)
     own = [pod for pod in pods if pod["metadata"].get("labels", {}).get(PROCESS) == process]
-    faults = [*_deployment_faults(name, status)]
-    if ready < desired:
-        faults += [fault for pod in own for fault in _pod_faults(name, pod)]
-    return ComponentState(name, desired, min(ready, desired), tuple(dict.fromkeys(faults)))
+    words = [degraded.get(pod["metadata"].get("uid", "")) for pod in own]
+    unwell = [Fault("ProcessDegraded", f"{name}: {text}") for text in words if text]
+    ready = max(0, min(_ready_of_newest(live), desired) - len(unwell))
+    faults = [fault for pod in own for fault in _pod_faults(name, pod)] if ready < desired else []
+    faults += [*unwell, *_deployment_faults(name, live.get("status", {}))]
+    return ComponentState(name, desired, ready, tuple(dict.fromkeys(faults)))
+
+
+def _ready_of_newest(live: Object) -> int:
+    """Ready Pods of the newest version, at least: of the ready ones as many may be old as there are old ones."""
+    status: dict[str, int] = live.get("status", {})
+    if status.get("observedGeneration", 0) < live["metadata"].get("generation", 0):
+        return 0
+    ready, updated = status.get("readyReplicas", 0), status.get("updatedReplicas", 0)
+    old = max(status.get("replicas", 0), ready) - updated
+    return max(0, min(ready - max(old, 0), updated))
+
+
+def cron_job_fault(name: str, live: Object | None) -> Fault | None:
+    """That the last run of a scheduled job failed: it began, has ended, and no success came after it."""
+    if live is None or live["spec"].get("suspend"):
+        return None
+    status = live.get("status", {})
+    began, succeeded = status.get("lastScheduleTime"), status.get("lastSuccessfulTime", "")
+    if not began or status.get("active") or succeeded >= began:
+        return None
+    text = f"{name}: the run of {began} failed; see kubectl logs --selector={PROCESS}={name}"
+    return Fault("ScheduledJobFailed", text)
 
 
 def merged(name: str, states: Iterable[ComponentState]) -> ComponentState:
@@ -75,7 +103,7 @@ def _pod_faults(name: str, pod: Object) -> Iterable[Fault]:
         waiting = container.get("state", {}).get("waiting", {})
         if waiting.get("reason") and waiting["reason"] not in _HARMLESS:
             words = " ".join(filter(None, (waiting.get("message", ""), _last_end(container))))
-            yield Fault(waiting["reason"], f"{name}: {words or waiting['reason']}")
+            yield Fault(_SAME.get(waiting["reason"], waiting["reason"]), f"{name}: {words or waiting['reason']}")
 
 
 def _last_end(container: Object) -> str:

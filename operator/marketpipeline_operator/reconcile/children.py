@@ -11,8 +11,8 @@ from marketpipeline.errors import MarketPipelineError, RetryableError
 from marketpipeline_operator.cluster.cache import Cache, Child, Key
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.errors import Conflict
-from marketpipeline_operator.cluster.kinds import TOPIC_KINDS, kind_of
-from marketpipeline_operator.names import RENDERED, Object
+from marketpipeline_operator.cluster.kinds import SERVICE_ACCOUNT, TOPIC_KINDS, kind_of
+from marketpipeline_operator.names import FIELD_MANAGER, MANAGED_BY, RENDERED, Object, is_owned
 from marketpipeline_operator.reconcile.diff import difference
 
 __all__ = ["Applied", "Matched", "apply_children", "remove_orphans"]
@@ -54,17 +54,19 @@ async def apply_children(
     for thing in wanted:
         kind, name = mark = thing["kind"], thing["metadata"]["name"]
         known, rendered = there.get(mark), thing["metadata"]["annotations"][RENDERED]
+        scaled = kind == "Deployment" and cache.is_scaled(thing["metadata"]["namespace"], name)
+        rendered += "/scaled" if scaled else ""
         if known is not None and matched.get(mark) == (known, rendered):
             continue
         live = known.body if known else None
+        if live is not None and scaled:
+            thing = _with_replicas_of(live, thing)
         path = difference(thing, live) if live else "absent"
         if known is not None and path is None:
             matched[mark] = (known, rendered)
             continue
         try:
-            if live is not None:
-                _refuse_leftover(live, uid, kind in _DATA)
-            answer = await _apply(kubernetes, thing, uid, known is not None)
+            answer = await _apply(kubernetes, thing, uid, live)
         except MarketPipelineError as error:
             applied.errors.append(error)
             continue
@@ -74,33 +76,76 @@ async def apply_children(
         _log.info("applied", extra={"pipeline_key": "/".join(key), "child": f"{kind} {name}", "because": path})
 
 
-async def _apply(kubernetes: Kubernetes, thing: Object, uid: str, known: bool) -> Object:
-    """Take over what is ours; an object of the same name that somebody else made is left alone."""
-    if known:
-        return await kubernetes.apply(thing, force=True)
+def _with_replicas_of(live: Object, thing: Object) -> Object:
+    """A Deployment that an autoscaler scales keeps its number of replicas, unless it is to stop or resumes."""
+    there, wanted = live["spec"].get("replicas", 1), thing["spec"]["replicas"]
+    changed = live["metadata"].get("annotations", {}).get(RENDERED) != thing["metadata"]["annotations"][RENDERED]
+    if wanted == 0 or (there == 0 and changed):
+        return thing
+    return thing | {"spec": thing["spec"] | {"replicas": there}}
+
+
+async def _apply(kubernetes: Kubernetes, thing: Object, uid: str, live: Object | None) -> Object:
+    """Write a child; an object of the same name that somebody else made is refused, never adopted.
+
+    `live` is what carries our label; an object without it is not watched, so it is looked for first.
+    """
+    metadata = thing["metadata"]
+    if live is None:
+        live = await kubernetes.get(kind_of(thing), metadata["namespace"], metadata["name"])
+    if live is None:
+        return await _create(kubernetes, thing)
+    data = thing["kind"] in _DATA
+    _refuse_leftover(live, uid, data)
+    if data or not is_owned(live["metadata"], uid):
+        live = await kubernetes.get(kind_of(thing), metadata["namespace"], metadata["name"]) or live
+        if not _is_made_by_us(live):
+            raise _foreign(thing)
+    return await kubernetes.apply(thing, force=True)
+
+
+async def _create(kubernetes: Kubernetes, thing: Object) -> Object:
+    """Create by an apply, as only what is applied can be taken back field by field. Where somebody else was quicker,
+    nothing of theirs is overwritten, and what was added to it is removed again."""
     try:
-        return await kubernetes.apply(thing, force=False)
+        answer = await kubernetes.apply(thing, force=False)
     except Conflict as conflict:
-        metadata = thing["metadata"]
-        found = await kubernetes.get(kind_of(thing), metadata["namespace"], metadata["name"])
-        owners = {owner["uid"] for owner in (found or {}).get("metadata", {}).get("ownerReferences", [])}
-        if found is None or uid in owners:
-            return await kubernetes.apply(thing, force=True)
-        raise RetryableError(
-            f"{thing['kind']} {metadata['name']} exists and is not this pipeline's; "
-            f"rename the pipeline, or delete it so that it can be made ({conflict})"
-        ) from conflict
+        raise _foreign(thing) from conflict
+    if {entry["manager"] for entry in answer["metadata"].get("managedFields", [])} - {FIELD_MANAGER}:
+        names = {key: thing["metadata"][key] for key in ("name", "namespace")}
+        nothing = {"apiVersion": thing["apiVersion"], "kind": thing["kind"], "metadata": names}
+        await kubernetes.apply(nothing, force=False)
+        raise _foreign(thing)
+    return answer
+
+
+def _is_made_by_us(live: Object) -> bool:
+    """Whether this operator applied the object, whatever became of its labels and owners since."""
+    applied = {
+        entry.get("manager")
+        for entry in live["metadata"].get("managedFields", [])
+        if entry.get("operation") == "Apply" and not entry.get("subresource")
+    }
+    return FIELD_MANAGER in applied
+
+
+def _foreign(thing: Object) -> RetryableError:
+    return RetryableError(
+        f"{thing['kind']} {thing['metadata']['name']} exists and is not this pipeline's; "
+        "rename the pipeline, or delete the object so that the operator can create its own"
+    )
 
 
 def _refuse_leftover(live: Object, uid: str, data: bool) -> None:
-    """A child on its way out, or of a pipeline of this name before: it has to be gone first."""
+    """A child on its way out, or of an earlier pipeline of this name: it has to be gone first."""
     metadata = live["metadata"]
     what = f"{live['kind']} {metadata['name']}"
     if metadata.get("deletionTimestamp"):
-        raise RetryableError(f"{what} is being deleted; it is made again when it is gone", 1.0)
-    owners = {owner["uid"] for owner in metadata.get("ownerReferences", []) if owner.get("controller")}
-    if owners and uid not in owners and not data:
-        raise RetryableError(f"{what} belongs to a pipeline of this name that is gone; the cluster removes it", 1.0)
+        raise RetryableError(f"{what} is being deleted; it is created again when it is gone", 1.0)
+    labelled = (metadata.get("labels") or {}).get(MANAGED_BY) == FIELD_MANAGER
+    owners = {owner["uid"] for owner in metadata.get("ownerReferences") or [] if owner.get("controller")}
+    if labelled and owners and uid not in owners and not data:
+        raise RetryableError(f"{what} belongs to an earlier pipeline of this name; the cluster removes it", 1.0)
 
 
 async def remove_orphans(
@@ -108,7 +153,8 @@ async def remove_orphans(
 ) -> None:
     """Delete our children that are not among `kept`; topics are data and stay."""
     for mark, child in cache.children(key).items():
-        if mark in kept or mark[0] in _DATA or not _is_ours(child, uid):
+        # A ServiceAccount goes with its pipeline and never before it: the operator has no right to delete one.
+        if mark in kept or mark[0] in _DATA or mark[0] == SERVICE_ACCOUNT.kind or not _is_ours(child, uid):
             continue
         try:
             await kubernetes.delete(child.kind, child.namespace, child.name, child.uid)
@@ -119,6 +165,5 @@ async def remove_orphans(
 
 
 def _is_ours(child: Child, uid: str) -> bool:
-    metadata = child.body["metadata"]
-    owners = {owner["uid"] for owner in metadata.get("ownerReferences", [])}
-    return uid in owners and "deletionTimestamp" not in metadata
+    body = child.body
+    return is_owned(body["metadata"], uid) and "deletionTimestamp" not in body["metadata"]

@@ -24,16 +24,22 @@ from marketpipeline_operator.cluster.events import Events
 from marketpipeline_operator.cluster.kinds import TOPIC_KINDS
 from marketpipeline_operator.flink.rest import FlinkRest
 from marketpipeline_operator.flink.savepoint import savepoint_target, stop_job
-from marketpipeline_operator.names import COMPONENT, PROCESS, Object
+from marketpipeline_operator.names import COMPONENT, PROCESS, Object, is_owned
 from marketpipeline_operator.observe.topics import remove_topics
 from marketpipeline_operator.reconcile.working_state import WorkingState
 
-__all__ = ["Deletion"]
+__all__ = ["Deletion", "elapsed"]
 
 _WORKLOADS = frozenset({"Deployment", "FlinkDeployment"})
 _INGESTION = frozenset({Component.INGESTION.value})
 _LEAST_SECONDS = 30
 _JOB = frozenset({Component.STREAM_JOB.value})
+
+
+def elapsed(pipeline: Object) -> float:
+    """Seconds since the deletion of a pipeline was asked for."""
+    began = datetime.fromisoformat(pipeline["metadata"]["deletionTimestamp"])
+    return (datetime.now(UTC) - began).total_seconds()
 
 
 @dataclass
@@ -50,6 +56,8 @@ class Deletion:
     working: WorkingState
     shared_with: str | None = None
     """Another pipeline that has the same topics."""
+    problem: str = ""
+    """Why a step takes longer than it should, for the status."""
 
     async def step(self) -> bool:
         """Go as far as possible without waiting; True when all is done."""
@@ -67,22 +75,18 @@ class Deletion:
             return False
         return await self._topics_settled(limits.topics)
 
-    def _elapsed(self) -> float:
-        began = datetime.fromisoformat(self.pipeline["metadata"]["deletionTimestamp"])
-        return (datetime.now(UTC) - began).total_seconds()
-
     def _workloads(self, chosen: Callable[[str], bool]) -> list[Child]:
         found = (c for (kind, _), c in self.cache.children(self.key).items() if kind in _WORKLOADS)
-        return [c for c in found if chosen(c.body["metadata"]["labels"].get(COMPONENT, ""))]
+        mine = ((c, c.body["metadata"]) for c in found)
+        uid = self.pipeline["metadata"]["uid"]
+        return [c for c, m in mine if is_owned(m, uid) and chosen(m["labels"].get(COMPONENT, ""))]
 
     async def _ended(self, chosen: Callable[[str], bool], deadline: float, what: str) -> bool:
         """Delete workloads; whether their last Pod is gone, or the deadline has passed."""
         left = self._workloads(chosen)
         if left:
             await self._say("Stopping", f"stopping {what}: {', '.join(sorted(child.name for child in left))}")
-        for child in left:
-            if "deletionTimestamp" not in child.body["metadata"]:
-                await self.kubernetes.delete(child.kind, child.namespace, child.name, child.uid)
+        refused = await self._delete(left)
         pods = [
             pod["metadata"]["name"]
             for pod in self.cache.pods(self.key)
@@ -91,13 +95,25 @@ class Deletion:
         ]
         if not left and not pods:
             return True
-        if self._elapsed() < deadline:
+        if elapsed(self.pipeline) < deadline:
+            self.problem = refused
             return False
         names = ", ".join(sorted([child.name for child in left] + pods))
-        await self._say(
-            "StopOverdue", f"{what} did not stop within {deadline:g} s ({names}); continuing without", warning=True
-        )
+        text = f"{what} did not stop within {deadline:g} s ({names}); continuing without. {refused}".rstrip(". ")
+        await self._say("StopOverdue", text, warning=True, about=what)
         return True
+
+    async def _delete(self, children: list[Child]) -> str:
+        """Delete what is not on its way out yet; the refusals, which must not keep the other steps from their turn."""
+        refused = []
+        for child in children:
+            if "deletionTimestamp" in child.body["metadata"]:
+                continue
+            try:
+                await self.kubernetes.delete(child.kind, child.namespace, child.name, child.uid)
+            except MarketPipelineError as error:
+                refused.append(f"{child.name}: {error}")
+        return "; ".join(refused)
 
     async def _job_ended(self, deadline: float) -> bool:
         """A job of our own is stopped with a savepoint first; Flink's operator does that by itself."""
@@ -124,7 +140,7 @@ class Deletion:
             return True
         self.working.job.stop.ask("deletion", lambda: stop_job(self.rest, context, directory))
         ended = self.working.job.stop.result("deletion")
-        if ended is None and self._elapsed() < deadline:
+        if ended is None and elapsed(self.pipeline) < deadline:
             return False
         text = ended.message if ended else f"the job took no savepoint within {deadline:g} s; continuing without"
         await self._say("JobStopped", text, warning=ended is None or ended.savepoint is None)
@@ -140,14 +156,14 @@ class Deletion:
             text = f"{self.shared_with} uses the topics {names} too: they stay, whatever deletionPolicy says"
             await self._say("TopicsRetained", text, warning=True)
             return True
-        if self.working.topics.writing and self._elapsed() < deadline:
+        if self.working.topics.writing and elapsed(self.pipeline) < deadline:
             return False  # what is still on its way to the broker would create them again
         gone, error = await self._remove_topics()
         if gone:
             await self._say("TopicsDeleted", f"deletionPolicy Delete removed the topics {names}")
             return True
         # Removal is attempted at least once, however late it is.
-        if self._elapsed() < deadline + (0 if error else _LEAST_SECONDS):
+        if elapsed(self.pipeline) < deadline + (0 if error else _LEAST_SECONDS):
             if error:
                 await self._say("TopicsNotDeleted", f"trying again: {error}", warning=True)
             return False
@@ -172,5 +188,5 @@ class Deletion:
             return False, error
         return not left, None
 
-    async def _say(self, reason: str, message: str, *, warning: bool = False) -> None:
-        await self.events.post(self.pipeline, reason, message, warning=warning, once="deletion")
+    async def _say(self, reason: str, message: str, *, warning: bool = False, about: str = "") -> None:
+        await self.events.post(self.pipeline, reason, message, warning=warning, once="deletion", about=about)

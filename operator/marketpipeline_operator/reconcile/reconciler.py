@@ -10,28 +10,28 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from marketpipeline.errors import InvalidSpec, RetryableError
+from marketpipeline.errors import InvalidSpec, MarketPipelineError, RetryableError
 from marketpipeline.plan import Component, plan
 from marketpipeline.spec import load_object
 
 from marketpipeline_operator.builders import Capabilities, Context, Process, build, build_topics, processes
 from marketpipeline_operator.cluster.cache import Cache, Key
 from marketpipeline_operator.cluster.client import Kubernetes
-from marketpipeline_operator.cluster.errors import KindMissing
+from marketpipeline_operator.cluster.errors import Conflict, KindMissing, Unavailable
 from marketpipeline_operator.cluster.events import Events
 from marketpipeline_operator.cluster.kinds import PIPELINE_KIND
 from marketpipeline_operator.flink.lifecycle import JobDecision, decide_job
 from marketpipeline_operator.flink.rest import FlinkRest
-from marketpipeline_operator.names import FINALIZER, FORCE_DELETE, PAUSE, Object, child_name
-from marketpipeline_operator.observe.components import ComponentState, Fault, deployment_state
+from marketpipeline_operator.names import FINALIZER, FORCE_DELETE, PAUSE, Object, child_name, switched_on
+from marketpipeline_operator.observe.components import ComponentState, Fault, cron_job_fault, deployment_state
 from marketpipeline_operator.observe.secrets import SecretsState, observe_secrets
 from marketpipeline_operator.observe.topics import TopicsState, observe_topics
 from marketpipeline_operator.reconcile.children import Applied, apply_children, remove_orphans
-from marketpipeline_operator.reconcile.deletion import Deletion
+from marketpipeline_operator.reconcile.deletion import Deletion, elapsed
 from marketpipeline_operator.reconcile.ownership import TopicOwnership
 from marketpipeline_operator.reconcile.status_writer import StatusWriter
 from marketpipeline_operator.reconcile.working_state import WorkingState
@@ -46,8 +46,16 @@ _log = logging.getLogger(__name__)
 Wake = Callable[[Key], None]
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """Of a pass whose findings are in the status: the seconds until the next, and why it has to be repeated."""
+
+    again: float | None = None
+    error: MarketPipelineError | None = None
+
+
 class Reconciler:
-    """Works on any pipeline of the cache. `wake` asks for a pass over one."""
+    """Works on any pipeline of the cache. `wake` asks for a pass over one; `degraded` has by Pod uid what is wrong."""
 
     def __init__(
         self,
@@ -56,6 +64,7 @@ class Reconciler:
         events: Events,
         settings: OperatorSettings,
         rest: FlinkRest,
+        degraded: Mapping[str, str],
         wake: Wake,
     ) -> None:
         self._kubernetes = kubernetes
@@ -64,6 +73,7 @@ class Reconciler:
         self._status = StatusWriter(kubernetes, cache, events)
         self._settings = settings
         self._rest = rest
+        self._degraded = degraded
         self._wake = wake
         self._working: dict[Key, WorkingState] = {}
         self.ownership = TopicOwnership(cache)
@@ -78,12 +88,25 @@ class Reconciler:
             return math.inf
         if key not in self._working:
             self._working[key] = WorkingState.of(lambda: self._wake(key), self._settings.reconcile)
+        try:
+            outcome = await self._pass(key, pipeline)
+        except (Conflict, Unavailable):
+            raise  # passes by itself, or no status can be written either
+        except Exception as error:
+            await self._report_failure(key, pipeline, error)
+            raise
+        if outcome.error:
+            raise outcome.error
+        return outcome.again
+
+    async def _pass(self, key: Key, pipeline: Object) -> _Outcome:
+        await self._check_annotations(pipeline)
         if pipeline["metadata"].get("deletionTimestamp"):
             return await self._delete(key, pipeline)
-        if pipeline["metadata"].get("annotations", {}).get(PAUSE) == "true":
+        if switched_on(pipeline, PAUSE):
             paused = Condition("Paused", True, "Annotation", f"the annotation {PAUSE} is true: nothing is changed")
             await self._status.write(pipeline, report_halted(pipeline, "Paused", paused, _now()))
-            return None
+            return _Outcome()
         try:
             context = self._context(key, pipeline)
         except InvalidSpec as error:
@@ -91,7 +114,10 @@ class Reconciler:
             return await self._halt(key, pipeline, "Invalid", Condition("Degraded", True, "InvalidSpec", text))
         if other := self.ownership.owner_before(key):
             prefix = context.pipeline.topic_prefix
-            text = f"{other} has the topics {prefix}.* at this broker already; set another broker.topicPrefix"
+            text = (
+                f"{other} has the topics {prefix}.* at this broker already; delete this pipeline and create it with "
+                "another broker.topicPrefix"
+            )
             return await self._halt(key, pipeline, "Degraded", Condition("Degraded", True, "TopicConflict", text))
         return await self._make(key, pipeline, context)
 
@@ -116,7 +142,7 @@ class Reconciler:
             decided=((pipeline.get("status") or {}).get("job") or {}).get("mode"),
         )
 
-    async def _make(self, key: Key, pipeline: Object, context: Context) -> float | None:
+    async def _make(self, key: Key, pipeline: Object, context: Context) -> _Outcome:
         pipeline = await self._ensure_finalizer(key, pipeline)
         working, before = self._working[key], pipeline.get("status") or {}
         secrets = observe_secrets(context, self._kubernetes, working.secrets)
@@ -135,9 +161,9 @@ class Reconciler:
         if not (found.pending and before.get("observedGeneration") == generation):
             await self._status.write(pipeline, report(context, pipeline, found, _now()))
         if applied.errors:
-            raise next((e for e in applied.errors if isinstance(e, RetryableError)), applied.errors[0])
+            return _Outcome(error=next((e for e in applied.errors if isinstance(e, RetryableError)), applied.errors[0]))
         waits = [seconds for seconds in (secrets.again, job.again) if seconds is not None]
-        return min(waits, default=None)
+        return _Outcome(min(waits, default=None))
 
     async def _apply(self, key: Key, context: Context, job: JobDecision) -> Applied:
         """Write what differs, remove what is no longer wanted; what the job's decision freezes stays as it is."""
@@ -165,9 +191,15 @@ class Reconciler:
         def state(process: Process) -> ComponentState:
             live = self._cache.child(key, "Deployment", child_name(context.name, process.name))
             desired = 0 if process.name in context.stopped else process.replicas
-            return deployment_state(process.name, desired, live, pods)
+            if live and desired and self._cache.is_scaled(key[0], live["metadata"]["name"]):
+                desired = live["spec"].get("replicas", 1)
+            return deployment_state(process.name, desired, live, pods, self._degraded)
 
         found = [(process, state(process)) for process in processes(context)]
+        for scheduled in context.plan.scheduled_jobs:
+            live = self._cache.child(key, "CronJob", child_name(context.name, scheduled.name))
+            if fault := cron_job_fault(scheduled.name, live):
+                faults.append(fault)
         pending = secrets.pending or topics.pending or job.pending
         return Findings(found, topics, job, [*secrets.faults, *faults], held=context.hold_workloads, pending=pending)
 
@@ -183,10 +215,31 @@ class Reconciler:
             found.append(Fault("OutdatedCRD", text))
         return found
 
-    async def _halt(self, key: Key, pipeline: Object, phase: str, condition: Condition) -> float | None:
+    async def _halt(self, key: Key, pipeline: Object, phase: str, condition: Condition) -> _Outcome:
         await self._events.post(pipeline, condition.reason, condition.message, warning=True)
         await self._status.write(pipeline, report_halted(pipeline, phase, condition, _now()))
-        return None
+        return _Outcome()
+
+    async def _report_failure(self, key: Key, pipeline: Object, error: Exception) -> None:
+        """Whatever ends a pass is in the status, of the generation that it happened with."""
+        pipeline = self._cache.pipeline(key) or pipeline
+        known = isinstance(error, MarketPipelineError)
+        text = str(error) if known else f"defect of the operator, please report it: {type(error).__name__}: {error}"
+        if pipeline["metadata"].get("deletionTimestamp"):
+            phase, condition = "Deleting", Condition("Ready", False, "Deleting", text)
+        else:
+            phase, condition = "Degraded", Condition("Degraded", True, "ReconcileFailed", text)
+        try:
+            await self._status.write(pipeline, report_halted(pipeline, phase, condition, _now()))
+        except MarketPipelineError as refused:
+            _log.warning("status not written", extra={"pipeline_key": "/".join(key), "error": str(refused)})
+
+    async def _check_annotations(self, pipeline: Object) -> None:
+        for name in (PAUSE, FORCE_DELETE):
+            if switched_on(pipeline, name) is None:
+                value = pipeline["metadata"]["annotations"][name]
+                text = f"{name}: {value!r} must be true or false; it is taken for false"
+                await self._events.post(pipeline, "InvalidAnnotation", text, warning=True)
 
     async def _ensure_finalizer(self, key: Key, pipeline: Object) -> Object:
         metadata = pipeline["metadata"]
@@ -198,23 +251,36 @@ class Reconciler:
         self._cache.put(answer)
         return self._cache.pipeline(key) or answer
 
-    async def _delete(self, key: Key, pipeline: Object) -> float | None:
+    async def _delete(self, key: Key, pipeline: Object) -> _Outcome:
         metadata = pipeline["metadata"]
         if FINALIZER not in metadata.get("finalizers", []):
-            return None
-        forced = metadata.get("annotations", {}).get(FORCE_DELETE) == "true"
-        if forced:
+            return _Outcome()
+        if switched_on(pipeline, FORCE_DELETE):
             text = f"the annotation {FORCE_DELETE} is true: nothing is waited for"
             await self._events.post(pipeline, "DeletionForced", text, warning=True, once="deletion")
-        elif not await self._deletion(key, pipeline).step():
-            deleting = Condition("Ready", False, "Deleting", "the components are stopped in order; see the events")
+        elif text := await self._deletion_step(key, pipeline):
+            deleting = Condition("Ready", False, "Deleting", text)
             await self._status.write(pipeline, report_halted(pipeline, "Deleting", deleting, _now()))
-            return 1.0
+            return _Outcome(1.0)
         left = [name for name in metadata["finalizers"] if name != FINALIZER]
         patch = {"metadata": {"finalizers": left, "resourceVersion": metadata["resourceVersion"]}}
         with contextlib.suppress(KindMissing):  # 404: gone already
             await self._kubernetes.merge(PIPELINE_KIND, *key, patch)
-        return None
+        return _Outcome()
+
+    async def _deletion_step(self, key: Key, pipeline: Object) -> str:
+        """One step of a deletion; what is waited for, empty when there is nothing left to wait for."""
+        try:
+            deletion = self._deletion(key, pipeline)
+            done = await deletion.step()
+        except Exception as error:
+            if elapsed(pipeline) < self._settings.deletion.topics:
+                raise
+            text = f"{type(error).__name__}: {error}; continuing without"
+            await self._events.post(pipeline, "DeletionFailed", text, warning=True, once="deletion")
+            return ""
+        text = "the components are stopped in order; see the events"
+        return "" if done else f"{text}: {deletion.problem}" if deletion.problem else text
 
     def _deletion(self, key: Key, pipeline: Object) -> Deletion:
         try:

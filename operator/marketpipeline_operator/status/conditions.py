@@ -16,6 +16,8 @@ from marketpipeline_operator.observe.topics import TopicsState
 __all__ = ["Condition", "Findings", "as_objects", "conditions_of", "faults_of", "find", "holds"]
 
 _LONGEST = 2_000
+_NOT_APPLIED = frozenset({"ApplyFailed", "FlinkOperatorMissing"})
+"""Reasons of faults that mean: what runs is not what the spec says."""
 _SINKS = tuple(component for component in Component if component.is_sink)
 
 
@@ -56,7 +58,7 @@ def conditions_of(context: Context, found: Findings) -> list[Condition]:
     ]
     api = _part("", found, (Component.API,), suspended)
     return [
-        _ready([*parts, api], suspended),
+        _ready([*parts, api], found.faults, suspended),
         *parts,
         _degraded(faults_of(found)),
         Condition("Paused", False, "NotPaused"),
@@ -109,9 +111,11 @@ def _processing(job: JobDecision) -> Condition:
     return Condition("ProcessingReady", ready, health.reason, message)
 
 
-def _ready(parts: Sequence[Condition], suspended: bool) -> Condition:
+def _ready(parts: Sequence[Condition], faults: Sequence[Fault], suspended: bool) -> Condition:
     if suspended:
         return Condition("Ready", False, "Suspended", "spec.suspend is true")
+    if refused := next((fault for fault in faults if fault.reason in _NOT_APPLIED), None):
+        return Condition("Ready", False, refused.reason, refused.message)
     wrong = next((part for part in parts if part.status is not True), None)
     if wrong is None:
         return Condition("Ready", True, "AllReady", "topics, ingestion, processing, sinks and API do their work")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from marketpipeline_operator.flink.health import flink_deployment_health
 from marketpipeline_operator.names import PROCESS
-from marketpipeline_operator.observe.components import Fault, deployment_state, merged
+from marketpipeline_operator.observe.components import Fault, cron_job_fault, deployment_state, merged
 
 
 def live(generation: int = 1, **status: Any) -> dict[str, Any]:
@@ -144,3 +144,42 @@ def test_the_life_of_a_flink_deployment(thing: dict[str, Any] | None, ready: boo
     assert (health.ready, health.reason, health.state) == (ready, reason, state)
     assert (health.fault is not None) == (reason == "JobFailed")
     assert health.stopped == (reason == "Suspended")
+
+
+def test_an_old_pod_that_is_ready_does_not_make_a_new_version_ready() -> None:
+    """A rollout whose new Pod cannot pull its image: the old one serves on, and it is not what the spec says."""
+    rolling = {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "readyReplicas": 1}
+    late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"}
+    new = waiting("ErrImagePull", "not found")
+    state = deployment_state("api", 1, live(2, **rolling, conditions=[late]), [pod(phase="Running"), new])
+    assert state.ready == 0
+    assert [fault.reason for fault in state.faults] == ["ImagePullBackOff", "ProgressDeadlineExceeded"]
+    half = {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 2, "readyReplicas": 3}
+    assert deployment_state("api", 3, live(2, **half), []).ready == 2
+
+
+def test_a_process_that_says_it_is_degraded_is_not_ready() -> None:
+    done = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2}
+    pods = [pod() | {"metadata": {"labels": {PROCESS: "api"}, "uid": uid}} for uid in ("a", "b")]
+    state = deployment_state("api", 2, live(1, **done), pods, {"b": "degraded: redis is away", "c": "of another"})
+    assert state.ready == 1
+    assert state.faults == (Fault("ProcessDegraded", "api: degraded: redis is away"),)
+
+
+@pytest.mark.parametrize(
+    ("status", "failed"),
+    [
+        ({}, False),
+        ({"lastScheduleTime": "2026-01-01T00:05:00Z"}, True),
+        ({"lastScheduleTime": "2026-01-01T00:05:00Z", "active": [{"name": "x"}]}, False),
+        ({"lastScheduleTime": "2026-01-01T00:05:00Z", "lastSuccessfulTime": "2026-01-01T00:00:09Z"}, True),
+        ({"lastScheduleTime": "2026-01-01T00:05:00Z", "lastSuccessfulTime": "2026-01-01T00:05:09Z"}, False),
+    ],
+)
+def test_a_scheduled_job_has_failed_when_its_last_run_ended_without_success(
+    status: dict[str, Any], failed: bool
+) -> None:
+    fault = cron_job_fault("feed-watch", {"spec": {}, "status": status})
+    assert (fault is not None) is failed
+    assert fault is None or "the run of 2026-01-01T00:05:00Z failed" in fault.message
+    assert cron_job_fault("feed-watch", {"spec": {"suspend": True}, "status": status}) is None

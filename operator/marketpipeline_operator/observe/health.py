@@ -1,0 +1,94 @@
+"""What the processes say of themselves: a Pod is ready with its store away, and its own `/health` says so."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import aiohttp
+
+from marketpipeline_operator.cluster.cache import Cache, Key
+
+__all__ = ["HealthMonitor", "words_of"]
+
+_TICK_SECONDS = 2.0
+_TIMEOUT_SECONDS = 3.0
+_CONCURRENT = 32
+_LONGEST = 300
+_CHANGING = (int, float, type(None))
+"""Values that differ from one answer to the next, as ages and counts do; a status with them would never rest."""
+
+
+class HealthMonitor:
+    """Asks every ready Pod now and then, and calls `wake` for a pipeline when an answer is another than before.
+
+    A Pod that does not answer here is not counted as degraded: the kubelet, which is nearer, says whether it is ready.
+    """
+
+    def __init__(self, cache: Cache, wake: Callable[[Key], None], interval: float) -> None:
+        self._cache = cache
+        self._wake = wake
+        self._interval = interval
+        self._asked: dict[str, float] = {}
+        self._degraded: dict[str, str] = {}
+
+    @property
+    def degraded(self) -> Mapping[str, str]:
+        """By Pod uid: what is wrong, of those that say so."""
+        return self._degraded
+
+    async def run(self) -> None:
+        """Ask, for ever."""
+        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
+        limit = asyncio.Semaphore(_CONCURRENT)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            while True:
+                pods = self._cache.health_urls()
+                for uid in self._asked.keys() - pods.keys():
+                    del self._asked[uid]
+                    self._degraded.pop(uid, None)
+                now = time.monotonic()
+                due = {uid: each for uid, each in pods.items() if now - self._asked.get(uid, 0) >= self._interval}
+                async with asyncio.TaskGroup() as group:
+                    for uid, (key, url) in due.items():
+                        group.create_task(self._ask(session, limit, uid, key, url))
+                await asyncio.sleep(min(_TICK_SECONDS, self._interval))
+
+    async def _ask(
+        self, session: aiohttp.ClientSession, limit: asyncio.Semaphore, uid: str, key: Key, url: str
+    ) -> None:
+        said: str | None = None
+        async with limit:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):
+                async with session.get(url) as answer:
+                    said = words_of(await answer.json(content_type=None))
+        self._asked[uid] = time.monotonic()
+        if said == self._degraded.get(uid):
+            return
+        if said is None:
+            del self._degraded[uid]
+        else:
+            self._degraded[uid] = said
+        self._wake(key)
+
+
+def words_of(answer: Any) -> str | None:
+    """What is wrong, from an answer of `/health`; None where it is `ok`."""
+    if not isinstance(answer, dict) or answer.get("status") != "degraded":
+        return None
+    details = {key: _lasting(value) for key, value in answer.items() if key != "status"}
+    told = {key: value for key, value in details.items() if value not in (None, "", [], {}, True)}
+    if said := told.get("reason") or told.get("error"):
+        return f"degraded: {said}"[:_LONGEST]
+    return f"degraded: {json.dumps(told, sort_keys=True)}"[:_LONGEST] if told else "degraded"
+
+
+def _lasting(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = {key: _lasting(each) for key, each in value.items()}
+        return {key: each for key, each in kept.items() if each is not None}
+    return None if isinstance(value, _CHANGING) and not isinstance(value, bool) else value

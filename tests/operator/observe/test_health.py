@@ -1,0 +1,112 @@
+"""The operator asks processes how they are: against the real server of `/health`, on an address of loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from marketpipeline.telemetry import Health
+from marketpipeline.telemetry.health import HealthServer
+from marketpipeline_operator.cluster.cache import Cache, Key
+from marketpipeline_operator.names import PIPELINE, Object
+from marketpipeline_operator.observe.health import HealthMonitor, words_of
+
+from tests.operator.support import eventually
+
+
+def pod(port: int, *, ready: bool = True, version: int = 1, uid: str = "u1", path: str = "/health") -> Object:
+    probe = {"httpGet": {"path": path, "port": "http"}}
+    container = {"ports": [{"name": "http", "containerPort": port}], "readinessProbe": probe}
+    metadata: Object = {"name": "api-x", "namespace": "ns", "uid": uid, "resourceVersion": str(version)}
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata | {"labels": {PIPELINE: "crypto"}},
+        "spec": {"containers": [container]},
+        "status": {"podIP": "127.0.0.1", "conditions": conditions},
+    }
+
+
+class Process:
+    health = Health("ok")
+
+
+@contextmanager
+def served() -> Iterator[tuple[Process, int]]:
+    process = Process()
+    server = HealthServer("127.0.0.1", 0, lambda: process.health, lambda: b"")
+    try:
+        yield process, server.port
+    finally:
+        server.close()
+
+
+async def test_a_degraded_process_is_known_until_it_is_well_again() -> None:
+    cache, woken = Cache(), list[Key]()
+    with served() as (process, port):
+        monitor = HealthMonitor(cache, woken.append, 0.05)
+        cache.put(pod(port))
+        task = asyncio.create_task(monitor.run())
+        process.health = Health("degraded", {"stores": {"redis": {"status": "away"}}, "rows": 5})
+
+        async def known() -> bool:
+            return dict(monitor.degraded) == {"u1": 'degraded: {"stores": {"redis": {"status": "away"}}}'}
+
+        async def well() -> bool:
+            return not monitor.degraded
+
+        await eventually(known, "degraded")
+        process.health = Health("degraded", {"stores": {"redis": {"status": "away"}}, "rows": 6})
+        await asyncio.sleep(0.2)
+        assert woken == [("ns", "crypto")], "a count that goes on is not news"
+        process.health = Health("ok")
+        await eventually(well, "well again")
+        process.health = Health("degraded", {"reason": "no store"})
+        await eventually(lambda: _has(monitor, "degraded: no store"), "degraded again")
+        cache.put(pod(port, ready=False, version=2))
+        await eventually(well, "what is not ready is not asked")
+        task.cancel()
+    assert woken == [("ns", "crypto")] * 3
+
+
+async def _has(monitor: HealthMonitor, text: str) -> bool:
+    return text in monitor.degraded.values()
+
+
+async def test_a_process_that_does_not_answer_is_left_to_the_kubelet() -> None:
+    cache = Cache()
+    with served() as (_, port):
+        pass
+    cache.put(pod(port, path="/overview"))
+    assert not cache.health_urls(), "what Flink serves is not asked"
+    cache.put(pod(port, version=2))
+    monitor = HealthMonitor(cache, lambda key: None, 0.05)
+    task = asyncio.create_task(monitor.run())
+
+    async def asked() -> bool:
+        return bool(monitor._asked)
+
+    await eventually(asked, "asked")
+    assert not monitor.degraded
+    assert not task.done()
+    task.cancel()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"status": "ok", "error": "old"}, None),
+        ({"status": "failed"}, None),
+        ([], None),
+        ({"status": "degraded"}, "degraded"),
+        ({"status": "degraded", "lag": 3, "error": "refused"}, "degraded: refused"),
+        ({"status": "degraded", "stale": ["a"], "gaps": 3}, 'degraded: {"stale": ["a"]}'),
+        ({"status": "degraded", "connected": False}, 'degraded: {"connected": false}'),
+    ],
+)
+def test_what_is_said_of_a_degraded_process_lasts(answer: Any, words: str | None) -> None:
+    assert words_of(answer) == words
