@@ -164,7 +164,12 @@ async def test_an_autoscalers_replicas_are_left_alone_while_it_is_there(
     async def are(wanted: int) -> bool:
         return await replicas() == wanted
 
-    kubectl("autoscale", "deployment", "crypto-api", "--min=1", "--max=9", "--cpu=80%", space)
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "crypto-api"}
+    metadata = {"name": "crypto-api", "namespace": pipelines.namespace}
+    spec = {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 9}
+    kubectl.apply(
+        {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata, "spec": spec}
+    )
     await settled(operator)
     kubectl("scale", "deployment", "crypto-api", "--replicas=5", space)
     await settled(operator)

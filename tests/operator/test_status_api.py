@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from marketpipeline.telemetry import Health
@@ -25,8 +26,7 @@ def pulling(image: str) -> Object:
     text = f'Back-off pulling image "{image}": not found'
     waiting = {"name": "api", "state": {"waiting": {"reason": "ImagePullBackOff", "message": text}}}
     container: Object = {"ready": False, "restartCount": 0, "image": "", "imageID": ""}
-    scheduled = [{"type": "PodScheduled", "status": "True"}]
-    return {"phase": "Pending", "conditions": scheduled, "containerStatuses": [container | waiting]}
+    return {"phase": "Pending", "containerStatuses": [container | waiting]}
 
 
 async def test_a_new_image_that_cannot_be_pulled_is_not_ready_though_the_old_pod_is(
@@ -84,12 +84,16 @@ async def test_a_scheduled_job_that_failed_is_in_the_status(
     pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
 ) -> None:
     await running(pipelines, operator, broker, ScriptedFlink())
-    at = "2026-01-01T00:05:00Z"
-    await pipelines.set_status(CRON_JOB, "crypto-feed-watch", {"lastScheduleTime": at})
+    now = datetime.now(UTC).replace(microsecond=0)
+    at, later = (moment.isoformat().replace("+00:00", "Z") for moment in (now, now + timedelta(seconds=20)))
+    name = "crypto-maintenance"
+    await pipelines.set_status(CRON_JOB, name, {"lastScheduleTime": at})
     said = await pipelines.until("Degraded", status="True", reason="ScheduledJobFailed")
-    assert f"feed-watch: the run of {at} failed" in said["message"]
-    await pipelines.set_status(CRON_JOB, "crypto-feed-watch", {"lastSuccessfulTime": "2026-01-01T00:05:20Z"})
+    assert f"maintenance: the run of {at} failed" in said["message"]
+    assert (await pipelines.get() or {})["status"]["problem"] == "ScheduledJobFailed"
+    await pipelines.set_status(CRON_JOB, name, {"lastSuccessfulTime": later})
     await pipelines.until("Degraded", status="False")
+    assert "problem" not in (await pipelines.get() or {})["status"]
 
 
 async def test_what_flink_said_before_a_jobmanager_was_lost_does_not_count(

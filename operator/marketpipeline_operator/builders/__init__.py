@@ -45,7 +45,8 @@ def build(context: Context) -> list[Object]:
     found += [disruption_budget(context, workload.name) for workload in context.plan.workloads if workload.replicas > 1]
     found += [settings_config_map(context, s.name, s.component, s.settings) for s in context.plan.scheduled_jobs]
     if context.capabilities.prometheus and context.settings.monitoring.enabled:
-        found += [service_monitor(context), prometheus_rule(context)]
+        found.append(service_monitor(context))
+        found += [] if context.plan.suspended else [prometheus_rule(context)]
     found += _job_surroundings(context)
     if not context.hold_workloads:
         found += _workloads(context, running)

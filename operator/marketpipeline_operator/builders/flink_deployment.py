@@ -8,6 +8,7 @@ from marketpipeline.plan import Component, StreamJob
 
 from marketpipeline_operator.builders.context import Context
 from marketpipeline_operator.builders.metadata import child
+from marketpipeline_operator.builders.network_policy import FLINK_METRICS_PORT
 from marketpipeline_operator.builders.stream_job import (
     DRIVER,
     checkpoints,
@@ -29,7 +30,9 @@ def flink_deployment(context: Context, job: StreamJob) -> Object:
     images, flink = context.settings.images, context.settings.flink
     resource = {"cpu": _cores(job.cpu), "memory": f"{process_megabytes(job.memory)}m"}
     # The name is the one that Flink looks for in the template.
-    template = job_pod_template(context, job, {"name": "flink-main-container"}, process=job.name)
+    metrics = {"name": "http", "containerPort": FLINK_METRICS_PORT, "protocol": "TCP"}
+    container = {"name": "flink-main-container", "ports": [metrics]}
+    template = job_pod_template(context, job, container, process=job.name)
     del template["spec"]["serviceAccountName"], template["spec"]["automountServiceAccountToken"]
     component = Component.STREAM_JOB.value
     return child(

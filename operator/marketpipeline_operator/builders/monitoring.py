@@ -27,7 +27,10 @@ def service_monitor(context: Context) -> Object:
 
 
 def prometheus_rule(context: Context) -> Object:
-    """Alerts on the pipeline as a whole; each says what it means and names its runbook."""
+    """Alerts on a pipeline that is to run; each says what it means and names its runbook.
+
+    A sum over no series is no series and equals nothing, so without any Pod the alert needs its zero said.
+    """
     head = _selected(context, child(context, "monitoring.coreos.com/v1", "PrometheusRule", PODS))
     pods = f'namespace="{context.namespace}", {_label(PIPELINE)}="{context.name}"'
     own = f'pipeline_namespace="{context.namespace}", pipeline="{context.name}"'
@@ -43,7 +46,7 @@ def prometheus_rule(context: Context) -> Object:
         _alert(
             context,
             "MarketPipelineNotIngesting",
-            f"sum(rate(marketpipeline_ingestion_produced_total{{{pods}}}[5m])) == 0",
+            f"(sum(rate(marketpipeline_ingestion_produced_total{{{pods}}}[5m])) or vector(0)) == 0",
             "5m",
             "critical",
             "No record came from any exchange for five minutes.",

@@ -6,7 +6,7 @@ from marketpipeline.plan import Component
 
 from marketpipeline_operator.builders.context import Context
 from marketpipeline_operator.builders.metadata import child
-from marketpipeline_operator.names import COMPONENT, PIPELINE, PODS, Object
+from marketpipeline_operator.names import COMPONENT, FIELD_MANAGER, PIPELINE, PODS, Object
 
 __all__ = ["job_network_policy", "network_policy"]
 
@@ -28,12 +28,8 @@ def network_policy(context: Context) -> Object:
 
 
 def job_network_policy(context: Context) -> Object:
-    """For the stream job: all ports among its Pods, metrics from anywhere, its REST port from the operators."""
+    """For the stream job: all ports among its Pods, metrics from anywhere, REST from the operator that controls it."""
     job = {PIPELINE: context.name, COMPONENT: Component.STREAM_JOB.value}
-    operators = [
-        {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": name}}}
-        for name in ("marketpipeline-operator", "flink-kubernetes-operator")
-    ]
     component = Component.STREAM_JOB.value
     return child(context, "networking.k8s.io/v1", "NetworkPolicy", component, component=component) | {
         "spec": {
@@ -42,10 +38,20 @@ def job_network_policy(context: Context) -> Object:
             "ingress": [
                 {"from": [{"podSelector": {"matchLabels": job}}]},
                 {"ports": [_port(FLINK_METRICS_PORT)]},
-                {"from": operators, "ports": [_port(FLINK_REST_PORT)]},
+                {"from": [_controller(context)], "ports": [_port(FLINK_REST_PORT)]},
             ],
         }
     }
+
+
+def _controller(context: Context) -> Object:
+    """Flink's operator, wherever it is installed, or this one, in its own namespace."""
+    if context.uses_flink_operator:
+        name, namespace = "flink-kubernetes-operator", {}
+    else:
+        name, namespace = FIELD_MANAGER, {"kubernetes.io/metadata.name": context.settings.lease.namespace}
+    spaces: Object = {"matchLabels": namespace} if namespace else {}
+    return {"namespaceSelector": spaces, "podSelector": {"matchLabels": {"app.kubernetes.io/name": name}}}
 
 
 def _port(number: int) -> Object:

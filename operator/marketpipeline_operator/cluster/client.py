@@ -28,6 +28,7 @@ from marketpipeline_operator.names import FIELD_MANAGER, Object
 __all__ = ["Credentials", "Kubernetes"]
 
 _PAGE = 250
+_VERBS = {"GET": "read", "POST": "create", "PUT": "replace", "PATCH": "write", "DELETE": "delete"}
 _APPLY, _MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 
 
@@ -155,7 +156,9 @@ class Kubernetes:
             return answer
         if missing and status == 404:
             return {}
-        raise error_of(status, data, f"{verb} {path.partition('?')[0]}", retry_after)
+        name = path.partition("?")[0].rpartition("/")[2]
+        what = f"{_VERBS[verb]} {kind.kind} {name} ({kind.api_version})" if kind else f"{verb} {path}"
+        raise error_of(status, data, what, retry_after)
 
     def _limit(self, verb: str, what: str) -> float:
         """How long a request may take."""

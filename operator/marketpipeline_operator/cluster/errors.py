@@ -19,6 +19,10 @@ from marketpipeline.errors import PermanentError, RetryableError
 __all__ = ["Conflict", "Forbidden", "Invalid", "KindMissing", "Unavailable", "error_of"]
 
 
+_UNSERVED = ("404 page not found", "could not find the requested resource")
+"""How the API server says that it knows no such kind; of an object that is absent it says its name."""
+
+
 class Unavailable(RetryableError):
     """The API server could not answer now."""
 
@@ -36,7 +40,7 @@ class Invalid(PermanentError):
 
 
 class KindMissing(PermanentError):
-    """The cluster does not serve this kind of object."""
+    """The cluster does not serve this kind of object, or the object itself is gone."""
 
 
 def error_of(status: int, body: bytes, what: str, retry_after: str | None = None) -> RetryableError | PermanentError:
@@ -47,7 +51,8 @@ def error_of(status: int, body: bytes, what: str, retry_after: str | None = None
     if status == 403:
         return Forbidden(message)
     if status == 404:
-        return KindMissing(message)
+        unserved = any(words in message for words in _UNSERVED)
+        return KindMissing(f"{what}: the cluster does not serve this kind of object" if unserved else message)
     if status in (400, 405, 406, 413, 415, 422):
         return Invalid(message)
     delay = float(retry_after) if retry_after and retry_after.isdigit() else None

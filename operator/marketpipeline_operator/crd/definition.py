@@ -104,7 +104,7 @@ def _columns() -> list[dict[str, Any]]:
         column("Phase", "string", ".status.phase", "The whole in one word."),
         column("Ready", "string", condition("Ready", "status"), "Whether every part does its work."),
         column("Symbols", "integer", ".status.symbols", "Symbols that the pipeline follows."),
-        column("Degraded", "string", condition("Degraded", "reason"), "What is wrong."),
+        column("Problem", "string", ".status.problem", "What is wrong, in one word; empty where nothing is."),
         column("Job", "string", ".status.job.state", "State of the stream job.", 1),
         column("API", "string", ".status.addresses.api", "URL of the query API inside of the cluster.", 1),
         column("Message", "string", condition("Degraded", "message"), "What is wrong, in full.", 1),

@@ -44,6 +44,7 @@ STATUS: dict[str, Any] = _object(
         "The whole in one word, for people: Pending, Progressing, Running, Degraded, Suspending, Suspended, Paused, "
         "Invalid or Deleting."
     ),
+    problem=_text("What is wrong, in one word; absent where nothing is."),
     symbols=_count("Symbols that the pipeline follows."),
     conditions={
         "type": "array",

@@ -54,8 +54,11 @@ def flink_deployment_health(live: Object | None) -> JobHealth:
     if error or lifecycle in _FAILED or state in _FAILED:
         text = f"stream-job: {error or f'{lifecycle}, job {state}'}"
         return JobHealth(False, state, reason="JobFailed", message=text, fault=Fault("JobFailed", text))
-    if lifecycle == "SUSPENDED" or (live["spec"]["job"]["state"] == "suspended" and state in ("FINISHED", "SUSPENDED")):
+    suspended = live["spec"]["job"]["state"] == "suspended"
+    if lifecycle == "SUSPENDED" or (suspended and state in ("FINISHED", "SUSPENDED")):
         return JobHealth(False, "SUSPENDED", stopped=True, reason="Suspended", message="stopped with a savepoint")
+    if suspended and status and current and not (status.get("jobStatus") or {}).get("state"):
+        return JobHealth(False, "SUSPENDED", stopped=True, reason="Suspended", message="not started yet")
     if not status:
         return JobHealth(False, state, reason="Waiting", message="Flink's operator has not taken it up yet")
     if state == "RUNNING" and lifecycle in ("STABLE", "DEPLOYED") and current:

@@ -97,9 +97,10 @@ def _with_operator(context: Context, cache: Cache, key: Key, job: StreamJob, bef
     if reset:
         text = "the job's queries changed, so it starts without its old state, from the beginning of its topics"
         status["message"] = text
-        health = health if health.ready else replace(health, message=f"{text}; {health.message}")
+        health = replace(health, message=f"{text}; {health.message}".removesuffix("; "))
     elif before.get("message"):
         status["message"] = before["message"]
+        health = replace(health, message=before["message"]) if health.ready else health
     state = JobState(running=not context.plan.suspended, stateless=reset)
     # The upgrade without state is over: the next pass, which nothing else calls for, asks for savepoints again.
     return JobDecision(state, health, status, again=0.5 if settled else None)
@@ -195,6 +196,9 @@ class _Running:
             health = replace(health, fault=fault, reason=fault.reason, message=fault.message)
         elif parts.is_ready and not health.ready:
             again = 2.0
+        if health.ready:
+            origin = started_from(self.live)
+            health = replace(health, message=f"resumed from {origin}" if origin else self.status.get("message", ""))
         pending = parts.is_ready and health.state == "SUBMITTING"
         status = self.status | {"state": health.state, "plan": plan_hash(self.job)}
         return JobDecision(self._state, health, status, again=again, pending=pending)
@@ -240,6 +244,11 @@ class _Running:
         if (error := self.tasks.stop.error(self._mark)) is not None:
             message += f": {error}"
         name = self.context.name
-        frozen = frozenset({("Deployment", child_name(name, part)) for part in (JOB_MANAGER, TASK_MANAGER)})
+        frozen = frozenset(
+            {
+                ("ConfigMap", child_name(name, self.job.name)),
+                *(("Deployment", child_name(name, part)) for part in (JOB_MANAGER, TASK_MANAGER)),
+            }
+        )
         health = JobHealth(False, "STOPPING", reason="Upgrading" if wanted else "Suspending", message=message)
         return JobDecision(self._state, health, self.status | {"state": "STOPPING"}, frozen=frozen)

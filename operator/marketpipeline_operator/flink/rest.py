@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,9 @@ import aiohttp
 from marketpipeline.errors import RetryableError
 
 __all__ = ["FlinkRest", "JobView", "Savepoint"]
+
+_STARTING = frozenset({"CREATED", "INITIALIZING"})
+"""States in which Flink answers a question for checkpoints with an internal error."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,14 @@ class FlinkRest:
         self._timeout = aiohttp.ClientTimeout(total=timeout)
 
     async def job(self, address: str) -> JobView | None:
-        """The one job of this JobManager, or None before it is submitted."""
+        """The one job of this JobManager, or None before it is submitted. While it starts there is only its state."""
         jobs = (await self._call("GET", f"{address}/jobs/overview"))["jobs"]
         if not jobs:
             return None
         newest = max(jobs, key=lambda job: int(job.get("start-time", 0)))
         identity, state = newest["jid"], newest["state"]
+        if state in _STARTING:
+            return JobView(identity, state)
         checkpoints = await self._call("GET", f"{address}/jobs/{identity}/checkpoints")
         latest = checkpoints.get("latest") or {}
         savepoint, checkpoint = ((latest.get(kind) or {}).get("external_path") for kind in ("savepoint", "completed"))
@@ -82,10 +88,19 @@ class FlinkRest:
                 session.request(method, url, json=body) as answer,
             ):
                 if answer.status >= 400:
-                    raise RetryableError(f"Flink at {url}: status {answer.status}: {(await answer.text())[:300]}")
+                    raise RetryableError(f"Flink at {url}: status {answer.status}: {_words(await answer.text())}")
                 return await answer.json()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise RetryableError(f"Flink at {url}: {type(error).__name__}: {error}") from error
+
+
+def _words(body: str) -> str:
+    """What Flink says is wrong, without the stack trace that it sends along."""
+    try:
+        errors = json.loads(body)["errors"]
+    except (ValueError, KeyError, TypeError):
+        return body[:300]
+    return " ".join(_first_lines(str(error)) for error in errors)[:300]
 
 
 def _first_lines(trace: str) -> str:

@@ -96,7 +96,8 @@ def _pod_faults(name: str, pod: Object) -> Iterable[Fault]:
     status = pod.get("status", {})
     if pod["metadata"].get("deletionTimestamp") or status.get("phase") == "Succeeded":
         return
-    for condition in status.get("conditions", []):
+    placed = status.get("phase") == "Running" or status.get("containerStatuses")
+    for condition in [] if placed else status.get("conditions", []):
         if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
             yield Fault("Unschedulable", f"{name}: {condition.get('message', '')}")
     for container in status.get("containerStatuses", []):

@@ -206,9 +206,8 @@ class Reconciler:
     def _own_faults(self, context: Context, applied: Applied) -> list[Fault]:
         found = []
         for error in applied.errors:
-            missing = isinstance(error, KindMissing) and context.uses_flink_operator
-            reason = "FlinkOperatorMissing" if missing else "ApplyFailed"
-            found.append(Fault(reason, str(error)))
+            reason, advice = _reason_of(error, context)
+            found.append(Fault(reason, f"{error}{advice}"))
         if self.outdated:
             fields = ", ".join(self.outdated[:5])
             text = f"the cluster's CRD is of an older version and drops {fields}; apply the one of this release"
@@ -304,6 +303,18 @@ class Reconciler:
             working.close()
         self.ownership.forget(key)
         self._cache.forget(key)
+
+
+def _reason_of(error: MarketPipelineError, context: Context) -> tuple[str, str]:
+    """The reason for a child that could not be written, and what to do about it."""
+    if not isinstance(error, KindMissing):
+        return "ApplyFailed", ""
+    if "FlinkDeployment" in str(error):
+        return "FlinkOperatorMissing", "; install Flink's operator"
+    provider = context.topic_provider
+    if "Topic" in str(error) and provider != "admin":
+        return "TopicOperatorMissing", f"; install {provider.title()}'s operator, or set broker.provider to admin"
+    return "ApplyFailed", ""
 
 
 def _now() -> str:

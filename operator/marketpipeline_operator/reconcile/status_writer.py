@@ -13,6 +13,10 @@ from marketpipeline_operator.status.conditions import Findings, find
 __all__ = ["StatusWriter"]
 
 _ANNOUNCED = ("Ready", "Degraded", "Paused")
+_EXPECTED = frozenset(
+    {"Creating", "Deleting", "Progressing", "Starting", "Suspended", "Suspending", "Upgrading", "Waiting"}
+)
+"""Reasons for not being ready that are no fault."""
 
 
 class StatusWriter:
@@ -35,6 +39,7 @@ class StatusWriter:
             if condition["type"] in _ANNOUNCED and _is_news(condition, find(pipeline, condition["type"])):
                 text = f"{condition['type']} is {condition['status']}: {condition['message'] or condition['reason']}"
                 bad = condition["type"] == "Degraded" and condition["status"] == "True"
+                bad |= condition["type"] == "Ready" and condition["status"] == "False" and not _is_expected(condition)
                 once = condition["lastTransitionTime"]
                 await self._events.post(pipeline, condition["reason"], text, warning=bad, once=once)
 
@@ -60,6 +65,11 @@ class StatusWriter:
             await self._events.post(pipeline, "ThresholdsWritten", text)
         for reason, message in found.job.events:
             await self._events.post(pipeline, reason, message)
+
+
+def _is_expected(condition: Object) -> bool:
+    """Whether somebody asked for it, or it is on its way."""
+    return condition["reason"] in _EXPECTED
 
 
 def _is_news(condition: Object, before: Object) -> bool:

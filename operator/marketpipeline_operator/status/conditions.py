@@ -16,7 +16,7 @@ from marketpipeline_operator.observe.topics import TopicsState
 __all__ = ["Condition", "Findings", "as_objects", "conditions_of", "faults_of", "find", "holds"]
 
 _LONGEST = 2_000
-_NOT_APPLIED = frozenset({"ApplyFailed", "FlinkOperatorMissing"})
+_NOT_APPLIED = frozenset({"ApplyFailed", "FlinkOperatorMissing", "TopicOperatorMissing"})
 """Reasons of faults that mean: what runs is not what the spec says."""
 _SINKS = tuple(component for component in Component if component.is_sink)
 
@@ -107,8 +107,7 @@ def _part(kind: str, found: Findings, components: Sequence[Component], suspended
 def _processing(job: JobDecision) -> Condition:
     health = job.health
     ready = health.ready or health.reason == "NotNeeded"
-    message = job.status.get("message", "") if ready else health.message
-    return Condition("ProcessingReady", ready, health.reason, message)
+    return Condition("ProcessingReady", ready, health.reason, health.message)
 
 
 def _ready(parts: Sequence[Condition], faults: Sequence[Fault], suspended: bool) -> Condition:

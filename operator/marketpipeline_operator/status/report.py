@@ -36,7 +36,7 @@ def report(context: Context, pipeline: Object, found: Findings, now: str) -> Obj
         status["job"] = found.job.status
     if address := api_address(context):
         status["addresses"] = {"api": address}
-    return status | _last_error(faults, before, now)
+    return status | _problem(faults, before, now)
 
 
 def report_halted(pipeline: Object, phase: str, condition: Condition, now: str) -> Object:
@@ -54,9 +54,11 @@ def report_halted(pipeline: Object, phase: str, condition: Condition, now: str) 
     fresh = as_objects(mine, before.get("conditions", []), generation, now)
     status = before | {"phase": phase, "conditions": [*fresh, *old]}
     if condition.type != "Paused":
+        status.pop("problem", None)
+    if condition.type != "Paused":
         status["observedGeneration"] = generation
     faults = [Fault(condition.reason, condition.message)] if condition.type == "Degraded" else []
-    return status | _last_error(faults, before, now)
+    return status | _problem(faults, before, now)
 
 
 def _phase(ready: Condition, faults: Sequence[Fault], suspended: bool, stopped: bool, before: Object) -> str:
@@ -85,8 +87,10 @@ def _topic_status(topics: TopicsState) -> Object:
     return found | ({"thresholds": topics.thresholds} if topics.thresholds else {})
 
 
-def _last_error(faults: Sequence[Fault], before: Object, now: str) -> Object:
+def _problem(faults: Sequence[Fault], before: Object, now: str) -> Object:
+    """The first fault in one word, and the last that there was."""
+    found = {"problem": faults[0].reason} if faults else {}
     old = before.get("lastError")
     if faults and (old is None or old["message"] != faults[0].message):
-        return {"lastError": {"time": now, "message": faults[0].message}}
-    return {"lastError": old} if old else {}
+        return found | {"lastError": {"time": now, "message": faults[0].message}}
+    return found | ({"lastError": old} if old else {})

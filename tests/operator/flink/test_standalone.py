@@ -146,18 +146,21 @@ def flink(broker: RunningBroker, tmp_path: Path) -> Iterator[Flink]:
 
 
 async def running_job(flink: Flink) -> JobView:
-    rest = FlinkRest()
+    rest, refusals = FlinkRest(), list[str]()
 
     async def running() -> JobView | None:
         assert all(process.poll() is None for process in flink.processes), flink.logs()
         try:
             job = await rest.job(flink.address)
-        except RetryableError:
+        except RetryableError as error:
+            refusals.append(str(error))
             return None
         return job if job and job.state == "RUNNING" else None
 
     try:
-        return await eventually(running, "a running job", seconds=150, every=0.5)
+        view = await eventually(running, "a running job", seconds=150, every=0.1)
+        assert not [text for text in refusals if "status 5" in text], "a job that is starting is no failure"
+        return view
     except pytest.fail.Exception:
         pytest.fail(flink.logs())
 

@@ -183,3 +183,10 @@ def test_a_scheduled_job_has_failed_when_its_last_run_ended_without_success(
     assert (fault is not None) is failed
     assert fault is None or "the run of 2026-01-01T00:05:00Z failed" in fault.message
     assert cron_job_fault("feed-watch", {"spec": {"suspend": True}, "status": status}) is None
+
+
+def test_a_flink_deployment_that_was_created_suspended_has_stopped() -> None:
+    status = {"lifecycleState": "CREATED", "observedGeneration": 1, "jobStatus": {}}
+    thing = {"metadata": {"generation": 1}, "spec": {"job": {"state": "suspended"}}, "status": status}
+    assert flink_deployment_health(thing).stopped
+    assert not flink_deployment_health(thing | {"status": {}}).stopped, "nobody has taken it up yet"
