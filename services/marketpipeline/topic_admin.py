@@ -6,6 +6,7 @@ that a person has to decide on: fewer partitions, another replication factor, an
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -46,7 +47,17 @@ _TIMEOUT = 10.0
 _CLIENT = "marketpipeline-topics"
 _QUIET = {"log_level": 0}
 """The client speaks of a lost broker through its log; the answer to the request says the same."""
+_CONNECT_TIMEOUT = 2.0
 _FIXED = "cleanup.policy"
+_AWAY = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError._TRANSPORT,
+    }
+)
+"""What the client says where no broker was reached, whatever kept it from that."""
 _REFUSED = frozenset(
     {
         KafkaError.INVALID_CONFIG,
@@ -190,10 +201,32 @@ def _translated(settings: KafkaSettings, what: str = "") -> Iterator[None]:
         yield
     except KafkaException as error:
         cause: KafkaError = error.args[0]
+        if cause.code() in _AWAY:
+            raise RetryableError(f"{broker}{_why_away(settings.bootstrap_servers)}") from error
         kind = PermanentError if cause.code() in _REFUSED else RetryableError
         raise kind(f"{broker}{cause.str()}") from error
     except TimeoutError as error:
-        raise RetryableError(f"{broker}no answer within {_TIMEOUT:g} s") from error
+        raise RetryableError(f"{broker}{_why_away(settings.bootstrap_servers)}") from error
+
+
+def _why_away(servers: str) -> str:
+    """Why none of the servers answers, for whoever wrote the addresses; the client only knows that it waited."""
+    return "; ".join(dict.fromkeys(_why_no_answer(server.strip()) for server in servers.split(",")))
+
+
+def _why_no_answer(server: str) -> str:
+    host, _, port = server.rpartition(":")
+    if not port.isdecimal() or not 0 < int(port) < 65_536:
+        return f"{server}: the port must be a number from 1 to 65535"
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT).close()
+    except socket.gaierror:
+        return f"the name {host} does not resolve"
+    except TimeoutError:
+        return f"{server} does not answer: no connection within {_CONNECT_TIMEOUT:g} s"
+    except OSError as error:
+        return f"{server} refuses connections: {error.strerror or error}"
+    return f"{server} takes connections and does not answer as a Kafka broker; check broker.tls, username and password"
 
 
 def _result(future: Future[Any], unless: int | None = None) -> Any:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+
 import msgspec
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from marketpipeline import topic_admin
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.kafka import consumer_config
 from marketpipeline.plan import Topic
@@ -164,3 +167,28 @@ def test_thresholds_that_the_broker_rejects_are_not_taken_for_published(
 def test_thresholds_have_to_have_a_topic(settings: KafkaSettings, broker: RunningBroker) -> None:
     with pytest.raises(RetryableError, match=r"(?i)unknown topic"):
         publish_thresholds(settings, topic(f"{broker.prefix()}.thresholds", 1), [THRESHOLDS])
+
+
+@pytest.mark.parametrize(
+    ("server", "why"),
+    [
+        ("broker.invalid:9092", "the name broker.invalid does not resolve"),
+        ("127.0.0.1:1", "127.0.0.1:1 refuses connections: Connection refused"),
+        ("127.0.0.1:99999", "127.0.0.1:99999: the port must be a number from 1 to 65535"),
+    ],
+)
+def test_a_broker_that_is_not_reached_is_told_with_the_reason(
+    server: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topic_admin, "_TIMEOUT", 1.0)
+    with pytest.raises(RetryableError) as away:
+        ensure_topics(KafkaSettings(bootstrap_servers=server), [topic("trades")])
+    assert str(away.value) == f"broker {server}: {why}"
+
+
+def test_what_answers_and_is_not_a_broker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topic_admin, "_TIMEOUT", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(RetryableError, match=r"does not answer as a Kafka broker; check broker\.tls"):
+            ensure_topics(KafkaSettings(bootstrap_servers=server), [topic("trades")])
