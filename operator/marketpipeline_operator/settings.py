@@ -65,7 +65,7 @@ class ReconcileSettings(SettingsModel):
     backoff_initial: Seconds = Field(default=0.5, description="First wait after an error that may pass.")
     backoff_max: Seconds = Field(default=60, description="Longest wait after an error that may pass.")
     stalled_after: Seconds = Field(
-        default=120, description="Age of work that nobody has begun or ended, at which the liveness probe fails."
+        default=120, description="Age of work that is overdue or does not end, at which the liveness probe fails."
     )
     health_interval: Seconds = Field(
         default=15, description="Time between two questions to each process about how it is (its /health)."
@@ -115,7 +115,7 @@ class FlinkSettings(SettingsModel):
         description="How the operator reaches a JobManager's REST port.",
     )
     savepoint_timeout: Seconds = Field(
-        default=120, description="Time for a savepoint, in seconds; after it the job goes on from its last checkpoint."
+        default=120, description="Time for a savepoint, in seconds; after it the job resumes from its last checkpoint."
     )
 
 

@@ -162,7 +162,7 @@ async def test_a_missing_secret_and_a_missing_key_are_named_and_mended(
     assert f"Secret cache is missing in namespace {pipelines.namespace}" in said["message"]
     head = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cache", "namespace": pipelines.namespace}}
     kubectl.apply(head | {"stringData": {"pass": "hunter2"}})
-    said = await pipelines.until("Degraded", status="True", message="lacks the key password; its keys: pass")
+    said = await pipelines.until("Degraded", status="True", message="has no key password; its keys: pass")
     kubectl.apply(head | {"stringData": {"password": "hunter2", "pass": "hunter2"}})
 
     async def mended() -> bool:

@@ -29,7 +29,7 @@ def service_monitor(context: Context) -> Object:
 def prometheus_rule(context: Context) -> Object:
     """Alerts on a pipeline that is to run; each says what it means and names its runbook.
 
-    A sum over no series is no series and equals nothing, so without any Pod the alert needs its zero said.
+    The sum over no series is empty and compares with nothing: `or vector(0)` makes it fire when every Pod is gone.
     """
     head = _selected(context, child(context, "monitoring.coreos.com/v1", "PrometheusRule", PODS))
     pods = f'namespace="{context.namespace}", {_label(PIPELINE)}="{context.name}"'

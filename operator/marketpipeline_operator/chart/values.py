@@ -193,7 +193,7 @@ class Values(_Values):
         default_factory=lambda: _CONTAINER["securityContext"], description="Security of the container."
     )
     node_selector: dict[str, str] = Field(default_factory=dict, description="Labels of the nodes that it may run on.")
-    tolerations: list[dict[str, Any]] = Field(default_factory=list, description="Taints of nodes that it bears.")
+    tolerations: list[dict[str, Any]] = Field(default_factory=list, description="Taints of nodes that it tolerates.")
     affinity: dict[str, Any] = Field(default_factory=dict, description="Which nodes and neighbours it prefers.")
     priority_class_name: str = Field(
         default="", description="PriorityClass of the Pod; empty is the cluster's default."

@@ -61,7 +61,7 @@ async def stop_job(rest: FlinkRest, context: Context, directory: str) -> Stopped
     """Stop the job with a savepoint below `directory`, within the time that the settings give.
 
     A job that ended that way before the operator could note it is found by its last savepoint; one that cannot make
-    one goes on from its newest checkpoint.
+    one resumes from its newest checkpoint.
     """
     address, limit = job_address(context), context.settings.flink.savepoint_timeout
     deadline = latest = time.monotonic() + limit
@@ -80,7 +80,7 @@ async def stop_job(rest: FlinkRest, context: Context, directory: str) -> Stopped
                     last, trigger = taken.error or "no reason given", None
             view = await rest.job(address)
             if view is None:
-                return Stopped(None, "stopped before its job had begun")
+                return Stopped(None, "stopped before its job had started")
             if view.state in ENDED:
                 if view.savepoint:
                     return Stopped(view.savepoint, f"stopped with savepoint {view.savepoint}")

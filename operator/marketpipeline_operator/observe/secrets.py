@@ -68,5 +68,5 @@ async def read_secret(kubernetes: Kubernetes, namespace: str, name: str, key: st
     value = (found.get("data") or {}).get(key)
     if value is None:
         has = ", ".join(sorted(found.get("data") or {})) or "none"
-        raise RetryableError(f"Secret {name} lacks the key {key}; its keys: {has}")
+        raise RetryableError(f"Secret {name} has no key {key}; its keys: {has}")
     return base64.b64decode(value).decode()

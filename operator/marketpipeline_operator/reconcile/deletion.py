@@ -1,4 +1,4 @@
-"""Deleting a pipeline: in order, bounded in time, each step told by an event, and never stuck.
+"""Deleting a pipeline: in order, bounded in time, with an event for each step, and never stuck.
 
 Ingestion ends first, the stream job with a savepoint, then the sinks with what they hold, then, if the policy says so,
 the topics. Every step has a deadline that counts from the deletion's start, so an operator that takes over keeps it.

@@ -1,7 +1,7 @@
 """Whether a child is as it should be.
 
 What the operator wants is compared with what is there; what others added, as defaults of the API server or a sidecar,
-is no difference. So a child is written only when something that the operator says of it does not hold.
+does not count. So a child is written only when a field that the operator sets has another value.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FACTORS |= {f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KM
 def difference(wanted: Object, live: Object) -> str | None:
     """Path of the first thing that is not as wanted, or None.
 
-    A change of what is wanted that only leaves something out shows in the annotation that tells what was rendered.
+    A change that only removes a field shows in the annotation with the hash of what was rendered.
     """
     rendered = live["metadata"].get("annotations", {}).get(RENDERED)
     if rendered != wanted["metadata"]["annotations"][RENDERED]:

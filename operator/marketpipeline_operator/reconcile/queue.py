@@ -79,7 +79,7 @@ class Queue:
         return sum(entry.waiting_since is not None for entry in self._entries.values())
 
     def oldest(self) -> float:
-        """Age in seconds of the oldest work that was not begun when due, or not ended."""
+        """Age in seconds of the oldest work that has not started when due, or not ended."""
         now = time.monotonic()
         since = [s for e in self._entries.values() for s in (e.waiting_since, e.running_since, e.due) if s is not None]
         return max([now - s for s in since if s <= now], default=0.0)

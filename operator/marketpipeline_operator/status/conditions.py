@@ -35,8 +35,8 @@ class Condition:
 class Findings:
     """What a pass found: processes by their state, topics, job, and what else is wrong.
 
-    `held` says that workloads wait for their topics, `pending` that somebody who was asked has not answered yet: an
-    operator that has just started says nothing then, and leaves what was said before.
+    `held` says that workloads wait for their topics, `pending` that the broker, Flink or the API server did not answer
+    yet: an operator that has just started says nothing then, and leaves what was said before.
     """
 
     components: Sequence[tuple[Process, ComponentState]]
