@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +18,8 @@ _TICK_SECONDS = 2.0
 _TIMEOUT_SECONDS = 3.0
 _CONCURRENT = 32
 _LONGEST = 300
+_LARGEST = 65_536
+"""Bytes of an answer that are read."""
 _CHANGING = (int, float, type(None))
 """Values that differ from one answer to the next, as ages and counts do; a status with them would never rest."""
 
@@ -61,11 +62,8 @@ class HealthMonitor:
     async def _ask(
         self, session: aiohttp.ClientSession, limit: asyncio.Semaphore, uid: str, key: Key, url: str
     ) -> None:
-        said: str | None = None
         async with limit:
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):
-                async with session.get(url) as answer:
-                    said = words_of(await answer.json(content_type=None))
+            said = await self._answer(session, url)
         self._asked[uid] = time.monotonic()
         if said == self._degraded.get(uid):
             return
@@ -74,6 +72,15 @@ class HealthMonitor:
         else:
             self._degraded[uid] = said
         self._wake(key)
+
+    @staticmethod
+    async def _answer(session: aiohttp.ClientSession, url: str) -> str | None:
+        """What is wrong; None where nothing is, or there is no answer that says so."""
+        try:
+            async with session.get(url, allow_redirects=False) as answer:
+                return words_of(json.loads(await answer.content.read(_LARGEST)))
+        except (aiohttp.ClientError, OSError, RecursionError, TimeoutError, ValueError):
+            return None
 
 
 def words_of(answer: Any) -> str | None:

@@ -96,6 +96,31 @@ async def test_a_process_that_does_not_answer_is_left_to_the_kubelet() -> None:
     task.cancel()
 
 
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[" * 100_000, b"\xff\xfe", b'{"status": "degraded"'])
+async def test_an_answer_that_is_not_one_ends_nothing(body: bytes) -> None:
+    """Whatever listens at a Pod's port."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    cache = Cache()
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        cache.put(pod(server.sockets[0].getsockname()[1]))
+        monitor = HealthMonitor(cache, lambda key: None, 0.05)
+        task = asyncio.create_task(monitor.run())
+
+        async def asked() -> bool:
+            return bool(monitor._asked)
+
+        await eventually(asked, "asked")
+        assert not monitor.degraded
+        assert not task.done()
+        task.cancel()
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
