@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from marketpipeline.plan import Component
 
-from marketpipeline_operator.builders.config_map import settings_config_map
-from marketpipeline_operator.builders.context import Capabilities, Context, JobState
-from marketpipeline_operator.builders.cron_job import cron_job
-from marketpipeline_operator.builders.deployment import deployment
-from marketpipeline_operator.builders.disruption_budget import disruption_budget
+from marketpipeline_operator.builders.context import Capabilities, Context, JobState, Process, processes, sealed
 from marketpipeline_operator.builders.flink_deployment import flink_deployment
-from marketpipeline_operator.builders.metadata import sealed
 from marketpipeline_operator.builders.monitoring import prometheus_rule, service_monitor
-from marketpipeline_operator.builders.network_policy import job_network_policy, network_policy
-from marketpipeline_operator.builders.process import Process, processes
-from marketpipeline_operator.builders.service import api_address, api_service, metrics_service
-from marketpipeline_operator.builders.service_account import service_account
+from marketpipeline_operator.builders.network import (
+    api_address,
+    api_service,
+    job_network_policy,
+    metrics_service,
+    network_policy,
+)
+from marketpipeline_operator.builders.pod import service_account, settings_config_map
 from marketpipeline_operator.builders.standalone import job_manager, job_manager_service, task_manager
 from marketpipeline_operator.builders.stream_job import job_config_map
 from marketpipeline_operator.builders.topics import kafka_topic, redpanda_topic
+from marketpipeline_operator.builders.workloads import cron_job, deployment, disruption_budget
 from marketpipeline_operator.names import Object
 
 __all__ = [

@@ -1,15 +1,25 @@
-"""What the builders read: the pipeline's plan, who owns the objects, and the operator's settings for them."""
+"""What the builders read, and what all objects that they make have in common.
+
+The context is the pipeline's plan, its owner and the operator's settings; a process is a workload of the plan as it is
+deployed. Ingestion is one process for each of its replicas, each with its own symbols and so settings of its own: when
+a symbol is added, only the process that takes it is replaced. A replica without a symbol is left out.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
+from typing import Any
 
-from marketpipeline.plan import Plan
+from marketpipeline.plan import Component, Plan, Workload
+from marketpipeline.sharding import shards
 from marketpipeline.spec import MarketPipeline
 
+from marketpipeline_operator.names import RENDERED, Object, child_name, labels, owner_reference
 from marketpipeline_operator.settings import OperatorSettings
 
-__all__ = ["Capabilities", "Context", "JobState"]
+__all__ = ["Capabilities", "Context", "JobState", "Process", "child", "digest", "processes", "sealed"]
 
 
 @dataclass(frozen=True)
@@ -80,3 +90,59 @@ class Context:
         if broker.cluster and self.capabilities.redpanda:
             return "redpanda"
         return "strimzi" if broker.cluster and self.capabilities.strimzi else "admin"
+
+
+def digest(value: Any) -> str:
+    """Sixteen hexadecimal digits that follow from the JSON of `value`, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def child(
+    context: Context, api_version: str, kind: str, part: str, *, owned: bool = True, **more_labels: str
+) -> Object:
+    """The head of a child. `part` names it within the pipeline.
+
+    None has the pipeline's own name, and of one kind no part ends with `-` and another part: so the names of two
+    pipelines' children cannot meet, nor that of a pipeline and an object that others made for it.
+    """
+    metadata: Object = {
+        "name": child_name(context.name, part),
+        "namespace": context.namespace,
+        "labels": labels(context.name, **more_labels),
+    }
+    if owned:
+        metadata["ownerReferences"] = [owner_reference(context.name, context.uid)]
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+
+
+def sealed(thing: Object) -> Object:
+    """`thing` with the annotation that says what was rendered, by which an unchanged object is known."""
+    metadata = thing["metadata"]
+    annotations = metadata.get("annotations", {}) | {RENDERED: digest(thing)}
+    return thing | {"metadata": metadata | {"annotations": annotations}}
+
+
+class Process(Workload):
+    """A workload of one Deployment; `workload` is the name that it has in the plan."""
+
+    workload: str
+
+
+def processes(context: Context) -> list[Process]:
+    """Every process of the plan but the stream job's, in the plan's order."""
+    found = []
+    for workload in context.plan.workloads:
+        fields = workload.model_dump()
+        if workload.component is not Component.INGESTION:
+            found.append(Process(**fields, workload=workload.name))
+            continue
+        for replica, symbols in enumerate(shards(workload.settings["symbols"], workload.replicas)):
+            if symbols:
+                found.append(Process(**(fields | _replica(workload, replica, symbols)), workload=workload.name))
+    return found
+
+
+def _replica(workload: Workload, replica: int, symbols: list[str]) -> dict[str, Any]:
+    settings = workload.settings | {"symbols": symbols, "replica": 0, "replicas": 1}
+    return {"name": f"{workload.name}-{replica}", "settings": settings, "replicas": 1}

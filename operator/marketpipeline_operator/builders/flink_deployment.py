@@ -6,9 +6,8 @@ from decimal import Decimal
 
 from marketpipeline.plan import Component, StreamJob
 
-from marketpipeline_operator.builders.context import Context
-from marketpipeline_operator.builders.metadata import child
-from marketpipeline_operator.builders.network_policy import FLINK_METRICS_PORT
+from marketpipeline_operator.builders.context import Context, child
+from marketpipeline_operator.builders.network import FLINK_METRICS_PORT
 from marketpipeline_operator.builders.stream_job import (
     DRIVER,
     checkpoints,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from marketpipeline.topics import Feed
 
-from marketpipeline_operator.builders.context import Context
-from marketpipeline_operator.builders.metadata import child
-from marketpipeline_operator.builders.service import METRICS
+from marketpipeline_operator.builders.context import Context, child
+from marketpipeline_operator.builders.network import METRICS
 from marketpipeline_operator.names import COMPONENT, PIPELINE, PODS, Object
 
 __all__ = ["prometheus_rule", "service_monitor"]

@@ -1,16 +1,33 @@
-"""The Pod of a process: non-root, nothing writable but /tmp, no privileges, no token of the API server."""
+"""The Pod of a process, its settings and its identity.
+
+A Pod is non-root, nothing in it is writable but /tmp, it has no privileges and no token of the API server. Its settings
+are a ConfigMap, the JSON file that the process reads.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 from marketpipeline.plan import Component, Port, Probe, SecretEnv
 
-from marketpipeline_operator.builders.context import Context
+from marketpipeline_operator.builders.context import Context, child, digest
 from marketpipeline_operator.names import PODS, SETTINGS, Object, child_name, labels
 
-__all__ = ["CONFIG_FOLDER", "container_security", "environment", "pod_security", "pod_template", "probe", "resources"]
+__all__ = [
+    "CONFIG_FOLDER",
+    "container_security",
+    "environment",
+    "pod_security",
+    "pod_template",
+    "probe",
+    "resources",
+    "service_account",
+    "settings_config_map",
+    "settings_hash",
+]
 
 CONFIG_FOLDER = "/etc/marketpipeline"
 SETTINGS_FILE = f"{CONFIG_FOLDER}/settings.json"
@@ -108,3 +125,23 @@ def resources(cpu: str, memory: str) -> Object:
     """Requests, and limits with twice the CPU and the same memory."""
     milli = Decimal(cpu[:-1]) if cpu.endswith("m") else Decimal(cpu) * 1000
     return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"cpu": f"{int(milli * 2)}m", "memory": memory}}
+
+
+_IN_FORCE_WITHOUT_RESTART = frozenset({"thresholds"})
+"""Settings that a running process takes from elsewhere (the thresholds topic): a change replaces no Pod."""
+
+
+def settings_config_map(context: Context, process: str, component: Component, settings: dict[str, Any]) -> Object:
+    """The ConfigMap that a process mounts at /etc/marketpipeline."""
+    head = child(context, "v1", "ConfigMap", process, component=component.value, process=process)
+    return head | {"data": {"settings.json": json.dumps(settings, indent=1, sort_keys=True) + "\n"}}
+
+
+def settings_hash(settings: dict[str, Any]) -> str:
+    """Hash of what a process reads at its start only."""
+    return digest({key: value for key, value in settings.items() if key not in _IN_FORCE_WITHOUT_RESTART})
+
+
+def service_account(context: Context) -> Object:
+    """The ServiceAccount; its token is not mounted."""
+    return child(context, "v1", "ServiceAccount", PODS) | {"automountServiceAccountToken": False}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from marketpipeline.plan import Component, StreamJob
 
-from marketpipeline_operator.builders.context import Context
-from marketpipeline_operator.builders.metadata import child, digest
-from marketpipeline_operator.builders.network_policy import FLINK_METRICS_PORT, FLINK_REST_PORT
+from marketpipeline_operator.builders.context import Context, child, digest
+from marketpipeline_operator.builders.network import FLINK_METRICS_PORT, FLINK_REST_PORT
 from marketpipeline_operator.builders.pod import resources
 from marketpipeline_operator.builders.stream_job import (
     CHECKPOINTS,

@@ -7,15 +7,15 @@ from urllib.parse import urlsplit
 
 from marketpipeline.plan import Component, StreamJob
 
-from marketpipeline_operator.builders.config_map import settings_config_map, settings_hash
-from marketpipeline_operator.builders.context import Context
-from marketpipeline_operator.builders.metadata import digest
-from marketpipeline_operator.builders.network_policy import FLINK_METRICS_PORT
+from marketpipeline_operator.builders.context import Context, digest
+from marketpipeline_operator.builders.network import FLINK_METRICS_PORT
 from marketpipeline_operator.builders.pod import (
     SETTINGS_FILE,
     container_security,
     environment,
     pod_template,
+    settings_config_map,
+    settings_hash,
 )
 from marketpipeline_operator.names import Object
 

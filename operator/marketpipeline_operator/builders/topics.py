@@ -10,8 +10,7 @@ import re
 
 from marketpipeline.plan import Topic
 
-from marketpipeline_operator.builders.context import Context
-from marketpipeline_operator.builders.metadata import child, digest
+from marketpipeline_operator.builders.context import Context, child, digest
 from marketpipeline_operator.names import Object
 
 __all__ = ["kafka_topic", "redpanda_topic", "topic_resource_name"]

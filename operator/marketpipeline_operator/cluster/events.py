@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from marketpipeline.errors import MarketPipelineError
 
-from marketpipeline_operator.builders.metadata import digest
+from marketpipeline_operator.builders.context import digest
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.errors import Conflict
 from marketpipeline_operator.cluster.kinds import EVENT

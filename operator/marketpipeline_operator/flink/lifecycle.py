@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from marketpipeline.plan import StreamJob
 
 from marketpipeline_operator.builders import Context, JobState
+from marketpipeline_operator.builders.context import digest
 from marketpipeline_operator.builders.flink_deployment import FLINK_DEPLOYMENT
-from marketpipeline_operator.builders.metadata import digest
 from marketpipeline_operator.builders.standalone import (
     JOB_MANAGER,
     TASK_MANAGER,

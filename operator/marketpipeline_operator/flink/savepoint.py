@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from marketpipeline.errors import RetryableError
 
 from marketpipeline_operator.builders import Context
-from marketpipeline_operator.builders.network_policy import FLINK_REST_PORT
+from marketpipeline_operator.builders.network import FLINK_REST_PORT
 from marketpipeline_operator.builders.standalone import JOB_MANAGER, checkpoint_claim, savepoint_directory
 from marketpipeline_operator.builders.stream_job import is_local
 from marketpipeline_operator.flink.rest import FlinkRest, JobView

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from marketpipeline.errors import RetryableError
 
 from marketpipeline_operator.builders import Context
-from marketpipeline_operator.builders.metadata import digest
+from marketpipeline_operator.builders.context import digest
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.kinds import SECRET
 from marketpipeline_operator.observe.background import BackgroundTask

@@ -16,7 +16,7 @@ from marketpipeline.topics import TopicKind
 from pydantic import SecretStr
 
 from marketpipeline_operator.builders import Context, build_topics
-from marketpipeline_operator.builders.metadata import digest
+from marketpipeline_operator.builders.context import digest
 from marketpipeline_operator.cluster.cache import Cache, Key
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.names import Object

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from marketpipeline_operator.builders.metadata import sealed
+from marketpipeline_operator.builders.context import sealed
 from marketpipeline_operator.reconcile.diff import difference
 
 

@@ -1,14 +1,52 @@
-"""NetworkPolicies: Pods are reached at the ports that they serve and no others; what they call is not limited."""
+"""Services and NetworkPolicies: Pods are reached at the ports that they serve and at no others."""
 
 from __future__ import annotations
 
 from marketpipeline.plan import Component
 
-from marketpipeline_operator.builders.context import Context
-from marketpipeline_operator.builders.metadata import child
-from marketpipeline_operator.names import COMPONENT, FIELD_MANAGER, PIPELINE, PODS, Object
+from marketpipeline_operator.builders.context import Context, Process, child
+from marketpipeline_operator.names import COMPONENT, FIELD_MANAGER, PIPELINE, PODS, PROCESS, Object
 
-__all__ = ["job_network_policy", "network_policy"]
+__all__ = ["METRICS", "api_service", "job_network_policy", "metrics_service", "network_policy"]
+
+METRICS = "metrics"
+
+
+def api_service(context: Context, process: Process) -> Object:
+    """The Service of a process that is called from elsewhere."""
+    head = child(context, "v1", "Service", process.name, component=process.component.value, process=process.name)
+    return head | {
+        "spec": {
+            "type": "ClusterIP",
+            "selector": {PIPELINE: context.name, PROCESS: process.name},
+            "ports": [
+                {"name": port.name, "port": port.number, "protocol": "TCP", "targetPort": port.name}
+                for port in process.ports
+            ],
+        }
+    }
+
+
+def metrics_service(context: Context) -> Object:
+    """Headless, over every Pod that has a port named http, ready or not."""
+    return child(context, "v1", "Service", METRICS, component=METRICS) | {
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": {PIPELINE: context.name},
+            "ports": [{"name": METRICS, "port": 9100, "protocol": "TCP", "targetPort": "http"}],
+        }
+    }
+
+
+def api_address(context: Context) -> str | None:
+    """URL of the query API inside of the cluster, or None where the pipeline has none."""
+    for workload in context.plan.workloads:
+        if workload.component is Component.API:
+            return f"http://{context.name}-{workload.name}.{context.namespace}.svc:{workload.ports[0].number}"
+    return None
+
 
 FLINK_METRICS_PORT = 9249
 FLINK_REST_PORT = 8081
