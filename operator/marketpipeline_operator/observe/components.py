@@ -48,7 +48,7 @@ def deployment_state(
     process = live["metadata"]["labels"].get(PROCESS)
     own = [pod for pod in pods if pod["metadata"].get("labels", {}).get(PROCESS) == process]
     words = [degraded.get(pod["metadata"].get("uid", "")) for pod in own]
-    unwell = [Fault("ProcessDegraded", f"{name}: {text}") for text in words if text]
+    unwell = [Fault("ProcessDegraded", f"{name}: {text}") for text in words if text and desired]
     ready = max(0, min(_ready_of_newest(live), desired) - len(unwell))
     faults = [fault for pod in own for fault in _pod_faults(name, pod)] if ready < desired else []
     faults += [*unwell, *_deployment_faults(name, live.get("status", {}))]

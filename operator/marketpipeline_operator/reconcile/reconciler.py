@@ -70,7 +70,7 @@ class Reconciler:
         self._kubernetes = kubernetes
         self._cache = cache
         self._events = events
-        self._status = StatusWriter(kubernetes, cache, events)
+        self._status = StatusWriter(kubernetes, cache, events, lambda: self.outdated)
         self._settings = settings
         self._rest = rest
         self._degraded = degraded

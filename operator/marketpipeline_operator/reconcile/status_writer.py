@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
 from marketpipeline_operator.builders import Context
 from marketpipeline_operator.cluster.cache import Cache
 from marketpipeline_operator.cluster.client import Kubernetes
@@ -10,7 +13,7 @@ from marketpipeline_operator.names import Object
 from marketpipeline_operator.reconcile.children import Applied
 from marketpipeline_operator.status.conditions import Findings, find
 
-__all__ = ["StatusWriter"]
+__all__ = ["StatusWriter", "without"]
 
 _ANNOUNCED = ("Ready", "Degraded", "Paused")
 _EXPECTED = frozenset(
@@ -22,13 +25,21 @@ _EXPECTED = frozenset(
 class StatusWriter:
     """Writes statuses and posts events."""
 
-    def __init__(self, kubernetes: Kubernetes, cache: Cache, events: Events) -> None:
+    def __init__(
+        self, kubernetes: Kubernetes, cache: Cache, events: Events, unknown: Callable[[], Iterable[str]]
+    ) -> None:
+        """`unknown` gives the fields that the cluster's CRD, an older one, does not know: with one of them the API
+        server would refuse the status as a whole.
+        """
         self._kubernetes = kubernetes
         self._cache = cache
         self._events = events
+        self._unknown = unknown
 
     async def write(self, pipeline: Object, status: Object) -> None:
         """Write the status when it says something new, and an event for each condition that turned."""
+        for path in self._unknown():
+            status = without({"status": status}, path.split("."))["status"]
         if status == (pipeline.get("status") or {}):
             return
         metadata = {key: pipeline["metadata"][key] for key in ("name", "namespace", "uid")}
@@ -65,6 +76,16 @@ class StatusWriter:
             await self._events.post(pipeline, "ThresholdsWritten", text)
         for reason, message in found.job.events:
             await self._events.post(pipeline, reason, message)
+
+
+def without(thing: Any, path: Sequence[str]) -> Any:
+    """A copy without the field at `path`; in a list, without it in each entry."""
+    if isinstance(thing, list):
+        return [without(entry, path) for entry in thing]
+    if not isinstance(thing, dict) or path[0] not in thing:
+        return thing
+    kept = {key: value for key, value in thing.items() if key != path[0]}
+    return kept if len(path) == 1 else thing | {path[0]: without(thing[path[0]], path[1:])}
 
 
 def _is_expected(condition: Object) -> bool:
