@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from marketpipeline.plan import Component, StreamJob
+from marketpipeline.schema import cpu_millis
 
 from marketpipeline_operator.builders.context import Context, child
 from marketpipeline_operator.builders.network import FLINK_METRICS_PORT
@@ -72,5 +71,5 @@ def flink_deployment(context: Context, job: StreamJob) -> Object:
 
 
 def _cores(cpu: str) -> float | int:
-    cores = Decimal(cpu[:-1]) / 1000 if cpu.endswith("m") else Decimal(cpu)
-    return int(cores) if cores == int(cores) else float(cores)
+    cores, rest = divmod(cpu_millis(cpu), 1_000)
+    return cores + rest / 1_000 if rest else cores

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 from marketpipeline.plan import Component, Port, Probe, SecretEnv
+from marketpipeline.schema import cpu_millis
 
 from marketpipeline_operator.builders.context import Context, child, digest
 from marketpipeline_operator.names import PODS, SETTINGS, Object, child_name, labels
@@ -123,8 +123,8 @@ def probe(wanted: Probe) -> Object:
 
 def resources(cpu: str, memory: str) -> Object:
     """Requests, and limits with twice the CPU and the same memory."""
-    milli = Decimal(cpu[:-1]) if cpu.endswith("m") else Decimal(cpu) * 1000
-    return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"cpu": f"{int(milli * 2)}m", "memory": memory}}
+    limits = {"cpu": f"{cpu_millis(cpu) * 2}m", "memory": memory}
+    return {"requests": {"cpu": cpu, "memory": memory}, "limits": limits}
 
 
 _IN_FORCE_WITHOUT_RESTART = frozenset({"thresholds"})

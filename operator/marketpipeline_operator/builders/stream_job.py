@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from marketpipeline.plan import Component, StreamJob
+from marketpipeline.schema import memory_bytes
 
 from marketpipeline_operator.builders.context import Context, digest
 from marketpipeline_operator.builders.network import FLINK_METRICS_PORT
@@ -42,7 +43,6 @@ CHECKPOINTS = "checkpoints"
 """Name of the volume that they are in, where they are files."""
 FLINK_USER = 9999
 """User of Flink's image."""
-_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 _SHAPE = ("feeds", "levels", "calculate", "within_bps", "windows", "allowed_lateness_ms", "topic_prefix")
 """Settings that the job's queries are generated from; another value is another plan, whose state may not fit."""
 
@@ -88,10 +88,7 @@ def job_arguments() -> list[str]:
 
 def process_megabytes(memory: str) -> int:
     """A Kubernetes quantity of memory in MiB, as Flink counts its process size."""
-    for unit, factor in _UNITS.items():
-        if memory.endswith(unit):
-            return int(float(memory.removesuffix(unit)) * factor) // 2**20
-    return int(float(memory)) // 2**20
+    return memory_bytes(memory) // 2**20
 
 
 def job_pod_template(context: Context, job: StreamJob, container: Object, process: str) -> Object:

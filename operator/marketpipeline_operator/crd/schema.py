@@ -19,6 +19,7 @@ Schema = dict[str, Any]
 
 _KEPT = (
     "type", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "maxProperties",
+    "x-kubernetes-int-or-string",
 )  # fmt: skip
 _LONGEST_SHOWN_DEFAULT = 120
 
@@ -101,7 +102,7 @@ def _description(text: str, schema: Schema) -> str:
     choices = schema.get("enum") or schema.get("items", {}).get("enum")
     if choices:
         parts.append(f"One of: {', '.join(choices)}." if "enum" in schema else f"Any of: {', '.join(choices)}.")
-    if "default" in schema and schema["type"] != "object":
+    if "default" in schema and schema.get("type") != "object":
         parts.append(f"Default: {_shown(schema['default'])}.")
     return " ".join(parts)
 

@@ -6,11 +6,12 @@ spec's maximal lengths (`maxItems`, `maxLength`) are what keeps these below it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, get_args
 
 from marketpipeline.alert_kinds import alert_kinds
-from marketpipeline.schema import Url, milliseconds
+from marketpipeline.schema import NumberRules, TextRules, milliseconds
 from marketpipeline.sink_kinds import sink_kinds
 from marketpipeline.spec import API_NEEDS_A_SINK, BookSource, PipelineSpec, Sinks
 from marketpipeline.spec.market import Window
@@ -24,37 +25,35 @@ Rule = dict[str, str]
 
 _NUMBER = "int(d.replace('ms', '').replace('s', '').replace('m', '').replace('h', '').replace('d', ''))"
 _UNITS = (("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000))
-_PASSWORD = {
-    "rule": "!self.matches('^[a-z]+://[^/@]*:[^/@]+@') && !self.matches('[?&](password|passfile|sslpassword)=')",
-    "message": "must not contain a password; put it in a Secret and name that in passwordSecret",
-}
 
 
 def _quoted(values: Any) -> str:
     return ", ".join(f"'{value}'" for value in sorted(values))
 
 
-def _url(url: Url) -> list[Rule]:
-    starts = " || ".join(f"self.startsWith('{scheme}://')" for scheme in url.schemes)
-    message = f"must be a URL that starts with {':// or '.join(url.schemes)}://"
-    return [{"rule": starts, "message": message}, _PASSWORD]
-
-
-def _urls(model: type[BaseModel], path: str) -> dict[str, list[Rule]]:
-    """The rules of every URL below a model: of its fields, of the values of its mappings, of the models in it."""
+def _texts(model: type[BaseModel], path: str) -> dict[str, list[Rule]]:
+    """The rules of every text below a model: of its fields, of the values of its mappings, of the models in it."""
     found: dict[str, list[Rule]] = {}
     for name, field in model.model_fields.items():
         here = f"{path}.{field.alias or name}"
-        for mark in field.metadata:
-            if isinstance(mark, Url):
-                found[here] = _url(mark)
+        if rules := _rules_of(field.metadata):
+            found[here] = rules
         for part in (field.annotation, *get_args(field.annotation)):
             if isinstance(part, type) and issubclass(part, BaseModel):
-                found |= _urls(part, here)
-            for mark in getattr(part, "__metadata__", ()):
-                if isinstance(mark, Url):
-                    found[f"{here}{{}}"] = _url(mark)
+                found |= _texts(part, here)
+            if rules := _rules_of(getattr(part, "__metadata__", ())):
+                found[f"{here}{{}}"] = rules
     return found
+
+
+def _rules_of(marks: Iterable[Any]) -> list[Rule]:
+    """Of the annotations of a type; those of numbers are in the schema itself."""
+    return [
+        {"rule": f"{'!' if rule.wrong else ''}self.matches(r'{rule.pattern}')", "message": rule.message}
+        for mark in marks
+        if isinstance(mark, TextRules) and not isinstance(mark, NumberRules)
+        for rule in mark.rules
+    ]
 
 
 def _api_has_a_store() -> Rule:
@@ -162,7 +161,7 @@ def rules() -> dict[str, list[Rule]]:
             }
         ],
         **_ascending_thresholds(),
-        **_urls(PipelineSpec, "spec"),
+        **_texts(PipelineSpec, "spec"),
         "spec.broker": [
             {
                 "rule": "!has(self.passwordSecret) || has(self.username)",

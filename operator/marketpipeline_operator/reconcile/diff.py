@@ -7,8 +7,10 @@ does not count. So a child is written only when a field that the operator sets h
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
+
+from marketpipeline.schema import quantity
 
 from marketpipeline_operator.names import RENDERED, Object
 
@@ -16,9 +18,6 @@ __all__ = ["difference"]
 
 _MERGE_KEYS = ("name", "uid", "mountPath", "containerPort", "port", "key")
 _QUANTITIES = frozenset({"cpu", "memory", "sizeLimit", "ephemeral-storage", "storage"})
-_FACTORS = {"": Decimal(1), "m": Decimal("0.001")}
-_FACTORS |= {unit: Decimal(1000) ** power for power, unit in enumerate("kMGT", 1)}
-_FACTORS |= {f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGT", 1)}
 
 
 def difference(wanted: Object, live: Object) -> str | None:
@@ -43,7 +42,8 @@ def _compare(wanted: Any, live: Any, path: str, name: str) -> str | None:
         return _compare_lists(wanted, live or [], path, name) if isinstance(live, list | None) else path
     if wanted == live or (not wanted and live is None):
         return None
-    return None if name in _QUANTITIES and _quantity(wanted) == _quantity(live) else path
+    same = name in _QUANTITIES and _quantity(wanted) == _quantity(live) is not None
+    return None if same else path
 
 
 def _compare_lists(wanted: list[Any], live: list[Any], path: str, name: str) -> str | None:
@@ -69,9 +69,7 @@ def _first(found: Any) -> str | None:
 
 
 def _quantity(value: Any) -> Decimal | None:
-    text = str(value)
-    unit = text.lstrip("0123456789.")
     try:
-        return Decimal(text[: len(text) - len(unit)]) * _FACTORS[unit]
-    except (InvalidOperation, KeyError):
+        return quantity(str(value))
+    except ValueError:
         return None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from marketpipeline.plan.model import Topic
 from marketpipeline.record_kinds import RecordKind, Writer, kind_in
-from marketpipeline.spec import MarketPipeline, milliseconds
+from marketpipeline.schema import retention_milliseconds
+from marketpipeline.spec import MarketPipeline
 from marketpipeline.topics import TopicKind, topic_name
 
 __all__ = ["plan_topics"]
@@ -30,5 +31,11 @@ def _topic(pipeline: MarketPipeline, kind: RecordKind) -> Topic:
         kind=kind.topic,
         partitions=1 if kind.writer in (Writer.PLATFORM, Writer.ANYONE) else broker.partitions,
         replication_factor=broker.replication_factor,
-        config=_COMPACTED if kept is None else {"cleanup.policy": "delete", "retention.ms": str(milliseconds(kept))},
+        config=_COMPACTED if kept is None else {"cleanup.policy": "delete", "retention.ms": _retention(kept)},
     )
+
+
+def _retention(kept: str) -> str:
+    """In Kafka's terms, where -1 is for ever."""
+    limit = retention_milliseconds(kept)
+    return "-1" if limit is None else str(limit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marketpipeline.schema.resource import Name, Resources, SecretKey, SpecModel, Url
+from marketpipeline.schema.resource import Name, Resources, SecretKey, SpecModel
 from marketpipeline.schema.settings import (
     ENV_PREFIX,
     HttpSettings,
@@ -12,23 +12,50 @@ from marketpipeline.schema.settings import (
     SettingsModel,
     TelemetrySettings,
 )
-from marketpipeline.schema.units import Duration, microseconds, milliseconds, seconds
+from marketpipeline.schema.text import ADDRESSES, PORT, NumberRules, TextRule, TextRules, Url
+from marketpipeline.schema.units import (
+    FOREVER,
+    Cpu,
+    Duration,
+    KeptFor,
+    Memory,
+    cpu_millis,
+    memory_bytes,
+    microseconds,
+    milliseconds,
+    quantity,
+    retention_milliseconds,
+    seconds,
+)
 
 __all__ = [
+    "ADDRESSES",
     "ENV_PREFIX",
+    "FOREVER",
+    "PORT",
+    "Cpu",
     "Duration",
     "HttpSettings",
     "KafkaSettings",
+    "KeptFor",
+    "Memory",
     "Milliseconds",
     "Name",
+    "NumberRules",
     "Resources",
     "SecretKey",
     "Settings",
     "SettingsModel",
     "SpecModel",
     "TelemetrySettings",
+    "TextRule",
+    "TextRules",
     "Url",
+    "cpu_millis",
+    "memory_bytes",
     "microseconds",
     "milliseconds",
+    "quantity",
+    "retention_milliseconds",
     "seconds",
 ]

@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["SINK", "RedisSink", "RedisSinkSettings", "RedisStoreSettings"]
 
 
+_URL = Url("redis", "rediss", path="(/[0-9]{0,3})?", shape="redis://host[:port][/number of the database]")
+
+
 class RedisSink(SinkSpec):
     """The latest value of each kind per symbol, and the recent alerts, in Redis or Valkey."""
 
-    url: Annotated[str, StringConstraints(max_length=2048), Url("redis", "rediss")] = Field(
+    url: Annotated[str, StringConstraints(max_length=2048), _URL] = Field(
         default="redis://redis:6379/0",
         description="Address of the server, without the password.",
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, SecretStr, StringConstraints
 
-from marketpipeline.schema import SecretKey, Url, seconds
+from marketpipeline.schema import FOREVER, SecretKey, Url, seconds
 from marketpipeline.sink_kinds.kind import ReadRank, SinkJob, SinkKind, SinkSettings, SinkSpec, StoreSettings
 from marketpipeline.store import TIMESCALE_TOPICS
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["SINK", "TimescaleSink", "TimescaleSinkSettings", "TimescaleStoreSettings"]
 
 _DAY = 86_400
+_URL = Url("postgresql", shape="postgresql://user@host[:port]/database")
 
 
 class TimescaleSink(SinkSpec):
     """History in TimescaleDB, or in plain PostgreSQL, where hypertables and their policies are left out."""
 
-    url: Annotated[str, StringConstraints(max_length=2048), Url("postgresql")] = Field(
+    url: Annotated[str, StringConstraints(max_length=2048), _URL] = Field(
         default="postgresql://marketpipeline@timescaledb:5432/marketpipeline",
         description="Address of the database, without the password.",
     )
@@ -36,9 +37,10 @@ class TimescaleStoreSettings(StoreSettings):
 
     url: str = Field(description="postgresql:// URL without a password.")
     password: SecretStr | None = Field(default=None, description="The user's password.")
-    retention_days: dict[str, float] = Field(
+    retention_days: dict[str, Annotated[float, Field(gt=0, le=99_999)]] = Field(
         default_factory=dict,
-        description="Days that rows are kept, by table group: trades, book, candles, alerts, events.",
+        description="Days that rows are kept, by table group: trades, book, candles, alerts, events; one that is "
+        "absent is kept for ever.",
     )
     compress_after_days: float = Field(default=2, description="Age in days at which a chunk is compressed.")
 
@@ -55,7 +57,7 @@ def _store(pipeline: MarketPipeline, sink: TimescaleSink) -> TimescaleStoreSetti
     groups |= {"alerts": tables.alerts, "events": tables.events}
     return TimescaleStoreSettings(
         url=sink.url,
-        retention_days={group: seconds(kept) / _DAY for group, kept in groups.items()},
+        retention_days={group: seconds(kept) / _DAY for group, kept in groups.items() if kept != FOREVER},
         compress_after_days=seconds(tables.compress_after) / _DAY,
     )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,11 +14,18 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from marketpipeline.errors import InvalidSpec, Problem
+from marketpipeline.schema.units import DURATION_PATTERN, KEPT_PATTERN
+from marketpipeline.spec.document import dotted, read_document
 from marketpipeline.spec.pipeline import MarketPipeline
 
 __all__ = ["load_file", "load_object", "load_text"]
 
 Location = tuple[int | str, ...]
+
+_FORMS = {
+    DURATION_PATTERN: "must be a whole number and its unit, ms, s, m, h or d, e.g. 90s, and at most 99999d",
+    KEPT_PATTERN: "must be a whole number and its unit, e.g. 12h or 90d, at most 99999d; or `forever`",
+}
 
 
 def load_file(path: Path) -> MarketPipeline:
@@ -39,90 +47,42 @@ def load_file(path: Path) -> MarketPipeline:
 
 def load_text(text: str, source: str = "YAML") -> MarketPipeline:
     """Read a MarketPipeline from YAML text; `source` is named in errors. Raises InvalidSpec."""
-    try:
-        documents = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if not _is_empty(node)]
-        if len(documents) == 1:
-            _refuse_duplicate_keys(documents[0], source)
-        data = [document for document in yaml.safe_load_all(text) if document is not None]
-    except yaml.YAMLError as error:
-        raise InvalidSpec(source, [_syntax_problem(error)]) from error
-    if len(documents) != 1 or len(data) != 1:
-        found = "no document" if not documents else f"{len(documents)} documents"
-        expected = "must hold one MarketPipeline" + (", in one file each" if documents else "; it is empty")
-        raise InvalidSpec(source, [Problem("file", found, expected)])
-    return load_object(data[0], source, documents[0])
+    data, node = read_document(text, source)
+    return load_object(data, source, node)
 
 
 def load_object(data: Any, source: str = "object", node: yaml.Node | None = None) -> MarketPipeline:
-    """Check a plain object, e.g. from the Kubernetes API. Raises InvalidSpec with every problem in it."""
+    """Check a plain object, e.g. from the Kubernetes API, as strictly as the API server does.
+
+    A text is no number there, and null is the same as absent. Raises InvalidSpec with every problem in it.
+    """
     if not isinstance(data, dict):
-        raise InvalidSpec(
-            source,
-            [
-                Problem(
-                    "file",
-                    data,
-                    "must be a mapping with apiVersion, kind, metadata and spec",
-                )
-            ],
-        )
+        problem = Problem("file", data, "must be a mapping with apiVersion, kind, metadata and spec")
+        raise InvalidSpec(source, [problem])
     try:
-        return MarketPipeline.model_validate(data)
+        return MarketPipeline.model_validate_json(json.dumps(_without_nulls(data, MarketPipeline)), strict=True)
     except ValidationError as error:
         problems = [_problem(details, data, node) for details in error.errors(include_url=False)]
         raise InvalidSpec(source, problems) from error
 
 
-def _is_empty(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
-
-
-def _refuse_duplicate_keys(node: yaml.Node, source: str) -> None:
-    """YAML's own reader keeps the last of two equal keys and says nothing; a user loses a line that way."""
-    problems = []
-    for path, key, previous in _duplicate_keys(node, ()):
-        mark = key.start_mark
-        expected = f"stands twice (first in line {previous.start_mark.line + 1}); keep one"
-        problems.append(
-            Problem(
-                _dotted((*path, key.value)),
-                key.value,
-                expected,
-                mark.line + 1,
-                mark.column + 1,
-            )
-        )
-    if problems:
-        raise InvalidSpec(source, problems)
-
-
-def _duplicate_keys(node: yaml.Node, path: Location) -> Iterator[tuple[Location, yaml.Node, yaml.Node]]:
-    if isinstance(node, yaml.MappingNode):
-        seen: dict[Any, yaml.Node] = {}
-        for key, value in node.value:
-            name = str(key.value)
-            if name in seen:
-                yield path, key, seen[name]
-            seen[name] = key
-            yield from _duplicate_keys(value, (*path, name))
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield from _duplicate_keys(value, (*path, index))
-
-
-def _syntax_problem(error: yaml.YAMLError) -> Problem:
-    mark = getattr(error, "problem_mark", None)
-    what = getattr(error, "problem", None) or str(error)
-    if mark is None:
-        return Problem("file", "YAML", f"does not parse: {what}")
-    return Problem("file", "YAML", f"does not parse: {what}", mark.line + 1, mark.column + 1)
+def _without_nulls(data: Any, model: type[BaseModel] | None) -> Any:
+    """`data` without the known fields that are null: the API server takes them for absent."""
+    if model is None or not isinstance(data, dict):
+        return data
+    fields = {info.alias or name: info for name, info in model.model_fields.items()}
+    kept = {name: value for name, value in data.items() if value is not None or name not in fields}
+    return {
+        name: _without_nulls(value, _model_of(fields[name])) if name in fields else value
+        for name, value in kept.items()
+    }
 
 
 def _problem(details: ErrorDetails, data: object, node: yaml.Node | None) -> Problem:
     location = tuple(part for part in details["loc"] if not str(part).startswith("function-"))
     line, column = _position(node, location)
     value = details["input"] if details["type"] != "missing" else "(absent)"
-    return Problem(_dotted(location) or "file", value, _expected(details, location), line, column)
+    return Problem(dotted(location) or "file", value, _expected(details, location), line, column)
 
 
 def _expected(details: ErrorDetails, location: Location) -> str:
@@ -134,6 +94,8 @@ def _expected(details: ErrorDetails, location: Location) -> str:
         return f"unknown field; {hint}known here: {', '.join(known)}"
     if kind == "missing":
         return "is required"
+    if kind == "string_pattern_mismatch" and (form := _FORMS.get(details["ctx"]["pattern"])):
+        return form
     if kind == "string_pattern_mismatch" and (description := _description(location)):
         return f"has the wrong form; {description}"
     return message.removeprefix("Value error, ").replace("Input should be", "must be")
@@ -187,10 +149,3 @@ def _position(node: yaml.Node | None, location: Location) -> tuple[int | None, i
             break
         mark, node = found[0].start_mark, found[1]
     return mark.line + 1, mark.column + 1
-
-
-def _dotted(location: Location) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from marketpipeline.schema import Duration, Name, Resources, SecretKey, SpecModel, Url
+from marketpipeline.schema import ADDRESSES, Duration, KeptFor, Name, Resources, SecretKey, SpecModel, Url
 
 __all__ = [
     "Api",
@@ -45,9 +45,7 @@ class TopicProvider(StrEnum):
 class Broker(SpecModel):
     """The Kafka-compatible broker. On one machine without Docker an embedded broker takes its place."""
 
-    bootstrap_servers: Annotated[
-        str, StringConstraints(pattern=r"^[^\s,]+:[0-9]+(,[^\s,]+:[0-9]+)*$", max_length=2048)
-    ] = Field(
+    bootstrap_servers: Annotated[str, StringConstraints(pattern=ADDRESSES, max_length=2048)] = Field(
         default="redpanda:9092",
         description="Comma-separated host:port of the brokers to connect to first.",
     )
@@ -172,21 +170,21 @@ class Api(SpecModel):
 
 
 class TopicRetention(SpecModel):
-    """How long the broker keeps records."""
+    """How long the broker keeps records; `forever` keeps them all."""
 
-    raw: Duration = Field(default="7d", description="What ingestion writes.")
-    derived: Duration = Field(default="7d", description="What the stream job writes.")
-    dead_letters: Duration = Field(default="30d", description="Input that could not be used.")
+    raw: KeptFor = Field(default="7d", description="What ingestion writes.")
+    derived: KeptFor = Field(default="7d", description="What the stream job writes.")
+    dead_letters: KeptFor = Field(default="30d", description="Input that could not be used.")
 
 
 class TableRetention(SpecModel):
-    """How long the database keeps rows; TimescaleDB drops whole chunks."""
+    """How long the database keeps rows, `forever` for all; TimescaleDB drops whole chunks."""
 
-    trades: Duration = Field(default="90d", description="Single trades.")
-    book: Duration = Field(default="30d", description="Book metrics, a row an update, and tickers.")
-    candles: Duration = Field(default="1825d", description="Candles of every interval.")
-    alerts: Duration = Field(default="365d", description="Alerts.")
-    events: Duration = Field(default="365d", description="Gaps, backfills and other events of the feeds.")
+    trades: KeptFor = Field(default="90d", description="Single trades.")
+    book: KeptFor = Field(default="30d", description="Book metrics, a row an update, and tickers.")
+    candles: KeptFor = Field(default="1825d", description="Candles of every interval.")
+    alerts: KeptFor = Field(default="365d", description="Alerts.")
+    events: KeptFor = Field(default="365d", description="Gaps, backfills and other events of the feeds.")
     compress_after: Duration = Field(default="2d", description="Age at which TimescaleDB compresses a chunk.")
 
 

@@ -82,7 +82,7 @@ def test_three_fields_suffice() -> None:
             "5 seconds",
             9,
             16,
-            "Time between two checkpoints",
+            "must be a whole number and its unit, ms, s, m, h or d",
         ),
         ("sinks: {redis: {url: 'http://x'}}", "spec.sinks.redis.url", "http://x", 9, 19, "starts with redis://"),
         (
