@@ -25,10 +25,13 @@ _LONGEST_JOB = 11
 
 
 class SinkSpec(SpecModel):
-    """Base of `spec.sinks.<name>`: what every sink can be told. A kind adds its own fields and changes defaults."""
+    """Base of `spec.sinks.<name>`: what every sink can be told. A kind adds its own fields and changes defaults.
+
+    The largest batch fits in the default memory (docs/decisions/0092); a kind that raises the one raises the other.
+    """
 
     enabled: bool = Field(default=True, description="Whether this sink runs.")
-    batch_rows: Annotated[int, Field(ge=1, le=100_000)] = Field(
+    batch_rows: Annotated[int, Field(ge=1, le=20_000)] = Field(
         default=1_000, description="Rows after which a batch is written."
     )
     flush_interval: Duration = Field(default="200ms", description="Time after which a smaller batch is written.")

@@ -27,7 +27,7 @@ class TimescaleSink(SinkSpec):
         description="Address of the database, without the password.",
     )
     password_secret: SecretKey | None = Field(default=None, description="Where the user's password is.")
-    batch_rows: Annotated[int, Field(ge=1, le=100_000)] = Field(
+    batch_rows: Annotated[int, Field(ge=1, le=20_000)] = Field(
         default=5_000, description="Rows after which a batch is written."
     )
 

@@ -21,7 +21,7 @@ __all__ = ["dotted", "read_document"]
 MAX_BYTES = 1 << 20
 """Bytes of a file; the API server takes an object of about this size."""
 MAX_DEPTH = 64
-MAX_NODES = 100_000
+MAX_NODES = 20_000
 """Values of a document, those that an alias repeats counted each time."""
 
 Path = tuple[int | str, ...]
