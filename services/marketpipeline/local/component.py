@@ -85,3 +85,7 @@ class StoreServer(Component, Protocol):
     @property
     def settings(self) -> Mapping[str, Any]:
         """What the settings of this store are on this machine: its address, and the credentials that it wants."""
+
+    @property
+    def holds_data(self) -> bool:
+        """Whether a run has made it, so that there may be something to read."""

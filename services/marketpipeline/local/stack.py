@@ -16,7 +16,7 @@ from marketpipeline.local.options import Endpoints, RunOptions, endpoints
 from marketpipeline.local.ports import HOST, free_ports
 from marketpipeline.local.prerequisites import Java
 from marketpipeline.local.schedule import Scheduled
-from marketpipeline.local.state import StateFolder
+from marketpipeline.local.state import STORES, StateFolder
 from marketpipeline.plan import Component as Program
 from marketpipeline.plan import Plan, Workload
 from marketpipeline.registry import resolve
@@ -88,6 +88,7 @@ def assemble(
     )
     servers = _servers(pipeline, state, ports)
     stores = _Stores(broker, servers)
+    state.write_settings(STORES, _store_settings(pipeline, servers))
     exchanges = _exchanges(pipeline, options, state, ports)
     feeds = _feeds(pipeline, options, exchanges)
     job = _stream_job(plan, stores, state, ports, places, java)
@@ -135,6 +136,15 @@ def _servers(pipeline: MarketPipeline, state: StateFolder, ports: _Ports) -> dic
                 made[kind.server] = resolve(kind.server)(state, ports.take())
             found[kind.name] = made[kind.server]
     return found
+
+
+def _store_settings(pipeline: MarketPipeline, servers: Mapping[str, StoreServer]) -> dict[str, Any]:
+    """The settings of each store by the kind of sink, as they are on this machine: for a query after the run."""
+    return {
+        kind.name: {**kind.store(pipeline, sink).model_dump(mode="json"), **servers[kind.name].settings}
+        for kind, sink in pipeline.spec.sinks.enabled()
+        if kind.name in servers
+    }
 
 
 def _each_once(servers: Mapping[str, StoreServer]) -> list[StoreServer]:

@@ -24,9 +24,11 @@ from typing import Any, Self
 from marketpipeline import __version__
 from marketpipeline.errors import InvalidInput, Problem, RetryableError
 
-__all__ = ["FORMAT", "StateFolder", "StateInUse", "choose_folder"]
+__all__ = ["FORMAT", "STORES", "StateFolder", "StateInUse", "choose_folder"]
 
 FORMAT = 1
+STORES = "stores"
+"""The settings of the stores of a run, by the kind of sink."""
 LEAST_FREE_BYTES = 1 << 30
 _ROOT = Path(".marketpipeline")
 
@@ -106,6 +108,10 @@ class StateFolder:
     def write_settings(self, component: str, settings: Mapping[str, Any]) -> Path:
         """Write the settings file of a component, readable by the owner only: it may hold a password."""
         return self._write(str(Path(self.folder("settings").name) / f"{component}.json"), settings)
+
+    def read_settings(self, component: str) -> dict[str, Any]:
+        """What was written for a component, empty when nothing was."""
+        return _read(self.folder("settings") / f"{component}.json")
 
     def write_live(self, live: Mapping[str, Any]) -> None:
         """Replace state.json. Raises RetryableError when the disk does not take it; the former one stays."""

@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import SecretStr
+from urllib.parse import urlsplit
 
 from marketpipeline.errors import InvalidInput, PermanentError, Problem
-from marketpipeline.local.component import NotReady
-from marketpipeline.local.components.postgres import Postgres, in_state
+from marketpipeline.local.component import NotReady, StoreServer
 from marketpipeline.local.ports import free_ports
 from marketpipeline.local.process import Process, run_to_end
 from marketpipeline.local.reaper import Reaper
-from marketpipeline.local.state import StateFolder, StateInUse
+from marketpipeline.local.state import STORES, StateFolder, StateInUse
 from marketpipeline.readers import Blocking, blocking, readers_of
+from marketpipeline.registry import resolve
 from marketpipeline.settings import ApiSettings, Stores
-from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
+from marketpipeline.sink_kinds import ReadRank, sink_kinds
 
 __all__ = ["Stored", "newest_folder", "open_stored"]
 
@@ -50,10 +49,10 @@ def newest_folder(root: Path = Path(".marketpipeline")) -> Path:
 
 @contextmanager
 def open_stored(folder: Path) -> Iterator[Stored]:
-    """The stores of the state folder: of the run that is on now, else a database started for this block.
+    """The stores of the state folder that keep a history: of the run that is on now, else started for this block.
 
-    Waits for a run that is just starting, and for another query that has the database. Raises InvalidInput for a folder
-    that holds no state, PermanentError when the database does not come up.
+    Waits for a run that is just starting, and for another query that has them. Raises InvalidInput for a folder that
+    holds no state, PermanentError when a server does not come up.
     """
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
@@ -61,7 +60,7 @@ def open_stored(folder: Path) -> Iterator[Stored]:
             state = StateFolder.open_existing(folder, wait_seconds=0.0)
         except StateInUse:
             running = _running(folder)
-            if running is not None:
+            if running:
                 with _reading(running, StateFolder(folder.absolute(), lock=-1)) as stored:
                     yield stored
                 return
@@ -71,52 +70,71 @@ def open_stored(folder: Path) -> Iterator[Stored]:
             continue
         break
     try:
-        with _started(state) as url, _reading(url, state) as stored:
+        with _started(state) as servers, _reading(servers, state) as stored:
             yield stored
     finally:
         state.close()
 
 
 @contextmanager
-def _reading(url: str, state: StateFolder) -> Iterator[Stored]:
-    live = state.read_live()
-    database = TimescaleStoreSettings(url=url, password=SecretStr(state.password("postgres")))
+def _reading(servers: Mapping[str, StoreServer], state: StateFolder) -> Iterator[Stored]:
+    live, known = state.read_live(), state.read_settings(STORES)
+    stores = {kind: known.get(kind, {}) | dict(server.settings) for kind, server in servers.items()}
     settings = ApiSettings(
         pipeline=live.get("pipeline", state.path.name),
         symbols=live.get("symbols", []),
         windows=live.get("windows", []),
-        stores=Stores.model_validate({"timescale": database}),
+        stores=Stores.model_validate(stores),
     )
     with blocking(readers_of(settings, "marketpipeline-query", PATIENCE_SECONDS)) as readers:
         yield Stored(readers, settings.symbols, settings.windows)
 
 
-def _running(folder: Path) -> str | None:
-    """The address of the database of a run that is on, if it is ready."""
-    postgres = StateFolder(folder.absolute(), lock=-1).read_live().get("components", {}).get("postgres", {})
-    return str(postgres["url"]) if postgres.get("pid") else None
+def _servers(state: StateFolder, port: Callable[[StoreServer], int | None]) -> dict[str, StoreServer]:
+    """By kind of sink the servers of this machine whose stores keep a history, each at its port; None leaves it out."""
+    found = {}
+    for kind in sink_kinds().values():
+        if kind.server is not None and kind.reader is not None and kind.rank is ReadRank.HISTORY:
+            make: Callable[[StateFolder, int], StoreServer] = resolve(kind.server)
+            at = port(make(state, 0))
+            if at is not None:
+                found[kind.name] = make(state, at)
+    return found
+
+
+def _running(folder: Path) -> Mapping[str, StoreServer]:
+    """The servers of a run that is on, those that are ready."""
+    state = StateFolder(folder.absolute(), lock=-1)
+    components = state.read_live().get("components", {})
+
+    def port(server: StoreServer) -> int | None:
+        component = components.get(server.name, {})
+        return urlsplit(component["url"]).port if component.get("pid") else None
+
+    return _servers(state, port)
 
 
 @contextmanager
-def _started(state: StateFolder) -> Iterator[str]:
-    """The ended run's database, for the time of the block; the reaper ends it when we are killed meanwhile."""
-    if not (state.path / "postgres" / "data").exists():
+def _started(state: StateFolder) -> Iterator[Mapping[str, StoreServer]]:
+    """The ended run's servers, for the time of the block; the reaper ends them when we are killed meanwhile."""
+    servers = _servers(state, lambda server: free_ports(1)[0] if server.holds_data else None)
+    if not servers:
         problem = Problem("--state", str(state.path), "holds no tables; its run ended before it had made them")
         raise InvalidInput("query", [problem])
-    (port,) = free_ports(1)
-    component = in_state(state, port)
     reaper = Reaper(uuid.uuid4().hex, [state.lock])
-    log = state.log("postgres")
-    with asyncio.Runner() as runner:
-        process = runner.run(_start(component, log, reaper))
-        try:
-            yield component.url
-        finally:
-            runner.run(process.stop(component.stop_signal, component.stop_seconds))
-            reaper.dismiss()
+    with asyncio.Runner() as runner, ExitStack() as started:
+        started.callback(reaper.dismiss)
+        for server in servers.values():
+            process = runner.run(_start(server, state.log(server.name), reaper))
+            started.callback(_stop, runner, process, server)
+        yield servers
 
 
-async def _start(component: Postgres, log: Path, reaper: Reaper) -> Process:
+def _stop(runner: asyncio.Runner, process: Process, server: StoreServer) -> None:
+    runner.run(process.stop(server.stop_signal, server.stop_seconds))
+
+
+async def _start(component: StoreServer, log: Path, reaper: Reaper) -> Process:
     for command in component.prepare():
         await run_to_end(command, log, reaper, PREPARE_SECONDS)
     process = await Process.start(component.command(), log, reaper)
@@ -128,7 +146,7 @@ async def _start(component: Postgres, log: Path, reaper: Reaper) -> Process:
             if process.status is not None or time.monotonic() > deadline:
                 process.kill()
                 await process.wait()
-                raise PermanentError(f"the database of {component.folder.parent} does not start: {error}") from error
+                raise PermanentError(f"{component.name} does not start: {error}; see {log}") from error
             await asyncio.sleep(0.05)
         else:
             return process

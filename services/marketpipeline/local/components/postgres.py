@@ -65,6 +65,11 @@ class Postgres:
         """Address and password."""
         return {"url": self.url, "password": self.password}
 
+    @property
+    def holds_data(self) -> bool:
+        """Whether a run has begun to write."""
+        return self._data.exists()
+
     def prepare(self) -> Sequence[Command]:
         """Make the data folder of the user that it runs as, and a cluster in it when it is new."""
         user = unprivileged_user()

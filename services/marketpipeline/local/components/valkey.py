@@ -46,6 +46,11 @@ class Valkey:
         """Address and password."""
         return {"url": self.url, "password": self.password}
 
+    @property
+    def holds_data(self) -> bool:
+        """Whether a run has begun to write."""
+        return (self.folder / "appendonlydir").exists()
+
     def prepare(self) -> Sequence[Command]:
         """Write the configuration, which holds the password."""
         self.folder.mkdir(parents=True, exist_ok=True)

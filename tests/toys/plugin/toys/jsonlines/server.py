@@ -36,6 +36,10 @@ class FolderServer:
     def settings(self) -> Mapping[str, Any]:
         return {"folder": str(self.folder)}
 
+    @property
+    def holds_data(self) -> bool:
+        return any(self.folder.iterdir())
+
     def prepare(self) -> Sequence[Command]:
         self.folder.mkdir(parents=True, exist_ok=True)
         return ()

@@ -1,0 +1,30 @@
+"""Nothing but a kind of sink's own modules names a store: generic code asks the registry."""
+
+from __future__ import annotations
+
+import re
+
+from marketpipeline.sink_kinds import sink_kinds
+
+from tests.conftest import PROJECT
+from tests.repository.test_exchange_names import CODE, offences
+
+# Servers of the local platform, and what the kinds' tables and keys are called in the core.
+OWN = re.compile(r"/(local/components/(postgres|valkey)|store/(__init__|tables|latest|postgres|redis))\.py$")
+ALLOWED = {
+    "services/marketpipeline/sinks/memory.py": "the same topics as the history's",
+    "operator/marketpipeline_operator/chart/files.py": "keywords of the chart",
+    "operator/marketpipeline_operator/crd/status.py": "an example in a description",
+}
+
+
+def test_generic_code_names_no_store() -> None:
+    names = [*sink_kinds(), "postgres", "valkey"]
+    pattern = re.compile("|".join(names), re.IGNORECASE)
+    modules = [path for folder in CODE for path in sorted((PROJECT / folder).rglob("*.py"))]
+    assert len(modules) > 20, "the code was not found"
+    own = re.compile(f"/({'|'.join(names)})(/|\\.py$)")
+    generic = [path for path in modules if not own.search(str(path)) and not OWN.search(str(path))]
+    found = {str(path.relative_to(PROJECT)): offences(path, pattern) for path in generic}
+    assert not {path: words for path, words in found.items() if words and path not in ALLOWED}
+    assert {path for path in ALLOWED if not found[path]} == set(), "no longer needed"
