@@ -44,7 +44,7 @@ COMPONENTS = {
     "simulator": ["marketpipeline.simulator", *COMMANDS, "marketpipeline.cli.simulator"],
     "ingestion": ["marketpipeline.ingestion", "marketpipeline.venues", *COMMANDS],
     "local": ["marketpipeline.local", *COMMANDS],
-    "operator": ["marketpipeline_operator"],
+    "operator": ["marketpipeline_operator", "marketpipeline.topic_admin"],
     **{kind.extra: ["marketpipeline.sinks", *COMMANDS] for kind in sink_kinds().values()},
 }
 # Extras that no image installs by themselves: the extras that name them are checked with them.

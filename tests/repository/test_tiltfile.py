@@ -178,7 +178,7 @@ def test_resources_wait_only_for_resources_that_exist(calls: list[Call], tmp_pat
 
 def test_a_mistake_in_the_file_is_found(tmp_path: Path) -> None:
     """Of the language's grammar, and of a name that Tilt does not have."""
-    for name in ("manifests", "tests"):
+    for name in ("images", "manifests", "tests"):
         (tmp_path / name).symlink_to(PROJECT / name)
     shutil.copy(PROJECT / "Tiltfile", tmp_path / "Tiltfile")
     assert run(folder=tmp_path).returncode == 0
