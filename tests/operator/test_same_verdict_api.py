@@ -44,6 +44,8 @@ ACCEPTED = [
     "  retention: {tables: {trades: forever, book: 99999d}, topics: {raw: forever}}",
     "  processing: &p {parallelism: 2}",
     "  windows: []",
+    "  ingestion: {websocketUrls: {binance: }}",
+    "  unknown: null",
 ]
 REFUSED = [
     "  depth: {levels: yes}",
@@ -74,7 +76,6 @@ REFUSED = [
     "  ingestion: {resources: {memory: 512}}",
     "  processing: {resources: {memory: 1728m}}",
     "  ingestion: {websocketUrls: {binance: 'ws://h:70000'}}",
-    "  ingestion: {websocketUrls: {binance: }}",
     "  sinks: {redis: {url: 'redis://host/cache'}}",
     "  sinks: {redis: {url: 'redis://host:65536'}}",
     "  sinks: {redis: {url: 'redis://u:pa:ss@host'}}",
@@ -91,7 +92,6 @@ REFUSED = [
     "  thresholds: {whaleTrade: '1e5'}",
     "  thresholds: {whaleTrade: 0}",
     "  thresholds: {whaletrade: 1}",
-    "  unknown: null",
 ]
 CASES = [(body, True) for body in ACCEPTED] + [(body, False) for body in REFUSED]
 

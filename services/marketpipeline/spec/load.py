@@ -60,22 +60,17 @@ def load_object(data: Any, source: str = "object", node: yaml.Node | None = None
         problem = Problem("file", data, "must be a mapping with apiVersion, kind, metadata and spec")
         raise InvalidSpec(source, [problem])
     try:
-        return MarketPipeline.model_validate_json(json.dumps(_without_nulls(data, MarketPipeline)), strict=True)
+        return MarketPipeline.model_validate_json(json.dumps(_without_nulls(data)), strict=True)
     except ValidationError as error:
         problems = [_problem(details, data, node) for details in error.errors(include_url=False)]
         raise InvalidSpec(source, problems) from error
 
 
-def _without_nulls(data: Any, model: type[BaseModel] | None) -> Any:
-    """`data` without the known fields that are null: the API server takes them for absent."""
-    if model is None or not isinstance(data, dict):
-        return data
-    fields = {info.alias or name: info for name, info in model.model_fields.items()}
-    kept = {name: value for name, value in data.items() if value is not None or name not in fields}
-    return {
-        name: _without_nulls(value, _model_of(fields[name])) if name in fields else value
-        for name, value in kept.items()
-    }
+def _without_nulls(data: Any) -> Any:
+    """`data` without what is null in a mapping: the API server takes it for absent, an unknown field too."""
+    if isinstance(data, dict):
+        return {name: _without_nulls(value) for name, value in data.items() if value is not None}
+    return [_without_nulls(value) for value in data] if isinstance(data, list) else data
 
 
 def _problem(details: ErrorDetails, data: object, node: yaml.Node | None) -> Problem:
