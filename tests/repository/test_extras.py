@@ -23,9 +23,11 @@ from tests.conftest import PROJECT
 SOURCES = [PROJECT / "services", PROJECT / "operator"]
 SINKS = {kind.extra: kind.sink.partition(":")[0].split(".")[-1] for kind in sink_kinds().values()}
 CORE = [
+    "marketpipeline.alert_kinds",
     "marketpipeline.errors",
     "marketpipeline.kafka",
     "marketpipeline.plan",
+    "marketpipeline.record_kinds",
     "marketpipeline.records",
     "marketpipeline.schema",
     "marketpipeline.settings",

@@ -92,7 +92,7 @@ COVERED = (
     Covered(f"{OPR}/reconcile", "status_writer working_state", "operator/test_lifecycle_api.py", CLUSTER),
     Covered(f"{OPR}/status", "report", "operator/status/test_conditions.py", SHARED),
     Covered(JOB, "__main__", "flink_jobs/test_main.py", PROCESS),
-    Covered(JOB, "book candles clock deadletters sql", "flink_jobs/test_tables.py", GOLDEN),
+    Covered(JOB, "book candles clock deadletters", "flink_jobs/test_tables.py", GOLDEN),
     Covered(f"{JOB}/alerts", "*", "flink_jobs/test_alerts.py", SHARED),
     Covered(f"{JOB}/runtime", "main", "flink_jobs/test_main.py", PROCESS),
     Covered(f"{JOB}/runtime", "jvm places rest submit", "flink_jobs/test_running.py", PROCESS),
