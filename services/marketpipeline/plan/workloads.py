@@ -174,6 +174,7 @@ def _api_settings(pipeline: MarketPipeline) -> ApiSettings:
         http=HttpSettings(port=spec.api.port),
         symbols=spec.symbols,
         windows=list(spec.windows),
+        feeds=spec.feeds,
         stores=Stores.model_validate(stores),
     )
 

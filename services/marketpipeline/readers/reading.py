@@ -102,6 +102,12 @@ class Reader(Protocol):
     async def newest(self, symbols: Sequence[str], kinds: Sequence[str]) -> dict[str, NewestRecords]:
         """The newest record of each kind that it keeps, for each of the symbols."""
 
+    async def seen(self, symbols: Sequence[str]) -> dict[str, int]:
+        """When the newest record or heartbeat of each symbol was received, in microseconds, to the minute.
+
+        A symbol that nothing was ever received of is absent.
+        """
+
     def history(self, query: HistoryQuery) -> AsyncIterator[list[JsonRow]]:
         """The rows, in batches that are never empty."""
 
@@ -219,6 +225,22 @@ class Readers:
         until = time.monotonic() + ASK_AGAIN_SECONDS
         lacks = self._lacks[reader.name].kinds
         lacks |= {symbol: (until, kinds - records.get(symbol, {}).keys()) for symbol, kinds in asked.items()}
+
+    async def seen(self, symbols: Sequence[str]) -> dict[str, int]:
+        """As each reader's: the newest that any store knows of.
+
+        Raises RetryableError when every store is away, NotKept where there is none.
+        """
+        found: list[dict[str, int]] = []
+        away: RetryableError | None = None
+        for reader in self.readers:
+            try:
+                found.append(await reader.seen(symbols))
+            except RetryableError as error:
+                away = away or error
+        if not found:
+            raise away or NotKept("this pipeline has no store that can be asked: its sinks are disabled")
+        return {symbol: max(seen[symbol] for seen in found if symbol in seen) for symbol in set().union(*found)}
 
     def history(self, query: HistoryQuery) -> AsyncIterator[list[JsonRow]]:
         """The rows of a table, in batches. Raises NotKept where no store keeps it, RetryableError."""

@@ -18,7 +18,7 @@ from marketpipeline.errors import RetryableError
 from marketpipeline.readers.reading import HistoryQuery, NewestRecords
 from marketpipeline.records import Record
 from marketpipeline.sink_kinds.redis import RedisStoreSettings
-from marketpipeline.store.latest import LatestKeys
+from marketpipeline.store.latest import ENTRIES, HEARTBEAT, LatestKeys
 from marketpipeline.store.rows import JsonRow, iso, json_of
 
 __all__ = ["RedisReader"]
@@ -77,6 +77,13 @@ class RedisReader:
             if record is not None:
                 found[symbol][kind] = record
         return found
+
+    async def seen(self, symbols: Sequence[str]) -> dict[str, int]:
+        """By the newest records that it has, and the heartbeats beside them."""
+        kinds = [HEARTBEAT, *(name for name, (_, entry) in ENTRIES.items() if entry.by is None)]
+        found = await self.newest(symbols, kinds)
+        times = {symbol: [record.receive_time for record in newest.values()] for symbol, newest in found.items()}  # type: ignore[attr-defined]
+        return {symbol: max(received) for symbol, received in times.items() if received}
 
     async def history(self, query: HistoryQuery) -> AsyncIterator[list[JsonRow]]:
         """The recent alerts that fit, in one batch."""

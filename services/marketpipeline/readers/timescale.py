@@ -101,6 +101,11 @@ class TimescaleReader:
                 found[record.symbol][kind] = record
         return found
 
+    async def seen(self, symbols: Sequence[str]) -> dict[str, int]:
+        """As the sink has noted it."""
+        rows = await self._fetch(Statement(SQL(_SEEN).format(), [list(symbols)]))
+        return {symbol: int(seen) for symbol, seen in rows}
+
     async def history(self, query: HistoryQuery) -> AsyncIterator[list[JsonRow]]:
         """The rows; more than one batch of them by a cursor of the server's."""
         statement, read = select(query), row_reader(query.table)
@@ -182,6 +187,9 @@ class TimescaleReader:
 
 
 _VERSION = "SELECT coalesce(max(version), 0) FROM marketpipeline_migrations"
+_SEEN = """
+SELECT symbol, extract(epoch FROM seen_at) * 1000000 FROM symbols WHERE symbol = ANY(%s) AND seen_at IS NOT NULL
+"""
 _SOME = "SELECT symbol FROM symbols WHERE EXISTS (SELECT 1 FROM {} AS rows WHERE rows.symbol = symbols.symbol)"
 _INTERVALS = """
 WITH RECURSIVE found (symbol, interval) AS (

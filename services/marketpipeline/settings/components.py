@@ -135,6 +135,7 @@ class ApiSettings(Settings):
 
     symbols: list[str] = Field(description="The pipeline's symbols, as exchange:SYMBOL.")
     windows: list[str] = Field(description="Candle intervals that exist.")
+    feeds: list[Feed] = Field(default_factory=list, description="What the pipeline subscribes to.")
     stores: Stores = Field(default_factory=Stores, description="Stores to ask, by the kind of sink.")
     max_rows: Annotated[int, Field(ge=1)] = Field(default=5_000, description="Largest `limit` of a query.")
 

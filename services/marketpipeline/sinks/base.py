@@ -65,8 +65,8 @@ class Sink(Protocol):
     def write(self, deliveries: Sequence[Delivery]) -> None:
         """Store the batch whole, newer rows over older ones of the same key. Never called with an empty batch.
 
-        Records of its topics that it has no place for (heartbeats) are passed over. Raises Backpressure,
-        RowsRejected, or PermanentError when no batch will ever succeed.
+        A heartbeat says that a symbol's feed is alive, and a store that is asked may note it; what it has no place for
+        is passed over. Raises Backpressure, RowsRejected, or PermanentError when no batch will ever succeed.
         """
 
     def close(self) -> None:

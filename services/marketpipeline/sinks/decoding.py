@@ -49,7 +49,7 @@ class Decoder:
         self._times = {kind: _Times(kind) for types in self._expected.values() for kind in types}
 
     def decode(self, message: Message) -> Delivery | None:
-        """The delivery of a message; None for one that has nothing to store: a tombstone, a heartbeat.
+        """The delivery of a message; None for a tombstone, which has nothing to store.
 
         Raises Undecodable, whose message names the field.
         """
@@ -63,8 +63,6 @@ class Decoder:
         kind = type(record)
         if kind not in self._expected.get(message.topic() or "", ()):
             raise Undecodable(f"a record of type {kind.__struct_config__.tag} does not belong in {message.topic()}")
-        if kind is records.Heartbeat:
-            return None
         self._times[kind].check(record)
         return delivery_of(message, record)
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from marketpipeline.backoff import Backoff
+from marketpipeline.records import Heartbeat
 from marketpipeline.sink_kinds import SinkSettings
 from marketpipeline.sinks.base import Backpressure, Delivery, RowsRejected, Sink
 from marketpipeline.sinks.batch import Batch
@@ -102,9 +103,9 @@ class Runner:
                 place = (message.topic() or "", message.partition() or 0, message.offset() or 0)
                 self._bury(Origin(*place, message.key(), message.value() or b""), error, "VALUE_CONVERTER")
                 continue
-            if delivery is None:
+            if delivery is None or isinstance(delivery.record, Heartbeat):
                 self._measures.skipped += 1
-            else:
+            if delivery is not None:
                 self._batch.rows.append(delivery)
         self._batch.reach(reached, time.monotonic())
 
@@ -113,8 +114,9 @@ class Runner:
         began = time.time_ns()
         self._persist(self._store)
         self._measures.back()
-        if self._batch.rows:
-            self._measures.stored(self._batch.rows, began)
+        rows = [row for row in self._batch.rows if not isinstance(row.record, Heartbeat)]
+        if rows:
+            self._measures.stored(rows, began)
         self.source.stored(self._batch.offsets)
         self._batch.clear()
 

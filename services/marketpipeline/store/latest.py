@@ -6,10 +6,10 @@
     <prefix>:{alerts}:index           sorted set of ids by started_at
 
 Kinds are named in `record_kinds`: `trade`, `quote`, `book` (metrics), `ticker`, `candle:<interval>` (the newest,
-forming or closed) and `closed-candle:<interval>`. `record` is the record's JSON as on its topic. `order` is a
-text that sorts as the records follow one another; a write whose order is below the stored one is refused, so that a
-replay or a second writer never puts older data over newer. The braces keep the keys of the alerts on one node of a
-cluster.
+forming or closed) and `closed-candle:<interval>`; `heartbeat` is the newest one of any feed of the symbol. `record` is
+the record's JSON as on its topic. `order` is a text that sorts as the records follow one another; a write whose order
+is below the stored one is refused, so that a replay or a second writer never puts older data over newer. The braces
+keep the keys of the alerts on one node of a cluster.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from marketpipeline.record_kinds import KIND_OF, KINDS
-from marketpipeline.records import Alert, Record
+from marketpipeline.records import Alert, Heartbeat, Record
 
-__all__ = ["ENTRIES", "REDIS_TOPICS", "LatestKeys", "alert_order", "latest_entries", "newest_kinds"]
+__all__ = ["ENTRIES", "HEARTBEAT", "REDIS_TOPICS", "LatestKeys", "alert_order", "latest_entries", "newest_kinds"]
 
 REDIS_TOPICS = frozenset(kind.topic for kind in KINDS if kind.in_cache)
 """The topics that the sink into Redis reads."""
+
+HEARTBEAT = "heartbeat"
+"""The entry of the heartbeats, which have no topic and so no kind of their own."""
 
 ENTRIES = MappingProxyType({entry.name: (kind, entry) for kind in KINDS for entry in kind.newest})
 """Every entry by its name, with the kind of record that it is of."""
@@ -52,7 +55,7 @@ class LatestKeys:
     def keeps(self, kind: str) -> bool:
         """Whether there can be a newest record of a kind."""
         base, _, part = kind.partition(":")
-        return base in ENTRIES and bool(part) == (ENTRIES[base][1].by is not None)
+        return kind == HEARTBEAT or (base in ENTRIES and bool(part) == (ENTRIES[base][1].by is not None))
 
     def parse(self, key: str) -> tuple[str, str]:
         """Kind and symbol of a key that `latest` made."""
@@ -75,6 +78,8 @@ def _order(*parts: int) -> str:
 
 def latest_entries(record: Record) -> Iterator[tuple[str, str]]:
     """The kinds that a record is the newest of, perhaps, each with its order; none for a record not kept here."""
+    if isinstance(record, Heartbeat):
+        yield HEARTBEAT, _order(record.receive_time)
     kind = KIND_OF.get(type(record))
     for entry in kind.newest if kind is not None else ():
         if all(getattr(record, field) == value for field, value in entry.where):

@@ -15,7 +15,21 @@ from marketpipeline.sink_kinds import sink_kinds
 from marketpipeline.store import newest_kinds, table_of
 from marketpipeline.store.rows import json_of
 
-from tests.services.sinks.samples import BTC, ETH, START, alert, book, candle, deliver, every_kind, quote, ticker, trade
+from tests.services.sinks.samples import (
+    BTC,
+    ETH,
+    START,
+    alert,
+    book,
+    candle,
+    deliver,
+    every_kind,
+    feed_event,
+    heartbeat,
+    quote,
+    ticker,
+    trade,
+)
 from tests.services.sinks.stores import STORES
 
 KINDS = newest_kinds(["1m", "5m"])
@@ -127,6 +141,15 @@ async def test_holdings(store: FilledStore, reader: Reader) -> None:
     assert await reader.holdings() == {}
     put(store, trade(), book(), candle(0), candle(0, interval="5m"), ticker(1, ETH))
     assert await reader.holdings() == {BTC: {"trade", "book", "candle:1m", "candle:5m"}, ETH: {"ticker"}}
+
+
+async def test_when_a_symbol_was_seen_last(store: FilledStore, reader: Reader) -> None:
+    assert await reader.seen([BTC]) == {}
+    put(store, trade(1), heartbeat(70, ETH), feed_event(symbol=NOBODY))
+    found = await reader.seen([BTC, ETH, NOBODY])
+    assert found == {BTC: trade(1).receive_time, ETH: heartbeat(70).receive_time}
+    put(store, heartbeat(200))
+    assert (await reader.seen([BTC]))[BTC] == heartbeat(200).receive_time
 
 
 async def test_a_store_that_answers_and_one_that_is_away(store: FilledStore, reader: Reader) -> None:

@@ -6,7 +6,7 @@ from marketpipeline.records import Record, Trade, encode
 from marketpipeline.sinks.decoding import Decoder, Undecodable
 from marketpipeline.store import REDIS_TOPICS, TABLES
 
-from tests.services.sinks.samples import BTC, every_kind, heartbeat, quote, trade
+from tests.services.sinks.samples import BTC, every_kind, quote, trade
 
 
 def message(topic: str, value: bytes | None) -> Message:
@@ -26,7 +26,6 @@ def test_each_kind_on_its_topic(record: Record) -> None:
 
 def test_nothing_to_store() -> None:
     decoder = Decoder("crypto")
-    assert decoder.decode(message("crypto.trades", encode(heartbeat()))) is None
     assert decoder.decode(message("crypto.candles", None)) is None
 
 

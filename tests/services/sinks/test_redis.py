@@ -105,6 +105,7 @@ def test_a_full_server_is_backpressure(store: ValkeyStore) -> None:
             sink.write(deliver(trade(1)))
     finally:
         store.run(lambda client: client.config_set("maxmemory", "256mb"))
+    sink.open()
     sink.write(deliver(trade(1)))
     sink.close()
 

@@ -38,8 +38,14 @@ def test_a_closed_candle_is_also_the_newest_closed_one() -> None:
     assert [kind for kind, _ in latest_entries(candle(closed=True))] == ["candle:1m", "closed-candle:1m"]
 
 
+def test_a_heartbeat_of_any_feed_is_the_newest_by_its_receive_time() -> None:
+    (first,), (second,) = latest_entries(heartbeat(9)), latest_entries(heartbeat(10))
+    assert first[0] == second[0] == "heartbeat"
+    assert first[1] < second[1]
+
+
 def test_records_that_are_not_kept() -> None:
-    assert [*latest_entries(heartbeat()), *latest_entries(agg_trade()), *latest_entries(alert())] == []
+    assert [*latest_entries(agg_trade()), *latest_entries(alert())] == []
 
 
 def test_an_alert_goes_forward() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
-from marketpipeline.records import Record
+from marketpipeline.records import FeedEvent, Heartbeat, Record
 from marketpipeline.sink_kinds.timescale import TimescaleSinkSettings, TimescaleStoreSettings
 from marketpipeline.sinks.base import Backpressure, Delivery, Unusable
 from marketpipeline.sinks.timescale.connection import Connection, connect, translated
@@ -20,6 +21,13 @@ __all__ = ["TimescaleSink", "from_settings"]
 
 _log = logging.getLogger(__name__)
 
+_SEEN_EVERY = 60_000_000
+"""Microseconds."""
+_NOTE_SYMBOL = """
+INSERT INTO symbols (symbol, seen_at) VALUES (%s, %s)
+ON CONFLICT (symbol) DO UPDATE SET seen_at = greatest(symbols.seen_at, EXCLUDED.seen_at)
+"""
+
 _NO_DECOMPRESSION_LIMIT = {"timescaledb.max_tuples_decompressed_per_dml_transaction": "0"}
 """Else the extension refuses a batch whose rows meet many compressed segments, whenever it is offered."""
 
@@ -32,7 +40,7 @@ class TimescaleSink:
         self._application = application
         self._connection: Connection | None = None
         self._writers = {table.record: TableWriter(table) for table in TABLES}
-        self._symbols: set[str] = set()
+        self._seen: dict[str, int] = {}
         self.hypertables = False
 
     @property
@@ -62,7 +70,7 @@ class TimescaleSink:
             connection.close()
             raise
         self._connection = connection
-        self._symbols.clear()
+        self._seen.clear()
         _log.info("database is ready", extra={"schema_version": version, "hypertables": self.hypertables})
 
     def write(self, deliveries: Sequence[Delivery]) -> None:
@@ -74,7 +82,7 @@ class TimescaleSink:
             groups[type(delivery.record)].append(delivery.record)
         try:
             with translated(), self._connection.transaction():
-                new = self._add_symbols(self._connection, groups)
+                seen = self._note_symbols(self._connection, groups)
                 for kind, records in groups.items():
                     if kind in self._writers:
                         self._writers[kind].write(self._connection, records)
@@ -82,15 +90,23 @@ class TimescaleSink:
             if isinstance(error, Unusable) or self._connection.closed or self._connection.broken:
                 self.close()
             raise
-        self._symbols |= new
+        self._seen |= seen
 
-    def _add_symbols(self, connection: Connection, groups: dict[type[Record], list[Record]]) -> set[str]:
-        """Note symbols that this connection has not written before; they count once the transaction is through."""
-        seen = {record.symbol for kind, records in groups.items() if kind in self._writers for record in records}
-        new = seen - self._symbols
-        for symbol in sorted(new):
-            connection.execute("INSERT INTO symbols (symbol) VALUES (%s) ON CONFLICT DO NOTHING", (symbol,))
-        return new
+    def _note_symbols(self, connection: Connection, groups: dict[type[Record], list[Record]]) -> dict[str, int]:
+        """Write down which symbols there are and, once a minute each, when something of them was received last.
+
+        What ingestion says of a feed (gaps, disconnects) is no sign of life. It counts once the transaction is through.
+        """
+        seen: dict[str, int] = {}
+        for kind, records in groups.items():
+            if kind in self._writers or kind is Heartbeat:
+                alive = kind is not FeedEvent
+                seen |= {record.symbol: record.receive_time if alive else 0 for record in records}  # type: ignore[attr-defined]
+        due = {s: at for s, at in seen.items() if s not in self._seen or at - self._seen[s] >= _SEEN_EVERY}
+        for symbol in sorted(due):
+            moment = datetime.fromtimestamp(due[symbol] / 1e6, UTC) if due[symbol] else None
+            connection.execute(_NOTE_SYMBOL, (symbol, moment))
+        return due
 
     def close(self) -> None:
         """Let go of the connection; what was not committed is undone by the server."""
