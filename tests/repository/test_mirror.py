@@ -66,7 +66,7 @@ COVERED = (
     Covered(f"{SRC}/sinks", "source", "services/sinks/test_runner.py", PROCESS),
     Covered(f"{SRC}/sinks/timescale", "connection extension writer", "services/sinks/timescale/test_sink.py", PROCESS),
     Covered(f"{SRC}/local", "component managed_process", "services/local/test_supervisor.py", PROCESS),
-    Covered(f"{SRC}/local", "steps stored", "services/local/test_main.py", PROCESS),
+    Covered(f"{SRC}/local", "stored", "services/local/test_main.py", PROCESS),
     Covered(f"{SRC}/local/components", "postgres valkey", "services/local/components/test_stores.py", SHARED),
     Covered(f"{SRC}/local/view", "base screen screenshot", "services/local/view/test_render.py", GOLDEN),
     Covered(SIM, "candles", "services/simulator/test_derived.py", DEFINITION),
