@@ -13,9 +13,14 @@ import pytest
 from marketpipeline.errors import InvalidSpec
 from marketpipeline.ingestion.context import CloseConnection, Command, OpenConnection, Send
 from marketpipeline.ingestion.session import Session
+from marketpipeline.local.options import RunOptions
+from marketpipeline.local.prerequisites import Java
+from marketpipeline.local.stack import assemble
+from marketpipeline.local.state import StateFolder
 from marketpipeline.plan import plan, plan_as_text
 from marketpipeline.records import Book, Heartbeat, Trade
-from marketpipeline.settings import IngestionSettings
+from marketpipeline.settings import IngestionSettings, SimulatorSettings
+from marketpipeline.settings.local import LocalSettings
 from marketpipeline.spec import MarketPipeline, load_object
 from marketpipeline.topics import Feed, TopicKind
 from marketpipeline.venues import venues
@@ -145,6 +150,27 @@ def test_the_plan_and_the_command_line_know_it(tmp_path: Path) -> None:
 
 def test_the_crd_knows_it() -> None:
     assert "lamplight" in json.dumps(custom_resource_definition())
+
+
+def test_a_run_replays_captures_of_both_exchanges_each_by_a_simulator_of_its_own(tmp_path: Path) -> None:
+    both = pipeline("binance:BTCUSDT", OIL, feeds=("book", "trades"))
+    state = StateFolder.open(tmp_path / "state", "lights", "replay")
+    places = LocalSettings(kafka_jars=Path("/jars"), flink_python=Path("/flink/bin/python"))
+    java = Java(program="/java/bin/java", home="/java", version=17)
+    options = RunOptions(replay=(tmp_path / "a.gz", tmp_path / "b.gz"))
+    stack = assemble(both, plan(both), options, state, places, java)
+    state.close()
+    assert {exchange: service.name for exchange, service in stack.exchanges.items()} == {
+        "binance": "simulator-binance",
+        "lamplight": "simulator-lamplight",
+    }
+    for exchange, other in (("binance", "lamplight"), ("lamplight", "binance")):
+        found = SimulatorSettings.load(tmp_path / "state" / "settings" / f"simulator-{exchange}.json")
+        assert (found.exchange, found.other_exchanges) == (exchange, [other])
+        assert found.captures == [str(tmp_path / "a.gz"), str(tmp_path / "b.gz")]
+        (feeder,) = stack.ingestion[exchange]
+        ingestion = IngestionSettings.load(tmp_path / "state" / "settings" / f"{feeder.name}.json")
+        assert ingestion.rest_url == stack.exchanges[exchange].url
 
 
 def test_each_endpoint_has_a_connection_of_its_own() -> None:
