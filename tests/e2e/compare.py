@@ -22,6 +22,7 @@ class Queried(Protocol):
         """The rows that `marketpipeline query` prints for these arguments."""
 
 
+FEEDS = ("book", "trades")
 TOLERANCE = Decimal("1e-9")
 
 
@@ -79,13 +80,17 @@ def check_candles(pipeline: Queried, symbol: str, capture: Path, minutes: int) -
 
 
 def check_gaps(pipeline: Queried, symbol: str, capture: Path) -> list[range]:
-    """A record for each hole of the capture's book, at its first update id and at least as long; no trade is missing.
+    """A record for each trade that the capture lacks, and for each hole of its book, there at least as long.
 
-    Returns the update ids of all gaps, also of those that the capture does not have.
+    Returns the update ids of the book's gaps, also of those that the capture does not have.
     """
     found = pipeline.query("gaps", symbol)
-    assert {gap["feed"] for gap in found} <= {"book"}, found
-    gaps = [range(gap["first_id"], gap["last_id"] + 1) for gap in found]
+    ids = {
+        feed: [range(int(g["first_id"]), int(g["last_id"]) + 1) for g in found if g["feed"] == feed] for feed in FEEDS
+    }
+    assert sum(map(len, ids.values())) == len(found), found
+    assert sorted(id for gap in ids["trades"] for id in gap) == oracle.missing_trades(capture, native(symbol)), found
+    gaps = ids["book"]
     for hole in oracle.holes(capture, native(symbol)):
         assert any(gap.start == hole.start and gap.stop >= hole.stop for gap in gaps), f"no gap record of {hole}"
     return gaps

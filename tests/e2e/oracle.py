@@ -28,6 +28,7 @@ __all__ = [
     "candles",
     "events",
     "holes",
+    "missing_trades",
     "quotes",
     "trades",
     "whales",
@@ -106,11 +107,18 @@ class Episode:
 
 
 def lines(capture: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What stands before the JSON of a line, the address of a REST answer or nothing, and that JSON."""
+    """What stands before the JSON of a line, the address of a REST answer or nothing, and that JSON.
+
+    A message whose time is an hour or more away from its receive time is no data: nothing may be made of it.
+    """
     with gzip.open(capture, "rt") as text:
         for line in text:
             head, brace, body = line.partition("{")
-            yield head.partition(" ")[2].strip(), json.loads(brace + body, parse_float=Decimal)
+            received, _, address = head.partition(" ")
+            frame = json.loads(brace + body, parse_float=Decimal)
+            time = frame.get("data", {}).get("E")
+            if time is None or abs(time - int(received) // 1_000_000) < 3_600_000:
+                yield address.strip(), frame
 
 
 def events(capture: Path, kind: str, symbol: str = "") -> Iterator[dict[str, Any]]:
@@ -183,6 +191,13 @@ def holes(capture: Path, symbol: str = "") -> list[range]:
     """The update ids that the capture lacks between one change of the book and the next."""
     spans = [(event["U"], event["u"]) for event in events(capture, "@depth@100ms", symbol)]
     return [range(last + 1, first) for (_, last), (first, _) in pairwise(spans) if first > last + 1]
+
+
+@functools.cache
+def missing_trades(capture: Path, symbol: str = "") -> list[int]:
+    """The trade ids that the capture lacks between its first and its last."""
+    ids = [trade.id for trade in trades(capture, symbol)]
+    return sorted(set(range(ids[0], ids[-1] + 1)) - set(ids))
 
 
 @functools.cache

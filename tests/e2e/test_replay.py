@@ -61,15 +61,16 @@ def test_every_book_event_and_alert_and_no_gap_but_those_of_the_capture(
     assert len(gaps) == len(oracle.holes(capture(ALL[symbol]), compare.native(symbol))), gaps
     before_sync = compare.check_book(replayed, symbol, capture(ALL[symbol]), gaps)
     rows = oracle.book_rows(capture(ALL[symbol]), 20, 10, 10, compare.native(symbol))
-    assert sum(row.update_id in gap for row in rows for gap in gaps) < 100, "a hole ends with the next snapshot"
+    lost = sum(row.update_id in gap for row in rows for gap in gaps)
+    assert lost < len(rows) / 4, "a hole ends with the next snapshot"
     assert before_sync <= 20, f"{before_sync} events passed before the book was synchronised"
     compare.check_alerts(replayed, symbol, capture(ALL[symbol]), Decimal(50_000), gaps)
 
 
 def test_the_simulated_capture_has_what_it_is_there_for(replayed: Pipeline, capture: Capture) -> None:
-    """Holes, a quiet market, and each alert on both sides and in both severities."""
+    """Wrong times, holes, a quiet market, and each alert on both sides and in both severities."""
     path = capture(captures.SIMULATED)
-    assert [len(oracle.holes(path, compare.native(symbol))) for symbol in captures.SIMULATED_SYMBOLS] == [0, 1, 0]
+    assert [len(oracle.holes(path, compare.native(symbol))) for symbol in captures.SIMULATED_SYMBOLS] == [1, 1, 0]
     found = [row for symbol in captures.SIMULATED_SYMBOLS for row in replayed.query("alerts", symbol)]
     imbalances = [row for row in found if row["rule"] == "extreme_imbalance"]
     assert {(row["side"], row["severity"]) for row in imbalances} == {
@@ -78,6 +79,7 @@ def test_the_simulated_capture_has_what_it_is_there_for(replayed: Pipeline, capt
     assert any(row["ended_at"] is None for row in imbalances), "one that lasts beyond the end"
     assert {row["side"] for row in found if row["rule"] == "whale_trade"} == {"buy", "sell"}
     assert 1 <= len(oracle.trades(path, "ADAUSDT")) < 10
+    assert len(oracle.missing_trades(path, "SOLUSDT")) == 1
 
 
 def test_a_second_run_picks_up_the_state_and_the_api_serves_it(replayed: Pipeline, capture: Capture) -> None:

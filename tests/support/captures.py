@@ -62,6 +62,9 @@ RECIPES: Mapping[str, Recipe] = {
         200,
         (
             *("--seed", "7", "--fault", "gap:symbol=XRPUSDT,feed=book,count=12@70s"),
+            *("--fault", "wrong-value:symbol=SOLUSDT,feed=book,value=ahead@75s"),
+            *("--fault", "wrong-value:symbol=SOLUSDT,feed=trades,value=nanoseconds@77s"),
+            *("--fault", "wrong-value:symbol=SOLUSDT,feed=quotes,value=one-sided@78s"),
             *_scenarios(
                 "one-sided-book:symbol=SOLUSDT,seconds=8@8s",
                 "whale:symbol=SOLUSDT@20s",
