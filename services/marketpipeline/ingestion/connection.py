@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -26,8 +27,10 @@ from marketpipeline.venues.adapter import ExchangeAdapter, Mapper
 from marketpipeline.venues.messages import (
     Acknowledged,
     Data,
+    FlawedData,
     FrameError,
     GoingDown,
+    Mapped,
     PingReceived,
     Pong,
     Refused,
@@ -121,16 +124,17 @@ class Connection:
             self._hold(payload, receive_time)
             return
         try:
-            said = self._map(payload, receive_time)
+            data: Any = self._map(payload, receive_time)
         except (FrameError, RecursionError) as error:
             unusable = error if isinstance(error, FrameError) else FrameError("nested too deeply")
             self._context.dead_letter(payload, unusable, f"connection {self.number}")
             return
-        if type(said) is not Data:
-            self._control(said)
-            return
-        handler = self._handlers[said.stream]
-        for record in said.records:
+        if type(data) is not Data:
+            data = self._take_other(data)
+            if data is None:
+                return
+        handler = self._handlers[data.stream]
+        for record in data.records:
             try:
                 time = record.event_time
                 if time is None:
@@ -150,10 +154,8 @@ class Connection:
                 else:
                     handler.accept(record)
             except FrameError as error:
-                kept = payload if len(said.records) == 1 else msgspec.json.encode(record)
-                self._keep(kept, str(error), said.stream)
-        if said.bad or said.nothing:
-            self._keep_bad(said, handler)
+                kept = payload if len(data.records) == 1 else msgspec.json.encode(record)
+                self._keep(kept, str(error), data.stream)
 
     def connected(self, now: float) -> None:
         """The connection is open: ask for the streams."""
@@ -240,6 +242,20 @@ class Connection:
         while self._outbox and self._pace.take(self._now):
             self._outbox.popleft()()
 
+    def _take_other(self, said: Mapped) -> Data | None:
+        """A control message, or what is beside the records of a frame; returns those."""
+        if not isinstance(said, FlawedData):
+            self._control(said)
+            return None
+        data = said.data
+        handler = self._handlers[data.stream]
+        for row in said.bad:
+            self._keep(row.payload, row.error, data.stream)
+            handler.skip(row.number)
+        if said.nothing:
+            handler.tell_nothing(said.nothing)
+        return data
+
     def _control(self, message: object) -> None:
         match message:
             case Acknowledged(number, stream):
@@ -282,14 +298,6 @@ class Connection:
             self.on_rejected(streams[0], reason)
         self._answered(number, stream)
         self._flush()
-
-    def _keep_bad(self, said: Data, handler: StreamHandler) -> None:
-        """Rows that cannot be used are dead letters; the handler is told of them and of a frame without a record."""
-        for row in said.bad:
-            self._keep(row.payload, row.error, said.stream)
-            handler.skip(row.number)
-        if said.nothing:
-            handler.tell_nothing(said.nothing)
 
     def _keep(self, payload: bytes, error: str, stream: Stream) -> None:
         self._context.dead_letter(payload, FrameError(error, stream.symbol), f"connection {self.number}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from marketpipeline.ingestion.context import Context, Publish, StreamHandler
@@ -54,9 +55,8 @@ class NewestHandler(StreamHandler):
         self._newest = None
 
 
-def quote_order(record: Quote) -> int:
-    """Quotes and top levels: the update id."""
-    return record.update_id
+quote_order: Callable[[Quote | Book], int] = attrgetter("update_id")
+"""Quotes and top levels: the update id."""
 
 
 def ticker_order(record: Ticker) -> tuple[int]:

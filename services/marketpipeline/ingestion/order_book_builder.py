@@ -14,6 +14,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from math import inf
+from typing import Any
 
 import msgspec
 
@@ -24,7 +25,7 @@ from marketpipeline.ingestion.snapshots import PUSHED_WITHIN, Refresh, Snapshots
 from marketpipeline.records import Book, FeedEventKind, Heartbeat
 from marketpipeline.topics import Feed
 from marketpipeline.venues.adapter import BookRules, RestRequest, SnapshotSource, UnknownSymbol
-from marketpipeline.venues.continuity import Verdict
+from marketpipeline.venues.continuity import BookChecksum, Verdict
 from marketpipeline.venues.messages import BookChange, BookSnapshot, FrameError
 
 __all__ = ["OLDER", "PATIENCE", "OrderBookBuilder"]
@@ -102,10 +103,10 @@ class OrderBookBuilder(StreamHandler):
     def last_id(self) -> int | None:
         return self._delivered
 
-    def accept(self, record: BookChange | BookSnapshot) -> None:
-        """Apply what continues the book and write it; else see what it is."""
+    def accept(self, record: Any) -> None:
+        """Apply a change that continues the book and write that; else see what it is. A snapshot was pushed."""
         self.seen += 1
-        if isinstance(record, BookSnapshot):
+        if type(record) is BookSnapshot:
             self._take_pushed(record)
         elif not self._live:
             self._hold(record)
@@ -177,7 +178,8 @@ class OrderBookBuilder(StreamHandler):
     def _apply(self, change: BookChange) -> None:
         try:
             self._book.apply(change.bids, change.asks)
-            self._compare(change)
+            if self._checksum is not None:
+                self._compare(change, self._checksum)
         except CrossedBook as error:
             self._lose(f"wrong after update {change.last_id}")
             self._snapshots.was_useless()
@@ -232,17 +234,15 @@ class OrderBookBuilder(StreamHandler):
         self._had_book = True
         return True
 
-    def _compare(self, change: BookChange | BookSnapshot) -> None:
+    def _compare(self, change: BookChange | BookSnapshot, checksum: BookChecksum) -> None:
         """Follow the exchange's own text where it sends checksums; raises CrossedBook when one does not match."""
-        if self._checksum is None:
-            return
         if isinstance(change, BookSnapshot):
             self._comparing = change.raw is not None
         if not self._comparing or change.raw is None:
             self._comparing = False
             return
-        (self._checksum.load if isinstance(change, BookSnapshot) else self._checksum.apply)(change.raw)
-        if change.checksum and not self._checksum.matches(change.checksum):
+        (checksum.load if isinstance(change, BookSnapshot) else checksum.apply)(change.raw)
+        if change.checksum and not checksum.matches(change.checksum):
             raise CrossedBook(f"checksum {change.checksum} of update {change.last_id} is not that of the book")
 
     def _begins_again(self) -> bool:
@@ -314,7 +314,8 @@ class OrderBookBuilder(StreamHandler):
             self._book.load(
                 snapshot.bids, snapshot.asks, bids_whole=snapshot.bids_whole, asks_whole=snapshot.asks_whole
             )
-            self._compare(snapshot)
+            if self._checksum is not None:
+                self._compare(snapshot, self._checksum)
             self._live, self._live_since, self._synced_at = True, self._snapshots.now, snapshot.last_id
             self._last_id, self._judge = snapshot.last_id, self._rule.starts
             if self._pushed:

@@ -105,7 +105,7 @@ class TradeHandler(StreamHandler, Generic[R]):
         self.dropped = False
         self.backfilled = 0
         self.lost = 0
-        self._ahead, self._behind = bounds.max_ahead, bounds.max_behind
+        self._least, self._most = -bounds.max_ahead, bounds.max_behind
         self._backfill: Backfill[R] | None = None
         self._refused = ""
         self._older: list[R] = []
@@ -133,7 +133,7 @@ class TradeHandler(StreamHandler, Generic[R]):
         """Hand on what continues; else see what it is. Raises FrameError when its two times cannot both be true."""
         self.seen += 1
         event_time = record.event_time
-        if event_time is not None and not -self._ahead <= event_time - record.trade_time <= self._behind:
+        if event_time is not None and not self._least <= event_time - record.trade_time <= self._most:
             raise FrameError(
                 f"trade time {record.trade_time} is implausible beside the event time {event_time}", self.symbol
             )

@@ -51,6 +51,7 @@ class Verdict(Enum):
     """Changes between the two were missed."""
 
 
+_CONTINUES = Verdict.CONTINUES
 Judge = Callable[[int, BookChange], Verdict]
 
 
@@ -72,7 +73,7 @@ def _older_or_gap(last: int, change: BookChange) -> Verdict:
 
 def _spanning(last: int, change: BookChange) -> Verdict:
     if change.first_id <= last + 1 <= change.last_id:
-        return Verdict.CONTINUES
+        return _CONTINUES
     return _older_or_gap(last, change)
 
 

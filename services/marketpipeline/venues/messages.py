@@ -20,6 +20,7 @@ __all__ = [
     "BookSnapshot",
     "Control",
     "Data",
+    "FlawedData",
     "FrameError",
     "GoingDown",
     "Mapped",
@@ -113,14 +114,20 @@ class BadRow(msgspec.Struct, frozen=True):
 
 
 class Data(msgspec.Struct, frozen=True, gc=False):
-    """What a frame says of one stream, in order.
-
-    `nothing` is why there is no record in a frame that is right, in a word or two: a quote of a book with one side, a
-    candle without a trade. It is counted.
-    """
+    """What a frame says of one stream, in order."""
 
     stream: Stream
     records: Sequence[MarketData]
+
+
+class FlawedData(msgspec.Struct, frozen=True, gc=False):
+    """The same of a frame that is not all records.
+
+    `bad` are rows that cannot be used. `nothing` is why a frame that is right has no record, in a word or two: a quote
+    of a book with one side, a candle without a trade. It is counted.
+    """
+
+    data: Data
     bad: Sequence[BadRow] = ()
     nothing: str = ""
 
@@ -157,5 +164,5 @@ class Pong(msgspec.Struct, frozen=True):
 
 
 Control = Acknowledged | Refused | GoingDown | PingReceived | Pong
-Mapped = Data | Control | None
+Mapped = Data | FlawedData | Control | None
 """What a frame can mean; None for a frame that tells nothing."""

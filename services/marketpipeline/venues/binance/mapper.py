@@ -21,6 +21,7 @@ from marketpipeline.venues.messages import (
     Acknowledged,
     BadRow,
     Data,
+    FlawedData,
     FrameError,
     GoingDown,
     Mapped,
@@ -34,7 +35,7 @@ __all__ = ["BinanceMapper"]
 _PREFIX = b'{"stream":"'
 _START = len(_PREFIX)
 
-_Reader = Callable[[bytes, int], Data]
+_Reader = Callable[[bytes, int], Data | FlawedData]
 
 _EVENT_FEEDS = {
     "depthUpdate": Feed.BOOK,
@@ -61,10 +62,9 @@ class BinanceMapper:
     def map(self, payload: bytes, receive_time: int) -> Mapped:
         """What one frame says; raises FrameError."""
         try:
-            if payload.startswith(_PREFIX):
-                reader = self._readers.get(payload[_START : payload.index(b'"', _START)])
-                if reader is not None:
-                    return reader(payload, receive_time)
+            reader = self._readers.get(payload[_START : payload.find(b'"', _START)])
+            if reader is not None:
+                return reader(payload, receive_time)
             return self._map_other(payload, receive_time)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             with unreadable(self._symbol_in(payload)):
@@ -133,16 +133,16 @@ def _reader(stream: Stream) -> _Reader:
 
     number_type = {Feed.TRADES: wire.TradeNumber, Feed.AGG_TRADES: wire.AggTradeNumber}.get(stream.feed)
 
-    def read(payload: bytes, receive_time: int) -> Data:
+    def read(payload: bytes, receive_time: int) -> Data | FlawedData:
         try:
             return Data(stream, (make(decode(payload).data, symbol, name, receive_time),))
         except Nothing as why:
-            return Data(stream, (), (), str(why))
+            return FlawedData(Data(stream, ()), nothing=str(why))
         except msgspec.ValidationError as error:
             number = None if number_type is None else _trade_number(payload, name, number_type, error)
             if number is None:
                 raise
-            return Data(stream, (), (BadRow(payload, f"not as documented: {error}", number),))
+            return FlawedData(Data(stream, ()), (BadRow(payload, f"not as documented: {error}", number),))
 
     return read
 

@@ -20,6 +20,7 @@ from marketpipeline.venues.messages import (
     Acknowledged,
     BookChange,
     Data,
+    FlawedData,
     FrameError,
     GoingDown,
     Mapped,
@@ -64,11 +65,11 @@ def refusal(payload: bytes) -> tuple[str, str]:
         said = MAPPER.map(payload, RECEIVED)
     except FrameError as error:
         return str(error), error.symbol
-    assert isinstance(said, Data)
-    assert not said.records
+    assert isinstance(said, FlawedData)
+    assert not said.data.records
     (row,) = said.bad
     assert row.payload == payload
-    return row.error, said.stream.symbol
+    return row.error, said.data.stream.symbol
 
 
 @pytest.fixture
@@ -311,7 +312,7 @@ def test_the_id_of_a_trade_that_cannot_be_used_is_told_unless_rest_may_have_it_r
             MAPPER.map(frame, RECEIVED)
     else:
         said = MAPPER.map(frame, RECEIVED)
-        assert isinstance(said, Data)
+        assert isinstance(said, FlawedData)
         assert [row.number for row in said.bad] == [number]
 
 
@@ -331,8 +332,8 @@ def test_the_id_of_a_trade_that_cannot_be_used_is_told_unless_rest_may_have_it_r
 def test_what_is_right_and_tells_nothing_is_counted_by_a_word(frame: bytes, why: str) -> None:
     assert frame not in (QUOTE, KLINE)
     said = MAPPER.map(frame, RECEIVED)
-    assert isinstance(said, Data)
-    assert (said.records, said.bad, said.nothing) == ((), (), why)
+    assert isinstance(said, FlawedData)
+    assert (said.data.records, said.bad, said.nothing) == ((), (), why)
 
 
 @pytest.mark.parametrize("wrap", [b'{"stream":"btcusdt@trade","data":{"x":%s}}', b'{"x":%s}'])

@@ -30,6 +30,7 @@ from marketpipeline.venues.messages import (
     BookChange,
     BookSnapshot,
     Data,
+    FlawedData,
     FrameError,
     GoingDown,
     Mapped,
@@ -107,7 +108,7 @@ class LamplightMapper:
         except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
             raise FrameError(f"not as documented: {error!r}") from error
 
-    def _data(self, stream: Stream, rows: list[dict[str, Any]], receive_time: int) -> Data:
+    def _data(self, stream: Stream, rows: list[dict[str, Any]], receive_time: int) -> Data | FlawedData:
         read = {Feed.BOOK: _book, Feed.TRADES: _trade, Feed.CANDLES: _candle}[stream.feed]
         records: list[MarketData] = []
         bad: list[BadRow] = []
@@ -116,7 +117,7 @@ class LamplightMapper:
                 records.append(read(row, stream.symbol, microseconds(row["ns"], TimeUnit.NANOSECONDS), receive_time))
             except (FrameError, KeyError, ValueError) as error:
                 bad.append(BadRow(msgspec.json.encode(row), repr(error)))
-        return Data(stream, records, bad)
+        return FlawedData(Data(stream, records), bad) if bad else Data(stream, records)
 
 
 def _trade(row: dict[str, Any], symbol: str, time: int, receive_time: int) -> Trade:
