@@ -11,7 +11,6 @@ import json
 import struct
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -88,7 +87,7 @@ def serve_rest(frames: Frames) -> int:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            answers: dict[str, Any] = {"exchangeInfo": listing, "time": {"serverTime": int(time.time() * 1000)}}
+            answers: dict[str, Any] = {"exchangeInfo": listing, "time": {"serverTime": frames.began}}
             name = self.path.partition("?")[0].rpartition("/")[2]
             body = frames.snapshot if name == "depth" else json.dumps(answers.get(name, [])).encode()
             self.send_response(200)

@@ -18,12 +18,13 @@ _NUMBERS = re.compile(rb'"(E|T|t|U|u)":(\d+)')
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """`snapshot` is the REST body that the first round's book starts from."""
+    """`snapshot` is the REST body that the first round's book starts from, `began` the first event's time in ms."""
 
     symbol: str
     frames: list[bytes]
     snapshot: bytes
     by_stream: dict[str, int]
+    began: int
 
 
 def load(path: Path, rounds: int) -> Frames:
@@ -45,7 +46,8 @@ def load(path: Path, rounds: int) -> Frames:
         shift = {name: span * number for name, span in spans.items()}
         frames += [_shifted(payload, shift) for payload in (own if number == 0 else [back, *own])]
     stream = own[0][11 : own[0].index(b"@")].decode().upper()
-    return Frames(stream, frames, snapshot, by_stream)
+    began = next(json.loads(p)["data"]["E"] for p in own if b"@bookTicker" not in p[:40])
+    return Frames(stream, frames, snapshot, by_stream, began)
 
 
 def _shifted(payload: bytes, shift: dict[bytes, int]) -> bytes:
@@ -62,7 +64,7 @@ def _spans(payloads: list[bytes]) -> dict[bytes, int]:
 
 
 def _way_back(payloads: list[bytes], snapshot: dict[str, list[list[str]]]) -> bytes:
-    """The change from the last book to the first, numbered so that a shift by one round writers it between two."""
+    """The change from the last book to the first, numbered so that a shift by one round puts it between two."""
     first = {"b": dict(snapshot["bids"]), "a": dict(snapshot["asks"])}
     last = {side: dict(levels) for side, levels in first.items()}
     depths = [json.loads(p) for p in payloads if b"@depth@" in p[:40]]

@@ -32,6 +32,7 @@ def main(settings: IngestionSettings, path: Path, rounds: int) -> None:
     adapter = load_adapter(settings.exchange)
     symbols = [f"{settings.exchange}:{symbol}" for symbol in settings.symbols]
     session = Session(settings, symbols, adapter, publisher, max_streams=1024)
+    session.exchange_clock.told(frames.began * 1000, time.time_ns() // 1000)
     session.tick(0.0, 0)
     session.connected(1, 0.0)
     connection = session.connection(1)
@@ -39,7 +40,7 @@ def main(settings: IngestionSettings, path: Path, rounds: int) -> None:
     connection.frame(b'{"result":null,"id":1}', 0)
     for frame in frames.frames:
         if b"@depth@" in frame[:40]:
-            connection.frame(frame, 0)
+            connection.frame(frame, time.time_ns() // 1000)
             break
     session.tick(0.0, 0)
     call = next(command for command in session.commands if isinstance(command, Get))

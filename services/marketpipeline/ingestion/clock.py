@@ -11,32 +11,34 @@ __all__ = ["ExchangeClock"]
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 """Seconds after a wrong time in which no other is a reason to ask the exchange again."""
+USUAL = 1_000_000
+"""µs by which a time may be ahead of the estimate without a look at it: the way from the exchange takes this or less."""
 
 
 class ExchangeClock:
-    """The exchange's clock as estimated: `offset` is its time less ours, µs, 0 until something is known.
+    """The exchange's clock as estimated: `offset` is its time less ours, 0 until something is known.
 
-    `ahead` is how much more a time may be, `limit` the largest plausible difference of one to the receive time, and
-    `behind` how much older than the newest of its connection a time may be, in µs.
+    The difference of a time to its receive time needs no look up to `usual` and is plausible up to `limit`, which is
+    `ahead` more than the offset. `behind` is how much older than the newest of its connection a time may be. All in µs.
     """
 
     def __init__(self, ahead: int, behind: int) -> None:
         self.ahead = ahead
         self.behind = behind
-        self.offset = 0
-        self.limit = ahead
+        self.offset = self.usual = self.limit = 0
         self._wait = FIRST_WAIT
         self._ask_at = 0.0
+        self.moved(0)
 
     def told(self, server_time: int, wall: int) -> None:
         """The exchange told its time."""
-        self.offset = server_time - wall
-        self.limit = self.offset + self.ahead
+        self.moved(server_time - wall)
 
-    def moved(self, difference: int) -> None:
-        """A plausible time is ahead of the estimate: a replay at a higher speed, or a shorter way than before."""
-        self.offset = difference
-        self.limit = difference + self.ahead
+    def moved(self, offset: int) -> None:
+        """A plausible time is ahead of the estimate, as in a replay at a higher speed."""
+        self.offset = offset
+        self.usual = offset + min(USUAL, self.ahead)
+        self.limit = offset + self.ahead
 
     def may_ask(self, now: float) -> bool:
         """Whether an implausible time is a reason to ask the exchange; a stream whose times stay wrong rarely is."""

@@ -129,19 +129,20 @@ class Connection:
             unusable = error if isinstance(error, FrameError) else FrameError("nested too deeply")
             self._context.dead_letter(payload, unusable, f"connection {self.number}")
             return
-        if type(data) is not Data:
+        if type(data) is not tuple:
             data = self._take_other(data)
             if data is None:
                 return
-        handler = self._handlers[data.stream]
-        for record in data.records:
+        stream, records = data
+        handler = self._handlers[stream]
+        for record in records:
             try:
                 time = record.event_time
                 if time is None:
                     handler.accept(record)
                 elif time > self.clock:
                     difference = time - receive_time
-                    if (difference > self._exchange_clock.offset or not self.clock) and not self._believes(
+                    if (difference > self._exchange_clock.usual or not self.clock) and not self._believes(
                         time, difference, payload, receive_time
                     ):
                         return
@@ -154,8 +155,8 @@ class Connection:
                 else:
                     handler.accept(record)
             except FrameError as error:
-                kept = payload if len(data.records) == 1 else msgspec.json.encode(record)
-                self._keep(kept, str(error), data.stream)
+                kept = payload if len(records) == 1 else msgspec.json.encode(record)
+                self._keep(kept, str(error), stream)
 
     def connected(self, now: float) -> None:
         """The connection is open: ask for the streams."""
@@ -247,14 +248,13 @@ class Connection:
         if not isinstance(said, FlawedData):
             self._control(said)
             return None
-        data = said.data
-        handler = self._handlers[data.stream]
+        handler = self._handlers[said.stream]
         for row in said.bad:
-            self._keep(row.payload, row.error, data.stream)
+            self._keep(row.payload, row.error, said.stream)
             handler.skip(row.number)
         if said.nothing:
             handler.tell_nothing(said.nothing)
-        return data
+        return said.stream, said.records
 
     def _control(self, message: object) -> None:
         match message:
@@ -310,7 +310,7 @@ class Connection:
         clock = self._exchange_clock
         first_is_old = not self.clock and difference < clock.offset - clock.behind
         if difference <= clock.limit and not first_is_old:
-            if difference > clock.offset:
+            if difference > clock.usual:
                 clock.moved(difference)
             return True
         request = self._adapter.server_time() if clock.may_ask(self._now) else None

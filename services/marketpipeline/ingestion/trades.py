@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 import msgspec
@@ -34,18 +35,12 @@ RETRY_AFTER = 0.5
 """The stream may be ahead of REST: how often, and after how many seconds, a hole is asked for again."""
 
 OLDER = 20
-"""So many trades with older ids and later times, and none that continue, mean that the exchange numbers them anew."""
+"""So many trades with older ids and later times, and none that continue, mean that its numbers start again."""
 
 
-def trade_id(trade: Trade) -> int:
-    """What numbers trades."""
-    return trade.trade_id
-
-
-def agg_trade_id(trade: AggTrade) -> int:
-    """What numbers aggregate trades."""
-    return trade.agg_trade_id
-
+trade_id: Callable[[Trade], int] = attrgetter("trade_id")
+agg_trade_id: Callable[[AggTrade], int] = attrgetter("agg_trade_id")
+"""What numbers trades, and aggregate trades."""
 
 REMEMBERED = 10_000
 UNUSABLE = "the exchange gives it in a form that cannot be used: see the dead letters"

@@ -113,11 +113,8 @@ class BadRow(msgspec.Struct, frozen=True):
     number: int | None = None
 
 
-class Data(msgspec.Struct, frozen=True, gc=False):
-    """What a frame says of one stream, in order."""
-
-    stream: Stream
-    records: Sequence[MarketData]
+Data = tuple[Stream, Sequence[MarketData]]
+"""What a frame says: its stream and the records, in order. A pair, since one is made for every frame."""
 
 
 class FlawedData(msgspec.Struct, frozen=True, gc=False):
@@ -127,7 +124,8 @@ class FlawedData(msgspec.Struct, frozen=True, gc=False):
     of a book with one side, a candle without a trade. It is counted.
     """
 
-    data: Data
+    stream: Stream
+    records: Sequence[MarketData] = ()
     bad: Sequence[BadRow] = ()
     nothing: str = ""
 

@@ -15,7 +15,7 @@ from marketpipeline.records import Level, Quote
 from marketpipeline.topics import Feed
 from marketpipeline.venues.adapter import StreamOptions
 from marketpipeline.venues.binance.adapter import ADAPTER
-from marketpipeline.venues.messages import BookChange, BookSnapshot, Data
+from marketpipeline.venues.messages import BookChange, BookSnapshot
 
 bid_prices = st.integers(1, 40).map(lambda tick: tick / 4)
 ask_prices = st.integers(41, 80).map(lambda tick: tick / 4)
@@ -105,8 +105,8 @@ def test_equals_the_best_quotes_of_a_capture(real_capture: Callable[[str], Path]
                 snapshot = ADAPTER.snapshot(symbol).read(payload, 0)
                 continue
             said = mapper.map(payload, 0)
-            assert isinstance(said, Data)
-            (record,) = said.records
+            assert isinstance(said, tuple)
+            (record,) = said[1]
             if isinstance(record, BookChange):
                 changes.append(record)
             elif isinstance(record, Quote):

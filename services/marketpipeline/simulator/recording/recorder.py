@@ -22,7 +22,7 @@ from marketpipeline.backoff import Backoff
 from marketpipeline.errors import MarketPipelineError, PermanentError, RetryableError
 from marketpipeline.simulator.recording.writer import CaptureWriter
 from marketpipeline.venues.adapter import ExchangeAdapter, Mapper, RestRequest
-from marketpipeline.venues.messages import BookChange, Data, FrameError, Refused, Stream
+from marketpipeline.venues.messages import BookChange, FrameError, Refused, Stream
 
 __all__ = ["Counts", "Recorder", "Target"]
 
@@ -204,6 +204,8 @@ def _first_change(mapper: Mapper, message: bytes, now: int, unsynced: set[str]) 
         return ""
     if isinstance(said, Refused):
         raise PermanentError(f"the exchange refuses a subscription: {said.reason}")
-    if not isinstance(said, Data) or not any(isinstance(record, BookChange) for record in said.records):
+    if not isinstance(said, tuple):
         return ""
-    return said.stream.symbol if said.stream.symbol in unsynced else ""
+    stream, records = said
+    is_first = stream.symbol in unsynced and any(isinstance(record, BookChange) for record in records)
+    return stream.symbol if is_first else ""

@@ -135,14 +135,14 @@ def _reader(stream: Stream) -> _Reader:
 
     def read(payload: bytes, receive_time: int) -> Data | FlawedData:
         try:
-            return Data(stream, (make(decode(payload).data, symbol, name, receive_time),))
+            return stream, (make(decode(payload).data, symbol, name, receive_time),)
         except Nothing as why:
-            return FlawedData(Data(stream, ()), nothing=str(why))
+            return FlawedData(stream, nothing=str(why))
         except msgspec.ValidationError as error:
             number = None if number_type is None else _trade_number(payload, name, number_type, error)
             if number is None:
                 raise
-            return FlawedData(Data(stream, ()), (BadRow(payload, f"not as documented: {error}", number),))
+            return FlawedData(stream, bad=(BadRow(payload, f"not as documented: {error}", number),))
 
     return read
 

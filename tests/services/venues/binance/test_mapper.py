@@ -19,7 +19,6 @@ from marketpipeline.venues.binance.adapter import ADAPTER
 from marketpipeline.venues.messages import (
     Acknowledged,
     BookChange,
-    Data,
     FlawedData,
     FrameError,
     GoingDown,
@@ -53,9 +52,9 @@ def first(path: Path, stream: str, number: int = 0) -> bytes:
 
 def only(said: Mapped) -> MarketData:
     """The one record of a frame."""
-    assert isinstance(said, Data)
-    (record,) = said.records
-    assert record.symbol == said.stream.symbol
+    assert isinstance(said, tuple)
+    stream, (record,) = said
+    assert record.symbol == stream.symbol
     return record
 
 
@@ -66,10 +65,10 @@ def refusal(payload: bytes) -> tuple[str, str]:
     except FrameError as error:
         return str(error), error.symbol
     assert isinstance(said, FlawedData)
-    assert not said.data.records
+    assert not said.records
     (row,) = said.bad
     assert row.payload == payload
-    return row.error, said.data.stream.symbol
+    return row.error, said.stream.symbol
 
 
 @pytest.fixture
@@ -333,7 +332,7 @@ def test_what_is_right_and_tells_nothing_is_counted_by_a_word(frame: bytes, why:
     assert frame not in (QUOTE, KLINE)
     said = MAPPER.map(frame, RECEIVED)
     assert isinstance(said, FlawedData)
-    assert (said.data.records, said.bad, said.nothing) == ((), (), why)
+    assert (said.records, said.bad, said.nothing) == ((), (), why)
 
 
 @pytest.mark.parametrize("wrap", [b'{"stream":"btcusdt@trade","data":{"x":%s}}', b'{"x":%s}'])

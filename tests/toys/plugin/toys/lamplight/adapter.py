@@ -117,7 +117,7 @@ class LamplightMapper:
                 records.append(read(row, stream.symbol, microseconds(row["ns"], TimeUnit.NANOSECONDS), receive_time))
             except (FrameError, KeyError, ValueError) as error:
                 bad.append(BadRow(msgspec.json.encode(row), repr(error)))
-        return FlawedData(Data(stream, records), bad) if bad else Data(stream, records)
+        return FlawedData(stream, records, bad) if bad else (stream, records)
 
 
 def _trade(row: dict[str, Any], symbol: str, time: int, receive_time: int) -> Trade:
