@@ -12,7 +12,7 @@ __all__ = ["ExchangeClock"]
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 """Seconds after a wrong time in which no other is a reason to ask the exchange again."""
 USUAL = 1_000_000
-"""µs by which a time may be ahead of the estimate without a look at it: the way from the exchange takes this or less."""
+"""µs by which a time may be ahead of the estimate without a look at it."""
 
 
 class ExchangeClock:

@@ -68,6 +68,7 @@ class Session:
         self._bytes_before = 0
         self._now = 0.0
         self.unlisted_symbols: dict[str, str] = {}
+        self._unlisted_seen: dict[str, int] = {}
         self.exchange_clock = ExchangeClock(settings.max_ahead_ms * 1000, settings.max_behind_ms * 1000)
         self.limiter = RateLimiter(adapter, self.commands.append, self.dead_letter, self._random)
         streams = adapter.streams(symbols, settings.feeds, StreamOptions(settings.levels, settings.partial_depth))
@@ -90,6 +91,8 @@ class Session:
         self._now, self.wall = now, wall
         if self.paused:
             return
+        for symbol in [symbol for symbol, seen in self._unlisted_seen.items() if self._seen(symbol) > seen]:
+            self.listed(symbol)
         for manager in self.managers:
             manager.tick(now)
         for handler in self.handlers.values():
@@ -173,10 +176,12 @@ class Session:
             _log.warning("the exchange does not list it: %s", reason, extra={"symbol": symbol})
             self.event("rejected", symbol, feed, detail=reason)
         self.unlisted_symbols[symbol] = reason
+        self._unlisted_seen[symbol] = self._seen(symbol)
 
     def listed(self, symbol: str) -> None:
         """The exchange gives data of a symbol."""
         self.unlisted_symbols.pop(symbol, None)
+        self._unlisted_seen.pop(symbol, None)
 
     def is_ahead(self, time: int, receive_time: int) -> bool:
         """Whether a time is implausibly far ahead of the exchange's clock."""
@@ -240,6 +245,10 @@ class Session:
         for stream, handler in self.handlers.items():
             states[stream.symbol][stream.feed] = handler.state()
         return states
+
+    def _seen(self, symbol: str) -> int:
+        """How much came on the streams of a symbol."""
+        return sum(handler.seen for stream, handler in self.handlers.items() if stream.symbol == symbol)
 
     def _writer(self, kind: TopicKind, symbol: str) -> Publish:
         publish = self._writers.get((kind, symbol))

@@ -94,7 +94,7 @@ class Snapshots:
             self._pushed and self._under_way is not None and now >= self._under_way + PUSHED_WITHIN
         ):
             self._ask()
-        if self._useless and now >= self._useless_at + STABLE_AFTER:
+        if self._useless and now >= self._useless_at + (RETRY_AFTER[-1] if self._unlisted else STABLE_AFTER):
             self._useless = 0
 
     def _ask(self) -> None:

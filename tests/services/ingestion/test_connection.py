@@ -211,6 +211,8 @@ def test_a_symbol_that_the_exchange_took_off_its_list_is_told_once_and_comes_bac
     assert [get for get in driver.gets if ("symbol", "OLDUSDT") in get.request.params] == []
     driver.frame(depth_frame(5, 8, symbol="OLDUSDT"))
     driver.gets = [get for get in driver.gets if ("symbol", "OLDUSDT") in get.request.params]
+    driver.run()
+    assert driver.session.unlisted_symbols == {}, "it speaks"
     driver.answer({"lastUpdateId": 7, "bids": [["9.0", "1"]], "asks": [["12.0", "1"]]}, path="/depth")
     assert [book.update_id for book in driver.publisher.of(TopicKind.BOOK) if book.symbol == "binance:OLDUSDT"] == [8]
     assert driver.session.unlisted_symbols == {}

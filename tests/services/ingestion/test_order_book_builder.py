@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from marketpipeline.errors import PermanentError
 from marketpipeline.ingestion.order_book_builder import OLDER, PATIENCE, OrderBookBuilder
-from marketpipeline.ingestion.snapshots import RETRY_AFTER, STABLE_AFTER, UNLISTED_AFTER
+from marketpipeline.ingestion.snapshots import RETRY_AFTER, UNLISTED_AFTER
 from marketpipeline.records import Book, Heartbeat
 from marketpipeline.venues.adapter import BookRules, SnapshotSource, UnknownSymbol
 from marketpipeline.venues.continuity import SPANNING
@@ -350,7 +350,7 @@ def test_a_symbol_that_speaks_again_is_asked_for_without_the_wait() -> None:
     b.handler.resume()
     b.tick(PATIENCE)
     b.context.asked.popleft().refused(UnknownSymbol("-1121"))
-    b.tick(STABLE_AFTER)
+    b.tick(RETRY_AFTER[-1])
     b.live((5, 8))
     b.answer(7)
     assert b.ids == [8]

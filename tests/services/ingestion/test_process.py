@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -226,6 +228,59 @@ def test_every_feed_of_a_simulated_market(processes: Processes) -> None:
     assert processes.stop_ingestion() == 0, processes.log()
     assert all(processes.records(kind) for kind in kinds)
     assert processes.records(TopicKind.DEAD_LETTERS) == []
+
+
+def test_wrong_values_stop_nothing_else(processes: Processes) -> None:
+    """Times, quantities and quotes that cannot be: dead letters of their symbol, and no clock moves."""
+    processes.start_exchange("--symbol", "BTCUSDT", "--symbol", "ETHUSDT")
+    feeds = (Feed.BOOK, Feed.TRADES, Feed.QUOTES)
+    processes.start_ingestion(processes.settings("BTCUSDT", "ETHUSDT", feeds=feeds))
+    wait_for(lambda: processes.health().get("produced", 0) > 200, "records")
+    wrong = [("ahead", "trades"), ("ahead", "book"), ("nanoseconds", "trades"), ("behind", "book"),
+             ("zero-quantity", "trades")]  # fmt: skip
+
+    def kept() -> int:
+        letters: int = processes.health()["dlq"]
+        return letters
+
+    for number, (value, feed) in enumerate(wrong):
+        processes.fault("wrong-value", value=value, feed=feed, symbol="BTCUSDT")
+        wait_for(partial(lambda before: kept() > before, number), f"the dead letter of {value} in {feed}")
+    processes.fault("wrong-value", value="one-sided", feed="quotes", symbol="BTCUSDT", count=5)
+    wait_for(lambda: processes.health()["symbols"][BTC]["quotes"]["nothing"] == {"one-sided book": 5}, "odd quotes")
+    since = processes.health()["synced_through"]
+    wait_for(lambda: processes.health()["synced_through"] > since + 3_000_000, "three more seconds")
+    wait_for(lambda: not processes.health()["pending"], "nothing to be fetched")
+    assert processes.stop_ingestion() == 0, processes.log()
+    letters = [record for _, record in processes.records(TopicKind.DEAD_LETTERS)]
+    assert [letter.symbol for letter in letters] == [BTC] * len(wrong)
+    now = time.time_ns() // 1000
+    for kind in (TopicKind.TRADES, TopicKind.BOOK):
+        assert all(beat.event_time <= now for beat in processes.heartbeats(kind))
+    assert [event.kind for event in processes.events(ETH)] == ["synced", "disconnect"], "the end"
+    for symbol, lost in ((BTC, 1), (ETH, 0)):
+        ids = [trade.trade_id for trade in processes.trades(symbol)]
+        assert len(ids) == ids[-1] - ids[0] + 1 - lost
+    (gap,) = [event for event in processes.events(BTC) if event.kind == "gap" and event.feed == "trades"]
+    assert gap.first_id == gap.last_id
+
+
+def test_a_symbol_off_the_list_and_a_bad_row_of_rest(processes: Processes) -> None:
+    processes.start_exchange("--symbol", "BTCUSDT", "--symbol", "ETHUSDT")
+    processes.start_ingestion(processes.settings("BTCUSDT", "ETHUSDT", stale_after_ms=1000))
+    wait_for(lambda: processes.health().get("produced", 0) > 100, "records")
+    processes.fault("delist", symbol="ETHUSDT", seconds=12)
+    wait_for(lambda: ETH in processes.health()["unlisted"], "it to be told", seconds=30)
+    processes.fault("bad-row", symbol="BTCUSDT")
+    processes.fault("gap", symbol="BTCUSDT", count=20)
+    wait_for(lambda: processes.health()["dlq"] == 1, "the bad row")
+    wait_for(lambda: ETH not in processes.health()["unlisted"], "it to come back", seconds=60)
+    wait_for(lambda: not processes.health()["pending"], "nothing to be fetched", seconds=60)
+    assert processes.stop_ingestion() == 0, processes.log()
+    rejected = [event for event in processes.events() if event.kind == "rejected"]
+    assert [event.symbol for event in rejected] == [ETH]
+    (gap,) = [event for event in processes.events(BTC) if event.kind == "gap" and event.feed == "trades"]
+    assert gap.first_id == gap.last_id
 
 
 def test_partial_depth(processes: Processes) -> None:
