@@ -27,9 +27,12 @@ def extras() -> dict[str, list[str]]:
 
 
 def settings_of(kind: SinkKind) -> SinkSettings:
-    """As a plan of a pipeline with the kind's defaults has them."""
+    """As a plan has them, with the kind's defaults, and the examples of what has none."""
+    needed = {field.alias: field.examples for field in kind.spec.model_fields.values() if field.is_required()}
+    assert all(needed.values()), f"{kind.name}: a required field needs `examples`"
+    sinks = {kind.name: {alias: (examples or [None])[0] for alias, examples in needed.items()}}
     head = {"apiVersion": "marketpipeline.dev/v1alpha1", "kind": "MarketPipeline", "metadata": {"name": "crypto"}}
-    pipeline = load_object(head | {"spec": {"symbols": ["binance:BTCUSDT"]}})
+    pipeline = load_object(head | {"spec": {"symbols": ["binance:BTCUSDT"], "sinks": sinks}})
     return kind.settings(**plan(pipeline).workload(kind.component).settings)
 
 

@@ -19,7 +19,9 @@ __all__ = ["SINK", "JsonLines", "JsonLinesSettings", "JsonLinesStore"]
 class JsonLines(SinkSpec):
     """Lines of JSON in a folder."""
 
-    url: Annotated[str, StringConstraints(max_length=2048), Url("file", host=False)] = Field(description="The folder.")
+    url: Annotated[str, StringConstraints(max_length=2048), Url("file", host=False)] = Field(
+        description="The folder.", examples=["file:///data"]
+    )
     token_secret: SecretKey | None = Field(default=None, description="Where the token is that every line bears.")
 
 
