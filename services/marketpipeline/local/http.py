@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import urllib.error
-import urllib.request
+from functools import cache
 from typing import Any
+
+import httpx
 
 from marketpipeline.errors import RetryableError
 
 __all__ = ["get_json"]
 
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Loopback is never behind a proxy, whatever the environment says."""
+
+@cache
+def _client() -> httpx.Client:
+    """One for all threads. Loopback is never behind a proxy, whatever the environment says; the processes come and go,
+    so no connection is kept."""
+    return httpx.Client(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0), verify=False)
 
 
 def get_json(url: str, seconds: float = 1.5) -> tuple[int, dict[str, Any]]:
-    """Status and JSON object of a GET. Raises RetryableError when there is no answer, or no JSON object."""
+    """Status and JSON object of a GET. Raises RetryableError when there is no answer, or it is not a JSON object."""
     try:
-        with _open(url, seconds) as answer:
-            status, body = answer.status or 0, answer.read()
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise RetryableError(f"no answer from {url}: {getattr(error, 'reason', error)}") from error
+        answer = _client().get(url, timeout=seconds)
+    except httpx.HTTPError as error:
+        raise RetryableError(f"no answer from {url}: {str(error) or type(error).__name__}") from error
     try:
-        content = json.loads(body)
+        content = json.loads(answer.content)
     except ValueError as error:
-        raise RetryableError(f"{url} gave no JSON") from error
+        raise RetryableError(f"the answer of {url} is not JSON") from error
     if not isinstance(content, dict):
-        raise RetryableError(f"{url} gave no JSON object")
-    return status, content
-
-
-def _open(url: str, seconds: float) -> http.client.HTTPResponse | urllib.error.HTTPError:
-    """The answer, of whatever status; its body is not read yet."""
-    try:
-        answer: http.client.HTTPResponse = _opener.open(url, timeout=seconds)
-    except urllib.error.HTTPError as error:
-        return error
-    return answer
+        raise RetryableError(f"the answer of {url} is not a JSON object")
+    return answer.status_code, content

@@ -56,8 +56,8 @@ def test_an_answer_that_is_cut_or_none_may_come_later(answer: bytes, reset: bool
         get_json(url)
 
 
-@pytest.mark.parametrize(("body", "said"), [(b"no", "gave no JSON"), (b"[]", "gave no JSON object")])
-def test_what_is_no_json_object(body: bytes, said: str) -> None:
+@pytest.mark.parametrize(("body", "said"), [(b"no", "is not JSON"), (b"[]", "is not a JSON object")])
+def test_what_is_not_a_json_object(body: bytes, said: str) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + body
     with answering(answer) as url, pytest.raises(RetryableError, match=f"{said}$"):
         get_json(url)
