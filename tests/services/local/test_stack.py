@@ -13,7 +13,7 @@ from marketpipeline.errors import InvalidInput
 from marketpipeline.local.options import RunOptions
 from marketpipeline.local.prerequisites import Java
 from marketpipeline.local.stack import SYMBOLS, TOPICS, LocalStack, assemble
-from marketpipeline.local.state import StateFolder
+from marketpipeline.local.state import STORES, StateFolder
 from marketpipeline.plan import plan
 from marketpipeline.settings import ApiSettings, IngestionSettings, JobSettings, SimulatorSettings
 from marketpipeline.settings.local import LocalSettings
@@ -143,6 +143,15 @@ def test_order(state: StateFolder) -> None:
         ["api"],
         ["broker", "valkey", "postgres"],
     ]
+
+
+def test_a_sink_that_is_off_has_no_server(state: StateFolder) -> None:
+    stack = assembled(state, "  sinks: {redis: {enabled: false}}\n")
+    names = {component.name for component in stack.components}
+    assert "valkey" not in names
+    assert {"postgres", "sink-timescale"} <= names
+    assert set(settings(state, "api")["stores"]) == {"timescale"}
+    assert state.read_settings(STORES).keys() == {"timescale"}
 
 
 def test_replicas(state: StateFolder) -> None:

@@ -97,6 +97,16 @@ def test_retention_and_prefix_of_topics() -> None:
     assert (by_kind[TopicKind.TRADES].partitions, by_kind[TopicKind.THRESHOLDS].partitions) == (6, 1)
 
 
+def test_forever_is_no_limit_in_any_store() -> None:
+    found = planned("  retention: {topics: {raw: forever}, tables: {trades: forever, book: 36h}}\n")
+    topic = found.topic(TopicKind.TRADES)
+    assert topic is not None
+    assert topic.config == {"cleanup.policy": "delete", "retention.ms": "-1"}
+    kept = found.workload("sink-timescale").settings["store"]["retention_days"]
+    assert "trades" not in kept
+    assert kept["book"] == 1.5
+
+
 def test_a_rule_for_each_symbol() -> None:
     found = planned("  thresholds: {imbalance: {medium: 0.4}, whaleTrade: 5}\n")
     assert found.thresholds == tuple(
@@ -121,6 +131,12 @@ def test_sinks_that_are_off_are_not_planned() -> None:
     assert [workload.name for workload in found.workloads] == ["ingestion-binance", "sink-redis", "api"]
     assert set(found.workload("api").settings["stores"]) == {"redis"}
     assert [job.name for job in found.scheduled_jobs] == ["staleness"]
+
+
+def test_a_sink_has_the_resources_that_it_is_given() -> None:
+    found = planned("  sinks: {redis: {resources: {cpu: 2, memory: 1Gi}}}\n")
+    assert (found.workload("sink-redis").cpu, found.workload("sink-redis").memory) == ("2", "1Gi")
+    assert (found.workload("sink-timescale").cpu, found.workload("sink-timescale").memory) == ("250m", "256Mi")
 
 
 def test_no_password_is_in_a_plan_only_where_it_comes_from() -> None:
