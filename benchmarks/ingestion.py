@@ -45,7 +45,7 @@ PARTITIONS = 3
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Ingestion: frames a second on one core.")
-    parser.add_argument("--rounds", type=int, default=8, help="how often the capture's frames are sent on end")
+    parser.add_argument("--rounds", type=int, default=8, help="how often the capture's frames are sent")
     parser.add_argument("--repeat", type=int, default=3, help="measurements of each, of which the best is told")
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     parser.add_argument("--without-other", action="store_true", help="do not compare with cryptofeed")

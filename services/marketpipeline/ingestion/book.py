@@ -2,7 +2,7 @@
 
 Of each side all levels are in a dict by their price, and the best hundred or so prices, the window, in a sorted list.
 Levels outside of the window cost only the dict; the best ones are read off the window's end, as the tuples that
-came off the wire. When the window runs low it is made anew. Measured against others in docs/decisions/0031.
+came off the wire. When the window runs low it is rebuilt. Measured against others in docs/decisions/0031.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class BookSide:
             self.renew(WINDOW)
 
     def renew(self, count: int) -> None:
-        """Make the window anew, of the best `count` prices."""
+        """Rebuild the window from the best `count` prices."""
         raise NotImplementedError
 
     def top(self, count: int) -> list[Level]:

@@ -35,7 +35,7 @@ KINDS: dict[TopicKind, type[Wanted]] = {TopicKind.TRADES: Trade, TopicKind.AGG_T
 FIRST_BLOCK, LARGEST_BLOCK = 1_000, 20_000
 MOST = 1_000_000
 MOST_ELSEWHERE = 20_000
-"""In the partitions that a symbol is not in now: partitions are added while ingestion runs, which then starts anew."""
+"""In the partitions that a symbol is not in now: partitions are added while ingestion runs, which is restarted then."""
 BLOCK_SECONDS = 30.0
 CALL_SECONDS = 10.0
 

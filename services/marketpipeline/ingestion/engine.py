@@ -28,7 +28,7 @@ def now_us() -> int:
 
 
 class Engine:
-    """Drives one session until `stop`. Counts the time that reading was paused because the broker was behind."""
+    """Drives one session until `stop`. Counts the time that reading was paused because the broker did not keep up."""
 
     def __init__(self, session: Session, publisher: KafkaPublisher, rest: RestClient) -> None:
         self._session = session
@@ -42,7 +42,7 @@ class Engine:
 
     @property
     def paused_seconds(self) -> float:
-        """Seconds that nothing was read because the broker was behind."""
+        """Seconds that nothing was read because the broker did not keep up."""
         since = self._paused_at
         return self._paused_before + (0.0 if since is None else time.monotonic() - since)
 

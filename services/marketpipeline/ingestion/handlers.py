@@ -1,7 +1,8 @@
-"""Which handler a stream gets, and the simplest of them, of records that each replace the one before."""
+"""Which handler a stream gets, and the two simple ones: records that replace each other, trades without order."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -9,7 +10,7 @@ from typing import Any
 
 from marketpipeline.ingestion.context import Context, Publish, StreamHandler
 from marketpipeline.ingestion.order_book_builder import OrderBookBuilder
-from marketpipeline.ingestion.trades import TradeBounds, TradeHandler, UniqueHandler, agg_trade_id, trade_id
+from marketpipeline.ingestion.trades import TradeBounds, TradeHandler, agg_trade_id, trade_id
 from marketpipeline.record_kinds import FEED_TOPIC
 from marketpipeline.records import AggTrade, Book, ExchangeCandle, Quote, Ticker, Trade
 from marketpipeline.settings import IngestionSettings
@@ -17,14 +18,25 @@ from marketpipeline.topics import Feed, TopicKind
 from marketpipeline.venues.adapter import ExchangeAdapter, SnapshotSource, StreamOptions, TradeIds
 from marketpipeline.venues.messages import Stream
 
-__all__ = ["Delivered", "NewestHandler", "candle_order", "make_handler", "quote_order", "ticker_order"]
+__all__ = [
+    "REMEMBERED",
+    "Delivered",
+    "NewestHandler",
+    "UniqueHandler",
+    "candle_order",
+    "make_handler",
+    "quote_order",
+    "ticker_order",
+]
+
+REMEMBERED = 10_000
 
 
 class NewestHandler(StreamHandler):
     """Records that each replace the one before: quotes, tickers, candles, top levels of the book.
 
     `order` gives what must grow from record to record; one that does not was seen already. A connection that
-    replaces a lost one begins anew, since the exchange may have started its ids again.
+    replaces a lost one starts over, since the exchange's ids may have started again.
     """
 
     def __init__(
@@ -67,6 +79,44 @@ def ticker_order(record: Ticker) -> tuple[int]:
 def candle_order(record: ExchangeCandle) -> tuple[int, int, bool]:
     """Candles: which one, and how far it is."""
     return record.open_time, record.event_time or record.receive_time, record.closed
+
+
+class UniqueHandler(StreamHandler):
+    """Trades whose ids tell nothing but which is which: each once, in the order in which they come.
+
+    What is missed cannot be told from the ids, so nothing is fetched; the connection's own events say when it was away.
+    Of the newest `REMEMBERED` the ids are known, which is far more than two connections differ by.
+    """
+
+    beats = True
+
+    def __init__(
+        self, symbol: str, feed: Feed, publish: Publish, id_of: Callable[[Trade], int], last: Trade | None = None
+    ) -> None:
+        super().__init__(symbol, feed, publish)
+        self.last = last
+        self._id_of = id_of
+        self._order: deque[int] = deque()
+        self._known: set[int] = set()
+        if last is not None:
+            self._remember(id_of(last))
+
+    def accept(self, record: Trade) -> None:
+        """Hand on what was not had."""
+        self.seen += 1
+        number = self._id_of(record)
+        if number in self._known:
+            self.duplicates += 1
+            return
+        self._remember(number)
+        self.last = record
+        self.publish(record)
+
+    def _remember(self, number: int) -> None:
+        self._known.add(number)
+        self._order.append(number)
+        if len(self._order) > REMEMBERED:
+            self._known.discard(self._order.popleft())
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,7 @@ class Session:
                 manager.closed(connection, reason)
 
     def pressed(self, paused: bool, now: float) -> None:
-        """The broker is behind and nothing is read, or it is no longer."""
+        """The broker does not keep up and nothing is read, or it does again."""
         self.paused = self.limiter.paused = paused
         if not paused:
             for manager in self.managers:

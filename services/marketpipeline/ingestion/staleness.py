@@ -53,5 +53,5 @@ class StalenessDetector:
         return "recovered" if recovered else None
 
     def excuse(self, seen: int, now: float) -> None:
-        """Begin to count anew: the time since was not the stream's silence."""
+        """Start the count over: the time since then was not the stream's silence."""
         self._seen, self._since = seen, now

@@ -143,7 +143,7 @@ def instrument(ingestion: Process, meter: Meter) -> None:
     watch(
         "ingestion.paused",
         "s",
-        "Time that nothing was read because the broker was behind.",
+        "Time that nothing was read because the broker did not keep up.",
         one(lambda: _paused(ingestion)),
     )
     watch("ingestion.in_flight", "1", "Records not yet acknowledged.", one(lambda: _in_flight(ingestion)), gauge=True)

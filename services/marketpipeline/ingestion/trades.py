@@ -8,7 +8,6 @@ on is held until the trades between were fetched over REST, page by page (`Backf
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
@@ -24,7 +23,7 @@ from marketpipeline.topics import Feed
 from marketpipeline.venues.adapter import Page, RestRequest, UnknownSymbol
 from marketpipeline.venues.messages import BadRow, FrameError
 
-__all__ = ["OLDER", "REMEMBERED", "RETRIES", "TradeBounds", "TradeHandler", "UniqueHandler", "agg_trade_id", "trade_id"]
+__all__ = ["OLDER", "RETRIES", "TradeBounds", "TradeHandler", "agg_trade_id", "trade_id"]
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +41,6 @@ trade_id: Callable[[Trade], int] = attrgetter("trade_id")
 agg_trade_id: Callable[[AggTrade], int] = attrgetter("agg_trade_id")
 """What numbers trades, and aggregate trades."""
 
-REMEMBERED = 10_000
 UNUSABLE = "the exchange gives it in a form that cannot be used: see the dead letters"
 
 
@@ -277,7 +275,7 @@ class TradeHandler(StreamHandler, Generic[R]):
         self._older.clear()
 
     def _start_again(self, records: list[R]) -> None:
-        """The exchange numbers its trades anew, from the first of `records` on; their ids grow."""
+        """The exchange's numbers start again with the first of `records`; their ids grow."""
         first, number = records[0], self.id_of(records[0])
         _log.warning("%s begin again at id %d", self.feed, number, extra={"symbol": self.symbol})
         detail = f"ids begin again after {self.last_id}"
@@ -301,44 +299,6 @@ class TradeHandler(StreamHandler, Generic[R]):
         time = None if self.last is None else self.last.trade_time
         _log.warning("%s %d to %d are missing: %s", self.feed, first, last, reason, extra={"symbol": self.symbol})
         self.context.event("gap", self.symbol, self.feed, event_time=time, first_id=first, last_id=last, detail=reason)
-
-
-class UniqueHandler(StreamHandler):
-    """Trades whose ids tell nothing but which is which: each once, in the order in which they come.
-
-    What is missed cannot be told from the ids, so nothing is fetched; the connection's own events say when it was away.
-    Of the newest `REMEMBERED` the ids are known, which is far more than two connections differ by.
-    """
-
-    beats = True
-
-    def __init__(
-        self, symbol: str, feed: Feed, publish: Publish, id_of: Callable[[Trade], int], last: Trade | None = None
-    ) -> None:
-        super().__init__(symbol, feed, publish)
-        self.last = last
-        self._id_of = id_of
-        self._order: deque[int] = deque()
-        self._known: set[int] = set()
-        if last is not None:
-            self._remember(id_of(last))
-
-    def accept(self, record: Trade) -> None:
-        """Hand on what was not had."""
-        self.seen += 1
-        number = self._id_of(record)
-        if number in self._known:
-            self.duplicates += 1
-            return
-        self._remember(number)
-        self.last = record
-        self.publish(record)
-
-    def _remember(self, number: int) -> None:
-        self._known.add(number)
-        self._order.append(number)
-        if len(self._order) > REMEMBERED:
-            self._known.discard(self._order.popleft())
 
 
 class Backfill(Generic[R]):
@@ -510,7 +470,7 @@ class Backfill(Generic[R]):
         return ""
 
     def _wait_or_lose(self) -> None:
-        """REST ended before the stream's first: it may be behind, so ask again some times."""
+        """REST ended before the stream's first: it may lag, so ask again some times."""
         if self._retries < RETRIES:
             self._retries += 1
             self._retry_at = 0.0

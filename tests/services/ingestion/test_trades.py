@@ -9,11 +9,9 @@ from hypothesis import strategies as st
 from marketpipeline.errors import PermanentError
 from marketpipeline.ingestion.trades import (
     OLDER,
-    REMEMBERED,
     RETRIES,
     TradeBounds,
     TradeHandler,
-    UniqueHandler,
     trade_id,
 )
 from marketpipeline.records import Heartbeat, Trade
@@ -506,20 +504,6 @@ def test_a_symbol_that_is_not_listed_is_told() -> None:
     assert b.context.unlisted_symbols == {SYMBOL: "-1121"}
 
 
-def test_ids_that_tell_nothing_are_had_once_in_the_order_in_which_they_come() -> None:
-    published: list[Trade] = []
-    handler = UniqueHandler(SYMBOL, Feed.TRADES, published.append, trade_id, last=trade(7))
-    handler.resume()
-    for number in (900, 3, 900, 7, 12, 3):
-        handler.accept(trade(number))
-    assert [record.trade_id for record in published] == [900, 3, 12]
-    assert handler.duplicates == 3
-    for number in range(1_000, 1_000 + 2 * REMEMBERED):
-        handler.accept(trade(number))
-    handler.accept(trade(900))
-    assert published[-1].trade_id == 900, "what is remembered is bounded"
-
-
 steps = st.lists(
     st.sampled_from(["trade", "trade", "trade", "lose", "disconnect", "connect", "answer", "lag", "tick"]), max_size=150
 )
@@ -528,7 +512,7 @@ steps = st.lists(
 @settings(max_examples=300)
 @given(steps, st.integers(1, 7), st.integers(1, 6))
 def test_whatever_happens_every_trade_is_put_once_in_order(steps: list[str], page: int, max_held: int) -> None:
-    """A model of an exchange: trades happen, the stream is cut or loses one, REST answers late or is behind."""
+    """A model of an exchange: trades happen, the stream is cut or loses one, REST answers late or lags."""
     b = scenario(last=0, page=page, max_backfill=10_000, max_held=max_held)
     happened, now, lag, connected = 0, 0.0, 0, False
 
