@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]  # the working folder: a redis.py in it is not the one that is meant
+
 from pathlib import Path
 
 from marketpipeline.errors import InvalidInput, MarketPipelineError

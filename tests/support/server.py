@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from marketpipeline.local.component import Command, Component, NotReady
+from marketpipeline.local.environment import child_environment
 from marketpipeline.local.process import privileges
 
 from tests.conftest import wait_for
@@ -85,7 +86,7 @@ class RunningServer:
             return subprocess.Popen(
                 tied(command.arguments, death=command.death_signal, options=options),
                 cwd=command.directory,
-                env=os.environ | dict(command.environment),
+                env=child_environment(command.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from marketpipeline.settings import JobSettings
 
-__all__ = ["common", "embedded"]
+__all__ = ["common", "embedded", "flink_path"]
 
 
 def common(settings: JobSettings) -> dict[str, str]:
@@ -39,15 +39,27 @@ def common(settings: JobSettings) -> dict[str, str]:
     }
 
 
-def embedded(rest_port: int, jars: Sequence[Path], temporary: Path, restore_from: Path | None) -> Mapping[str, str]:
-    """What holds beside it where this process brings its own Flink: one JVM, reached over the loopback only."""
+def flink_path(path: Path) -> str:
+    """A folder of this machine as Flink's settings name it.
+
+    Flink takes all that follows the scheme as it stands: the percent signs of a proper URI would name another folder.
+    """
+    return f"file://{path.absolute()}"
+
+
+def embedded(rest_port: int, jars: Sequence[Path], folder: Path, restore_from: Path | None) -> Mapping[str, str]:
+    """What holds beside it where this process brings its own Flink: one JVM, reached over the loopback only.
+
+    `folder` is that of the checkpoints. Temporary files go to the JVM's working folder: Flink splits a path at commas.
+    """
     found = {
         "pipeline.jars": ";".join(jar.resolve().as_uri() for jar in jars),
         "rest.address": "127.0.0.1",
         "rest.bind-address": "127.0.0.1",
         "rest.port": str(rest_port),
         "rest.bind-port": str(rest_port),
-        "io.tmp.dirs": str(temporary),
+        "io.tmp.dirs": ".",
+        "execution.checkpointing.dir": flink_path(folder),
         "metrics.fetcher.update-interval": "1000",
         "metrics.latency.interval": "0",
         "taskmanager.memory.network.min": "64 mb",
@@ -56,7 +68,7 @@ def embedded(rest_port: int, jars: Sequence[Path], temporary: Path, restore_from
     if restore_from is not None:
         # Claimed: once a newer one is complete, Flink removes it.
         found |= {
-            "execution.state-recovery.path": restore_from.as_uri(),
+            "execution.state-recovery.path": flink_path(restore_from),
             "execution.state-recovery.claim-mode": "CLAIM",
         }
     return found

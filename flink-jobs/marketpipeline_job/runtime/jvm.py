@@ -49,11 +49,11 @@ def start_jvm(java_home: str | None, heap_mb: int, log_level: str, temporary: Pa
     environment["FLINK_HOME"] = _find_flink_home()
     environment["FLINK_LOG_LEVEL"] = log_level
     gateway_server.prepare_environment_variables(environment)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=temporary) as folder:
         answer = Path(folder) / "port"
         environment["_PYFLINK_CONN_INFO_PATH"] = str(answer)
         command = _command(java, heap_mb, temporary, environment)
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, cwd=temporary)
         try:
             port = _port(process, answer)
         except BaseException:
@@ -77,6 +77,8 @@ def _command(java: str, heap_mb: int, temporary: Path, environment: dict[str, st
         f"-Djava.io.tmpdir={temporary}",
         *_TUNING,
         "-XX:+ExitOnOutOfMemoryError",
+        "-XX:-UsePerfData",
+        "-Duser.language=en",
         f"-Dlog4j2.configurationFile={_LOG_CONFIGURATION}",
         "-cp",
         gateway_server.construct_flink_classpath(environment),

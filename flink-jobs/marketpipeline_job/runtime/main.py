@@ -22,7 +22,7 @@ from marketpipeline.telemetry import Telemetry
 from prometheus_client import REGISTRY
 
 from marketpipeline_job.runtime.checkpoints import CheckpointFolder
-from marketpipeline_job.runtime.configuration import common, embedded
+from marketpipeline_job.runtime.configuration import common, embedded, flink_path
 from marketpipeline_job.runtime.monitor import Monitor
 from marketpipeline_job.runtime.places import Places
 from marketpipeline_job.runtime.rest import FlinkRest
@@ -83,12 +83,12 @@ def _run_embedded(settings: JobSettings, places: Places, monitor: Monitor, stopp
 
         port = _free_port()
         _log.info("starting", extra={"restored_from": str(restore_from) if restore_from else None})
-        job = submit(settings, {**common(settings), **embedded(port, jars, folder.temporary, restore_from)})
+        job = submit(settings, {**common(settings), **embedded(port, jars, folder.path, restore_from)})
         monitor.watch(FlinkRest(port, job.id))
         _watch(monitor, jvm, stopping)
         began = time.monotonic()
         try:
-            where = job.stop(settings.checkpoint_directory, _SAVEPOINT_SECONDS)
+            where = job.stop(flink_path(folder.path), _SAVEPOINT_SECONDS)
             _log.info("stopped", extra={"savepoint": where, "seconds": round(time.monotonic() - began, 2)})
         except RetryableError as error:
             _log.warning("stopped without a savepoint, the next start goes on from the last checkpoint: %s", error)

@@ -15,6 +15,8 @@ __all__ = ["FlinkRest"]
 
 _TIMEOUT_SECONDS = 5.0
 _NAMES_AT_ONCE = 50
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""The loopback is never reached through a proxy, whatever the environment says."""
 
 
 class FlinkRest:
@@ -56,7 +58,7 @@ class FlinkRest:
 
     def _get(self, path: str) -> Any:
         try:
-            with urllib.request.urlopen(f"{self._base}{path}", timeout=_TIMEOUT_SECONDS) as answer:
+            with _OPENER.open(f"{self._base}{path}", timeout=_TIMEOUT_SECONDS) as answer:
                 return json.load(answer)
         except (OSError, ValueError, HTTPException, urllib.error.URLError) as error:
             raise RetryableError(f"Flink does not answer: {error}") from error

@@ -23,7 +23,8 @@ class NotReady(Exception):
 class Command:
     """A program to run.
 
-    `environment` is added to that of this process. `user` is an OS user to run as, which must reach `folders`.
+    `environment` is added to the few variables that every process takes over (`environment.py`). `user` is an OS user
+    to run as, which must reach `folders`.
     `death_signal` is what it gets when the supervisor is gone.
     """
 

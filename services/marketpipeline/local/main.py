@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import time
 import uuid
@@ -12,11 +13,12 @@ from datetime import UTC, datetime
 
 from marketpipeline.errors import InvalidInput, MarketPipelineError, Problem, RetryableError
 from marketpipeline.local.drain import CaughtUp, drained, reader_of_job, readers_of_sinks, wait_for
+from marketpipeline.local.environment import without_libpq_variables
 from marketpipeline.local.managed_process import ManagedProcess
 from marketpipeline.local.offsets import Offsets
 from marketpipeline.local.options import RunOptions
 from marketpipeline.local.ports import require_port
-from marketpipeline.local.prerequisites import find_java, require_flink, require_kafka
+from marketpipeline.local.prerequisites import find_java, require_flink, require_kafka, require_open_files
 from marketpipeline.local.process import created_at, end_leftovers
 from marketpipeline.local.reaper import Reaper
 from marketpipeline.local.schedule import run_scheduled
@@ -47,6 +49,7 @@ def run(pipeline: MarketPipeline, source: str, options: RunOptions) -> int:
     java = find_java(places.java_home)
     require_kafka(places.kafka_jars)
     require_flink(places.flink_python)
+    require_open_files()
     if pipeline.spec.api.enabled:
         require_port(pipeline.spec.api.port, "spec.api.port", source)
     folder = options.state or choose_folder(pipeline.name, options.source)
@@ -55,8 +58,10 @@ def run(pipeline: MarketPipeline, source: str, options: RunOptions) -> int:
         end_leftovers(state.read_live())
         planned = plan(pipeline)
         stack = assemble(pipeline, planned, options, state, places, java)
+        logging.getLogger().addHandler(logging.NullHandler())  # a library's warnings would be written over the view
         view = make_view(pipeline, planned, stack, options, state.path)
-        return asyncio.run(Run(pipeline, planned, stack, options, state, view).run())
+        with without_libpq_variables():
+            return asyncio.run(Run(pipeline, planned, stack, options, state, view).run())
     finally:
         state.close()
 

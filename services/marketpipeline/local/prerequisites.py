@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import resource
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from marketpipeline.errors import InvalidInput, Problem
+from marketpipeline.local.environment import child_environment
 
-__all__ = ["OLDEST_JAVA", "Java", "find_java", "require_flink", "require_kafka"]
+__all__ = ["OLDEST_JAVA", "Java", "find_java", "require_flink", "require_kafka", "require_open_files"]
 
+LEAST_OPEN_FILES = 1_024
+_OPEN_FILES = 65_536
 OLDEST_JAVA = 17
 """Kafka 4 and Flink 2 are compiled for it."""
 
@@ -37,7 +42,9 @@ def find_java(java_home: str | None) -> Java:
     if found is None:
         raise InvalidInput("this machine", [Problem(field, "(absent)", _INSTALL)])
     try:
-        done = subprocess.run([found, "-version"], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(
+            [found, "-version"], capture_output=True, text=True, timeout=30, check=False, env=child_environment({})
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InvalidInput("this machine", [Problem(field, found, f"does not run ({error}); {_INSTALL}")]) from error
     text = done.stderr + done.stdout
@@ -61,8 +68,22 @@ def require_kafka(jars: Path) -> None:
 
 def require_flink(python: Path) -> None:
     """Raise InvalidInput when the environment of the stream job is not set up."""
-    if not python.exists():
+    if not os.access(python, os.X_OK):
         expected = (
             "must be the Python of the stream job's environment; run `make setup`, or set MARKETPIPELINE_FLINK_PYTHON"
         )
         raise InvalidInput("this machine", [Problem("flink_python", str(python), expected)])
+
+
+def require_open_files() -> None:
+    """Let this process and what it starts open as many files as the system allows (a shell's limit may be 256).
+
+    Raises InvalidInput when those are too few: a broker has several open for each partition.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if most < LEAST_OPEN_FILES:
+        expected = f"files may be open at once, and a run needs {LEAST_OPEN_FILES}; raise the limit (ulimit -Hn)"
+        raise InvalidInput("this machine", [Problem("ulimit -n", most, expected)])
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

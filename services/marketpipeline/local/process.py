@@ -17,10 +17,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from marketpipeline.errors import PermanentError
 from marketpipeline.local.component import Command
+from marketpipeline.local.environment import child_environment
 from marketpipeline.local.reaper import MARK_VARIABLE, Reaper, sweep
 
 __all__ = ["Process", "created_at", "end_leftovers", "privileges", "run_to_end"]
@@ -41,14 +40,12 @@ class Process:
     @classmethod
     async def start(cls, command: Command, log: Path, reaper: Reaper) -> Process:
         """Start `command` with its output at the end of `log`. Raises PermanentError when it cannot be started."""
-        environment = dict(os.environ)  # noqa: TID251 - handed on to the process, not read
-        environment |= {**command.environment, MARK_VARIABLE: reaper.mark}
         with log.open("ab") as out:
             try:
                 process = await asyncio.create_subprocess_exec(
                     *_tied_to_us(command),
                     cwd=command.directory,
-                    env=environment,
+                    env=child_environment({**command.environment, MARK_VARIABLE: reaper.mark}),
                     stdin=DEVNULL,
                     stdout=out,
                     stderr=out,
@@ -168,6 +165,8 @@ async def run_to_end(command: Command, log: Path, reaper: Reaper, seconds: float
 
 def created_at(pid: int) -> float | None:
     """When a process was created, which tells it from a later one with the same id; None when there is none."""
+    import psutil  # absent where the stream job's tests start a server through this module
+
     try:
         return float(psutil.Process(pid).create_time())
     except psutil.Error:

@@ -199,7 +199,7 @@ def _service(
 
 
 def _program(component: str, config: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", "marketpipeline", component, "--config", config)
+    return (sys.executable, "-P", "-m", "marketpipeline", component, "--config", config)
 
 
 def _names(workload: Workload) -> list[str]:
@@ -255,7 +255,7 @@ def _stream_job(
     config = state.write_settings(job.name, settings)
     return Service(
         name=job.name,
-        arguments=(str(places.flink_python), "-m", "marketpipeline_job", "--config", str(config)),
+        arguments=(str(places.flink_python), "-P", "-m", "marketpipeline_job", "--config", str(config)),
         port=settings["http"]["port"],
         after=[TOPICS],
         environment={"JAVA_HOME": java.home},

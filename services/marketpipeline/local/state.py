@@ -16,6 +16,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -62,6 +63,7 @@ class StateFolder:
         _make(path)
         lock = _lock(path, wait_seconds)
         try:
+            _require_access(path)
             known = _read(path / "version.json")
             if known:
                 _check_version(path, known)
@@ -83,8 +85,10 @@ class StateFolder:
         path = path.absolute()
         known = _read(path / "version.json")
         if not known:
+            _require_access(path)
             raise _wrong(path, "holds no state of a pipeline; name the folder of a run with --state")
         _check_version(path, known)
+        _require_access(path)
         return cls(path, _lock(path, wait_seconds))
 
     @property
@@ -169,6 +173,20 @@ def _make(path: Path) -> None:
             """Only to see that it can be written."""
     except OSError as error:
         raise _wrong(path, f"cannot be written: {error.strerror}; choose another --state") from error
+
+
+def _require_access(path: Path) -> None:
+    """Raise InvalidInput that names what this user may not use, e.g. after a run on the same folder as root."""
+    try:
+        for entry in (path, *path.iterdir()):
+            if not os.access(entry, os.R_OK | os.W_OK | (os.X_OK if entry.is_dir() else 0)):
+                found = entry.stat()
+                its = f"{entry} is {stat.filemode(found.st_mode)} of user {found.st_uid}, and this is {os.geteuid()}"
+                raise _wrong(path, f"cannot be used: {its}; run as that user, or choose another --state")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _wrong(path, f"cannot be used: {error.strerror}; run as its user, or choose another --state") from error
 
 
 def _lock(path: Path, wait_seconds: float) -> int:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from marketpipeline.errors import InvalidInput, PermanentError, Problem
 from marketpipeline.local.component import NotReady, StoreServer
+from marketpipeline.local.environment import without_libpq_variables
 from marketpipeline.local.ports import free_ports
 from marketpipeline.local.process import Process, run_to_end
 from marketpipeline.local.reaper import Reaper
@@ -61,7 +62,7 @@ def open_stored(folder: Path) -> Iterator[Stored]:
         except StateInUse:
             running = _running(folder)
             if running:
-                with _reading(running, StateFolder(folder.absolute(), lock=-1)) as stored:
+                with without_libpq_variables(), _reading(running, StateFolder(folder.absolute(), lock=-1)) as stored:
                     yield stored
                 return
             if time.monotonic() > deadline:
@@ -70,7 +71,7 @@ def open_stored(folder: Path) -> Iterator[Stored]:
             continue
         break
     try:
-        with _started(state) as servers, _reading(servers, state) as stored:
+        with without_libpq_variables(), _started(state) as servers, _reading(servers, state) as stored:
             yield stored
     finally:
         state.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from marketpipeline_job.runtime.configuration import common, embedded
+from marketpipeline_job.runtime.configuration import common, embedded, flink_path
 
 from tests.flink_jobs.examples import job_settings
 
@@ -27,5 +27,13 @@ def test_an_embedded_flink_is_reached_over_the_loopback_only(tmp_path: Path) -> 
 
 def test_a_restored_checkpoint_belongs_to_the_job_from_then_on(tmp_path: Path) -> None:
     found = embedded(1, [], tmp_path, tmp_path / "job" / "chk-1")
-    assert found["execution.state-recovery.path"] == (tmp_path / "job" / "chk-1").as_uri()
+    assert found["execution.state-recovery.path"] == f"file://{tmp_path}/job/chk-1"
     assert found["execution.state-recovery.claim-mode"] == "CLAIM"
+
+
+def test_a_folder_of_any_name_reaches_flink_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "a b,c%41 'ü\""
+    assert flink_path(folder) == f"file://{folder}"
+    found = embedded(1, [], folder, folder / "job" / "chk-1")
+    assert found["execution.checkpointing.dir"] == f"file://{folder}"
+    assert str(tmp_path) not in found["io.tmp.dirs"], "Flink splits it at commas"

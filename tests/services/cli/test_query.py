@@ -305,5 +305,5 @@ def test_a_run_that_ended_before_it_had_tables(tmp_path: Path) -> None:
     StateFolder.open(tmp_path / "state", "new", "simulated").close()
     with pytest.raises(InvalidInput, match="holds no tables"):
         invoke(tmp_path / "state", "trades", BTC)
-    with pytest.raises(InvalidInput, match="absent"):
+    with pytest.raises(InvalidInput, match="holds no state"):
         invoke(tmp_path / "absent", "trades", BTC)

@@ -92,7 +92,7 @@ def test_a_killed_supervisor_leaves_no_process(family: tuple[Supervised, list[in
     wait_for(lambda: not running([*pids, supervised.reaper]), "everything has ended", seconds=15)
 
 
-def test_the_guard_survives_the_terminals_signals(family: tuple[Supervised, list[int]]) -> None:
+def test_the_reaper_survives_the_terminals_signals(family: tuple[Supervised, list[int]]) -> None:
     supervised, pids = family
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(supervised.reaper, number)
@@ -101,7 +101,7 @@ def test_the_guard_survives_the_terminals_signals(family: tuple[Supervised, list
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the parent-death signal is Linux's")
-def test_without_a_guard_the_kernel_tells_the_process_itself(family: tuple[Supervised, list[int]]) -> None:
+def test_without_a_reaper_the_kernel_tells_the_process_itself(family: tuple[Supervised, list[int]]) -> None:
     require(shutil.which("setpriv"), "no setpriv (util-linux)")
     supervised, pids = family
     os.kill(supervised.reaper, signal.SIGKILL)
@@ -118,8 +118,9 @@ def test_a_jvm_below_a_script_ends_too(tmp_path: Path) -> None:
         java=java, jars=JARS / "kafka", folder=tmp_path / "kafka", port=free_port(), controller_port=free_port()
     )
     for step in broker.prepare():
-        subprocess.run(step.arguments, check=True, capture_output=True, timeout=60)
-    supervised = Supervised(tmp_path, "sh", "-c", '"$@" & echo started; wait', "sh", *broker.command().arguments)
+        subprocess.run(step.arguments, check=True, capture_output=True, timeout=60, cwd=step.directory)
+    script = 'cd "$0"; "$@" & echo started; wait'
+    supervised = Supervised(tmp_path, "sh", "-c", script, str(broker.folder), *broker.command().arguments)
     try:
         children = wait_for(lambda: psutil.Process(supervised.child).children(), "the JVM runs")
         (jvm,) = [child.pid for child in children]

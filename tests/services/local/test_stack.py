@@ -165,10 +165,10 @@ def test_commands(state: StateFolder) -> None:
     stack = assembled(state)
     config = str(state.path / "settings" / "ingestion-binance.json")
     command = stack.ingestion["binance"][0].command()
-    assert list(command.arguments) == [sys.executable, "-m", "marketpipeline", "ingestion", "--config", config]
+    assert list(command.arguments) == [sys.executable, "-P", "-m", "marketpipeline", "ingestion", "--config", config]
     assert stack.stream_job is not None
     job = stack.stream_job.command()
-    assert list(job.arguments)[:3] == ["/flink/bin/python", "-m", "marketpipeline_job"]
+    assert list(job.arguments)[:4] == ["/flink/bin/python", "-P", "-m", "marketpipeline_job"]
     assert job.environment["JAVA_HOME"] == "/java"
 
 

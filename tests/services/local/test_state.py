@@ -9,13 +9,16 @@ import stat
 import subprocess
 import sys
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from marketpipeline.errors import InvalidInput, RetryableError
 from marketpipeline.local import state as module
 from marketpipeline.local.state import FORMAT, StateFolder, choose_folder
+
+from tests.conftest import require
 
 HOLDER = """
 import sys, time
@@ -193,3 +196,39 @@ def test_on_a_full_disk_the_former_state_stays(path: Path) -> None:
     folder.write_live({"phase": "ended"})
     assert folder.read_live() == {"phase": "ended"}
     folder.close()
+
+
+def test_another_user_is_told_whose_folder_it_is() -> None:
+    """As after a run as root on a user's folder; a process of its own, since only its ids are another user's."""
+    require(os.geteuid() == 0, "not root: cannot become another user")
+    with TemporaryDirectory() as root:
+        Path(root).chmod(0o777)
+        path = Path(root) / "state"
+        StateFolder.open(path, "crypto", "simulated").close()
+        path.chmod(0o777)
+        for entry in path.iterdir():
+            entry.chmod(0o666)
+        (path / "postgres").mkdir(mode=0o700)
+        expected = f"cannot be used: {path}/postgres is drwx------ of user 0, and this is 65534; run as that user"
+        for opens in (
+            lambda: StateFolder.open(path, "crypto", "simulated"),
+            lambda: StateFolder.open_existing(path, wait_seconds=0.0),
+        ):
+            assert expected in _said_to_another_user(opens)
+
+
+def _said_to_another_user(opens: Callable[[], object]) -> str:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setuid(65534)
+        try:
+            opens()
+        except InvalidInput as error:
+            os.write(writing, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading) as said:
+        return said.read()

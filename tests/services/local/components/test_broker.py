@@ -61,5 +61,5 @@ def test_a_folder_is_formatted_once(tmp_path: Path) -> None:
     first, second = component.prepare()
     assert "format" in first.arguments
     assert not half.exists(), "what was cut short is made again"
-    subprocess.run(second.arguments, check=True)
+    subprocess.run(second.arguments, check=True, cwd=second.directory)
     assert component.prepare() == ()
