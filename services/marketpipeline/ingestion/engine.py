@@ -11,6 +11,7 @@ from marketpipeline.errors import RetryableError
 from marketpipeline.ingestion.context import CloseConnection, Get, OpenConnection, Ping, Send
 from marketpipeline.ingestion.publisher import KafkaPublisher
 from marketpipeline.ingestion.rest import RestClient
+from marketpipeline.ingestion.route import Route
 from marketpipeline.ingestion.session import Session
 from marketpipeline.ingestion.socket import Socket
 from marketpipeline.venues.adapter import RestRequest
@@ -30,10 +31,11 @@ def now_us() -> int:
 class Engine:
     """Drives one session until `stop`. Counts the time that reading was paused because the broker did not keep up."""
 
-    def __init__(self, session: Session, publisher: KafkaPublisher, rest: RestClient) -> None:
+    def __init__(self, session: Session, publisher: KafkaPublisher, rest: RestClient, route: Route) -> None:
         self._session = session
         self._publisher = publisher
         self._rest = rest
+        self._route = route
         self._sockets: dict[int, Socket] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._paused_at: float | None = None
@@ -124,7 +126,7 @@ class Engine:
             lambda reason: self._closed(number, reason),
         )
         try:
-            await socket.open(url)
+            await socket.open(url, self._route)
         except RetryableError as error:
             session.closed(number, str(error))
             return

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import httpx
 
 from marketpipeline.errors import RetryableError
+from marketpipeline.ingestion.route import Route
 from marketpipeline.venues.adapter import ExchangeAdapter, RestRequest
 
 __all__ = ["RestClient"]
@@ -22,13 +23,15 @@ CONNECTIONS = 8
 class RestClient:
     """GETs of one exchange. `base` is its REST endpoint without a path."""
 
-    def __init__(self, base: str, user_agent: str) -> None:
+    def __init__(self, base: str, user_agent: str, route: Route) -> None:
         self._base = base.rstrip("/")
         self._client = httpx.AsyncClient(
             timeout=SECONDS,
             limits=httpx.Limits(max_connections=CONNECTIONS),
             headers={"User-Agent": user_agent},
             trust_env=False,
+            proxy=route.proxy,
+            verify=route.tls or True,
         )
 
     async def get(self, request: RestRequest[Any]) -> tuple[int, Mapping[str, str], bytes]:

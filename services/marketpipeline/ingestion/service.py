@@ -21,6 +21,7 @@ from marketpipeline.ingestion.handlers import Delivered
 from marketpipeline.ingestion.pacing import retry
 from marketpipeline.ingestion.publisher import KafkaPublisher
 from marketpipeline.ingestion.rest import RestClient
+from marketpipeline.ingestion.route import Route
 from marketpipeline.ingestion.session import Session
 from marketpipeline.ingestion.status import health
 from marketpipeline.ingestion.symbol_validation import choose_symbols
@@ -118,8 +119,9 @@ class Ingestion:
         self._loop = asyncio.get_running_loop()
         if self._asked_to_stop.is_set():
             return
+        route = Route.of(settings)
         name = f"{settings.pipeline}-ingestion-{settings.exchange}-{settings.replica}"
-        rest = RestClient(settings.rest_url, f"marketpipeline/{__version__}")
+        rest = RestClient(settings.rest_url, f"marketpipeline/{__version__}", route)
         publisher = self.publisher = KafkaPublisher(settings.kafka, settings.topic_prefix, name, self._tracing)
         try:
             preparation = asyncio.create_task(self._prepare(publisher, rest))
@@ -129,7 +131,7 @@ class Ingestion:
                 preparation.cancel()
                 return
             self.session = preparation.result()
-            self.engine = Engine(self.session, publisher, rest)
+            self.engine = Engine(self.session, publisher, rest, route)
             self._doing = "running"
             await self.engine.run(self._stop)
         finally:

@@ -10,6 +10,7 @@ from typing import TypeGuard
 from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from marketpipeline.errors import RetryableError
+from marketpipeline.ingestion.route import Route
 
 __all__ = ["Socket"]
 
@@ -44,7 +45,7 @@ class Socket(WSListener):
         self._transport: WSTransport | None = None
         self._given_up = False
 
-    async def open(self, url: str) -> None:
+    async def open(self, url: str, route: Route) -> None:
         """Connect. Raises RetryableError when that fails."""
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
@@ -55,6 +56,8 @@ class Socket(WSListener):
                     max_frame_size=LARGEST_FRAME,
                     read_buffer_init_size=READ_BUFFER,
                     enable_auto_pong=True,
+                    proxy=route.proxy,
+                    ssl_context=route.tls,
                 )
         except (OSError, WSError, ValueError) as error:
             self._given_up = True

@@ -8,7 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
+from marketpipeline.errors import InvalidInput, Problem
 from marketpipeline.local.component import Command, Component, StoreServer
 from marketpipeline.local.components.broker import Broker
 from marketpipeline.local.components.service import Service
@@ -21,7 +23,7 @@ from marketpipeline.plan import Component as Program
 from marketpipeline.plan import Plan, Workload
 from marketpipeline.registry import resolve
 from marketpipeline.settings import HttpSettings, KafkaSettings, SimulatorSettings
-from marketpipeline.settings.local import LocalSettings
+from marketpipeline.settings.local import LocalSettings, is_loopback, proxy_for
 from marketpipeline.sink_kinds import SinkKind, sink_kinds
 from marketpipeline.spec import MarketPipeline
 from marketpipeline.venues import split_symbol
@@ -96,7 +98,7 @@ def assemble(
     sinks, api = [], None
     for workload in plan.workloads:
         if workload.component is Program.INGESTION:
-            found = _ingestion(workload, stores, state, ports, exchanges, feeds, [job.name] if job else [])
+            found = _ingestion(workload, stores, state, ports, exchanges, feeds, places, [job.name] if job else [])
             ingestion.setdefault(workload.settings["exchange"], []).extend(found)
         elif workload.component is Program.API:
             api = _service(workload, workload.name, stores.applied(workload.settings), state, stores.names)
@@ -216,6 +218,7 @@ def _ingestion(
     ports: _Ports,
     exchanges: Mapping[str, Service],
     feeds: Mapping[str, Endpoints],
+    places: LocalSettings,
     readers: Sequence[str],
 ) -> list[Service]:
     """Ingestion starts when what it writes is read, so that the first record is as quick through as any other."""
@@ -226,8 +229,23 @@ def _ingestion(
         settings = stores.applied(workload.settings, ports.take()) | {"replica": number}
         if exchange in feeds:
             settings |= {"websocket_url": feeds[exchange].websocket, "rest_url": feeds[exchange].rest}
+        settings |= _route(settings["rest_url"], places)
         found.append(_service(workload, name, settings, state, after))
     return found
+
+
+def _route(url: str, places: LocalSettings) -> dict[str, str]:
+    """The way to an exchange out of this machine. Raises InvalidInput for certificates that are not there."""
+    parts = urlsplit(url)
+    if is_loopback(parts.hostname or ""):
+        return {}
+    found = {} if (proxy := proxy_for(url)) is None else {"proxy": proxy}
+    if places.ca_file is None or parts.scheme != "https":
+        return found
+    if not places.ca_file.is_file():
+        expected = "must be a file of certificates in PEM form; correct or unset it"
+        raise InvalidInput("this machine", [Problem("SSL_CERT_FILE", str(places.ca_file), expected)])
+    return {**found, "ca_file": str(places.ca_file.absolute())}
 
 
 def _sinks(workload: Workload, stores: _Stores, state: StateFolder, ports: _Ports) -> list[Service]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from pydantic import AfterValidator, Field, create_model
+from pydantic import AfterValidator, Field, FilePath, SecretStr, create_model
 
 from marketpipeline.alert_kinds import thresholds
 from marketpipeline.schema import HttpSettings, KafkaSettings, Milliseconds, Settings, SettingsModel
@@ -40,6 +40,13 @@ class IngestionSettings(Settings):
     )
     websocket_url: str = Field(description="WebSocket endpoint of the exchange, without a path.")
     rest_url: str = Field(description="REST endpoint of the exchange, without a path.")
+    proxy: SecretStr | None = Field(
+        default=None,
+        description="URL of the proxy that the exchange is reached through (http, https, socks5), with its password.",
+    )
+    ca_file: FilePath | None = Field(
+        default=None, description="Certificate authorities to trust, in PEM form, in place of the well-known ones."
+    )
     stale_after_ms: Milliseconds = Field(
         default=30_000,
         description="Silence of a subscribed stream after which it is reported, at the least.",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["LocalSettings"]
+__all__ = ["LocalSettings", "is_loopback", "proxy_for"]
 
 _ROOT = Path(__file__).resolve().parents[3]
 
@@ -26,3 +29,33 @@ class LocalSettings(BaseSettings):
     flink_python: Path = Field(
         default=_ROOT / "flink-jobs" / ".venv" / "bin" / "python", description="Python of the stream job's environment."
     )
+    ca_file: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices("SSL_CERT_FILE", "ca_file"),
+        description="Certificate authorities to trust at an exchange, in PEM form, in place of the well-known ones.",
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host`, of a URL, is this machine by its name or address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that `HTTPS_PROXY` and its like name for an http, https, ws or wss URL, unless `NO_PROXY` has its host.
+
+    What is on the loopback is never reached through one.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if is_loopback(host) or proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    found = proxies.get({"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)) or proxies.get("all")
+    if not found:
+        return None
+    scheme, separator, rest = found.rpartition("://")
+    return f"{scheme.replace('socks5h', 'socks5') if separator else 'http'}://{rest}"

@@ -11,6 +11,7 @@ import picows
 import pytest
 from marketpipeline.errors import RetryableError
 from marketpipeline.ingestion import socket as module
+from marketpipeline.ingestion.route import Route
 from marketpipeline.ingestion.socket import Socket
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -40,7 +41,7 @@ async def test_who_accepts_and_says_nothing_is_given_up(scheme: str) -> None:
     async with server, asyncio.timeout(5):
         url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         with pytest.raises(RetryableError, match=rf"cannot connect to {url}: \S+"):
-            await connection([]).open(url)
+            await connection([]).open(url, Route())
         await ended.wait()
 
 
@@ -71,7 +72,7 @@ async def test_an_upgrade_that_comes_too_late_is_not_used(monkeypatch: pytest.Mo
     taken: list[bytes] = []
     async with server, asyncio.timeout(5):
         with pytest.raises(RetryableError, match="cannot connect"):
-            await connection(taken).open(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            await connection(taken).open(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", Route())
         given_up.set()
         await ended.wait()
     assert taken == []

@@ -177,3 +177,18 @@ def test_what_is_off_is_not_there(state: StateFolder) -> None:
     assert stack.stream_job is None
     assert stack.api is None
     assert [service.name for service in stack.sinks] == ["sink-timescale"]
+
+
+def test_the_live_exchange_is_reached_as_the_shell_says(
+    state: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:word@proxy:3128")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    assembled(state)
+    assert settings(state, "ingestion-binance").keys().isdisjoint({"proxy", "ca_file"}), "the loopback is"
+    with pytest.raises(InvalidInput, match=r"SSL_CERT_FILE: .*must be a file of certificates"):
+        assembled(state, exchange="live")
+    (tmp_path / "ca.pem").touch()
+    assembled(state, exchange="live")
+    found = settings(state, "ingestion-binance")
+    assert (found["proxy"], found["ca_file"]) == ("http://user:word@proxy:3128", str(tmp_path / "ca.pem"))
