@@ -40,9 +40,8 @@ def main() -> int:
 
 
 def _without_password(settings: JobSettings) -> JobSettings:
-    if settings.kafka.password is None:
-        return settings
-    return settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"password": SecretStr("***")})})
+    secrets = {name: SecretStr("***") for name in ("password", "key") if getattr(settings.kafka, name) is not None}
+    return settings.model_copy(update={"kafka": settings.kafka.model_copy(update=secrets)})
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ import types
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from marketpipeline.alert_kinds import watched_alerts
+from marketpipeline.errors import InvalidInput, Problem
 from marketpipeline.record_kinds import kind_in, records_in
 from marketpipeline.records import Record
-from marketpipeline.settings import JobSettings, KafkaSettings
+from marketpipeline.settings import JobSettings, KafkaSettings, SaslMechanism
 from marketpipeline.topics import TopicKind, topic_name
 
 from marketpipeline_job.sql import table
@@ -144,14 +145,40 @@ def _producer(kafka: KafkaSettings) -> dict[str, str]:
     }
 
 
+_LOGIN = "org.apache.flink.kafka.shaded.org.apache.kafka.common.security"
+_LOGIN_MODULES = {
+    SaslMechanism.SCRAM_SHA_256: f"{_LOGIN}.scram.ScramLoginModule",
+    SaslMechanism.SCRAM_SHA_512: f"{_LOGIN}.scram.ScramLoginModule",
+    SaslMechanism.PLAIN: f"{_LOGIN}.plain.PlainLoginModule",
+}
+
+
 def _client(kafka: KafkaSettings) -> dict[str, str]:
     protocol = "SSL" if kafka.tls else "PLAINTEXT"
     found = {"properties.bootstrap.servers": kafka.bootstrap_servers}
     if kafka.username is not None:
         protocol = "SASL_SSL" if kafka.tls else "SASL_PLAINTEXT"
         password = kafka.password.get_secret_value() if kafka.password else ""
-        module = "org.apache.flink.kafka.shaded.org.apache.kafka.common.security.scram.ScramLoginModule"
+        mechanism = kafka.sasl_mechanism or SaslMechanism.SCRAM_SHA_256
         user, secret = (text.replace("\\", "\\\\").replace('"', '\\"') for text in (kafka.username, password))
-        found["properties.sasl.mechanism"] = "SCRAM-SHA-256"
-        found["properties.sasl.jaas.config"] = f'{module} required username="{user}" password="{secret}";'
-    return found | {"properties.security.protocol": protocol}
+        login = f'{_LOGIN_MODULES[mechanism]} required username="{user}" password="{secret}";'
+        found |= {"properties.sasl.mechanism": mechanism.value, "properties.sasl.jaas.config": login}
+    return found | _certificates(kafka) | {"properties.security.protocol": protocol}
+
+
+def _certificates(kafka: KafkaSettings) -> dict[str, str]:
+    """As text in the properties: the tasks run on machines that have no such file."""
+    found: dict[str, str] = {}
+    if kafka.ca is not None:
+        found |= {"properties.ssl.truststore.type": "PEM", "properties.ssl.truststore.certificates": kafka.ca}
+    if kafka.certificate is not None and kafka.key is not None:
+        key = kafka.key.get_secret_value()
+        if "BEGIN PRIVATE KEY" not in key and key.strip("*"):
+            expected = "must be a key in PKCS #8 (BEGIN PRIVATE KEY), as Java reads it: openssl pkcs8 -topk8 -nocrypt"
+            raise InvalidInput("settings", [Problem("kafka.key", "***", expected)])
+        found |= {
+            "properties.ssl.keystore.type": "PEM",
+            "properties.ssl.keystore.certificate.chain": kafka.certificate,
+            "properties.ssl.keystore.key": key,
+        }
+    return found

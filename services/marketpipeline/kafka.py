@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marketpipeline.settings import KafkaSettings
+from marketpipeline.settings import KafkaSettings, SaslMechanism
 
 __all__ = ["client_config", "consumer_config", "producer_config"]
 
@@ -19,7 +19,6 @@ def client_config(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
     config: dict[str, Any] = {
         "bootstrap.servers": settings.bootstrap_servers,
         "client.id": client_id,
-        "broker.address.family": "v4",
         "reconnect.backoff.ms": 100,
         "reconnect.backoff.max.ms": 2_000,
         "topic.metadata.refresh.interval.ms": 30_000,
@@ -29,10 +28,14 @@ def client_config(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
         protocol = "SASL_SSL" if settings.tls else "SASL_PLAINTEXT"
         password = settings.password.get_secret_value() if settings.password else ""
         config |= {
-            "sasl.mechanisms": "SCRAM-SHA-256",
+            "sasl.mechanisms": (settings.sasl_mechanism or SaslMechanism.SCRAM_SHA_256).value,
             "sasl.username": settings.username,
             "sasl.password": password,
         }
+    if settings.ca is not None:
+        config["ssl.ca.pem"] = settings.ca
+    if settings.certificate is not None and settings.key is not None:
+        config |= {"ssl.certificate.pem": settings.certificate, "ssl.key.pem": settings.key.get_secret_value()}
     return config | {"security.protocol": protocol}
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
+from marketpipeline.errors import InvalidInput
 from marketpipeline.records import Book, BookMetrics, Heartbeat, Record, SymbolThresholds, Trade
 from marketpipeline.topics import TopicKind
 from marketpipeline_job.ddl import column_type, columns, sink, source, upsert_sink
@@ -58,6 +59,28 @@ def test_a_password_is_where_kafka_looks_for_it() -> None:
     text = source(job_settings(kafka=kafka), TopicKind.THRESHOLDS)
     assert "'properties.security.protocol' = 'SASL_SSL'" in text
     assert 'username="job" password="it\'\'s \\"so\\"";\'' in text
+
+
+def test_certificates_are_text_in_the_properties() -> None:
+    kafka: dict[str, Any] = {"bootstrap_servers": "b:9092", "tls": True, "ca": "-----BEGIN CERTIFICATE-----\nAB'C\n"}
+    own = {"certificate": "-----BEGIN CERTIFICATE-----\nD\n", "key": "-----BEGIN PRIVATE KEY-----\nE\n"}
+    text = source(job_settings(kafka=kafka | own), TopicKind.THRESHOLDS)
+    assert "'properties.ssl.truststore.certificates' = '-----BEGIN CERTIFICATE-----\nAB''C\n'" in text
+    assert "'properties.ssl.keystore.key' = '-----BEGIN PRIVATE KEY-----\nE\n'" in text
+    own["key"] = "-----BEGIN RSA PRIVATE KEY-----\nF\n"
+    with pytest.raises(InvalidInput, match=r"kafka.key: '\*\*\*': must be a key in PKCS #8") as refused:
+        source(job_settings(kafka=kafka | own), TopicKind.THRESHOLDS)
+    assert "RSA" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "module"), [("SCRAM-SHA-512", "scram.ScramLoginModule"), ("PLAIN", "plain.PlainLoginModule")]
+)
+def test_mechanisms(mechanism: str, module: str) -> None:
+    kafka = {"bootstrap_servers": "b:9092", "username": "job", "password": "x", "sasl_mechanism": mechanism}
+    text = source(job_settings(kafka=kafka), TopicKind.THRESHOLDS)
+    assert f"'properties.sasl.mechanism' = '{mechanism}'" in text
+    assert f"{module} required" in text
 
 
 def test_names_and_keys() -> None:

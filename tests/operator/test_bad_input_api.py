@@ -38,6 +38,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"windows": ["7m"]}, "spec.windows[0]", ""),
     ({"broker": {"provider": "strimzi"}}, "spec", "broker.cluster is needed with broker.provider strimzi"),
     ({"broker": {"passwordSecret": {"name": "x"}}}, "spec", "broker.username is needed with broker.passwordSecret"),
+    ({"broker": {"caSecret": {"name": "x"}}}, "spec", "broker.tls must be true with broker.caSecret"),
+    ({"broker": {"clientCertificateSecret": {"name": "x"}}}, "spec", "broker.tls must be true with broker.caSecret"),
     ({"sinks": {"redis": {"url": "redis://:secret@redis"}}}, "spec.sinks.redis.url", "must not contain a password"),
     ({"sinks": {"redis": {"url": "redis://redis?password=x"}}}, "spec.sinks.redis.url", "must not contain a password"),
     ({"sinks": {"redis": {"url": "http://redis"}}}, "spec.sinks.redis.url", "must be a URL that starts with redis://"),

@@ -168,6 +168,10 @@ def rules() -> dict[str, list[Rule]]:
                 "message": "broker.username is needed with broker.passwordSecret",
             },
             {
+                "rule": "self.tls || !(has(self.caSecret) || has(self.clientCertificateSecret))",
+                "message": "broker.tls must be true with broker.caSecret or broker.clientCertificateSecret",
+            },
+            {
                 "rule": "!(self.provider in ['redpanda', 'strimzi']) || has(self.cluster)",
                 "messageExpression": "'broker.cluster is needed with broker.provider ' + self.provider",
             },

@@ -13,7 +13,6 @@ from marketpipeline.settings import KafkaSettings
 from marketpipeline.spec import MarketPipeline
 from marketpipeline.topic_admin import TopicsReport, delete_topics, ensure_topics, publish_thresholds
 from marketpipeline.topics import TopicKind
-from pydantic import SecretStr
 
 from marketpipeline_operator.builders import Context, build_topics
 from marketpipeline_operator.builders.context import digest
@@ -172,14 +171,28 @@ def _fault(reason: str, error: MarketPipelineError | None) -> Fault | None:
 
 
 async def broker_settings(kubernetes: Kubernetes, pipeline: MarketPipeline) -> KafkaSettings:
-    """How to reach the broker, with the password out of its Secret."""
+    """How to reach the broker, with the password and the certificates out of their Secrets."""
     broker, namespace = pipeline.spec.broker, pipeline.metadata.namespace or "default"
-    password = None
-    if broker.password_secret is not None:
-        reference = broker.password_secret
-        password = SecretStr(await read_secret(kubernetes, namespace, reference.name, reference.key))
+    own = broker.client_certificate_secret
+    places = {
+        "password": broker.password_secret and (broker.password_secret.name, broker.password_secret.key),
+        "ca": broker.ca_secret and (broker.ca_secret.name, broker.ca_secret.key),
+        "certificate": own and (own.name, own.certificate),
+        "key": own and (own.name, own.key),
+    }
+    values = {
+        field: await read_secret(kubernetes, namespace, *place) for field, place in places.items() if place is not None
+    }
     servers = ",".join(_qualified(address, namespace) for address in broker.bootstrap_servers.split(","))
-    return KafkaSettings(bootstrap_servers=servers, username=broker.username, password=password, tls=broker.tls)
+    return KafkaSettings.model_validate(
+        {
+            "bootstrap_servers": servers,
+            "username": broker.username,
+            "sasl_mechanism": broker.sasl_mechanism,
+            "tls": broker.tls,
+            **values,
+        }
+    )
 
 
 def _qualified(address: str, namespace: str) -> str:

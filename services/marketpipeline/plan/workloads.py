@@ -107,7 +107,12 @@ def _dump(settings: Settings) -> dict[str, Any]:
 
 def _kafka(pipeline: MarketPipeline) -> KafkaSettings:
     broker = pipeline.spec.broker
-    return KafkaSettings(bootstrap_servers=broker.bootstrap_servers, username=broker.username, tls=broker.tls)
+    return KafkaSettings(
+        bootstrap_servers=broker.bootstrap_servers,
+        username=broker.username,
+        sasl_mechanism=broker.sasl_mechanism if broker.username else None,
+        tls=broker.tls,
+    )
 
 
 def _ingestion(pipeline: MarketPipeline, exchange: str) -> Workload:
@@ -230,7 +235,13 @@ def _secret(variable: str, reference: SecretKey | None) -> tuple[SecretEnv, ...]
 
 
 def _broker_secrets(pipeline: MarketPipeline) -> tuple[SecretEnv, ...]:
-    return _secret("KAFKA__PASSWORD", pipeline.spec.broker.password_secret)
+    broker = pipeline.spec.broker
+    found = _secret("KAFKA__PASSWORD", broker.password_secret) + _secret("KAFKA__CA", broker.ca_secret)
+    own = broker.client_certificate_secret
+    if own is None:
+        return found
+    certificate, key = (SecretKey(name=own.name, key=key) for key in (own.certificate, own.key))
+    return found + _secret("KAFKA__CERTIFICATE", certificate) + _secret("KAFKA__KEY", key)
 
 
 def _store_secrets(branch: str, kind: SinkKind, sink: SinkSpec) -> tuple[SecretEnv, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from marketpipeline.schema.resource import Name, Resources, SecretKey, SpecModel
+from marketpipeline.schema.resource import Name, Resources, SecretKey, SecretKeyName, SpecModel
 from marketpipeline.schema.settings import (
     ENV_PREFIX,
     HttpSettings,
     KafkaSettings,
     Milliseconds,
+    SaslMechanism,
     Settings,
     SettingsModel,
     TelemetrySettings,
@@ -43,7 +44,9 @@ __all__ = [
     "Name",
     "NumberRules",
     "Resources",
+    "SaslMechanism",
     "SecretKey",
+    "SecretKeyName",
     "Settings",
     "SettingsModel",
     "SpecModel",

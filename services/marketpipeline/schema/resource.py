@@ -9,10 +9,13 @@ from pydantic.alias_generators import to_camel
 
 from marketpipeline.schema.units import Cpu, Memory
 
-__all__ = ["Name", "Resources", "SecretKey", "SpecModel"]
+__all__ = ["Name", "Resources", "SecretKey", "SecretKeyName", "SpecModel"]
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 """The name of a Kubernetes object."""
+
+SecretKeyName = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)]
+"""A key within a Secret."""
 
 
 class SpecModel(BaseModel):
@@ -32,9 +35,7 @@ class SecretKey(SpecModel):
     """A key of a Secret in the pipeline's namespace; only the reference is ever in a spec."""
 
     name: Name = Field(description="Name of the Secret.")
-    key: Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)] = Field(
-        default="password", description="Key within the Secret."
-    )
+    key: SecretKeyName = Field(default="password", description="Key within the Secret.")
 
 
 class Resources(SpecModel):

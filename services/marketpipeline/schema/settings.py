@@ -8,6 +8,7 @@ environment variable overrides a field: `MARKETPIPELINE_` and the path with `__`
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -26,6 +27,7 @@ __all__ = [
     "HttpSettings",
     "KafkaSettings",
     "Milliseconds",
+    "SaslMechanism",
     "Settings",
     "SettingsModel",
     "TelemetrySettings",
@@ -63,13 +65,29 @@ class TelemetrySettings(SettingsModel):
     )
 
 
+class SaslMechanism(StrEnum):
+    """How a user proves to be who it is, in Kafka's names."""
+
+    SCRAM_SHA_256 = "SCRAM-SHA-256"
+    SCRAM_SHA_512 = "SCRAM-SHA-512"
+    PLAIN = "PLAIN"
+
+
 class KafkaSettings(SettingsModel):
     """How to reach the broker."""
 
     bootstrap_servers: str = Field(description="Comma-separated host:port.")
     username: str | None = Field(default=None, description="SASL user; none means no authentication.")
     password: SecretStr | None = Field(default=None, description="SASL password.")
+    sasl_mechanism: SaslMechanism | None = Field(
+        default=None, description="How the SASL user is authenticated; SCRAM-SHA-256 when absent."
+    )
     tls: bool = Field(default=False, description="Whether to connect with TLS.")
+    ca: str | None = Field(
+        default=None, description="Certificate authorities to trust, PEM text; the well-known ones when absent."
+    )
+    certificate: str | None = Field(default=None, description="Certificate (chain) of this client, PEM text.")
+    key: SecretStr | None = Field(default=None, description="Its private key, PEM text (PKCS #8).")
 
 
 class Settings(BaseSettings):

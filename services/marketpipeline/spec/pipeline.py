@@ -124,6 +124,8 @@ class PipelineSpec(SpecModel):
             )
         if self.broker.password_secret and not self.broker.username:
             raise ValueError("broker.username is needed with broker.passwordSecret")
+        if not self.broker.tls and (self.broker.ca_secret or self.broker.client_certificate_secret):
+            raise ValueError("broker.tls must be true with broker.caSecret or broker.clientCertificateSecret")
         if self.broker.provider in (TopicProvider.REDPANDA, TopicProvider.STRIMZI) and not self.broker.cluster:
             raise ValueError(f"broker.cluster is needed with broker.provider {self.broker.provider.value}")
         if self.api.enabled and not any(kind.reader for kind, _ in self.sinks.enabled()):

@@ -7,7 +7,18 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from marketpipeline.schema import ADDRESSES, Duration, KeptFor, Name, Resources, SecretKey, SpecModel, Url
+from marketpipeline.schema import (
+    ADDRESSES,
+    Duration,
+    KeptFor,
+    Name,
+    Resources,
+    SaslMechanism,
+    SecretKey,
+    SecretKeyName,
+    SpecModel,
+    Url,
+)
 
 __all__ = [
     "Api",
@@ -40,6 +51,20 @@ class TopicProvider(StrEnum):
     REDPANDA = "redpanda"
     STRIMZI = "strimzi"
     ADMIN = "admin"
+
+
+class CertificateKey(SecretKey):
+    """Where certificates are, in PEM form."""
+
+    key: SecretKeyName = Field(default="ca.crt", description="Key within the Secret.")
+
+
+class ClientCertificate(SpecModel):
+    """A Secret with a certificate and its private key in PEM form, as cert-manager or Strimzi (`user.crt`) makes it."""
+
+    name: Name = Field(description="Name of the Secret.")
+    certificate: SecretKeyName = Field(default="tls.crt", description="Key of the certificate (chain).")
+    key: SecretKeyName = Field(default="tls.key", description="Key of the private key, in PKCS #8.")
 
 
 class Broker(SpecModel):
@@ -75,7 +100,18 @@ class Broker(SpecModel):
         default=None, description="SASL user; no authentication when absent."
     )
     password_secret: SecretKey | None = Field(default=None, description="Where the SASL user's password is.")
+    sasl_mechanism: SaslMechanism = Field(
+        default=SaslMechanism.SCRAM_SHA_256,
+        description="How the SASL user is authenticated: `SCRAM-SHA-256`, `SCRAM-SHA-512` or `PLAIN`.",
+    )
     tls: bool = Field(default=False, description="Whether to connect with TLS.")
+    ca_secret: CertificateKey | None = Field(
+        default=None,
+        description="Where the certificate authority of the broker is, in PEM form; the well-known ones when absent.",
+    )
+    client_certificate_secret: ClientCertificate | None = Field(
+        default=None, description="Where the certificate of the clients is, for a broker that asks for one."
+    )
 
 
 class ProcessingMode(StrEnum):

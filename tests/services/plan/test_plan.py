@@ -147,6 +147,24 @@ def test_no_password_is_in_a_plan_only_where_it_comes_from() -> None:
     assert secret.variable == "MARKETPIPELINE_STORES__TIMESCALE__PASSWORD"
 
 
+def test_a_brokers_certificates_come_from_their_secrets() -> None:
+    found = planned(
+        "  broker:\n    username: u\n    passwordSecret: {name: user}\n    saslMechanism: SCRAM-SHA-512\n"
+        "    tls: true\n    caSecret: {name: ca}\n    clientCertificateSecret: {name: user, certificate: user.crt, key: user.key}\n"
+    )
+    expected = [
+        ("MARKETPIPELINE_KAFKA__PASSWORD", "user", "password"),
+        ("MARKETPIPELINE_KAFKA__CA", "ca", "ca.crt"),
+        ("MARKETPIPELINE_KAFKA__CERTIFICATE", "user", "user.crt"),
+        ("MARKETPIPELINE_KAFKA__KEY", "user", "user.key"),
+    ]
+    assert found.stream_job is not None
+    for consumer in (found.workload("ingestion-binance"), found.workload("sink-redis"), found.stream_job):
+        assert [(secret.variable, secret.secret, secret.key) for secret in consumer.secrets] == expected
+        assert consumer.settings["kafka"]["sasl_mechanism"] == "SCRAM-SHA-512"
+    assert "sasl_mechanism" not in planned("").workload("sink-redis").settings["kafka"], "nobody is authenticated"
+
+
 def test_lookups() -> None:
     found = planned()
     topic = found.topic(TopicKind.ALERTS)

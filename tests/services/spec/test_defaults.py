@@ -38,9 +38,9 @@ def test_every_field_says_what_it_means(path: str, description: str | None) -> N
 
 def test_only_the_symbols_are_required() -> None:
     required = {path for path, _, has_default in SPEC if not has_default}
-    assert required == {"spec.symbols", "spec.broker.passwordSecret.name"} | {
-        f"spec.sinks.{sink}.passwordSecret.name" for sink in ("timescale", "redis")
-    }
+    secrets = {f"spec.broker.{name}.name" for name in ("passwordSecret", "caSecret", "clientCertificateSecret")}
+    secrets |= {f"spec.sinks.{sink}.passwordSecret.name" for sink in ("timescale", "redis")}
+    assert required == {"spec.symbols"} | secrets
 
 
 def test_metadata_is_described_but_for_what_kubernetes_describes() -> None:

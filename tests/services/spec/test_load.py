@@ -154,6 +154,9 @@ def test_what_does_not_fit_together() -> None:
     assert "processing.allowedLateness (2m) must be below the smallest window" in late.expected
     nobody = problem(with_spec("broker: {passwordSecret: {name: kafka}}"))
     assert "broker.username is needed" in nobody.expected
+    for secret in ("caSecret", "clientCertificateSecret"):
+        bare = problem(with_spec(f"broker: {{{secret}: {{name: kafka}}}}"))
+        assert "broker.tls must be true with broker.caSecret or broker.clientCertificateSecret" in bare.expected
     blind = problem(with_spec("sinks: {timescale: {enabled: false}, redis: {enabled: false}}"))
     assert "api.enabled needs at least one sink: set sinks.redis.enabled or sinks.timescale.enabled" in blind.expected
 
