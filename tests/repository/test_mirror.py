@@ -46,7 +46,6 @@ SIM = f"{SRC}/simulator"
 COVERED = (
     Covered(SRC, "__main__", "services/cli/test_main.py", PROCESS),
     Covered(SRC, "records topics", "services/test_record_kinds.py", DEFINITION),
-    Covered(SRC, "kafka", "services/ingestion/test_publisher.py", PROCESS),
     Covered(SRC, "sharding", "services/ingestion/test_assignment.py", SHARED),
     Covered(f"{SRC}/alert_kinds", "*", "services/alert_kinds/test_alert_kinds.py", SHARED),
     Covered(f"{SRC}/sink_kinds", "*", "services/sink_kinds/test_sink_kinds.py", SHARED),

@@ -55,6 +55,7 @@ BY_NAME: dict[str, tuple[Any, ...]] = {
     "memory": ("1Mi", "1.5Gi", "1Ti"),
     "name": ("x", "x" * 253),
     "key": ("x", "x" * 253),
+    "certificate": ("x", "x" * 253),
 }
 """By the last part of the path, wherever it is."""
 ALONG: dict[str, dict[str, Any]] = {
@@ -65,6 +66,11 @@ ALONG: dict[str, dict[str, Any]] = {
     "thresholds.imbalance.high": {"thresholds.imbalance.medium": 1e-9},
     "broker.provider": {"broker.cluster": "c"},
     "broker.passwordSecret.name": {"broker.username": "u"},
+    "broker.caSecret.name": {"broker.tls": True},
+    "broker.caSecret.key": {"broker.tls": True, "broker.caSecret.name": "s"},
+    "broker.clientCertificateSecret.name": {"broker.tls": True},
+    "broker.clientCertificateSecret.certificate": {"broker.tls": True, "broker.clientCertificateSecret.name": "s"},
+    "broker.clientCertificateSecret.key": {"broker.tls": True, "broker.clientCertificateSecret.name": "s"},
     "broker.passwordSecret.key": {"broker.username": "u", "broker.passwordSecret.name": "s"},
     "sinks.timescale.passwordSecret.key": {"sinks.timescale.passwordSecret.name": "s"},
     "sinks.redis.passwordSecret.key": {"sinks.redis.passwordSecret.name": "s"},

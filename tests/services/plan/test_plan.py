@@ -150,7 +150,8 @@ def test_no_password_is_in_a_plan_only_where_it_comes_from() -> None:
 def test_a_brokers_certificates_come_from_their_secrets() -> None:
     found = planned(
         "  broker:\n    username: u\n    passwordSecret: {name: user}\n    saslMechanism: SCRAM-SHA-512\n"
-        "    tls: true\n    caSecret: {name: ca}\n    clientCertificateSecret: {name: user, certificate: user.crt, key: user.key}\n"
+        "    tls: true\n    caSecret: {name: ca}\n"
+        "    clientCertificateSecret: {name: user, certificate: user.crt, key: user.key}\n"
     )
     expected = [
         ("MARKETPIPELINE_KAFKA__PASSWORD", "user", "password"),
