@@ -70,8 +70,9 @@ def total(terms: Iterable[str]) -> str:
 
 def options(values: Mapping[str, str]) -> str:
     """The WITH clause of a table."""
-    quoted = (f"'{key}' = '{value.replace(chr(39), chr(39) * 2)}'" for key, value in values.items())
-    return f"WITH (\n{lines(quoted)}\n)"
+    quoted = (f"    '{key}' = '{value.replace(chr(39), chr(39) * 2)}'" for key, value in values.items())
+    separated = ",\n".join(quoted)  # not by `lines`: a value may have lines of its own, which stay as they are
+    return f"WITH (\n{separated}\n)"
 
 
 def table(name: str, columns: Iterable[str], values: Mapping[str, str]) -> str:
