@@ -5,6 +5,7 @@ Status: 0 done, 1 failed, 2 what was given is wrong, 130 interrupted.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -118,7 +119,12 @@ def _leave_the_pipe() -> None:
 
 
 def main() -> None:
-    """Run the command line and end the process."""
+    """Run the command line and end the process.
+
+    A warning that a library or a part of this package logs belongs in the log of a process, which sets one up. A
+    command on a terminal says itself what its user has to know.
+    """
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         status = cli.main(standalone_mode=False)
     except click.ClickException as error:

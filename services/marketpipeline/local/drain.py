@@ -20,7 +20,7 @@ from marketpipeline.plan import Plan, Topic
 from marketpipeline.sink_kinds import sink_kinds
 from marketpipeline.topics import TopicKind
 
-__all__ = ["CaughtUp", "Look", "NotDrained", "Reader", "drained", "reader_of_job", "readers_of_sinks", "wait_for"]
+__all__ = ["CaughtUp", "ConsumerGroup", "Look", "NotDrained", "drained", "group_of_job", "groups_of_sinks", "wait_for"]
 
 STALLED_SECONDS = 180.0
 """A stage that makes no progress for so long does not make any more; a restart takes a part of it."""
@@ -34,30 +34,32 @@ class NotDrained(MarketPipelineError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
-    """A consumer group and the topics that it reads."""
+class ConsumerGroup:
+    """Which process (`name`) reads which topics under which id of the broker's."""
 
     name: str
-    group: str
+    id: str
     topics: Sequence[Topic]
 
 
-def readers_of_sinks(plan: Plan) -> list[Reader]:
+def groups_of_sinks(plan: Plan) -> list[ConsumerGroup]:
     """The consumer groups of the plan's sinks."""
     kinds = {kind.component: kind.topics for kind in sink_kinds().values()}
     return [
-        Reader(w.name, w.settings["consumer_group"], [t for t in plan.topics if t.kind in kinds[w.component]])
+        ConsumerGroup(w.name, w.settings["consumer_group"], [t for t in plan.topics if t.kind in kinds[w.component]])
         for w in plan.workloads
         if w.component in kinds
     ]
 
 
-def reader_of_job(plan: Plan) -> Reader | None:
+def group_of_job(plan: Plan) -> ConsumerGroup | None:
     """The consumer group of the stream job, which commits at its checkpoints, or None where there is no job."""
     job = plan.stream_job
     if job is None:
         return None
-    return Reader("the stream job", job.settings["consumer_group"], [t for t in plan.topics if t.kind in JOB_READS])
+    return ConsumerGroup(
+        "the stream job", job.settings["consumer_group"], [t for t in plan.topics if t.kind in JOB_READS]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,10 @@ async def drained(stack: LocalStack, plan: Plan, report: Callable[[str], None]) 
         for service in services:
             await wait_for(Delivered(service, replay.last_event_times.get(exchange, 0)).look, report)
     offsets = Offsets(stack.kafka)
-    job = reader_of_job(plan)
+    job = group_of_job(plan)
     if job is not None:
         await wait_for(CaughtUp(offsets, [job]).look, report)
-    await wait_for(CaughtUp(offsets, readers_of_sinks(plan)).look, report)
+    await wait_for(CaughtUp(offsets, groups_of_sinks(plan)).look, report)
 
 
 async def wait_for(
@@ -150,15 +152,15 @@ class CaughtUp:
     Ends are taken once, and all before anything is waited for: heartbeats keep coming meanwhile.
     """
 
-    def __init__(self, offsets: Offsets, readers: Sequence[Reader]) -> None:
+    def __init__(self, offsets: Offsets, groups: Sequence[ConsumerGroup]) -> None:
         self._offsets = offsets
-        self._readers = readers
+        self._groups = groups
         self._ends: dict[str, Ends] | None = None
 
     def look(self) -> Look:
         """Done when none is behind."""
         if self._ends is None:
-            self._ends = {reader.name: self._offsets.ends(reader.topics) for reader in self._readers}
-        behind = {r.name: self._offsets.behind(r.group, self._ends[r.name]) for r in self._readers}
+            self._ends = {group.name: self._offsets.ends(group.topics) for group in self._groups}
+        behind = {group.name: self._offsets.behind(group.id, self._ends[group.name]) for group in self._groups}
         text = ", ".join(f"{name} ({records:,} records behind)" for name, records in behind.items() if records)
         return Look(not any(behind.values()), behind, text)

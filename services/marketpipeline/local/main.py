@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from marketpipeline.errors import InvalidInput, MarketPipelineError, Problem, RetryableError
-from marketpipeline.local.drain import CaughtUp, drained, reader_of_job, readers_of_sinks, wait_for
+from marketpipeline.local.drain import CaughtUp, drained, group_of_job, groups_of_sinks, wait_for
 from marketpipeline.local.environment import without_libpq_variables
 from marketpipeline.local.managed_process import ManagedProcess
 from marketpipeline.local.offsets import Offsets
@@ -169,16 +169,16 @@ class Run:
 
     async def _settle(self, stage: Sequence[str]) -> None:
         """Before the job and the sinks are stopped: let them finish what is there, for a few seconds."""
-        readers = []
+        groups = []
         if self._stack.stream_job is not None and self._stack.stream_job.name in stage:
-            readers = [reader for reader in [reader_of_job(self._plan)] if reader is not None]
+            groups = [group for group in [group_of_job(self._plan)] if group is not None]
         elif any(sink.name in stage for sink in self._stack.sinks):
-            readers = readers_of_sinks(self._plan)
-        if not readers or any(not self._processes[name].ready.is_set() for name in stage):
+            groups = groups_of_sinks(self._plan)
+        if not groups or any(not self._processes[name].ready.is_set() for name in stage):
             return
         with contextlib.suppress(TimeoutError, MarketPipelineError):
             async with asyncio.timeout(SETTLE_SECONDS):
-                await wait_for(CaughtUp(Offsets(self._stack.kafka), readers).look, self._view.waiting_for)
+                await wait_for(CaughtUp(Offsets(self._stack.kafka), groups).look, self._view.waiting_for)
 
     def _changed(self, managed: ManagedProcess) -> None:
         """Raises nothing: a full disk must end neither the component that changed nor the stopping in order."""

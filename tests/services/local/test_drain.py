@@ -17,13 +17,13 @@ from marketpipeline.kafka import consumer_config, producer_config
 from marketpipeline.local.components.service import Service
 from marketpipeline.local.drain import (
     CaughtUp,
+    ConsumerGroup,
     Delivered,
     Look,
     NotDrained,
-    Reader,
     Replay,
-    reader_of_job,
-    readers_of_sinks,
+    group_of_job,
+    groups_of_sinks,
     wait_for,
 )
 from marketpipeline.local.offsets import Offsets
@@ -110,14 +110,14 @@ def test_ingestion_that_starts_has_nothing_yet(answers: Answers) -> None:
 
 def test_readers_of_the_plan() -> None:
     found = plan(load_file(PROJECT / "manifests" / "quickstart.yaml"))
-    job = reader_of_job(found)
+    job = group_of_job(found)
     assert job is not None
-    assert job.group == "quickstart.stream-job"
+    assert job.id == "quickstart.stream-job"
     assert {topic.kind for topic in job.topics} == {TopicKind.TRADES, TopicKind.BOOK}
-    readers = {reader.name: reader for reader in readers_of_sinks(found)}
-    assert set(readers) == {"sink-timescale", "sink-redis"}
-    assert TopicKind.EVENTS in {topic.kind for topic in readers["sink-timescale"].topics}
-    assert TopicKind.BOOK not in {topic.kind for topic in readers["sink-timescale"].topics}
+    groups = {group.name: group for group in groups_of_sinks(found)}
+    assert set(groups) == {"sink-timescale", "sink-redis"}
+    assert TopicKind.EVENTS in {topic.kind for topic in groups["sink-timescale"].topics}
+    assert TopicKind.BOOK not in {topic.kind for topic in groups["sink-timescale"].topics}
 
 
 def test_a_group_has_caught_up_with_the_first_look(broker: RunningBroker) -> None:
@@ -141,12 +141,12 @@ def test_a_group_has_caught_up_with_the_first_look(broker: RunningBroker) -> Non
 
     def nothing_to_wait_for() -> bool:
         with contextlib.suppress(RetryableError):  # a topic that was just made may have no leader yet
-            return CaughtUp(offsets, [Reader("sink", group, [topic])]).look().done
+            return CaughtUp(offsets, [ConsumerGroup("sink", group, [topic])]).look().done
         return False
 
     wait_until(nothing_to_wait_for, "an empty topic holds nobody up")
     produce(10)
-    stage = CaughtUp(offsets, [Reader("sink", group, [topic])])
+    stage = CaughtUp(offsets, [ConsumerGroup("sink", group, [topic])])
     look = stage.look()
     assert (look.done, look.text) == (False, "sink (10 records behind)")
     produce(5)
@@ -154,7 +154,7 @@ def test_a_group_has_caught_up_with_the_first_look(broker: RunningBroker) -> Non
     assert stage.look().text == "sink (3 records behind)"
     commit(10)
     assert stage.look().done, "what came after the first look is not waited for"
-    assert not CaughtUp(offsets, [Reader("sink", group, [topic])]).look().done
+    assert not CaughtUp(offsets, [ConsumerGroup("sink", group, [topic])]).look().done
 
 
 async def test_waiting_reports_and_ends() -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from marketpipeline.cli.main import commands
-from marketpipeline.errors import InvalidSpec
-from marketpipeline.local.drain import CaughtUp, readers_of_sinks
+from marketpipeline.errors import InvalidSpec, RetryableError
+from marketpipeline.local.drain import CaughtUp, Look, groups_of_sinks
 from marketpipeline.local.offsets import Offsets
 from marketpipeline.local.options import RunOptions
 from marketpipeline.local.prerequisites import Java
@@ -174,15 +174,16 @@ def test_one_machine_runs_it_with_its_own_server(state: StateFolder, tmp_path: P
 def test_its_process_stores_and_a_drain_waits_for_it(broker: RunningBroker, tmp_path: Path) -> None:
     topics = Topics(broker)
     planned = plan(pipeline(broker={"topicPrefix": topics.prefix}))
-    (reader,) = [reader for reader in readers_of_sinks(planned) if reader.name == "sink-jsonlines"]
-    assert {topic.kind for topic in reader.topics} == {TopicKind.TRADES, TopicKind.ALERTS}
+    (group,) = [group for group in groups_of_sinks(planned) if group.name == "sink-jsonlines"]
+    assert {topic.kind for topic in group.topics} == {TopicKind.TRADES, TopicKind.ALERTS}
     topics.put(trade(1), trade(2), alert(0))
-    caught_up = CaughtUp(Offsets(topics.kafka), [reader])
-    assert not caught_up.look().done, "nothing is stored yet"
+    caught_up = CaughtUp(Offsets(topics.kafka), [group])
+    first = wait_for(lambda: _looked(caught_up), "the broker says how far the group is")
+    assert not first.done, "nothing is stored yet"
     process = SinkProcess(tmp_path, "sink-jsonlines", topics, {"folder": str(tmp_path / "lines")}, secret="token")
     try:
         process.start()
-        wait_for(lambda: caught_up.look().done, "the sink has stored what was there")
+        wait_for(lambda: (seen := _looked(caught_up)) and seen.done, "the sink has stored what was there")
     finally:
         process.close()
     lines = [json.loads(line) for line in (tmp_path / "lines" / "trade.jsonl").read_text().splitlines()]
@@ -199,3 +200,11 @@ def test_its_job_is_a_command(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "marketpipeline", job.component.value, "--config", str(tmp_path / "settings.json")]
     assert subprocess.run(command, env=os.environ, check=False).returncode == 0
     assert not (tmp_path / "trade.new").exists()
+
+
+def _looked(caught_up: CaughtUp) -> Look | None:
+    """A look, or None while the broker is still loading what it knows of the group."""
+    try:
+        return caught_up.look()
+    except RetryableError:
+        return None

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from marketpipeline.errors import MarketPipelineError, RetryableError
 from marketpipeline.kafka import consumer_config
-from marketpipeline.local.drain import Reader, reader_of_job, readers_of_sinks
+from marketpipeline.local.drain import ConsumerGroup, group_of_job, groups_of_sinks
 from marketpipeline.local.managed_process import ManagedProcess, State
 from marketpipeline.local.offsets import Offsets
 from marketpipeline.plan import Plan
@@ -190,24 +190,24 @@ class Observer:
         return consumer
 
     def _lags(self) -> Mapping[str, int]:
-        """Records that each reader is behind, by workload; asked for every few seconds only."""
+        """Records that each group is behind, by workload; asked for every few seconds only."""
         if time.monotonic() - self._lag_at < LAG_EVERY_SECONDS:
             return self._lag
         self._lag_at = time.monotonic()
         self._offsets = self._offsets or Offsets(self._kafka)
-        job = reader_of_job(self._plan)
-        readers = {"stream-job": job} if job else {}
-        readers |= {reader.name: reader for reader in readers_of_sinks(self._plan)}
-        for name, reader in readers.items():
-            behind = self._behind(reader)
+        job = group_of_job(self._plan)
+        groups = {"stream-job": job} if job else {}
+        groups |= {group.name: group for group in groups_of_sinks(self._plan)}
+        for name, group in groups.items():
+            behind = self._behind(group)
             if behind is not None:
                 self._lag[name] = behind
         return self._lag
 
-    def _behind(self, reader: Reader) -> int | None:
+    def _behind(self, group: ConsumerGroup) -> int | None:
         assert self._offsets is not None
         try:
-            return self._offsets.behind(reader.group, self._offsets.ends(reader.topics))
+            return self._offsets.behind(group.id, self._offsets.ends(group.topics))
         except RetryableError:
             return None
 
