@@ -48,8 +48,8 @@ CHECKPOINT_INTERVAL_MS = 1_000
 class LocalStack:
     """The components of a run. `stop_stages` is the order to stop them in: those of one stage together.
 
-    `servers` are those of the stores, by the kind of sink; `ingestion` (by exchange), `sinks` and `stream_job` name
-    components; `exchanges` are those that this machine serves itself.
+    By the kind of sink, `servers` are those of the stores and `stores` the settings of these. `ingestion` (by exchange),
+    `sinks` and `stream_job` name components; `exchanges` are those that this machine serves itself.
     """
 
     components: Sequence[Component]
@@ -57,6 +57,7 @@ class LocalStack:
     kafka: KafkaSettings
     broker: Broker
     servers: Mapping[str, StoreServer]
+    stores: Mapping[str, Mapping[str, Any]]
     ingestion: Mapping[str, Sequence[Service]]
     sinks: Sequence[Service]
     stream_job: Service | None
@@ -90,7 +91,8 @@ def assemble(
     )
     servers = _servers(pipeline, state, ports)
     stores = _Stores(broker, servers)
-    state.write_settings(STORES, _store_settings(pipeline, servers))
+    known = _store_settings(pipeline, servers)
+    state.write_settings(STORES, known)
     exchanges = _exchanges(pipeline, options, state, ports)
     feeds = _feeds(pipeline, options, exchanges)
     job = _stream_job(plan, stores, state, ports, places, java)
@@ -119,6 +121,7 @@ def assemble(
         kafka=stores.kafka,
         broker=broker,
         servers=servers,
+        stores=known,
         ingestion=ingestion,
         sinks=sinks,
         stream_job=job,
@@ -141,7 +144,7 @@ def _servers(pipeline: MarketPipeline, state: StateFolder, ports: _Ports) -> dic
 
 
 def _store_settings(pipeline: MarketPipeline, servers: Mapping[str, StoreServer]) -> dict[str, Any]:
-    """The settings of each store by the kind of sink, as they are on this machine: for a query after the run."""
+    """By the kind of sink the settings of each store that is here, for whoever reads it during the run or after it."""
     return {
         kind.name: {**kind.store(pipeline, sink).model_dump(mode="json"), **servers[kind.name].settings}
         for kind, sink in pipeline.spec.sinks.enabled()

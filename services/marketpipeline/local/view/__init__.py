@@ -14,6 +14,7 @@ from marketpipeline.local.view.screen import ScreenView
 from marketpipeline.plan import Plan
 from marketpipeline.readers import Readers, readers_of
 from marketpipeline.settings import ApiSettings, Stores
+from marketpipeline.sink_kinds import sink_kinds
 from marketpipeline.spec import MarketPipeline
 
 __all__ = ["View", "make_view"]
@@ -31,11 +32,7 @@ def make_view(pipeline: MarketPipeline, plan: Plan, stack: LocalStack, options: 
 
 def _readers(pipeline: MarketPipeline, stack: LocalStack) -> Readers:
     """Readers of the stores whose servers are on this machine."""
-    stores = {
-        kind.name: kind.store(pipeline, sink).model_dump() | dict(stack.servers[kind.name].settings)
-        for kind, sink in pipeline.spec.sinks.enabled()
-        if kind.reader and kind.name in stack.servers
-    }
+    stores = {name: store for name, store in stack.stores.items() if sink_kinds()[name].reader}
     settings = ApiSettings(
         pipeline=pipeline.name,
         symbols=pipeline.spec.symbols,
