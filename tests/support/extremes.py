@@ -1,7 +1,7 @@
 """The ends of what the spec allows, field by field: whoever turns a spec into something has to bear each of them.
 
 Numbers, choices and lists follow from the spec's own bounds. What is text has its ends here, by the form that it has; a
-field of another form fails `test_every_field_has_its_ends` by name.
+field of another form fails `test_every_field_has_its_ends` by name, unless it has `examples`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+from marketpipeline.sink_kinds import sink_kinds
 from marketpipeline.spec import PipelineSpec
 
 __all__ = ["EXTREMES", "FIELDS", "Extreme"]
@@ -72,8 +73,6 @@ ALONG: dict[str, dict[str, Any]] = {
     "broker.clientCertificateSecret.certificate": {"broker.tls": True, "broker.clientCertificateSecret.name": "s"},
     "broker.clientCertificateSecret.key": {"broker.tls": True, "broker.clientCertificateSecret.name": "s"},
     "broker.passwordSecret.key": {"broker.username": "u", "broker.passwordSecret.name": "s"},
-    "sinks.timescale.passwordSecret.key": {"sinks.timescale.passwordSecret.name": "s"},
-    "sinks.redis.passwordSecret.key": {"sinks.redis.passwordSecret.name": "s"},
 }
 """What has to be so that the other may be at its end."""
 
@@ -99,6 +98,8 @@ def _ends(path: str, schema: Schema, definitions: Schema) -> tuple[Any, ...]:
         return TEXTS.get(path) or BY_NAME[last]
     if "enum" in schema:
         return tuple(schema["enum"])
+    if "examples" in schema:
+        return tuple(schema["examples"])
     match schema["type"]:
         case "boolean":
             return (False, True)
@@ -117,9 +118,19 @@ def _ends(path: str, schema: Schema, definitions: Schema) -> tuple[Any, ...]:
     return ()
 
 
+def _along_in_a_sink(path: str) -> dict[str, Any]:
+    """What a sink's section needs beside the field: the name of a Secret, and an example of each required field."""
+    if not path.startswith("sinks."):
+        return {}
+    kind = sink_kinds()[path.split(".")[1]]
+    found = {f"{path.removesuffix('key')}name": "s"} if path.endswith("Secret.key") else {}
+    needed = {field.alias: field.examples for field in kind.spec.model_fields.values() if field.is_required()}
+    return found | {f"sinks.{kind.name}.{alias}": (examples or [None])[0] for alias, examples in needed.items()}
+
+
 def _spec(path: str, value: Any) -> dict[str, Any]:
     made: dict[str, Any] = {"symbols": [SYMBOL]}
-    for where, what in {path: value, **ALONG.get(path, {})}.items():
+    for where, what in {**_along_in_a_sink(path), path: value, **ALONG.get(path, {})}.items():
         *groups, last = where.split(".")
         place = made
         for group in groups:

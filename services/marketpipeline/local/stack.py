@@ -48,8 +48,8 @@ CHECKPOINT_INTERVAL_MS = 1_000
 class LocalStack:
     """The components of a run. `stop_stages` is the order to stop them in: those of one stage together.
 
-    By the kind of sink, `servers` are those of the stores and `stores` the settings of these. `ingestion` (by exchange),
-    `sinks` and `stream_job` name components; `exchanges` are those that this machine serves itself.
+    By the kind of sink, `servers` are those of the stores and `stores` the settings of these. `ingestion` (by
+    exchange), `sinks` and `stream_job` name components; `exchanges` are those that this machine serves itself.
     """
 
     components: Sequence[Component]
