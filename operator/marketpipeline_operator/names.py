@@ -11,6 +11,7 @@ __all__ = [
     "FIELD_MANAGER",
     "FINALIZER",
     "FORCE_DELETE",
+    "IGNORE_SECRETS",
     "INSTANCE",
     "JOB",
     "MANAGED",
@@ -21,6 +22,7 @@ __all__ = [
     "PREFIX",
     "PROCESS",
     "RENDERED",
+    "SECRETS",
     "SETTINGS",
     "START",
     "WORKLOAD",
@@ -46,6 +48,11 @@ RENDERED = f"{PREFIX}/rendered"
 """Annotation of each child: hash of what the operator wants of it."""
 SETTINGS = f"{PREFIX}/settings"
 """Annotation of Pods: hash of the settings that are read at start, so that a change of them replaces the Pod."""
+
+SECRETS = f"{PREFIX}/secrets"
+"""Annotation of Pods: how often each Secret that they read has changed."""
+IGNORE_SECRETS = f"{PREFIX}/ignore-secret-changes"
+"""Annotation of a MarketPipeline: true keeps the Pods as they are when a Secret that they read changes."""
 
 JOB = f"{PREFIX}/job"
 """Annotation of a JobManager: hash of the whole job as it was started, its savepoint left out."""

@@ -178,6 +178,59 @@ async def test_a_missing_secret_and_a_missing_key_are_named_and_mended(
     assert "hunter2" not in everything
 
 
+async def test_a_changed_secret_replaces_the_pods_that_read_it_and_no_others(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker, kubectl: Kubectl
+) -> None:
+    head = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cache", "namespace": pipelines.namespace}}
+    kubectl.apply(head | {"stringData": {"password": "first"}})
+    await operator.start(reconcile={"interval": 0.5})
+    sinks = {"redis": {"passwordSecret": {"name": "cache"}}}
+    await pipelines.create(address=broker.address, broker={"topicPrefix": broker.prefix()}, sinks=sinks)
+
+    async def changes(wanted: int) -> bool:
+        found = ((await pipelines.get() or {}).get("status") or {}).get("secrets", [])
+        return [(entry["name"], entry["changes"]) for entry in found] == [("cache", wanted)]
+
+    async def generations() -> dict[str, int]:
+        return {name: thing["metadata"]["generation"] for name, thing in (await pipelines.deployments()).items()}
+
+    await eventually(lambda: changes(0), "the Secret seen")
+    await pipelines.until("TopicsReady", status="True")
+
+    async def made() -> bool:
+        return set(await pipelines.deployments()) >= {"sink-redis", "sink-timescale", "api", "taskmanager"}
+
+    await eventually(made, "the Deployments")
+    before = await generations()
+    kubectl.apply(head | {"stringData": {"password": "second"}})
+    await eventually(lambda: changes(1), "the change")
+
+    async def replaced() -> bool:
+        after = await generations()
+        return {name for name in before if after[name] != before[name]} == {"sink-redis", "api"}
+
+    await eventually(replaced, "the readers, and no others")
+    assert "Secret cache has changed" in (await pipelines.events())["SecretChanged"]
+    await operator.stop()
+    again = await operator.start(reconcile={"interval": 0.5})
+    settled = await generations()
+
+    async def looked() -> bool:
+        return again.queue.results["ok"] >= 3
+
+    await eventually(looked, "three passes")
+    assert await generations() == settled, "a new operator finds what the last one had seen"
+    await pipelines.annotate(ignore_secret_changes="true")
+    kubectl.apply(head | {"stringData": {"password": "third"}})
+
+    async def ignored() -> bool:
+        return "keeps the Pods as they are" in (await pipelines.events())["SecretChanged"]
+
+    await eventually(ignored, "another change")
+    assert await generations() == settled
+    assert await changes(1)
+
+
 async def test_a_broker_that_does_not_answer_is_told_and_nothing_runs_before_its_topics(
     pipelines: Pipelines, operator: OperatorUnderTest
 ) -> None:

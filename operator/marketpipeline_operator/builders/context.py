@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +53,7 @@ class Context:
     """All that the objects of one pipeline are made from; the same context gives the same objects.
 
     `stopped` names the processes that shall have no replicas, while a pipeline is suspended or about to be.
+    `secret_changes` says by name how often a Secret has changed, so that its readers start again with each change.
     `decided` is how the job runs by now, operator or standalone: with `auto` it stays so, whatever is installed later.
     """
 
@@ -64,6 +66,7 @@ class Context:
     stopped: frozenset[str] = frozenset()
     hold_workloads: bool = False
     decided: str | None = None
+    secret_changes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -14,7 +14,7 @@ from marketpipeline.plan import Component, Port, Probe, SecretEnv
 from marketpipeline.schema import cpu_millis
 
 from marketpipeline_operator.builders.context import Context, child, digest
-from marketpipeline_operator.names import PODS, SETTINGS, Object, child_name, labels
+from marketpipeline_operator.names import PODS, SECRETS, SETTINGS, Object, child_name, labels
 
 __all__ = [
     "CONFIG_FOLDER",
@@ -66,7 +66,15 @@ def pod_template(
     if context.settings.images.pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in context.settings.images.pull_secrets]
     marks = labels(context.name, component=component.value, workload=workload, process=process)
-    return {"metadata": {"labels": marks, "annotations": {SETTINGS: settings_hash}}, "spec": spec}
+    annotations = {SETTINGS: settings_hash} | _secrets_mark(context, container)
+    return {"metadata": {"labels": marks, "annotations": annotations}, "spec": spec}
+
+
+def _secrets_mark(context: Context, container: Object) -> dict[str, str]:
+    """The changes of the Secrets that a container reads; nothing where none has changed."""
+    sources = (variable.get("valueFrom", {}).get("secretKeyRef", {}) for variable in container.get("env", []))
+    names = sorted({source["name"] for source in sources if source.get("name") in context.secret_changes})
+    return {SECRETS: " ".join(f"{name}={context.secret_changes[name]}" for name in names)} if names else {}
 
 
 def _mounts(container: Object) -> Object:

@@ -74,6 +74,19 @@ STATUS: dict[str, Any] = _object(
         applied=_text("Hash of the topics last made, so that a restart of the operator makes none again."),
         thresholds=_text("Hash of the thresholds last written to the thresholds topic."),
     ),
+    secrets={
+        "type": "array",
+        "description": "Secrets that the Pods read.",
+        "items": _object(
+            "One Secret.",
+            name=_text("Its name."),
+            version=_text("Its resourceVersion when it was last looked at."),
+            changes=_count("How often it has changed since it was first seen; each time its readers are replaced."),
+        )
+        | {"required": ["name"]},
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["name"],
+    },
     job=_object(
         "The stream job.",
         mode=_text("operator (a FlinkDeployment) or standalone (the operator's own JobManager and TaskManagers)."),

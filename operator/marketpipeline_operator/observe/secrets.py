@@ -1,8 +1,13 @@
-"""Secrets that the Pods refer to: that they are there and have the key; a value is never looked at."""
+"""Secrets that the Pods refer to: that they are there, have the key, and whether they changed.
+
+A process reads its passwords when it starts, so a change replaces its Pods. What tells a change is the version of the
+Secret; a hash of the value would let whoever reads Pods guess at it.
+"""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from marketpipeline.errors import RetryableError
@@ -11,45 +16,92 @@ from marketpipeline_operator.builders import Context
 from marketpipeline_operator.builders.context import digest
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.kinds import SECRET
+from marketpipeline_operator.names import Object
 from marketpipeline_operator.observe.background import BackgroundTask
 from marketpipeline_operator.observe.components import Fault
 
-__all__ = ["SecretsState", "observe_secrets", "read_secret"]
+__all__ = ["SecretsSeen", "SecretsState", "observe_secrets", "read_secret"]
 
 _AGAIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
+class SecretsSeen:
+    """Of the Secrets that are there the version by name, and what is missing, in words."""
+
+    versions: Mapping[str, str]
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class SecretsState:
-    """What is known to be missing, when to look again if anything is, and whether nothing is known yet."""
+    """What is known to be missing, when to look again if anything is, and whether nothing is known yet.
+
+    `entries` is what the status keeps of each Secret: its version, and how often its readers were replaced.
+    """
 
     faults: tuple[Fault, ...] = ()
     again: float | None = None
     pending: bool = False
+    entries: Sequence[Object] = ()
+
+    @property
+    def changes(self) -> dict[str, int]:
+        """By name, of those that have changed: how often."""
+        return {entry["name"]: entry["changes"] for entry in self.entries if entry["changes"]}
 
 
-def observe_secrets(context: Context, kubernetes: Kubernetes, task: BackgroundTask[tuple[str, ...]]) -> SecretsState:
-    """Look at the Secrets when it is time, and say what is known. Does not wait."""
+def observe_secrets(
+    context: Context,
+    kubernetes: Kubernetes,
+    task: BackgroundTask[SecretsSeen],
+    before: Sequence[Object],
+    *,
+    ignore_changes: bool = False,
+) -> SecretsState:
+    """Look at the Secrets when it is time, and say what is known. `before` is the status's part. Does not wait."""
+    count = not ignore_changes
     wanted = sorted(_references(context))
     if not wanted:
         return SecretsState()
     mark = digest(wanted)
 
-    async def work() -> tuple[str, ...]:
-        found = []
+    async def work() -> SecretsSeen:
+        versions: dict[str, str] = {}
+        missing = []
         for name, key in wanted:
             try:
-                await read_secret(kubernetes, context.namespace, name, key)
+                secret = await _secret_with(kubernetes, context.namespace, name, key)
+                versions[name] = secret["metadata"]["resourceVersion"]
             except RetryableError as error:
-                found.append(str(error))
-        return tuple(found)
+                missing.append(str(error))
+        return SecretsSeen(versions, tuple(missing))
 
     known = task.result(mark)
-    task.ask(mark, work, max_age=_AGAIN_SECONDS if known else context.settings.reconcile.interval)
+    age = _AGAIN_SECONDS if known and known.missing else context.settings.reconcile.interval
+    task.ask(mark, work, max_age=age)
+    names = sorted({name for name, _ in wanted})
     if known is None:
-        return SecretsState(pending=task.error(mark) is None)
-    faults = tuple(Fault("SecretMissing", text) for text in known)
-    return SecretsState(faults, _AGAIN_SECONDS if faults else None)
+        return SecretsState(pending=task.error(mark) is None, entries=_entries(names, before, {}, count))
+    faults = tuple(Fault("SecretMissing", text) for text in known.missing)
+    entries = _entries(names, before, known.versions, count)
+    return SecretsState(faults, _AGAIN_SECONDS if faults else None, entries=entries)
+
+
+def _entries(names: Sequence[str], before: Sequence[Object], versions: Mapping[str, str], count: bool) -> list[Object]:
+    """The first version that is seen changes nothing: the Pods may have started with it."""
+    known = {entry["name"]: entry for entry in before}
+    found = []
+    for name in names:
+        old, version = known.get(name), versions.get(name)
+        if version is None:
+            found += [old] if old else []
+        elif old is None:
+            found.append({"name": name, "version": version, "changes": 0})
+        else:
+            changed = count and old["version"] != version
+            found.append({"name": name, "version": version, "changes": old["changes"] + changed})
+    return found
 
 
 def _references(context: Context) -> set[tuple[str, str]]:
@@ -62,11 +114,15 @@ def _references(context: Context) -> set[tuple[str, str]]:
 
 async def read_secret(kubernetes: Kubernetes, namespace: str, name: str, key: str) -> str:
     """A value of a Secret. Raises RetryableError that says what is missing, and never what is there."""
+    found = await _secret_with(kubernetes, namespace, name, key)
+    return base64.b64decode(found["data"][key]).decode()
+
+
+async def _secret_with(kubernetes: Kubernetes, namespace: str, name: str, key: str) -> Object:
     found = await kubernetes.get(SECRET, namespace, name)
     if found is None:
         raise RetryableError(f"Secret {name} is missing in namespace {namespace}; make it with a key {key}")
-    value = (found.get("data") or {}).get(key)
-    if value is None:
+    if (found.get("data") or {}).get(key) is None:
         has = ", ".join(sorted(found.get("data") or {})) or "none"
         raise RetryableError(f"Secret {name} has no key {key}; its keys: {has}")
-    return base64.b64decode(value).decode()
+    return found

@@ -26,7 +26,15 @@ from marketpipeline_operator.cluster.events import Events
 from marketpipeline_operator.cluster.kinds import PIPELINE_KIND
 from marketpipeline_operator.flink.lifecycle import JobDecision, decide_job
 from marketpipeline_operator.flink.rest import FlinkRest
-from marketpipeline_operator.names import FINALIZER, FORCE_DELETE, PAUSE, Object, child_name, switched_on
+from marketpipeline_operator.names import (
+    FINALIZER,
+    FORCE_DELETE,
+    IGNORE_SECRETS,
+    PAUSE,
+    Object,
+    child_name,
+    switched_on,
+)
 from marketpipeline_operator.observe.components import ComponentState, Fault, cron_job_fault, deployment_state
 from marketpipeline_operator.observe.secrets import SecretsState, observe_secrets
 from marketpipeline_operator.observe.topics import TopicsState, observe_topics
@@ -145,7 +153,14 @@ class Reconciler:
     async def _make(self, key: Key, pipeline: Object, context: Context) -> _Outcome:
         pipeline = await self._ensure_finalizer(key, pipeline)
         working, before = self._working[key], pipeline.get("status") or {}
-        secrets = observe_secrets(context, self._kubernetes, working.secrets)
+        secrets = observe_secrets(
+            context,
+            self._kubernetes,
+            working.secrets,
+            before.get("secrets", []),
+            ignore_changes=bool(switched_on(pipeline, IGNORE_SECRETS)),
+        )
+        context = replace(context, secret_changes=secrets.changes)
         topics = observe_topics(context, self._kubernetes, self._cache, key, working.topics, before)
         job = decide_job(context, self._cache, key, working.job, self._rest, before.get("job", {}))
         if job.events:
@@ -201,7 +216,8 @@ class Reconciler:
             if fault := cron_job_fault(scheduled.name, live):
                 faults.append(fault)
         pending = secrets.pending or topics.pending or job.pending
-        return Findings(found, topics, job, [*secrets.faults, *faults], held=context.hold_workloads, pending=pending)
+        everything = [*secrets.faults, *faults]
+        return Findings(found, topics, job, everything, secrets.entries, context.hold_workloads, pending)
 
     def _own_faults(self, context: Context, applied: Applied) -> list[Fault]:
         found = []
@@ -234,7 +250,7 @@ class Reconciler:
             _log.warning("status not written", extra={"pipeline_key": "/".join(key), "error": str(refused)})
 
     async def _check_annotations(self, pipeline: Object) -> None:
-        for name in (PAUSE, FORCE_DELETE):
+        for name in (PAUSE, FORCE_DELETE, IGNORE_SECRETS):
             if switched_on(pipeline, name) is None:
                 value = pipeline["metadata"]["annotations"][name]
                 text = f"{name}: {value!r} must be true or false; it is taken for false"

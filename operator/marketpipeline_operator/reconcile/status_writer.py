@@ -9,7 +9,7 @@ from marketpipeline_operator.builders import Context
 from marketpipeline_operator.cluster.cache import Cache
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.events import Events
-from marketpipeline_operator.names import Object
+from marketpipeline_operator.names import IGNORE_SECRETS, Object, switched_on
 from marketpipeline_operator.reconcile.children import Applied
 from marketpipeline_operator.status.conditions import Findings, find
 
@@ -74,8 +74,19 @@ class StatusWriter:
         ):
             text = f"wrote the thresholds of {len(context.plan.thresholds)} symbols to the thresholds topic"
             await self._events.post(pipeline, "ThresholdsWritten", text)
+        await self._tell_secrets(pipeline, found)
         for reason, message in found.job.events:
             await self._events.post(pipeline, reason, message)
+
+    async def _tell_secrets(self, pipeline: Object, found: Findings) -> None:
+        known = {entry["name"]: entry["version"] for entry in (pipeline.get("status") or {}).get("secrets", [])}
+        for name, version in ((entry["name"], entry["version"]) for entry in found.secrets):
+            if known.get(name, version) == version:
+                continue
+            text = f"Secret {name} has changed; the Pods that read it are replaced"
+            if switched_on(pipeline, IGNORE_SECRETS):
+                text = f"Secret {name} has changed; {IGNORE_SECRETS} keeps the Pods as they are"
+            await self._events.post(pipeline, "SecretChanged", text, once=version)
 
 
 def without(thing: Any, path: Sequence[str]) -> Any:

@@ -12,6 +12,7 @@ from marketpipeline_operator.builders import Context, build
 from marketpipeline_operator.flink.lifecycle import JobTasks
 from marketpipeline_operator.names import Object
 from marketpipeline_operator.observe.background import BackgroundTask
+from marketpipeline_operator.observe.secrets import SecretsSeen
 from marketpipeline_operator.observe.topics import TopicTasks
 from marketpipeline_operator.reconcile.children import Matched
 from marketpipeline_operator.settings import ReconcileSettings
@@ -23,7 +24,7 @@ __all__ = ["WorkingState"]
 class WorkingState:
     """The background tasks of one pipeline, and what was derived from its newest version."""
 
-    secrets: BackgroundTask[tuple[str, ...]]
+    secrets: BackgroundTask[SecretsSeen]
     topics: TopicTasks
     job: JobTasks
     planned: tuple[str, MarketPipeline, Plan] | None = None

@@ -43,6 +43,7 @@ class Findings:
     topics: TopicsState
     job: JobDecision
     faults: Sequence[Fault] = field(default_factory=tuple)
+    secrets: Sequence[Object] = ()
     held: bool = False
     pending: bool = False
 

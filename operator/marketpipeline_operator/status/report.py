@@ -32,6 +32,8 @@ def report(context: Context, pipeline: Object, found: Findings, now: str) -> Obj
             "selector": f"{PIPELINE}={context.name},{COMPONENT}={Component.INGESTION.value}",
         },
     }
+    if found.secrets:
+        status["secrets"] = list(found.secrets)
     if found.job.status:
         status["job"] = found.job.status
     if address := api_address(context):
