@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +18,8 @@ __all__ = ["HealthMonitor", "words_of"]
 _TICK_SECONDS = 2.0
 _TIMEOUT_SECONDS = 3.0
 _CONCURRENT = 32
+_SOONER = 3
+"""A part of the interval, after which a process that says it is degraded is asked again."""
 _LONGEST = 300
 _LARGEST = 65_536
 """Bytes of an answer that are read."""
@@ -27,7 +30,8 @@ _CHANGING = (int, float, type(None))
 class HealthMonitor:
     """Asks every ready Pod now and then, and calls `wake` for a pipeline when an answer is another than before.
 
-    A Pod that does not answer here is not counted as degraded: the kubelet, which is nearer, says whether it is ready.
+    A process counts as degraded when it says so twice: one that is slowed down for a moment is well again by then. A
+    Pod that does not answer here does not count: the kubelet, which is nearer, says whether it is ready.
     """
 
     def __init__(self, cache: Cache, wake: Callable[[Key], None], interval: float) -> None:
@@ -35,6 +39,7 @@ class HealthMonitor:
         self._wake = wake
         self._interval = interval
         self._asked: dict[str, float] = {}
+        self._suspected: set[str] = set()
         self._degraded: dict[str, str] = {}
 
     @property
@@ -51,13 +56,18 @@ class HealthMonitor:
                 pods = self._cache.health_urls()
                 for uid in self._asked.keys() - pods.keys():
                     del self._asked[uid]
+                    self._suspected.discard(uid)
                     self._degraded.pop(uid, None)
-                now = time.monotonic()
-                due = {uid: each for uid, each in pods.items() if now - self._asked.get(uid, 0) >= self._interval}
+                due = {uid: each for uid, each in pods.items() if self._is_due(uid)}
                 async with asyncio.TaskGroup() as group:
                     for uid, (key, url) in due.items():
                         group.create_task(self._ask(session, limit, uid, key, url))
                 await asyncio.sleep(min(_TICK_SECONDS, self._interval))
+
+    def _is_due(self, uid: str) -> bool:
+        doubtful = uid in self._suspected and uid not in self._degraded
+        wait = self._interval / _SOONER if doubtful else self._interval
+        return time.monotonic() - self._asked.get(uid, -math.inf) >= wait
 
     async def _ask(
         self, session: aiohttp.ClientSession, limit: asyncio.Semaphore, uid: str, key: Key, url: str
@@ -65,6 +75,11 @@ class HealthMonitor:
         async with limit:
             said = await self._answer(session, url)
         self._asked[uid] = time.monotonic()
+        if said is not None and uid not in self._suspected:
+            self._suspected.add(uid)
+            return
+        if said is None:
+            self._suspected.discard(uid)
         if said == self._degraded.get(uid):
             return
         if said is None:

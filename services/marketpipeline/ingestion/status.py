@@ -78,8 +78,17 @@ def health(ingestion: Process) -> Health:
     }
     if not session.started:
         return Health("ok" if not managers else "starting", details)
-    wrong = not connected or stale or refused or ingestion.rejected or session.unlisted_symbols or session.paused
-    return Health("degraded" if wrong else "ok", details)
+    wrong = {
+        "not connected": "" if connected else f"{session.ready_connections} of {len(managers)} connections",
+        "silent": ", ".join(stale),
+        "refused": ", ".join(refused),
+        "unknown to the exchange": ", ".join(ingestion.rejected),
+        "off the exchange's list": ", ".join(session.unlisted_symbols),
+        "paused": "the broker takes records too slowly" if session.paused else "",
+    }
+    if reason := "; ".join(f"{what}: {which}" for what, which in wrong.items() if which):
+        return Health("degraded", details | {"reason": reason})
+    return Health("ok", details)
 
 
 def instrument(ingestion: Process, meter: Meter) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -71,6 +72,26 @@ async def test_a_degraded_process_is_known_until_it_is_well_again() -> None:
         await eventually(well, "what is not ready is not asked")
         task.cancel()
     assert woken == [("ns", "crypto")] * 3
+
+
+async def test_a_process_that_is_degraded_for_a_moment_is_well() -> None:
+    cache, woken = Cache(), list[Key]()
+    with contextlib.ExitStack() as stack:
+        answers = iter([Health("degraded", {"reason": "paused"}), *[Health("ok")] * 1000])
+        server = HealthServer("127.0.0.1", 0, lambda: next(answers), lambda: b"")
+        stack.callback(server.close)
+        monitor = HealthMonitor(cache, woken.append, 0.05)
+        cache.put(pod(server.port))
+        task = asyncio.create_task(monitor.run())
+
+        async def asked_again() -> bool:
+            return next(answers).status == "ok" and bool(monitor._asked) and not monitor._suspected
+
+        await eventually(asked_again, "asked again")
+        await asyncio.sleep(0.2)
+        assert not woken
+        assert not monitor.degraded
+        task.cancel()
 
 
 async def _has(monitor: HealthMonitor, text: str) -> bool:

@@ -198,7 +198,7 @@ def test_a_broker_that_is_away_stops_the_reading_and_loses_nothing(
     try:
         wait_for(lambda: processes.health().get("paused"), "the reading to pause", seconds=60)
         assert processes.health()["in_flight"] > 10_000
-        assert processes.health()["status"] == "degraded"
+        assert (processes.health()["status"], "paused" in processes.health()["reason"]) == ("degraded", True)
     finally:
         processes.broker.start()
     processes.wait_replayed()
@@ -302,6 +302,7 @@ def test_a_symbol_that_the_exchange_has_not_is_told_and_the_others_work(
     assert processes.stop_ingestion() == 0
     assert health["status"] == "degraded"
     assert "nearest: binance:ETHUSDT" in health["rejected"]["binance:ETHUSTD"]
+    assert health["reason"] == "unknown to the exchange: binance:ETHUSTD"
     rejected = [event for event in processes.events() if event.kind == "rejected"]
     assert [event.symbol for event in rejected] == ["binance:ETHUSTD"]
 
