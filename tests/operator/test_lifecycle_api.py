@@ -47,7 +47,7 @@ async def test_a_pipeline_is_made_and_becomes_ready(
     assert status["topics"]["ready"] == status["topics"]["desired"] == 10 == len(topics_of(broker, prefix))
     counts = {c["name"]: (c["ready"], c["desired"]) for c in status["components"]}
     assert counts == dict.fromkeys((*SERVICES, "stream-job"), (1, 1))
-    assert (await pipelines.condition("SinksReady"))["message"] == "sink-timescale 1/1, sink-redis 1/1"
+    assert (await pipelines.condition("SinksReady"))["message"] == "sink-redis 1/1, sink-timescale 1/1"
     assert {c["type"]: c["status"] for c in status["conditions"]} == {
         **dict.fromkeys(("Ready", "TopicsReady", "IngestionReady", "ProcessingReady", "SinksReady"), "True"),
         "Degraded": "False",
