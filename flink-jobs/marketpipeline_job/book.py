@@ -15,8 +15,9 @@ from marketpipeline_job.ddl import columns, sink, source
 from marketpipeline_job.deadletters import dead_letters
 from marketpipeline_job.sql import PROCESS_TIME, Script, View, lines, literal, total
 
-__all__ = ["EVENT", "book"]
+__all__ = ["EVENT", "MOST_MEASURED", "book"]
 
+MOST_MEASURED = 100
 EVENT = "v = 1 AND `type` = 'book' AND receive_time IS NOT NULL AND update_id IS NOT NULL AND symbol IS NOT NULL"
 _BOTH_SIDES = "bids[1][1] > 0e0 AND asks[1][1] > 0e0 AND bids[1][2] > 0e0 AND asks[1][2] > 0e0"
 _FAULTS = (
@@ -41,7 +42,7 @@ def _levels(settings: JobSettings) -> View:
     taken = [
         f"COALESCE({side}s[{n}][{position}], 0e0) AS {side}_{name}{n}"
         for side in ("bid", "ask")
-        for n in range(1, settings.levels + 1)
+        for n in range(1, _measured(settings) + 1)
         for position, name in ((1, "p"), (2, "q"))
     ]
     # mid ∓ mid · bps / 10⁴, where mid is half the sum of the best prices
@@ -58,11 +59,20 @@ def _levels(settings: JobSettings) -> View:
         "arrival",
         "LOCALTIMESTAMP AS now",
         *limit.values(),
-        "bids[CARDINALITY(bids)][1] AS bid_last",
-        "asks[CARDINALITY(asks)][1] AS ask_last",
+        *(f"{side}s[{_last(side, settings)}][1] AS {side}_last" for side in ("bid", "ask")),
         *taken,
     ]
     return View("book_levels", f"SELECT\n{lines(fields)}\nFROM book\nWHERE {EVENT}\n  AND {_BOTH_SIDES}")
+
+
+def _measured(settings: JobSettings) -> int:
+    """How many levels are looked at: of a deeper book the best, since each is a column (docs/decisions/0097)."""
+    return min(settings.levels, MOST_MEASURED)
+
+
+def _last(side: str, settings: JobSettings) -> str:
+    known = f"CARDINALITY({side}s)"
+    return known if settings.levels <= MOST_MEASURED else f"LEAST({known}, {MOST_MEASURED})"
 
 
 def _sums(settings: JobSettings) -> View:
@@ -86,7 +96,7 @@ def _depth(side: str, settings: JobSettings) -> str:
     inside, beyond = (">=", "<=") if side == "bid" else ("<=", ">=")
     within = (
         f"CASE WHEN {side}_p{n} {inside} {side}_limit THEN {side}_p{n} * {side}_q{n} ELSE 0e0 END"
-        for n in range(1, settings.levels + 1)
+        for n in range(1, _measured(settings) + 1)
     )
     return f"CASE WHEN {side}_last {beyond} {side}_limit THEN {total(within)} END AS {side}_depth"
 

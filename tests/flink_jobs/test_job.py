@@ -43,6 +43,14 @@ def test_without_a_feed_nothing_of_it_is_there() -> None:
     assert "extreme_imbalance" not in of_trades
 
 
+@pytest.mark.parametrize(("levels", "columns"), [(100, 100), (101, 100), (1_000, 100)])
+def test_of_a_deep_book_the_best_levels_are_measured(levels: int, columns: int) -> None:
+    text = script(job_settings(feeds=["book"], levels=levels, calculate=100)).text()
+    assert f" AS bid_q{columns}," in text
+    assert f"bid_q{columns + 1}" not in text
+    assert ("LEAST(CARDINALITY(bids), 100)" in text) == (levels > columns)
+
+
 def test_without_a_window_there_are_no_candles_and_no_trade_is_late() -> None:
     made = script(job_settings(windows=[]))
     assert not [insert for insert in made.inserts if "INTO candles" in insert or "INTO late" in insert]
