@@ -24,6 +24,7 @@ from marketpipeline.records import Record
 from marketpipeline.registry import resolve
 from marketpipeline.settings import ApiSettings
 from marketpipeline.sink_kinds import sink_kinds
+from marketpipeline.store.latest import ENTRIES
 from marketpipeline.store.rows import JsonRow
 from marketpipeline.store.tables import Table
 
@@ -168,7 +169,7 @@ class Readers:
             await reader.close()
 
     async def newest(self, symbols: Sequence[str], kinds: Sequence[str]) -> Answer:
-        """The newest record of each kind for each symbol; a newer one of a store that is asked first wins.
+        """The newest record of each kind for each symbol, whichever store has it.
 
         Raises RetryableError when every store that could answer is away, NotKept where there is none.
         """
@@ -191,7 +192,7 @@ class Readers:
             for symbol, newest in records.items():
                 if newest.keys() - found[symbol].keys() and reader.name not in gave:
                     gave.append(reader.name)
-                found[symbol] = newest | found[symbol]
+                found[symbol] = _newer(found[symbol], newest)
         if not answered:
             raise away or NotKept("this pipeline has no store that keeps newest values: its sinks are disabled")
         return Answer(tuple(gave or answered[:1]), found)
@@ -267,6 +268,16 @@ class Readers:
     async def health(self) -> dict[str, StoreHealth]:
         """How each store is, by its name."""
         return {reader.name: await _health(reader) for reader in self.readers}
+
+
+def _newer(first: NewestRecords, second: NewestRecords) -> NewestRecords:
+    """Of each kind the record that follows the other: of two candles of one window it is the one with more trades."""
+    found = second | first
+    for kind in first.keys() & second.keys():
+        _, entry = ENTRIES[kind.partition(":")[0]]
+        if entry.order(second[kind]) > entry.order(first[kind]):
+            found[kind] = second[kind]
+    return found
 
 
 async def _health(reader: Reader) -> StoreHealth:

@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import FLINK_PYTHON, JARS, require
 from tests.services.local.runs import Runs
 from tests.support.broker import broker  # noqa: F401
+from tests.support.valkey import valkey  # noqa: F401
 
 
 @pytest.fixture

@@ -86,6 +86,13 @@ async def test_what_the_cache_lacks_is_from_the_database(api: Api, stores: Store
     assert (await api.get(PATH, symbols="okx:BTC-USDT"))["source"] == "redis"
 
 
+async def test_of_one_candle_in_both_stores_the_one_that_is_further_on_counts(api: Api, stores: Stores) -> None:
+    stores.put(candle(1, trades=100, close=2.0), trade(1), only="timescale")
+    stores.put(candle(1, trades=90, close=1.0), only="redis")
+    (btc,) = (await api.get(PATH, symbols=BTC))["symbols"]
+    assert (btc["candles"]["1m"]["close"], btc["price"]) == (2.0, trade(1).price)
+
+
 async def test_the_database_is_not_asked_each_time_for_what_it_lacks_too_or_while_it_is_away(
     api: Api, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from confluent_kafka import Producer
 from marketpipeline.local.managed_process import State
-from marketpipeline.local.view.observer import Observer, Rates
+from marketpipeline.local.view.observer import Observer, Rates, SymbolView
 from marketpipeline.plan import plan
 from marketpipeline.readers import Readers
+from marketpipeline.readers.redis import RedisReader
 from marketpipeline.records import encode
 from marketpipeline.settings import KafkaSettings
 from marketpipeline.spec import load_object
@@ -12,8 +13,10 @@ from marketpipeline.topic_admin import ensure_topics
 from marketpipeline.topics import TopicKind
 
 from tests.services.local.view.samples import managed
-from tests.services.sinks.samples import late_trade
+from tests.services.sinks.samples import BTC, book, candle, deliver, late_trade, quote, trade
+from tests.services.sinks.stores import ValkeyStore
 from tests.support.broker import RunningBroker
+from tests.support.valkey import RunningValkey
 
 
 def test_rates_are_over_the_last_seconds() -> None:
@@ -60,3 +63,24 @@ async def test_late_trades_of_this_run_are_counted_however_many_there_are(broker
         assert observer.late_trades == 11
     finally:
         await observer.close()
+
+
+async def test_the_newest_of_each_kind_is_seen_and_a_store_that_is_away_is_left_out(valkey: RunningValkey) -> None:
+    head = {"apiVersion": "marketpipeline.dev/v1alpha1", "kind": "MarketPipeline", "metadata": {"name": "crypto"}}
+    planned, kafka = plan(load_object(head | {"spec": {"symbols": [BTC]}})), KafkaSettings(bootstrap_servers="x:1")
+    store = ValkeyStore(valkey)
+    observer = Observer(planned, kafka, Readers([RedisReader(store.settings, "test")], []), ["1m"])
+    await observer.open()
+    assert (await observer.look([BTC], {})).symbols == [SymbolView(BTC)]
+    sink = store.sink()
+    sink.open()
+    sink.write(deliver(trade(3), quote(), book(2), candle(0, closed=True), candle(1)))
+    sink.close()
+    (seen,) = (await observer.look([BTC], {})).symbols
+    assert (seen.trade, seen.quote, seen.book) == (trade(3), quote(), book(2))
+    assert (seen.forming, seen.closed) == ({"1m": candle(1)}, {"1m": candle(0, closed=True)})
+    await observer.close()
+    away = RedisReader(store.settings.model_copy(update={"url": "redis://127.0.0.1:1/0"}), "test")
+    blind = Observer(planned, kafka, Readers([away], []), ["1m"])
+    assert (await blind.look([BTC], {})).symbols == [SymbolView(BTC)]
+    await blind.close()
