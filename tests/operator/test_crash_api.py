@@ -1,7 +1,8 @@
-"""Killed at every request: whatever was done until then, an operator that starts anew finishes it.
+"""Killed at every request that writes: whatever was done until then, an operator that starts again finishes it.
 
-A kill before request n+1 leaves what a kill after request n does, so each request is killed after it was carried out,
-before its answer is used, and once before the first. The operator here is its passes, called as the queue calls them.
+A kill before write n+1 leaves what a kill after write n does, and a read leaves nothing. So the operator is killed
+after each write was carried out, before its answer is used, and once before the first. It is its passes here, called as
+the queue calls them.
 """
 
 from __future__ import annotations
@@ -33,15 +34,17 @@ class Killed(BaseException):
 
 
 class Mortal(Kubernetes):
-    """A client that dies after its `last` request."""
+    """A client that dies after its `last` request that writes."""
 
     last = FOREVER
     made = 0
 
-    async def _call(self, *arguments: Any, **options: Any) -> Any:
+    async def _call(self, verb: str, *arguments: Any, **options: Any) -> Any:
+        if verb == "GET":
+            return await super()._call(verb, *arguments, **options)
         if self.last == 0:
             raise Killed
-        answer = await super()._call(*arguments, **options)
+        answer = await super()._call(verb, *arguments, **options)
         self.made += 1
         if self.made >= self.last:
             raise Killed

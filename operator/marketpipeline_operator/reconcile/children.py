@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -51,14 +52,18 @@ async def apply_children(
 ) -> None:
     """Write each child that is absent or not as wanted; one that fails does not keep the others from being written."""
     there = cache.children(key)
+    unseen = await _unseen(kubernetes, [thing for thing in wanted if _mark(thing) not in there])
     for thing in wanted:
-        kind, name = mark = thing["kind"], thing["metadata"]["name"]
+        kind, name = mark = _mark(thing)
         known, rendered = there.get(mark), thing["metadata"]["annotations"][RENDERED]
         scaled = kind == "Deployment" and cache.is_scaled(thing["metadata"]["namespace"], name)
         rendered += "/scaled" if scaled else ""
         if known is not None and matched.get(mark) == (known, rendered):
             continue
-        live = known.body if known else None
+        live = known.body if known else unseen.get(mark)
+        if isinstance(live, MarketPipelineError):
+            applied.errors.append(live)
+            continue
         if live is not None and scaled:
             thing = _with_replicas_of(live, thing)
         path = difference(thing, live) if live else "absent"
@@ -76,6 +81,26 @@ async def apply_children(
         _log.info("applied", extra={"pipeline_key": "/".join(key), "child": f"{kind} {name}", "because": path})
 
 
+def _mark(thing: Object) -> tuple[str, str]:
+    return thing["kind"], thing["metadata"]["name"]
+
+
+async def _unseen(
+    kubernetes: Kubernetes, things: Sequence[Object]
+) -> dict[tuple[str, str], Object | MarketPipelineError]:
+    """What is there of children that the watches do not know, all looked for at once: an object without our label is
+    not watched. By kind and name the object, or why it is not known."""
+
+    async def look(thing: Object) -> Object | MarketPipelineError | None:
+        try:
+            return await kubernetes.get(kind_of(thing), thing["metadata"]["namespace"], thing["metadata"]["name"])
+        except MarketPipelineError as error:
+            return error
+
+    found = await asyncio.gather(*map(look, things))
+    return {_mark(thing): live for thing, live in zip(things, found, strict=True) if live is not None}
+
+
 def _with_replicas_of(live: Object, thing: Object) -> Object:
     """A Deployment that an autoscaler scales keeps its number of replicas, unless it is to stop or resumes."""
     there, wanted = live["spec"].get("replicas", 1), thing["spec"]["replicas"]
@@ -86,13 +111,8 @@ def _with_replicas_of(live: Object, thing: Object) -> Object:
 
 
 async def _apply(kubernetes: Kubernetes, thing: Object, uid: str, live: Object | None) -> Object:
-    """Write a child; an object of the same name that somebody else made is refused, never adopted.
-
-    `live` is what carries our label; an object without it is not watched, so it is looked for first.
-    """
+    """Write a child; an object of the same name that somebody else made is refused, never adopted."""
     metadata = thing["metadata"]
-    if live is None:
-        live = await kubernetes.get(kind_of(thing), metadata["namespace"], metadata["name"])
     if live is None:
         return await _create(kubernetes, thing)
     data = thing["kind"] in _DATA
