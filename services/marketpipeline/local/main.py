@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 import time
 import uuid
@@ -58,7 +57,6 @@ def run(pipeline: MarketPipeline, source: str, options: RunOptions) -> int:
         end_leftovers(state.read_live())
         planned = plan(pipeline)
         stack = assemble(pipeline, planned, options, state, places, java)
-        logging.getLogger().addHandler(logging.NullHandler())  # a library's warnings would be written over the view
         view = make_view(pipeline, planned, stack, options, state.path)
         with without_libpq_variables():
             return asyncio.run(Run(pipeline, planned, stack, options, state, view).run())
@@ -101,7 +99,6 @@ class Run:
             async with self._view.shown(self._processes):
                 supervisor.start()
                 status, failure = await self._until_end(supervisor)
-                await self._view.settled()
                 await self._stop(supervisor, settle=failure is None)
                 self._view.ended(failure)
         finally:
@@ -150,13 +147,19 @@ class Run:
             scheduled.cancel()
 
     async def _stop(self, supervisor: Supervisor, *, settle: bool) -> None:
-        """Stop in order, so that what was taken in reaches the tables; at once when told a second time."""
+        """Look a last time and stop in order, so that what came in reaches the tables; at once when told again."""
 
         async def before(stage: Sequence[str]) -> None:
             if settle:
                 await self._settle(stage)
 
-        stopping = asyncio.create_task(supervisor.stop(self._stack.stop_stages, before))
+        async def in_order() -> None:
+            try:
+                await self._view.settled()
+            finally:
+                await supervisor.stop(self._stack.stop_stages, before)
+
+        stopping = asyncio.create_task(in_order())
         told = asyncio.create_task(self._signals.get())
         both: set[asyncio.Future[object]] = {stopping, told}  # type: ignore[arg-type]
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -165,7 +168,9 @@ class Run:
             stopping.cancel()
             await supervisor.kill()
         told.cancel()
-        await asyncio.gather(stopping, told, return_exceptions=True)
+        failed, _ = await asyncio.gather(stopping, told, return_exceptions=True)
+        if isinstance(failed, Exception):
+            raise failed
 
     async def _settle(self, stage: Sequence[str]) -> None:
         """Before the job and the sinks are stopped: let them finish what is there, for a few seconds."""

@@ -3,7 +3,9 @@ toys on a full disk."""
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,7 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
-from marketpipeline.errors import MarketPipelineError
+from marketpipeline.errors import InvalidInput, MarketPipelineError, Problem
 from marketpipeline.local import main as module
 from marketpipeline.local.main import Run
 from marketpipeline.local.managed_process import Failure, ManagedProcess, State
@@ -124,7 +126,9 @@ def state(tmp_path: Path) -> Iterator[StateFolder]:
     folder.close()
 
 
-def toy_run(state: StateFolder, view: Told, monkeypatch: pytest.MonkeyPatch, *toys: Toy) -> Run:
+def toy_run(
+    state: StateFolder, view: Told, monkeypatch: pytest.MonkeyPatch, *toys: Toy, seconds: float | None = 0.1
+) -> Run:
     monkeypatch.setattr(module, "steps_of", lambda *_: [])
     stack: Any = SimpleNamespace(
         components=toys, stop_stages=[[toy.name] for toy in toys], scheduled=[], sinks=[], stream_job=None
@@ -132,7 +136,7 @@ def toy_run(state: StateFolder, view: Told, monkeypatch: pytest.MonkeyPatch, *to
     spec = SimpleNamespace(symbols=[], windows=[])
     pipeline: Any = SimpleNamespace(name="toys", spec=spec)
     plan: Any = None
-    return Run(pipeline, plan, stack, RunOptions(seconds=0.1), state, view)
+    return Run(pipeline, plan, stack, RunOptions(seconds=seconds), state, view)
 
 
 async def test_a_full_disk_neither_ends_a_run_nor_its_order(
@@ -160,3 +164,41 @@ async def test_on_a_full_disk_a_failure_is_still_told_and_the_reaper_dismissed(
         await run.run()
     assert isinstance(view.failure, Failure)
     assert not psutil.pid_exists(run._reaper.pid)
+
+
+async def test_told_twice_it_stops_at_once_whatever_it_is_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second signal comes while the view takes its last look, which a broker that hangs holds up."""
+
+    class Slow(Told):
+        async def settled(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.Event().wait()
+
+    state = StateFolder.open(tmp_path / "state", "toys", "simulated")
+    view = Slow()
+    run = toy_run(state, view, monkeypatch, Toy(name="broker", runs=python(SLEEP)), seconds=None)
+    asyncio.get_running_loop().call_later(1.0, os.kill, os.getpid(), signal.SIGINT)
+    try:
+        async with asyncio.timeout(20):
+            assert await run.run() == 130
+    finally:
+        state.close()
+    assert view.said[-2:] == ["stopping (again to stop at once)", "stopping at once"]
+
+
+async def test_what_the_last_look_fails_at_is_told_and_all_is_stopped_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(Told):
+        async def settled(self) -> None:
+            raise InvalidInput("run", [Problem("--screenshot", "x", "must be a file that can be written")])
+
+    state = StateFolder.open(tmp_path / "state", "toys", "simulated")
+    view = Broken()
+    run = toy_run(state, view, monkeypatch, Toy(name="broker", runs=python(SLEEP)))
+    try:
+        with pytest.raises(InvalidInput, match="--screenshot"):
+            await run.run()
+    finally:
+        state.close()
+    assert view.states[-1] == ("broker", State.STOPPED)
