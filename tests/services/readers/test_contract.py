@@ -148,7 +148,7 @@ async def test_when_a_symbol_was_seen_last(store: FilledStore, reader: Reader) -
     put(store, trade(1), heartbeat(70, ETH), feed_event(symbol=NOBODY))
     found = await reader.seen([BTC, ETH, NOBODY])
     assert found == {BTC: trade(1).receive_time, ETH: heartbeat(70).receive_time}
-    put(store, heartbeat(200))
+    put(store, heartbeat(200), feed_event(300))
     assert (await reader.seen([BTC]))[BTC] == heartbeat(200).receive_time
 
 
