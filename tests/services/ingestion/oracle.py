@@ -25,7 +25,7 @@ def read(path: Path) -> Capture:
     capture = Capture()
     with gzip.open(path) as lines:
         for line in lines:
-            frame = json.loads(line.split(b" ", 1)[1])
+            frame = json.loads(line[line.index(b"{") :])
             stream, data = frame.get("stream", ""), frame.get("data")
             if stream.endswith("@trade"):
                 capture.trades[data["t"]] = data

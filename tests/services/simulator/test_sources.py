@@ -28,9 +28,9 @@ def drain(source: Replay, limit: int = 100) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("keep", [0, 1 << 30])
-def test_two_captures_in_the_order_of_their_receive_times(capture: Callable[[str], Path], keep: int) -> None:
+def test_two_captures_in_the_order_of_their_receive_times(real_capture: Callable[[str], Path], keep: int) -> None:
     names = ["binance_btcusdt_20240808.gz", "binance_ethusdt_20240808.gz"]
-    source = replay(*map(capture, names), keep=keep)
+    source = replay(*map(real_capture, names), keep=keep)
     assert source.symbols == ["BTCUSDT", "ETHUSDT"]
     assert len(source.streams) == 6
     assert len(source.snapshots) == 2
