@@ -26,13 +26,18 @@ class ConnectProxy:
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._tls.load_cert_chain(certificate.certificate, certificate.key)
 
-    async def serve(self, opened: threading.Event, stop: asyncio.Event) -> None:
+    async def serve(self, opened: threading.Event) -> None:
         """Until `stop`."""
         server = await asyncio.start_server(self._serve_one, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         opened.set()
         async with server:
-            await stop.wait()
+            await self._stop.wait()
+
+    def stop(self) -> None:
+        """From any thread."""
+        self._loop.call_soon_threadsafe(self._stop.set)
 
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -66,13 +71,11 @@ async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
 def connect_proxy(certificate: Certificate, port: int) -> Iterator[ConnectProxy]:
     """A proxy in a thread of its own, for the time of the block."""
     proxy, opened = ConnectProxy(certificate, port), threading.Event()
-    with asyncio.Runner() as runner:
-        loop, stop = runner.get_loop(), asyncio.Event()
-        thread = threading.Thread(target=lambda: runner.run(proxy.serve(opened, stop)), daemon=True)
-        thread.start()
-        assert opened.wait(10)
-        try:
-            yield proxy
-        finally:
-            loop.call_soon_threadsafe(stop.set)
-            thread.join(10)
+    thread = threading.Thread(target=lambda: asyncio.run(proxy.serve(opened)), daemon=True)
+    thread.start()
+    assert opened.wait(10)
+    try:
+        yield proxy
+    finally:
+        proxy.stop()
+        thread.join(10)

@@ -20,6 +20,7 @@ import aiohttp
 
 from marketpipeline.backoff import Backoff
 from marketpipeline.errors import MarketPipelineError, PermanentError, RetryableError
+from marketpipeline.settings.local import proxy_for
 from marketpipeline.simulator.recording.writer import CaptureWriter
 from marketpipeline.venues.adapter import ExchangeAdapter, Mapper, RestRequest
 from marketpipeline.venues.messages import BookChange, FrameError, Refused, Stream
@@ -78,7 +79,8 @@ class Recorder:
 
         Raises InvalidInput or PermanentError when the exchange refuses what is asked of it, or the disk is full.
         """
-        async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as tasks:
+        proxy = proxy_for(self._target.rest_url)
+        async with aiohttp.ClientSession(proxy=proxy) as http, asyncio.TaskGroup() as tasks:
             await self._check_symbols(http)
             work = [tasks.create_task(self._follow(http, streams)) for streams in self._connections()]
             work.append(tasks.create_task(self._fetch_books(http)))

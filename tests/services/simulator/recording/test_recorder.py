@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,16 +22,22 @@ from marketpipeline.simulator.recording.writer import CaptureWriter
 from marketpipeline.spec import MarketPipeline, load_text
 
 from tests.services.simulator.client import client_of, eventually, messages, serving, until
+from tests.support.certificates import Authority
+from tests.support.proxy import connect_proxy
 
 PROTOCOL = protocols()["binance"]
 
 
-def pipeline(*symbols: str, feeds: str = "[book, trades, quotes]") -> MarketPipeline:
+def text(*symbols: str, feeds: str = "[book, trades, quotes]") -> str:
     names = ", ".join(symbols or ("binance:BTCUSDT", "binance:ETHUSDT"))
-    return load_text(
+    return (
         "apiVersion: marketpipeline.dev/v1alpha1\nkind: MarketPipeline\nmetadata: {name: x}\n"
         f"spec: {{symbols: [{names}], feeds: {feeds}}}\n"
     )
+
+
+def pipeline(*symbols: str, feeds: str = "[book, trades, quotes]") -> MarketPipeline:
+    return load_text(text(*symbols, feeds=feeds))
 
 
 def read(path: Path) -> Capture:
@@ -72,6 +79,25 @@ async def test_what_is_recorded_is_replayed(tmp_path: Path) -> None:
             assert len(book["bids"]) > 20
         replayed = await messages(socket, len(everything))
         assert replayed == [json.loads(frame.message) for frame in everything]
+
+
+async def test_the_way_leads_through_the_proxy_of_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host is one that only the proxy can reach, with a certificate of an authority that only the shell names."""
+    host, authority = "exchange.invalid", Authority(tmp_path / "tls")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with serving(symbols=["BTCUSDT"]) as exchange:
+        port = int(exchange.url.rpartition(":")[2])
+        with connect_proxy(authority.issue(host, f"DNS:{host}"), port) as proxy:
+            monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
+            file, out = tmp_path / "x.yaml", tmp_path / "a.gz"
+            file.write_text(text("binance:BTCUSDT"))
+            words = ("record", str(file), "--out", str(out), "--exchange", f"https://{host}", "--for", "3s")
+            process = await asyncio.create_subprocess_exec(sys.executable, "-m", "marketpipeline", *words)
+            assert await process.wait() == 0
+    assert {target for target, _ in proxy.asked} == {f"CONNECT {host}:443"}
+    assert read(out).snapshots
 
 
 async def test_the_book_of_a_recording_goes_on_from_its_snapshot(tmp_path: Path) -> None:
