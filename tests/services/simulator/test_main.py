@@ -27,6 +27,7 @@ from tests.services.simulator.client import (
     serving,
     snapshot,
     trade,
+    until,
     write_capture,
 )
 
@@ -117,8 +118,7 @@ async def test_at_full_speed_the_first_change_waits_for_the_snapshot(capture: Ca
         client_of(exchange) as client,
     ):
         socket = await client.connect("/stream?streams=" + "/".join(f"btcusdt@{feed}" for feed in FEEDS))
-        ((first),) = await messages(socket, 1)
-        assert first["stream"] == "btcusdt@depth@100ms"
+        first = await until(lambda message: message["stream"] == "btcusdt@depth@100ms", socket)
         _, book, _ = await client.get("/api/v3/depth?symbol=BTCUSDT&limit=1000")
         second = await messages(socket, 5000)
         later = [m["data"] for m in [first, *second] if "depth" in m["stream"]]
