@@ -44,19 +44,15 @@ class RunningJob:
         self.prefix, self.folder, self.log = prefix, folder, folder / "job.log"
         self.checkpoints = folder / AWKWARD
         self.port = free_port()
-        self._client: dict[str, str | int | float | bool] = {
-            "bootstrap.servers": address,
-            "broker.address.family": "v4",
-        }
+        self._client: dict[str, str | int | float | bool] = {"bootstrap.servers": address}
         self._producer = Producer(self._client | {"partitioner": "murmur2_random", "linger.ms": 2})
         self._config = folder / "job.json"
         self.settings = plain_settings(
             topic_prefix=prefix,
             consumer_group=f"{prefix}.stream-job",
-            kafka={"bootstrap_servers": address},
             http={"host": "127.0.0.1", "port": self.port},
             checkpoint_directory=self.checkpoints.as_uri(),
-            **changes,
+            **({"kafka": {"bootstrap_servers": address}} | changes),
         )
         self._config.write_text(json.dumps(self.settings))
         self._process: subprocess.Popen[bytes] | None = None
