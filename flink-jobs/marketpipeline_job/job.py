@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from marketpipeline.settings import JobSettings
-from marketpipeline.topics import Feed
+from marketpipeline.topics import Feed, TopicKind
 
 from marketpipeline_job.alerts import alerts
 from marketpipeline_job.book import book
@@ -11,7 +11,7 @@ from marketpipeline_job.candles import candles
 from marketpipeline_job.clock import clock
 from marketpipeline_job.sql import Script
 
-__all__ = ["script"]
+__all__ = ["script", "sources"]
 
 
 def script(settings: JobSettings) -> Script:
@@ -24,3 +24,9 @@ def script(settings: JobSettings) -> Script:
         if settings.windows:
             found += candles(settings)
     return found + alerts(settings)
+
+
+def sources(settings: JobSettings) -> tuple[TopicKind, ...]:
+    """The topics that the job reads."""
+    feeds = {Feed.BOOK: TopicKind.BOOK, Feed.TRADES: TopicKind.TRADES}
+    return (*(kind for feed, kind in feeds.items() if feed in settings.feeds), TopicKind.THRESHOLDS)

@@ -11,7 +11,11 @@ from collections.abc import Sequence
 
 from marketpipeline.schema import milliseconds
 
-__all__ = ["DEDUPLICATION_MS", "with_state_ttl"]
+__all__ = ["DEDUPLICATION_MS", "PLAN_FORMAT", "with_state_ttl"]
+
+PLAN_FORMAT = 1
+"""Part of what state belongs to: to be raised when the same SQL gives another plan, by what is done to it here or in
+runtime/submit.py. How long state is kept is no such change."""
 
 DEDUPLICATION_MS = 3_600_000
 """At least so long the ids of trades are known, and as long as the smallest candle is open: a trade that comes again

@@ -45,6 +45,11 @@ class Script:
         statements = [*self.tables, *map(str, self.views), f"EXECUTE STATEMENT SET BEGIN\n{inserts}\nEND"]
         return "\n\n".join(f"{statement};" for statement in statements) + "\n"
 
+    def queries(self) -> str:
+        """What the state of a job follows from: columns, views and inserts, without what tables are connected to."""
+        columns = (statement.partition(") WITH (")[0] for statement in self.tables)
+        return "\n".join((*columns, *map(str, self.views), *self.inserts))
+
 
 def lines(parts: Iterable[str], separator: str = ",") -> str:
     """Parts one a line, indented by four."""

@@ -44,8 +44,6 @@ class RunningJob:
         self.prefix, self.folder, self.log = prefix, folder, folder / "job.log"
         self.checkpoints = folder / AWKWARD
         self.port = free_port()
-        self._client: dict[str, str | int | float | bool] = {"bootstrap.servers": address}
-        self._producer = Producer(self._client | {"partitioner": "murmur2_random", "linger.ms": 2})
         self._config = folder / "job.json"
         self.settings = plain_settings(
             topic_prefix=prefix,
@@ -54,12 +52,51 @@ class RunningJob:
             checkpoint_directory=self.checkpoints.as_uri(),
             **({"kafka": {"bootstrap_servers": address}} | changes),
         )
-        self._config.write_text(json.dumps(self.settings))
         self._process: subprocess.Popen[bytes] | None = None
+        self._connect(address)
+        self.configure()
+        self._make_topics()
+
+    def configure(self, **changes: Any) -> None:
+        """Other settings from the next start on."""
+        self.settings |= changes
+        self._config.write_text(json.dumps(self.settings))
+
+    def move(self, address: str) -> None:
+        """From now on use this broker, with topics of the same names that are new there."""
+        self._connect(address)
+        self.configure(kafka={"bootstrap_servers": address})
+        self._make_topics()
+
+    def _connect(self, address: str) -> None:
+        self._client: dict[str, str | int | float | bool] = {"bootstrap.servers": address}
+        self._producer = Producer(self._client | {"partitioner": "murmur2_random", "linger.ms": 2})
+
+    def make_topics_again(self) -> None:
+        """Delete the topics, and make them under the same names."""
+        admin = AdminClient(self._client)
+        names = [self.topic(kind) for kind in KINDS]
+        for future in admin.delete_topics(names, operation_timeout=30).values():
+            future.result(30)
+        wait_for(lambda: not set(names) & set(admin.list_topics(timeout=10).topics), "the topics to be gone")
+        self._make_topics()
+
+    def _make_topics(self) -> None:
         topics = [NewTopic(self.topic(kind), PARTITIONS, 1) for kind in KINDS]
         admin = AdminClient(self._client)
         for future in admin.create_topics(topics).values():
             future.result(30)
+
+    def ends(self, kind: TopicKind) -> dict[int, int]:
+        """The next offset of each partition of a topic."""
+        consumer = Consumer(self._client | {"group.id": "reader", "enable.auto.commit": False})
+        try:
+            numbers = range(PARTITIONS)
+            return {
+                n: consumer.get_watermark_offsets(TopicPartition(self.topic(kind), n), timeout=10)[1] for n in numbers
+            }
+        finally:
+            consumer.close()
 
     def topic(self, kind: TopicKind) -> str:
         return topic_name(self.prefix, kind)
@@ -140,11 +177,7 @@ class RunningJob:
         """Wait until the job has committed all that these topics hold now."""
         consumer = Consumer(self._client | {"group.id": self.settings["consumer_group"], "enable.auto.commit": False})
         try:
-            ends = {}
-            for kind in kinds:
-                for number in range(PARTITIONS):
-                    partition = TopicPartition(self.topic(kind), number)
-                    ends[kind, number] = consumer.get_watermark_offsets(partition, timeout=10)[1]
+            ends = {(kind, number): end for kind in kinds for number, end in self.ends(kind).items()}
 
             def behind() -> bool:
                 asked = [TopicPartition(self.topic(kind), number) for kind, number in ends]

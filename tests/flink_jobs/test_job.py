@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from marketpipeline_job.job import script
+from marketpipeline.topics import topic_name
+from marketpipeline_job.job import script, sources
 
 from tests.flink_jobs.examples import GOLDEN, job_settings
 from tests.support.golden import check_golden
@@ -63,3 +64,20 @@ def test_as_many_candles_may_close_as_fit_into_the_lateness(lateness_ms: int, st
     text = script(job_settings(windows=["1m"], allowed_lateness_ms=lateness_ms)).text()
     assert f"CAST(60000000 AS BIGINT), {steps})" in text
     assert f"CAST(60000000 AS BIGINT), {steps + 1})" not in text
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_the_topics_that_are_read_are_those_of_the_tables(name: str) -> None:
+    settings = GOLDEN[name]
+    read = {table for table in script(settings).tables if "'scan.startup.mode'" in table}
+    assert len(read) == len(sources(settings))
+    for kind in sources(settings):
+        assert any(f"'topic' = '{topic_name(settings.topic_prefix, kind)}'" in table for table in read)
+
+
+def test_what_state_follows_from_are_columns_and_queries_and_no_addresses() -> None:
+    settings = job_settings(kafka={"bootstrap_servers": "secret-place:1"})
+    queries = script(settings).queries()
+    assert "secret-place" not in queries
+    assert "CREATE TEMPORARY TABLE trades (" in queries
+    assert all(view.query in queries for view in script(settings).views)

@@ -51,14 +51,14 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert "absent.json" in done.stderr
 
 
-def test_the_state_of_other_queries_ends_the_start(tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    (state / "job" / "chk-1").mkdir(parents=True)
-    (state / "job" / "chk-1" / "_metadata").write_bytes(b"state")
-    (state / "queries").write_text("others")
-    done = command(tmp_path, plain_settings(checkpoint_directory=state.as_uri()))
+def test_only_a_local_folder_that_can_be_written(tmp_path: Path) -> None:
+    done = command(tmp_path, plain_settings(checkpoint_directory="s3://bucket/path"))
     assert done.returncode == 2
-    assert "other queries" in done.stderr
+    assert "local folder" in done.stderr
+    (tmp_path / "file").write_text("")
+    done = command(tmp_path, plain_settings(checkpoint_directory=(tmp_path / "file").as_uri()))
+    assert done.returncode == 2
+    assert "can be written" in done.stderr
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:

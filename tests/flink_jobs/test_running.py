@@ -239,7 +239,7 @@ def test_stopped_in_order_it_goes_on_where_it_was(replayed: RunningJob) -> None:
     assert replayed.stop() == 0
     assert b'"level": "ERROR"' not in replayed.log.read_bytes()[told:], "an end in order is no error"
     assert not is_alive(jvm)
-    assert list(replayed.checkpoints.glob("savepoint-*/_metadata"))
+    assert list(replayed.checkpoints.glob("state-*/savepoint-*/_metadata"))
     written = len(replayed.rows(TopicKind.BOOK_METRICS))
     replayed.send(TopicKind.TRADES, [trade(symbol, T0 + 2, 2), trade(symbol, T0 + 3, 3)])
     replayed.start()

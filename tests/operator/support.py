@@ -15,11 +15,13 @@ import kopf
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from marketpipeline.errors import RetryableError
 from marketpipeline.records import SymbolThresholds, decode
 from marketpipeline_operator.application import Operator
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.errors import Unavailable
 from marketpipeline_operator.cluster.kinds import CHILD_KINDS, EVENT, OPTIONAL_KINDS, PIPELINE_KIND, POD, Kind
+from marketpipeline_operator.flink.rest import JobView, Savepoint
 from marketpipeline_operator.handlers import kopf_settings, registry_of
 from marketpipeline_operator.names import PIPELINE, Object
 from marketpipeline_operator.settings import OperatorSettings
@@ -31,9 +33,11 @@ from tests.support.broker import RunningBroker
 __all__ = [
     "DEPLOYMENT",
     "FLINK",
+    "SAVEPOINT",
     "Kubectl",
     "OperatorUnderTest",
     "Pipelines",
+    "ScriptedFlink",
     "eventually",
     "settings_for",
     "thresholds_in",
@@ -49,6 +53,10 @@ QUICK: dict[str, Any] = {
     "deletion": {"ingestion": 6, "job": 8, "sinks": 10, "topics": 12},
     "flink": {"savepoint_timeout": 3, "rest_url": "http://127.0.0.1:9"},
 }
+
+_STATE = "file:///state/state-0123456789abcdef"
+SAVEPOINT = f"{_STATE}/savepoint-1"
+"""Where a scripted job leaves its savepoint."""
 
 
 class Kubectl:
@@ -283,3 +291,36 @@ def thresholds_in(broker: RunningBroker, prefix: str) -> list[SymbolThresholds]:
 def topics_of(broker: RunningBroker, prefix: str) -> set[str]:
     names = AdminClient({"bootstrap.servers": broker.address}).list_topics(timeout=10).topics
     return {name for name in names if name.startswith(f"{prefix}.")}
+
+
+class ScriptedFlink:
+    """A JobManager with one job, as far as REST tells."""
+
+    def __init__(self) -> None:
+        self.state = "RUNNING"
+        self.savepoint_path: str | None = None
+        self.stops = 0
+        self.finish = True
+        self.away = False
+        self.id, self.origin, self.reason = "job-1", "new", "starts from the beginning of its topics"
+
+    def begin(self, origin: str, reason: str) -> None:
+        """Another job runs, which says this of its state."""
+        self.id, self.origin, self.reason, self.state = f"{self.id}+", origin, reason, "RUNNING"
+
+    async def job(self, address: str) -> JobView | None:
+        if self.away:
+            raise RetryableError("Flink is away")
+        told = {"directory": _STATE, "origin": self.origin, "reason": self.reason}
+        return JobView(self.id, self.state, self.savepoint_path, "file:///state/chk-9", **told)
+
+    async def stop(self, address: str, job: str, directory: str | None) -> str:
+        assert directory == _STATE, "a savepoint goes where the job looks for it"
+        self.stops += 1
+        return "trigger"
+
+    async def savepoint(self, address: str, job: str, trigger: str) -> Savepoint:
+        if not self.finish:
+            return Savepoint(done=False)
+        self.state, self.savepoint_path = "FINISHED", SAVEPOINT
+        return Savepoint(done=True, location=SAVEPOINT)

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from tests.operator.support import FLINK, OperatorUnderTest, Pipelines, eventually, thresholds_in, topics_of
+from tests.operator.support import (
+    FLINK,
+    OperatorUnderTest,
+    Pipelines,
+    ScriptedFlink,
+    eventually,
+    thresholds_in,
+    topics_of,
+)
 from tests.support.broker import RunningBroker
 
 WITH_OPERATOR = {"mode": "operator"}
@@ -113,34 +121,34 @@ async def test_a_new_symbol_changes_the_process_that_takes_it_and_the_api(
     assert moved - ingestion == {"Deployment/crypto-api", "CronJob/crypto-staleness"}
 
 
-async def test_the_jobs_settings_upgrade_the_job_and_say_what_becomes_of_its_state(
-    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"windows": ["1m", "5m"]},
+        {"feeds": ["book"]},
+        {"depth": {"levels": 20, "calculate": 5}},
+        {"processing": {"parallelism": 3}},
+    ],
+    ids=["windows", "feeds", "depth", "parallelism"],
+)
+async def test_flinks_operator_carries_no_state_and_the_job_says_what_it_goes_on_from(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker, change: dict[str, Any]
 ) -> None:
-    await operator.start()
+    reconciling = await operator.start()
+    flink = ScriptedFlink()
+    reconciling.reconciler._rest = flink  # type: ignore[assignment]
     await ready(pipelines, broker)
-    await pipelines.edit(processing={"parallelism": 3})
-
-    async def parallel() -> bool:
-        live = await pipelines.kubernetes.get(FLINK, pipelines.namespace, "crypto-job")
-        return bool(
-            live and live["spec"]["job"]["parallelism"] == 3 and live["spec"]["job"]["upgradeMode"] == "savepoint"
-        )
-
-    await eventually(parallel, "an upgrade with the state")
-    await pipelines.flink()
-    await pipelines.until("Ready", status="True")
-    await pipelines.edit(windows=["1m", "5m"])
-    await pipelines.until("ProcessingReady", status="False", message="without its old state")
+    await pipelines.edit(**change)
+    await pipelines.until("ProcessingReady", status="False")
+    flink.begin("unfit", "starts from the beginning of its topics, without the state in /state: its queries are others")
     live = await pipelines.flink()
     assert live["spec"]["job"]["upgradeMode"] == "stateless"
-    said = await pipelines.until("ProcessingReady", status="True", message="without its old state")
-    assert said["reason"] == "Running"
 
-    async def back() -> bool:
-        live = await pipelines.kubernetes.get(FLINK, pipelines.namespace, "crypto-job")
-        return bool(live and live["spec"]["job"]["upgradeMode"] == "savepoint")
+    async def told() -> bool:
+        return "without the state in /state" in (await pipelines.events()).get("JobStateUnfit", "")
 
-    await eventually(back, "savepoints again")
+    await eventually(told, "the event")
+    assert flink.stops == 0
 
 
 async def test_suspending_stops_all_in_order_and_resuming_brings_it_back(

@@ -7,40 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from marketpipeline.errors import RetryableError
-from marketpipeline_operator.builders.standalone import start_of, started_from
-from marketpipeline_operator.flink.rest import JobView, Savepoint
+import pytest
+from marketpipeline_operator.builders.standalone import start_of
 
-from tests.operator.support import OperatorUnderTest, Pipelines, eventually
+from tests.operator.support import SAVEPOINT, OperatorUnderTest, Pipelines, ScriptedFlink, eventually
 from tests.support.broker import RunningBroker
-
-PLACE = "file:///state/savepoints/savepoint-1"
-
-
-class ScriptedFlink:
-    """A JobManager with one job, as far as REST tells."""
-
-    def __init__(self) -> None:
-        self.state = "RUNNING"
-        self.savepoint_path: str | None = None
-        self.stops = 0
-        self.finish = True
-        self.away = False
-
-    async def job(self, address: str) -> JobView | None:
-        if self.away:
-            raise RetryableError("Flink is away")
-        return JobView("job", self.state, self.savepoint_path, "file:///state/chk-9")
-
-    async def stop(self, address: str, job: str, directory: str) -> str:
-        self.stops += 1
-        return "trigger"
-
-    async def savepoint(self, address: str, job: str, trigger: str) -> Savepoint:
-        if not self.finish:
-            return Savepoint(done=False)
-        self.state, self.savepoint_path = "FINISHED", PLACE
-        return Savepoint(done=True, location=PLACE)
 
 
 async def started(
@@ -106,12 +77,11 @@ async def test_a_suspension_waits_for_the_savepoint_and_resuming_starts_from_it(
     flink.finish = True
     await until_suspended(pipelines)
     assert (await job_manager(pipelines))["spec"]["replicas"] == 0
-    assert (await pipelines.get() or {})["status"]["job"]["savepoint"] == PLACE
+    assert (await pipelines.get() or {})["status"]["job"]["savepoint"] == SAVEPOINT
     assert flink.stops == 1
     flink.state = "RUNNING"
     await pipelines.edit(suspend=False)
     await until_resumed(pipelines)
-    assert started_from(await job_manager(pipelines)) == PLACE
     await pipelines.make_ready()
     await pipelines.until("Ready", status="True")
     await pipelines.edit(suspend=True)
@@ -119,46 +89,72 @@ async def test_a_suspension_waits_for_the_savepoint_and_resuming_starts_from_it(
     assert flink.stops == 2, "the second suspension takes a savepoint of its own"
 
 
-async def test_an_upgrade_keeps_the_state_where_the_queries_are_the_same(
-    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"windows": ["1m"]},
+        {"feeds": ["book"]},
+        {"depth": {"levels": 20, "calculate": 5}},
+        {"processing": {"parallelism": 2}},
+    ],
+    ids=["windows", "feeds", "depth", "parallelism"],
+)
+async def test_an_upgrade_saves_the_state_and_tells_what_the_new_job_makes_of_it(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker, change: dict[str, Any]
 ) -> None:
     flink = ScriptedFlink()
     await running(pipelines, operator, broker, flink)
-    await pipelines.edit(processing={"parallelism": 2})
+    before = start_of(await job_manager(pipelines))
+    await pipelines.edit(**change)
 
     async def upgraded() -> bool:
-        found = await pipelines.deployments()
-        return bool(found["taskmanager"]["spec"]["replicas"] == 2)
+        return start_of(await job_manager(pipelines)) != before
 
-    await eventually(upgraded, "two TaskManagers")
-    assert started_from(await job_manager(pipelines)) == PLACE
-    flink.state = "RUNNING"
-    await pipelines.edit(windows=["1m"])
+    await eventually(upgraded, "another start of the job")
+    assert flink.stops == 1
+    assert (await pipelines.get() or {})["status"]["job"]["savepoint"] == SAVEPOINT
+    flink.begin("unfit", "starts from the beginning of its topics, without the state in /state: its queries are others")
+    await pipelines.make_ready()
 
-    async def anew() -> bool:
-        return started_from(await job_manager(pipelines)) is None
+    async def told() -> bool:
+        return "without the state in /state" in (await pipelines.events()).get("JobStateUnfit", "")
 
-    await eventually(anew, "the new job")
-    said = (await pipelines.get() or {})["status"]["job"]["message"]
-    assert "without its old state" in said
-    assert PLACE in said
+    await eventually(told, "the event")
+    said = (await pipelines.get() or {})["status"]["job"]
+    assert "its queries are others" in said["message"]
+    assert said["id"] == flink.id
 
 
-async def test_a_job_that_gives_no_savepoint_is_stopped_in_time_and_goes_on_from_its_checkpoint(
+async def test_a_job_manager_that_was_lost_is_told_to_have_gone_on_from_its_checkpoint(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+) -> None:
+    flink = ScriptedFlink()
+    await running(pipelines, operator, broker, flink, reconcile={"interval": 0.5})
+    flink.begin("restored", "goes on from file:///state/state-1/a/chk-9")
+
+    async def told() -> bool:
+        return "goes on from file:///state/state-1/a/chk-9" in (await pipelines.events()).get("JobRestored", "")
+
+    await eventually(told, "the event")
+    await pipelines.until("ProcessingReady", status="True", message="goes on from")
+
+
+async def test_a_job_that_gives_no_savepoint_is_stopped_in_time(
     pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
 ) -> None:
     flink = ScriptedFlink()
     flink.finish = False
     await running(pipelines, operator, broker, flink, flink={"savepoint_timeout": 2})
+    before = start_of(await job_manager(pipelines))
     await pipelines.edit(processing={"parallelism": 2})
 
     async def upgraded() -> bool:
-        return started_from(await job_manager(pipelines)) == "file:///state/chk-9"
+        return start_of(await job_manager(pipelines)) != before
 
-    await eventually(upgraded, "the new job from the checkpoint")
+    await eventually(upgraded, "another start of the job")
 
     async def told() -> bool:
-        return "stopped without a savepoint" in (await pipelines.events()).get("JobStopped", "")
+        return "newest checkpoint file:///state/chk-9" in (await pipelines.events()).get("JobStopped", "")
 
     await eventually(told, "an event")
 
@@ -198,9 +194,9 @@ async def test_a_change_that_is_taken_back_while_the_job_stops_starts_it_anew(
     flink.finish = True
 
     async def again() -> bool:
-        return started_from(await job_manager(pipelines)) == PLACE
+        return start_of(await job_manager(pipelines)) is not None
 
-    await eventually(again, "the job started anew from its savepoint")
+    await eventually(again, "another start of the job")
     flink.state = "RUNNING"
     await pipelines.make_ready()
     await pipelines.until("Ready", status="True")
@@ -211,20 +207,19 @@ async def test_a_job_that_somebody_else_ended_is_started_anew(
 ) -> None:
     flink = ScriptedFlink()
     flink.state = "FINISHED"
-    flink.savepoint_path = PLACE
+    flink.savepoint_path = SAVEPOINT
     await started(pipelines, operator, broker, flink, flink={"savepoint_timeout": 60})
 
     async def again() -> bool:
-        manager = await job_manager(pipelines)
-        return started_from(manager) == PLACE and start_of(manager) is not None
+        return start_of(await job_manager(pipelines)) is not None
 
-    await eventually(again, "another start, from the savepoint that is known")
+    await eventually(again, "another start of the job")
 
 
 async def test_a_job_whose_state_is_gone_with_its_pods_starts_from_its_topics_and_says_so(
     pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
 ) -> None:
-    """Without a claim, as in the smallest pipeline: no savepoint is asked for, none is started from."""
+    """Without a claim, as in the smallest pipeline: no savepoint is asked for."""
     flink = ScriptedFlink()
     await running(pipelines, operator, broker, flink, claim=False)
     await pipelines.edit(suspend=True)
@@ -232,23 +227,7 @@ async def test_a_job_whose_state_is_gone_with_its_pods_starts_from_its_topics_an
     assert flink.stops == 0
     await pipelines.edit(suspend=False)
     await until_resumed(pipelines)
-    assert started_from(await job_manager(pipelines)) is None
     assert "checkpointClaim" in (await pipelines.events())["JobStopped"]
-
-
-async def test_a_savepoint_that_the_new_pods_cannot_reach_is_not_started_from(
-    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
-) -> None:
-    flink = ScriptedFlink()
-    await running(pipelines, operator, broker, flink)
-    await pipelines.edit(processing={"checkpointClaim": "other"})
-
-    async def told() -> bool:
-        return "no longer mount" in ((await pipelines.get() or {})["status"]["job"].get("message") or "")
-
-    await eventually(told, "the message")
-    assert flink.stops == 1
-    assert started_from(await job_manager(pipelines)) is None
 
 
 async def test_a_correction_does_not_wait_for_a_job_that_never_began(

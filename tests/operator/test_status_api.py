@@ -10,8 +10,8 @@ from marketpipeline.telemetry.health import HealthServer
 from marketpipeline_operator.cluster.kinds import CHILD_KINDS, POD
 from marketpipeline_operator.names import PROCESS, Object
 
-from tests.operator.support import OperatorUnderTest, Pipelines, eventually
-from tests.operator.test_standalone_api import ScriptedFlink, running
+from tests.operator.support import OperatorUnderTest, Pipelines, ScriptedFlink, eventually
+from tests.operator.test_standalone_api import running
 from tests.support.broker import RunningBroker
 
 CRON_JOB = next(kind for kind in CHILD_KINDS if kind.kind == "CronJob")

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from marketpipeline.settings import JobSettings
 
-__all__ = ["common", "embedded", "flink_path"]
+__all__ = ["MAX_PARALLELISM", "common", "embedded"]
+
+MAX_PARALLELISM = 256
+"""State is divided into so many parts for good: it can go on with any parallelism that the spec allows."""
 
 
 def common(settings: JobSettings) -> dict[str, str]:
@@ -23,10 +26,10 @@ def common(settings: JobSettings) -> dict[str, str]:
         "pipeline.name": f"{settings.pipeline}: stream job",
         "pipeline.object-reuse": "true",
         "parallelism.default": str(settings.parallelism),
+        "pipeline.max-parallelism": str(MAX_PARALLELISM),
         "execution.buffer-timeout.interval": "10 ms",
         "execution.checkpointing.mode": "EXACTLY_ONCE",
         "execution.checkpointing.interval": f"{settings.checkpoint_interval_ms} ms",
-        "execution.checkpointing.dir": settings.checkpoint_directory,
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.tolerable-failed-checkpoints": "10",
         "execution.checkpointing.incremental": "true" if settings.state_backend == "rocksdb" else "false",
@@ -39,36 +42,20 @@ def common(settings: JobSettings) -> dict[str, str]:
     }
 
 
-def flink_path(path: Path) -> str:
-    """A folder of this machine as Flink's settings name it.
-
-    Flink takes all that follows the scheme as it stands: the percent signs of a proper URI would name another folder.
-    """
-    return f"file://{path.absolute()}"
-
-
-def embedded(rest_port: int, jars: Sequence[Path], folder: Path, restore_from: Path | None) -> Mapping[str, str]:
+def embedded(rest_port: int, jars: Sequence[Path]) -> Mapping[str, str]:
     """What holds beside it where this process brings its own Flink: one JVM, reached over the loopback only.
 
-    `folder` is that of the checkpoints. Temporary files go to the JVM's working folder: Flink splits a path at commas.
+    Temporary files go to the JVM's working folder: Flink splits a path at commas.
     """
-    found = {
+    return {
         "pipeline.jars": ";".join(jar.resolve().as_uri() for jar in jars),
         "rest.address": "127.0.0.1",
         "rest.bind-address": "127.0.0.1",
         "rest.port": str(rest_port),
         "rest.bind-port": str(rest_port),
         "io.tmp.dirs": ".",
-        "execution.checkpointing.dir": flink_path(folder),
         "metrics.fetcher.update-interval": "1000",
         "metrics.latency.interval": "0",
         "taskmanager.memory.network.min": "64 mb",
         "taskmanager.memory.network.max": "64 mb",
     }
-    if restore_from is not None:
-        # Claimed: once a newer one is complete, Flink removes it.
-        found |= {
-            "execution.state-recovery.path": flink_path(restore_from),
-            "execution.state-recovery.claim-mode": "CLAIM",
-        }
-    return found

@@ -1,31 +1,37 @@
 """The life of the process.
 
-Embedded (one machine): it brings its own Flink, restores the newest checkpoint, watches the job, and on SIGTERM stops
-it with a savepoint, so that the next start computes nothing twice. On a cluster (started by Flink's Python driver): it
-hands the job over and ends; where to restore from, the ports and the metrics are the platform's.
+Embedded (one machine): it brings its own Flink, watches the job, and on SIGTERM stops it with a savepoint, so that the
+next start computes nothing twice. On a cluster (started by Flink's Python driver): it hands the job over and ends; the
+ports and the metrics are the platform's. Which state to go on from is decided here on both (runtime/state.py), whenever
+the job starts, for whatever reason.
 """
 
 from __future__ import annotations
 
 import logging
+import shutil
 import signal
 import socket
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from urllib.parse import unquote, urlsplit
 
 from marketpipeline.errors import InvalidInput, MarketPipelineError, PermanentError, Problem, RetryableError
 from marketpipeline.settings import JobSettings
 from marketpipeline.telemetry import Telemetry
 from prometheus_client import REGISTRY
 
-from marketpipeline_job.runtime.checkpoints import CheckpointFolder
-from marketpipeline_job.runtime.configuration import common, embedded, flink_path
+from marketpipeline_job.runtime.broker import BrokerView, look_at_broker
+from marketpipeline_job.runtime.configuration import common, embedded
+from marketpipeline_job.runtime.files import FlinkFiles
 from marketpipeline_job.runtime.monitor import Monitor
 from marketpipeline_job.runtime.places import Places
 from marketpipeline_job.runtime.rest import FlinkRest
+from marketpipeline_job.runtime.state import Origin, find_start
 
 __all__ = ["run"]
 
@@ -40,9 +46,7 @@ _JVM_LEVELS = {"DEBUG": "INFO", "INFO": "WARN", "WARNING": "WARN", "ERROR": "ERR
 def run(settings: JobSettings, places: Places) -> int:
     """Run until the job is handed over or the process is told to stop; gives the exit status."""
     if places.gateway_port is not None:
-        from marketpipeline_job.runtime.submit import submit  # starts PyFlink
-
-        submit(settings, common(settings))
+        _hand_over(settings)
         return 0
     stopping = threading.Event()
 
@@ -71,31 +75,54 @@ def run(settings: JobSettings, places: Places) -> int:
     return 0
 
 
+def _hand_over(settings: JobSettings) -> None:
+    from marketpipeline_job.runtime.submit import jvm, submit  # starts PyFlink
+
+    start = find_start(settings, look_at_broker(settings), FlinkFiles(jvm()))
+    _log.info("the job %s", start.reason)
+    submit(settings, {**common(settings), **start.configuration}, start.told)
+
+
 def _run_embedded(settings: JobSettings, places: Places, monitor: Monitor, stopping: threading.Event) -> None:
-    folder = CheckpointFolder(settings)
-    restore_from = folder.newest()
+    temporary = _temporary(settings)
     jars = _jars(places)
+    broker = look_at_broker(settings)
     from marketpipeline_job.runtime.jvm import start_jvm  # imports PyFlink, which takes a second
 
-    jvm = start_jvm(places.java_home, settings.heap_mb, _JVM_LEVELS[settings.telemetry.log_level], folder.temporary)
+    process = start_jvm(places.java_home, settings.heap_mb, _JVM_LEVELS[settings.telemetry.log_level], temporary)
     try:
-        from marketpipeline_job.runtime.submit import submit
+        _run_job(settings, broker, process, jars, monitor, stopping)
+    finally:
+        _end(process)
+        shutil.rmtree(temporary, ignore_errors=True)
 
+
+def _run_job(
+    settings: JobSettings,
+    broker: BrokerView,
+    process: subprocess.Popen[bytes],
+    jars: Sequence[Path],
+    monitor: Monitor,
+    stopping: threading.Event,
+) -> None:
+    from marketpipeline_job.runtime import submit  # starts PyFlink
+
+    try:
+        start = find_start(settings, broker, FlinkFiles(submit.jvm()))
+        _log.log(logging.WARNING if start.origin is Origin.UNFIT else logging.INFO, "the job %s", start.reason)
         port = _free_port()
-        _log.info("starting", extra={"restored_from": str(restore_from) if restore_from else None})
-        job = submit(settings, {**common(settings), **embedded(port, jars, folder.path, restore_from)})
-        monitor.watch(FlinkRest(port, job.id))
-        _watch(monitor, jvm, stopping)
+        configuration = {**common(settings), **embedded(port, jars), **start.configuration}
+        job = submit.submit(settings, configuration, start.told)
+        monitor.watch(FlinkRest(port, job.id), start)
+        _watch(monitor, process, stopping)
         began = time.monotonic()
         try:
-            where = job.stop(flink_path(folder.path), _SAVEPOINT_SECONDS)
+            where = job.stop(start.directory, _SAVEPOINT_SECONDS)
             _log.info("stopped", extra={"savepoint": where, "seconds": round(time.monotonic() - began, 2)})
         except RetryableError as error:
             _log.warning("stopped without a savepoint, the next start goes on from the last checkpoint: %s", error)
-        job.release()
     finally:
-        _end(jvm)
-        folder.close()
+        submit.release()
 
 
 def _watch(monitor: Monitor, jvm: subprocess.Popen[bytes], stopping: threading.Event) -> None:
@@ -110,6 +137,24 @@ def _watch(monitor: Monitor, jvm: subprocess.Popen[bytes], stopping: threading.E
         if reading.assigned and not ready:
             ready = True
             _log.info("running")
+
+
+def _temporary(settings: JobSettings) -> Path:
+    """A new folder for what only the running job needs. Raises InvalidInput where the state is no folder of ours."""
+    address = urlsplit(settings.checkpoint_directory)
+    if address.scheme not in ("", "file"):
+        raise _wrong(settings.checkpoint_directory, "must be a local folder (file:///…) where Flink is embedded")
+    found = Path(unquote(address.path)).absolute() / "tmp"
+    try:
+        shutil.rmtree(found, ignore_errors=True)
+        found.mkdir(parents=True)
+    except OSError as error:
+        raise _wrong(str(found.parent), f"must be a folder that can be written: {error.strerror}") from error
+    return found
+
+
+def _wrong(value: str, expected: str) -> InvalidInput:
+    return InvalidInput("settings", [Problem("checkpoint_directory", value, expected)])
 
 
 def _jars(places: Places) -> list[Path]:

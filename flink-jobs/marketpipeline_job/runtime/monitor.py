@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from marketpipeline_job.runtime.rest import FlinkRest
+from marketpipeline_job.runtime.state import Start
 
 __all__ = ["Checkpoint", "Monitor", "Reading", "read"]
 
@@ -129,6 +130,7 @@ class Monitor(Collector):
     def __init__(self) -> None:
         self._reading = Reading("STARTING")
         self._rest: FlinkRest | None = None
+        self._start: Start | None = None
         self._running_before = False
         self._restarts = 0
         self._unparsed: dict[str, int] = {}
@@ -140,9 +142,9 @@ class Monitor(Collector):
         """Whether there is a job to ask about."""
         return self._rest is not None
 
-    def watch(self, rest: FlinkRest) -> None:
-        """From now on ask this Flink."""
-        self._rest = rest
+    def watch(self, rest: FlinkRest, start: Start | None = None) -> None:
+        """From now on ask this Flink, whose job started so."""
+        self._rest, self._start = rest, start
 
     def look(self) -> Reading:
         """Take a reading. Where Flink does not answer the state is UNKNOWN."""
@@ -180,6 +182,8 @@ class Monitor(Collector):
             "unreadable": sum(self.unreadable.values()),
             "checkpoint_age_seconds": None if last is None else round(time.time() - last.completed_at, 3),
         }
+        if self._start is not None:
+            details["state"] = {"origin": self._start.origin.value, "reason": self._start.reason}
         if now.state in ("STARTING", "CREATED", "INITIALIZING"):
             return Health("starting", details)
         if now.state != "RUNNING":

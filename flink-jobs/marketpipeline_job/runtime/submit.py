@@ -16,7 +16,7 @@ from pyflink.table import CompiledPlan, EnvironmentSettings, PlanReference, Tabl
 from marketpipeline_job.job import script
 from marketpipeline_job.plan import with_state_ttl
 
-__all__ = ["Job", "submit"]
+__all__ = ["Job", "jvm", "release", "submit"]
 
 _log = logging.getLogger(__name__)
 
@@ -33,26 +33,35 @@ class Job:
 
         Raises RetryableError when the job cannot make one now: what it has are its checkpoints.
         """
-        jvm = get_gateway().jvm
+        java = jvm()
         try:
-            form = jvm.org.apache.flink.core.execution.SavepointFormatType.NATIVE
+            form = java.org.apache.flink.core.execution.SavepointFormatType.NATIVE
             future = self._client._j_job_client.stopWithSavepoint(False, folder, form)
-            milliseconds = jvm.java.util.concurrent.TimeUnit.MILLISECONDS
+            milliseconds = java.java.util.concurrent.TimeUnit.MILLISECONDS
             return str(future.get(int(timeout_seconds * 1000), milliseconds))
         except (Py4JError, Py4JNetworkError) as error:
             raise RetryableError(f"no savepoint could be made: {_cause(error)}") from error
 
-    def release(self) -> None:
-        """Let go of the JVM, which may end now.
 
-        PyFlink's objects would still release their counterparts there, each with an error that it is gone.
-        """
-        logging.getLogger("py4j.java_gateway").setLevel(logging.CRITICAL)
-        get_gateway().close()
+def jvm() -> Any:
+    """The JVM that PyFlink speaks to, as py4j shows it."""
+    return get_gateway().jvm
 
 
-def submit(settings: JobSettings, configuration: Mapping[str, str]) -> Job:
-    """Compile the script and start it. Raises PermanentError with Flink's own reason when it is refused."""
+def release() -> None:
+    """Let go of the JVM, which may end now.
+
+    PyFlink's objects would still release their counterparts there, each with an error that it is gone.
+    """
+    logging.getLogger("py4j.java_gateway").setLevel(logging.CRITICAL)
+    get_gateway().close()
+
+
+def submit(settings: JobSettings, configuration: Mapping[str, str], told: Mapping[str, str]) -> Job:
+    """Compile the script and start it; what is `told` can be read of the running job.
+
+    Raises PermanentError with Flink's own reason when it is refused.
+    """
     flink = Configuration()
     for key, value in configuration.items():
         flink.set_string(key, value)
@@ -62,6 +71,8 @@ def submit(settings: JobSettings, configuration: Mapping[str, str]) -> Job:
         environment = TableEnvironment.create(
             EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(flink).build()
         )
+        for key, value in told.items():
+            environment.get_config()._j_table_config.addJobParameter(key, value)  # PyFlink has no name for it
         for statement in wanted.tables:
             environment.execute_sql(statement)
         for view in wanted.views:

@@ -35,17 +35,13 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class JobState:
-    """What the stream job shall do now: whether it runs, the savepoint that it starts from, and which start it is.
+    """What the stream job shall do now: whether it runs, and which start it is.
 
     Another `start` is another Pod of the JobManager, so that the job is restarted though nothing else of it differs.
-
-    `stateless` tells Flink's operator to upgrade without the old state, since it does not fit the new queries.
     """
 
     running: bool = True
-    savepoint: str | None = None
     start: str | None = None
-    stateless: bool = False
 
 
 @dataclass(frozen=True)

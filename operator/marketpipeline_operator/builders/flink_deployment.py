@@ -24,7 +24,12 @@ FLINK_DEPLOYMENT = "job"
 
 
 def flink_deployment(context: Context, job: StreamJob) -> Object:
-    """The FlinkDeployment. Upgrades and suspension go through a savepoint, and so does a deletion."""
+    """The FlinkDeployment.
+
+    Its upgrades are `stateless`: Flink's operator hands no state on, whether it fits or not. A job that it cancels
+    keeps its newest checkpoint, and the job decides when it starts whether that fits. The JobManager is highly
+    available only where its files outlive its Pod.
+    """
     images, flink = context.settings.images, context.settings.flink
     resource = {"cpu": _cores(job.cpu), "memory": f"{process_megabytes(job.memory)}m"}
     # The name is the one that Flink looks for in the template.
@@ -48,13 +53,7 @@ def flink_deployment(context: Context, job: StreamJob) -> Object:
             "flinkVersion": flink.version,
             "mode": "native",
             "serviceAccount": flink.service_account,
-            "flinkConfiguration": flink_configuration(context, job)
-            | {
-                "high-availability.type": "kubernetes",
-                "high-availability.storageDir": f"{checkpoints(job)}/high-availability",
-                "kubernetes.operator.job.savepoint-on-deletion": "true",
-                "kubernetes.operator.job.upgrade.last-state-fallback.enabled": "true",
-            },
+            "flinkConfiguration": flink_configuration(context, job) | _high_availability(job),
             "podTemplate": template,
             "jobManager": {"replicas": 1, "resource": resource},
             "taskManager": {"resource": resource},
@@ -64,10 +63,17 @@ def flink_deployment(context: Context, job: StreamJob) -> Object:
                 "args": job_arguments(),
                 "parallelism": job.parallelism,
                 "state": "running" if context.job.running else "suspended",
-                "upgradeMode": "stateless" if context.job.stateless else "savepoint",
+                "upgradeMode": "stateless",
             },
         }
     }
+
+
+def _high_availability(job: StreamJob) -> dict[str, str]:
+    if not job.settings["keeps_state"]:
+        return {}
+    directory = f"{checkpoints(job)}/high-availability"
+    return {"high-availability.type": "kubernetes", "high-availability.storageDir": directory}
 
 
 def _cores(cpu: str) -> float | int:

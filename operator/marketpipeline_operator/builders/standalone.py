@@ -10,7 +10,6 @@ from marketpipeline_operator.builders.pod import resources
 from marketpipeline_operator.builders.stream_job import (
     CHECKPOINTS,
     DRIVER,
-    SAVEPOINT_DIRECTORY,
     flink_configuration,
     job_arguments,
     job_pod_template,
@@ -21,13 +20,11 @@ from marketpipeline_operator.names import JOB, PIPELINE, PROCESS, START, Object,
 __all__ = [
     "JOB_MANAGER",
     "TASK_MANAGER",
-    "checkpoint_claim",
     "job_hash",
     "job_manager",
     "job_manager_service",
-    "savepoint_directory",
+    "keeps_state",
     "start_of",
-    "started_from",
     "task_manager",
 ]
 
@@ -52,10 +49,9 @@ def job_manager_service(context: Context, job: StreamJob) -> Object:
 
 
 def job_manager(context: Context, job: StreamJob) -> Object:
-    """The JobManager; it starts from the savepoint of the context, where there is one."""
-    start = ["--fromSavepoint", context.job.savepoint] if context.job.savepoint else []
+    """The JobManager. Which state the job goes on from it finds itself, whenever it starts."""
     arguments = ["standalone-job", *_options(context, job, "jobmanager.memory.process.size")]
-    arguments += ["--job-classname", DRIVER, *start, *job_arguments()]
+    arguments += ["--job-classname", DRIVER, *job_arguments()]
     container = {
         "args": arguments,
         "ports": [*({"name": n, "containerPort": p, "protocol": "TCP"} for n, p in _PORTS.items()), _metrics_port()],
@@ -73,16 +69,10 @@ def job_manager(context: Context, job: StreamJob) -> Object:
 def job_hash(context: Context, job: StreamJob) -> str:
     """Hash of everything that the job is started with; another hash means that it is restarted.
 
-    Neither its savepoint nor the number of its start is part of it.
+    The number of its start is not part of it.
     """
     pods = _template(context, job, JOB_MANAGER, {}), _options(context, job, "jobmanager.memory.process.size")
     return digest([pods, job.parallelism])
-
-
-def started_from(job_manager: Object) -> str | None:
-    """The savepoint that a JobManager's Deployment was given."""
-    arguments = _arguments(job_manager)
-    return arguments[arguments.index("--fromSavepoint") + 1] if "--fromSavepoint" in arguments else None
 
 
 def start_of(job_manager: Object) -> str | None:
@@ -91,22 +81,10 @@ def start_of(job_manager: Object) -> str | None:
     return found
 
 
-def savepoint_directory(job_manager: Object) -> str | None:
-    """Where a JobManager puts savepoints, by the settings that it was started with."""
-    option = f"-D{SAVEPOINT_DIRECTORY}="
-    return next((part.removeprefix(option) for part in _arguments(job_manager) if part.startswith(option)), None)
-
-
-def checkpoint_claim(job_manager: Object) -> str | None:
-    """The claim that a JobManager's checkpoints are on; None where they are in no claim."""
+def keeps_state(job_manager: Object) -> bool:
+    """Whether what a JobManager's job leaves outlives its Pods: in a claim, or in a place that is no file of a Pod."""
     volumes = job_manager["spec"]["template"]["spec"].get("volumes", [])
-    claims = (v.get("persistentVolumeClaim", {}).get("claimName") for v in volumes if v["name"] == CHECKPOINTS)
-    return next(claims, None)
-
-
-def _arguments(job_manager: Object) -> list[str]:
-    found: list[str] = job_manager["spec"]["template"]["spec"]["containers"][0].get("args", [])
-    return found
+    return all("emptyDir" not in volume for volume in volumes if volume["name"] == CHECKPOINTS)
 
 
 def task_manager(context: Context, job: StreamJob) -> Object:

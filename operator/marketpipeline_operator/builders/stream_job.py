@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from marketpipeline.plan import Component, StreamJob
 from marketpipeline.schema import memory_bytes
 
-from marketpipeline_operator.builders.context import Context, digest
+from marketpipeline_operator.builders.context import Context
 from marketpipeline_operator.builders.network import FLINK_METRICS_PORT
 from marketpipeline_operator.builders.pod import (
     SETTINGS_FILE,
@@ -24,32 +23,20 @@ __all__ = [
     "CHECKPOINTS",
     "DRIVER",
     "FLINK_USER",
-    "SAVEPOINT_DIRECTORY",
     "checkpoints",
     "flink_configuration",
-    "is_local",
-    "is_readable",
     "job_arguments",
     "job_config_map",
     "job_pod_template",
-    "plan_hash",
     "process_megabytes",
     "savepoints",
 ]
 
 DRIVER = "org.apache.flink.client.python.PythonDriver"
-SAVEPOINT_DIRECTORY = "execution.checkpointing.savepoint-dir"
 CHECKPOINTS = "checkpoints"
 """Name of the volume that they are in, where they are files."""
 FLINK_USER = 9999
 """User of Flink's image."""
-_SHAPE = ("feeds", "levels", "calculate", "within_bps", "windows", "allowed_lateness_ms", "topic_prefix")
-"""Settings that the job's queries are generated from; another value is another plan, whose state may not fit."""
-
-
-def plan_hash(job: StreamJob) -> str:
-    """Hash of what decides whether the state of one job fits another."""
-    return digest({name: job.settings.get(name) for name in _SHAPE})
 
 
 def job_config_map(context: Context, job: StreamJob) -> Object:
@@ -68,10 +55,10 @@ def savepoints(job: StreamJob) -> str:
 
 
 def flink_configuration(context: Context, job: StreamJob) -> dict[str, str]:
-    """Flink's settings that follow from the spec."""
+    """Flink's settings that follow from the spec. The job keeps its state in a folder of its own below these."""
     return {
         "execution.checkpointing.dir": checkpoints(job),
-        SAVEPOINT_DIRECTORY: savepoints(job),
+        "execution.checkpointing.savepoint-dir": savepoints(job),
         "execution.checkpointing.interval": f"{job.checkpoint_interval_ms} ms",
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "metrics.reporter.prom.factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory",
@@ -120,19 +107,6 @@ def job_pod_template(context: Context, job: StreamJob, container: Object, proces
 
 
 def _local_folder(job: StreamJob) -> str | None:
-    return urlsplit(job.checkpoint_directory).path if is_local(job.checkpoint_directory) else None
-
-
-def is_local(place: str) -> bool:
-    """Whether a URI is a file of the Pod: of a claim that it mounts, or gone with it."""
-    return urlsplit(place).scheme in ("file", "")
-
-
-def is_readable(place: str, claim: str | None, job: StreamJob) -> bool:
-    """Whether the job's Pods can read a savepoint; `claim` is the one that it is on, if it is a file of one."""
-    if not is_local(place):
-        return True
-    folder = _local_folder(job)
-    if folder is None or claim is None or claim != job.checkpoint_claim:
-        return False
-    return PurePosixPath(urlsplit(place).path).is_relative_to(folder)
+    """Where the checkpoints are files of the Pod: of a claim that it mounts, or gone with it."""
+    place = urlsplit(job.checkpoint_directory)
+    return place.path if place.scheme in ("file", "") else None

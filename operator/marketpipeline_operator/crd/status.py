@@ -91,10 +91,9 @@ STATUS: dict[str, Any] = _object(
         "The stream job.",
         mode=_text("operator (a FlinkDeployment) or standalone (the operator's own JobManager and TaskManagers)."),
         state=_text("State of the job in Flink's words, e.g. RUNNING."),
-        savepoint=_text("Savepoint that the job resumes from, or was last started from."),
-        claim=_text("The claim that the savepoint is on, where it is a file of one."),
-        plan=_text("Hash of what decides whether a savepoint fits, of the job that runs."),
-        message=_text("What became of the state in the last upgrade."),
+        id=_text("Flink's id of the job that `message` is of."),
+        savepoint=_text("Where the job was last stopped with a savepoint."),
+        message=_text("What the job goes on from, or why it started without its former state."),
     ),
     ingestion=_object(
         "For `kubectl scale` and autoscalers.",

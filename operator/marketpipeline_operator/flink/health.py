@@ -55,8 +55,9 @@ def flink_deployment_health(live: Object | None) -> JobHealth:
         text = f"stream-job: {error or f'{lifecycle}, job {state}'}"
         return JobHealth(False, state, reason="JobFailed", message=text, fault=Fault("JobFailed", text))
     suspended = live["spec"]["job"]["state"] == "suspended"
-    if lifecycle == "SUSPENDED" or (suspended and state in ("FINISHED", "SUSPENDED")):
-        return JobHealth(False, "SUSPENDED", stopped=True, reason="Suspended", message="stopped with a savepoint")
+    if lifecycle == "SUSPENDED" or (suspended and state in ("CANCELED", "FINISHED", "SUSPENDED")):
+        text = "stopped; its newest checkpoint is kept"
+        return JobHealth(False, "SUSPENDED", stopped=True, reason="Suspended", message=text)
     if suspended and status and current and not (status.get("jobStatus") or {}).get("state"):
         return JobHealth(False, "SUSPENDED", stopped=True, reason="Suspended", message="not started yet")
     if not status:

@@ -1,8 +1,11 @@
-"""The life of the stream job: start, stop with a savepoint, resume from it, upgrade.
+"""The life of the stream job: start, stop with a savepoint, upgrade.
 
 With Flink's operator a FlinkDeployment says what shall be, and that operator does it. Without it the job runs in
-Deployments of our own, and a change of the job means: stop it with a savepoint, then start the new one from it. Only
-then are the Deployments written, so a job is never replaced while its state exists only in its memory.
+Deployments of our own, and a change of the job means: stop it with a savepoint, then start the new one. Only then are
+the Deployments written, so a job is never replaced while its state exists only in its memory.
+
+Which state a job goes on from is not decided here: the job does that by itself whenever it starts, and what it says
+of it becomes an event and part of the status.
 """
 
 from __future__ import annotations
@@ -18,25 +21,25 @@ from marketpipeline_operator.builders.flink_deployment import FLINK_DEPLOYMENT
 from marketpipeline_operator.builders.standalone import (
     JOB_MANAGER,
     TASK_MANAGER,
-    checkpoint_claim,
     job_hash,
-    savepoint_directory,
     start_of,
-    started_from,
 )
-from marketpipeline_operator.builders.stream_job import is_local, is_readable, plan_hash
 from marketpipeline_operator.cluster.cache import Cache, Key
 from marketpipeline_operator.flink.health import JobHealth, flink_deployment_health, job_health
 from marketpipeline_operator.flink.rest import FlinkRest, JobView
-from marketpipeline_operator.flink.savepoint import ENDED, Stopped, job_address, savepoint_target, stop_job
+from marketpipeline_operator.flink.savepoint import ENDED, Stopped, job_address, stop_job, why_no_savepoint
 from marketpipeline_operator.names import JOB, WORKLOAD, Object, child_name
 from marketpipeline_operator.observe.background import BackgroundTask
 from marketpipeline_operator.observe.components import deployment_state, merged
 
-__all__ = ["JobDecision", "JobTasks", "decide_job"]
+__all__ = ["STATE_UNFIT", "JobDecision", "JobTasks", "decide_job"]
 
-_KEPT = ("savepoint", "claim", "plan", "message")
+_KEPT = ("id", "savepoint", "message")
 """What a status of the job carries on from one pass to the next."""
+STATE_UNFIT = "JobStateUnfit"
+"""The event of a job that started without the state that there is."""
+_STATE_EVENTS = {"restored": "JobRestored", "unfit": STATE_UNFIT}
+"""The event of a job that started, by where its state comes from."""
 
 
 @dataclass
@@ -78,59 +81,48 @@ def decide_job(
     if job is None:
         return JobDecision(JobState(), JobHealth(True, "NONE", stopped=True, reason="NotNeeded"))
     if context.uses_flink_operator:
-        return _with_operator(context, cache, key, job, before)
+        return _with_operator(context, cache, key, tasks, rest, before)
     live = cache.child(key, "Deployment", child_name(context.name, JOB_MANAGER))
-    status = {"mode": "standalone"} | {k: v for k, v in before.items() if k in _KEPT}
+    status = _carried("standalone", before)
     if live is None or live["spec"].get("replicas", 1) == 0:
-        return _start(job, not context.plan.suspended, status)
+        return _start(not context.plan.suspended, status)
     return _Running(context, cache, key, job, live, tasks, rest, status).decide()
 
 
-def _with_operator(context: Context, cache: Cache, key: Key, job: StreamJob, before: Object) -> JobDecision:
+def _with_operator(
+    context: Context, cache: Cache, key: Key, tasks: JobTasks, rest: FlinkRest, before: Object
+) -> JobDecision:
     live = cache.child(key, "FlinkDeployment", child_name(context.name, FLINK_DEPLOYMENT))
     health = flink_deployment_health(live)
-    wanted = plan_hash(job)
-    known = before.get("plan", wanted)
-    reset = live is not None and known != wanted
-    settled = health.ready and live is not None and live["spec"]["job"]["upgradeMode"] == "stateless"
-    status = {"mode": "operator", "state": health.state, "plan": wanted if settled or not reset else known}
-    if reset:
-        text = "the job's queries changed, so it starts without its old state, from the beginning of its topics"
-        status["message"] = text
-        health = replace(health, message=f"{text}; {health.message}".removesuffix("; "))
-    elif before.get("message"):
-        status["message"] = before["message"]
-        health = replace(health, message=before["message"]) if health.ready else health
-    state = JobState(running=not context.plan.suspended, stateless=reset)
-    # The upgrade without state is over: the next pass, which nothing else calls for, asks for savepoints again.
-    return JobDecision(state, health, status, again=0.5 if settled else None)
+    status = _carried("operator", before) | {"state": health.state}
+    state = JobState(running=not context.plan.suspended)
+    if live is None or not health.ready:
+        return JobDecision(state, health, status)
+    mark = f"{live['metadata']['uid']}/{live['metadata'].get('generation')}"
+    tasks.view.ask(mark, lambda: rest.job(job_address(context)), max_age=context.settings.reconcile.interval)
+    events = _told(tasks.view.result(mark), status)
+    return JobDecision(state, replace(health, message=status.get("message", "")), status, events=events)
 
 
-def _start(job: StreamJob, wanted: bool, status: Object, start: str | None = None) -> JobDecision:
-    """Nothing runs: leave it so, or start from the last savepoint if it fits."""
+def _carried(mode: str, before: Object) -> Object:
+    return {"mode": mode} | {name: value for name, value in before.items() if name in _KEPT}
+
+
+def _told(view: JobView | None, status: Object) -> tuple[tuple[str, str], ...]:
+    """What a job that was not seen before says of its state: into the status, and an event."""
+    if view is None or not view.origin or view.id == status.get("id"):
+        return ()
+    status |= {"id": view.id, "message": view.reason}
+    return ((_STATE_EVENTS.get(view.origin, "JobStarted"), f"the stream job {view.reason}"),)
+
+
+def _start(wanted: bool, status: Object, start: str | None = None) -> JobDecision:
+    """Nothing runs: leave it so, or start it."""
     if not wanted:
         health = JobHealth(False, "SUSPENDED", stopped=True, reason="Suspended", message=status.get("message", ""))
         return JobDecision(JobState(running=False), health, status | {"state": "SUSPENDED"})
-    plan, savepoint = plan_hash(job), status.get("savepoint")
-    if savepoint and status.get("plan") != plan:
-        status["message"] = (
-            "the job's queries changed, so it starts without its old state, from the beginning of its topics; "
-            f"that state is in {savepoint}"
-        )
-        savepoint = None
-    elif savepoint and not is_readable(savepoint, status.get("claim"), job):
-        status["message"] = (
-            f"the job's Pods no longer mount the volume of {savepoint}, so it starts without its old state, from the "
-            "beginning of its topics"
-        )
-        savepoint = None
-    status |= {"state": "CREATED", "plan": plan}
-    if savepoint is None:
-        status.pop("savepoint", None)
-        status.pop("claim", None)
-    origin = savepoint or "the beginning of its topics"
-    health = JobHealth(False, "CREATED", reason="Starting", message=f"from {origin}")
-    return JobDecision(JobState(running=True, savepoint=savepoint, start=start), health, status)
+    health = JobHealth(False, "CREATED", reason="Starting", message="the job is started")
+    return JobDecision(JobState(running=True, start=start), health, status | {"state": "CREATED"})
 
 
 def _starts(pod: Object) -> list[str]:
@@ -171,7 +163,7 @@ class _Running:
     @property
     def _state(self) -> JobState:
         """As it was started."""
-        return JobState(running=True, savepoint=started_from(self.live), start=start_of(self.live))
+        return JobState(running=True, start=start_of(self.live))
 
     def _has_ended(self) -> bool:
         """Whether the job ended or is being stopped: by a change that was taken back, or by somebody else."""
@@ -196,12 +188,13 @@ class _Running:
             health = replace(health, fault=fault, reason=fault.reason, message=fault.message)
         elif parts.is_ready and not health.ready:
             again = 2.0
-        if health.ready:
-            origin = started_from(self.live)
-            health = replace(health, message=f"resumed from {origin}" if origin else self.status.get("message", ""))
         pending = parts.is_ready and health.state == "SUBMITTING"
-        status = self.status | {"state": health.state, "plan": plan_hash(self.job)}
-        return JobDecision(self._state, health, status, again=again, pending=pending)
+        status = self.status | {"state": health.state}
+        events: tuple[tuple[str, str], ...] = ()
+        if health.ready:
+            events = _told(self.tasks.view.result(self._pods_mark), status)
+            health = replace(health, message=status.get("message", ""))
+        return JobDecision(self._state, health, status, events=events, again=again, pending=pending)
 
     def _health(self, ready: bool) -> JobHealth:
         if not ready:
@@ -216,28 +209,17 @@ class _Running:
     def _stop(self, wanted: bool) -> JobDecision:
         """Stop it, for good or to start another: first the savepoint, and until then nothing of it is changed."""
         live, status, context = self.live, self.status, self.context
-        directory, why_not = savepoint_target(live, self.cache.pods(self.key))
-        if directory is None:
+        if why_not := why_no_savepoint(live, self.cache.pods(self.key)):
             ended: Stopped | None = Stopped(None, f"stopped without a savepoint ({why_not})")
-            if is_local(savepoint_directory(live) or "") and checkpoint_claim(live) is None:
-                status.pop("savepoint", None)
         else:
-            self.tasks.stop.ask(self._mark, lambda: stop_job(self.rest, context, directory))
+            self.tasks.stop.ask(self._mark, lambda: stop_job(self.rest, context))
             ended = self.tasks.stop.result(self._mark)
         if ended is None:
             return self._stopping(wanted)
-        message = ended.message
-        if ended.savepoint:
-            status["savepoint"] = ended.savepoint
-            status.pop("claim", None)
-            if is_local(ended.savepoint) and (claim := checkpoint_claim(live)):
-                status["claim"] = claim
-        elif wanted:
-            before = status.get("savepoint")
-            message += f"; it resumes from {before}" if before else "; it starts from the beginning of its topics"
-        status["message"] = message
-        decision = _start(self.job, wanted, status, start=str(live["metadata"].get("generation")))
-        return replace(decision, events=(("JobStopped", message),))
+        status.pop("savepoint", None)
+        status |= {"message": ended.message} | ({"savepoint": ended.savepoint} if ended.savepoint else {})
+        decision = _start(wanted, status, start=str(live["metadata"].get("generation")))
+        return replace(decision, events=(("JobStopped", ended.message),))
 
     def _stopping(self, wanted: bool) -> JobDecision:
         message = f"stopping with a savepoint, to be {'restarted' if wanted else 'suspended'}"

@@ -17,13 +17,20 @@ _STARTING = frozenset({"CREATED", "INITIALIZING"})
 
 @dataclass(frozen=True)
 class JobView:
-    """A job as Flink reports it: its newest savepoint and checkpoint that it completed, and why it failed last."""
+    """A job as Flink reports it: its newest savepoint and checkpoint that it completed, and why it failed last.
+
+    `directory`, `origin` and `reason` are what the job said when it started: where its state goes, whether it was
+    restored, and why (or why not).
+    """
 
     id: str
     state: str
     savepoint: str | None = None
     checkpoint: str | None = None
     error: str | None = None
+    directory: str | None = None
+    origin: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,9 +61,12 @@ class FlinkRest:
         latest = checkpoints.get("latest") or {}
         savepoint, checkpoint = ((latest.get(kind) or {}).get("external_path") for kind in ("savepoint", "completed"))
         error = await self._error(address, identity) if state in ("FAILED", "FAILING", "RESTARTING") else None
-        return JobView(identity, state, savepoint, checkpoint, error)
+        told = await self._told(address, identity)
+        if checkpoint and "directory" not in told:
+            told["directory"] = checkpoint.rsplit("/", 2)[0]  # <directory>/<job>/chk-<n>
+        return JobView(identity, state, savepoint, checkpoint, error, **told)
 
-    async def stop(self, address: str, job: str, directory: str) -> str:
+    async def stop(self, address: str, job: str, directory: str | None) -> str:
         """Ask for a stop with a savepoint below `directory`; the id to ask for its result with."""
         body = {"targetDirectory": directory, "drain": False}
         answer = await self._call("POST", f"{address}/jobs/{job}/stop", body)
@@ -74,6 +84,13 @@ class FlinkRest:
             location=operation.get("location"),
             error=_first_lines(cause.get("stack-trace", "")) if cause else None,
         )
+
+    async def _told(self, address: str, job: str) -> dict[str, Any]:
+        """What the job said of its state, as parameters of the job; nothing of one that says nothing."""
+        answer = await self._call("GET", f"{address}/jobs/{job}/config")
+        given = (answer.get("execution-config") or {}).get("user-config") or {}
+        names = ("directory", "origin", "reason")
+        return {name: given[key] for name in names if (key := f"marketpipeline.state.{name}") in given}
 
     async def _error(self, address: str, job: str) -> str | None:
         answer = await self._call("GET", f"{address}/jobs/{job}/exceptions")

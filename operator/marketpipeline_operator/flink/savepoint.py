@@ -1,4 +1,4 @@
-"""Stopping a job of the operator's own with a savepoint."""
+"""Stopping a job of the operator's own with a savepoint, which the next start of the job finds by itself."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from marketpipeline.errors import RetryableError
 
 from marketpipeline_operator.builders import Context
+from marketpipeline_operator.builders.flink_deployment import FLINK_DEPLOYMENT
 from marketpipeline_operator.builders.network import FLINK_REST_PORT
-from marketpipeline_operator.builders.standalone import JOB_MANAGER, checkpoint_claim, savepoint_directory
-from marketpipeline_operator.builders.stream_job import is_local
+from marketpipeline_operator.builders.standalone import JOB_MANAGER, keeps_state
 from marketpipeline_operator.flink.rest import FlinkRest, JobView
 from marketpipeline_operator.names import PROCESS, Object, child_name
 
-__all__ = ["ENDED", "Stopped", "job_address", "savepoint_target", "stop_job"]
+__all__ = ["ENDED", "Stopped", "job_address", "stop_job", "why_no_savepoint"]
 
 ENDED = frozenset({"FINISHED", "CANCELED"})
 """States in which a job has ended in order."""
@@ -35,20 +35,20 @@ class Stopped:
 
 
 def job_address(context: Context) -> str:
-    """The JobManager's REST address."""
-    service = child_name(context.name, JOB_MANAGER)
+    """The JobManager's REST address; of a FlinkDeployment, Flink's operator names the Service after it."""
+    flink = f"{child_name(context.name, FLINK_DEPLOYMENT)}-rest"
+    service = flink if context.uses_flink_operator else child_name(context.name, JOB_MANAGER)
     return context.settings.flink.rest_url.format(service=service, namespace=context.namespace, port=FLINK_REST_PORT)
 
 
-def savepoint_target(manager: Object, pods: list[Object]) -> tuple[str | None, str]:
-    """Where the job of a JobManager can leave a savepoint that outlives its Pods; None, and why, where it cannot."""
-    directory = savepoint_directory(manager)
-    if directory is None or (is_local(directory) and checkpoint_claim(manager) is None):
-        return None, "its checkpoints are in no claim and gone with its Pods; see processing.checkpointClaim"
+def why_no_savepoint(manager: Object, pods: list[Object]) -> str:
+    """Why the job of a JobManager can leave no savepoint that outlives its Pods; empty where it can."""
+    if not keeps_state(manager):
+        return "its checkpoints are in no claim and gone with its Pods; see processing.checkpointClaim"
     mine = (pod for pod in pods if pod["metadata"].get("labels", {}).get(PROCESS) == JOB_MANAGER)
     if not any(_runs(pod) for pod in mine):
-        return None, "its JobManager does not run"
-    return directory, ""
+        return "its JobManager does not run"
+    return ""
 
 
 def _runs(pod: Object) -> bool:
@@ -57,11 +57,11 @@ def _runs(pod: Object) -> bool:
     return status.get("phase") == "Running" and not waiting
 
 
-async def stop_job(rest: FlinkRest, context: Context, directory: str) -> Stopped:
-    """Stop the job with a savepoint below `directory`, within the time that the settings give.
+async def stop_job(rest: FlinkRest, context: Context) -> Stopped:
+    """Stop the job with a savepoint beside its checkpoints, within the time that the settings give.
 
     A job that ended that way before the operator could note it is found by its last savepoint; one that cannot make
-    one resumes from its newest checkpoint.
+    one leaves its newest checkpoint.
     """
     address, limit = job_address(context), context.settings.flink.savepoint_timeout
     deadline = latest = time.monotonic() + limit
@@ -89,7 +89,7 @@ async def stop_job(rest: FlinkRest, context: Context, directory: str) -> Stopped
                 deadline = min(deadline, ended_at + _SETTLE_SECONDS)
             elif trigger is None and view.state == "RUNNING":
                 stuck_at, deadline = None, latest
-                trigger = (view.id, await rest.stop(address, view.id, directory))
+                trigger = (view.id, await rest.stop(address, view.id, view.directory))
             elif trigger is None:
                 last = f"the job is {view.state}: {view.error or 'no reason given'}"
                 if view.state == "FAILED":

@@ -23,7 +23,7 @@ from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.events import Events
 from marketpipeline_operator.cluster.kinds import TOPIC_KINDS
 from marketpipeline_operator.flink.rest import FlinkRest
-from marketpipeline_operator.flink.savepoint import savepoint_target, stop_job
+from marketpipeline_operator.flink.savepoint import stop_job, why_no_savepoint
 from marketpipeline_operator.names import COMPONENT, PROCESS, Object, is_owned
 from marketpipeline_operator.observe.topics import remove_topics
 from marketpipeline_operator.reconcile.working_state import WorkingState
@@ -134,11 +134,10 @@ class Deletion:
         manager = next((b for b in bodies if b["metadata"]["labels"].get(PROCESS) == JOB_MANAGER), None)
         if manager is None:
             return True
-        directory, why_not = savepoint_target(manager, self.cache.pods(self.key))
-        if directory is None:
+        if why_not := why_no_savepoint(manager, self.cache.pods(self.key)):
             await self._say("JobStopped", f"the job is stopped without a savepoint ({why_not})", warning=True)
             return True
-        self.working.job.stop.ask("deletion", lambda: stop_job(self.rest, context, directory))
+        self.working.job.stop.ask("deletion", lambda: stop_job(self.rest, context))
         ended = self.working.job.stop.result("deletion")
         if ended is None and elapsed(self.pipeline) < deadline:
             return False

@@ -9,6 +9,7 @@ from marketpipeline_operator.builders import Context
 from marketpipeline_operator.cluster.cache import Cache
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.events import Events
+from marketpipeline_operator.flink.lifecycle import STATE_UNFIT
 from marketpipeline_operator.names import IGNORE_SECRETS, Object, switched_on
 from marketpipeline_operator.reconcile.children import Applied
 from marketpipeline_operator.status.conditions import Findings, find
@@ -76,7 +77,7 @@ class StatusWriter:
             await self._events.post(pipeline, "ThresholdsWritten", text)
         await self._tell_secrets(pipeline, found)
         for reason, message in found.job.events:
-            await self._events.post(pipeline, reason, message)
+            await self._events.post(pipeline, reason, message, warning=reason == STATE_UNFIT)
 
     async def _tell_secrets(self, pipeline: Object, found: Findings) -> None:
         known = {entry["name"]: entry["version"] for entry in (pipeline.get("status") or {}).get("secrets", [])}

@@ -85,6 +85,7 @@ class Run:
         self._reaper = Reaper(uuid.uuid4().hex, [state.lock])
         self._began = datetime.now(UTC)
         self._written = True
+        self._told: dict[str, Mapping[str, object]] = {}
         self._signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
 
     async def run(self) -> int:
@@ -189,7 +190,16 @@ class Run:
         """Raises nothing: a full disk must end neither the component that changed nor the stopping in order."""
         with contextlib.suppress(OSError):
             self._view.changed(managed)
+        with contextlib.suppress(OSError):
+            self._tell_state(managed)
         self._write_live(self._live())
+
+    def _tell_state(self, managed: ManagedProcess) -> None:
+        """Say once what a component goes on from, or why it began without the state that there is."""
+        state = managed.details.get("state")
+        if isinstance(state, Mapping) and state["origin"] != "new" and self._told.get(managed.name) != state:
+            self._told[managed.name] = state
+            self._view.say(f"{managed.name} {state['reason']}")
 
     def _write_live(self, live: Mapping[str, object]) -> None:
         """Write `state.json`, or say once that it cannot be written; the next change tries again."""

@@ -269,6 +269,7 @@ def _stream_job(
         return None
     settings = stores.applied(job.settings, ports.take()) | {
         "checkpoint_directory": state.folder("checkpoints").as_uri(),
+        "keeps_state": True,
         "checkpoint_interval_ms": CHECKPOINT_INTERVAL_MS,
         "state_backend": "hashmap",
         "parallelism": min(job.parallelism, max(LEAST_TASKS, os.cpu_count() or 0)),

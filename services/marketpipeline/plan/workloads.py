@@ -56,6 +56,7 @@ def plan_stream_job(pipeline: MarketPipeline) -> StreamJob | None:
         parallelism=processing.parallelism,
         checkpoint_interval_ms=milliseconds(processing.checkpoint_interval),
         checkpoint_directory=processing.checkpoint_directory,
+        keeps_state=bool(processing.checkpoint_claim) or not processing.checkpoint_directory.startswith(("file:", "/")),
         state_backend=processing.state_backend.value,
     )
     return StreamJob(

@@ -106,6 +106,11 @@ class JobSettings(Settings):
     parallelism: Annotated[int, Field(ge=1)] = 1
     checkpoint_interval_ms: Milliseconds = 10_000
     checkpoint_directory: str = Field(description="URI of the folder of checkpoints.")
+    keeps_state: bool = Field(
+        default=True,
+        description="Whether that folder outlives the job's processes and is the same to all of them; else no job "
+        "goes on from what is in it.",
+    )
     state_backend: str = Field(default="rocksdb", description="hashmap or rocksdb.")
     heap_mb: Annotated[int, Field(ge=256)] = Field(
         default=1_024, description="Largest heap of an embedded Flink, in MiB; a cluster's processes have their own."

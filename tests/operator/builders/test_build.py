@@ -53,10 +53,8 @@ CASES: dict[str, Context] = {
         context_of(processing={"parallelism": 2, "checkpointDirectory": "s3://bucket/checkpoints"}),
         capabilities=Capabilities(flink=True, prometheus=True),
     ),
-    "savepoint": replace(
-        context_of(processing={"checkpointClaim": "checkpoints", "parallelism": 2}),
-        job=JobState(savepoint="file:///var/lib/marketpipeline/checkpoints/savepoints/savepoint-1"),
-    ),
+    "checkpoint-claim": context_of(processing={"checkpointClaim": "checkpoints", "parallelism": 2}),
+    "flink-operator-without-storage": replace(context_of(), capabilities=Capabilities(flink=True)),
     "secrets-redpanda": replace(context_of(**SECRETS), capabilities=Capabilities(redpanda=True, strimzi=True)),
     "secrets-strimzi": replace(context_of(**SECRETS), capabilities=Capabilities(strimzi=True)),
     "quotes-only": context_of(feeds=["quotes"], api={"enabled": False}),

@@ -1,6 +1,7 @@
 """A real JobManager and TaskManager with the arguments that the operator renders, running the project's own job.
 
-It is stopped with a savepoint through the REST port, as a suspension and an upgrade do, and goes on from it.
+It is stopped with a savepoint through the REST port, as a suspension and an upgrade do, and it is lost; started again
+with the same arguments it finds what fits by itself.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from typing import Any
 
 import pytest
 from marketpipeline.errors import RetryableError
+from marketpipeline.plan import StreamJob
 from marketpipeline.settings import KafkaSettings
 from marketpipeline.topic_admin import ensure_topics, publish_thresholds
 from marketpipeline.topics import TopicKind
-from marketpipeline_operator.builders import Context, JobState
+from marketpipeline_operator.builders import Context
 from marketpipeline_operator.builders.standalone import job_manager, task_manager
-from marketpipeline_operator.builders.stream_job import job_config_map, savepoints
+from marketpipeline_operator.builders.stream_job import job_config_map
 from marketpipeline_operator.flink.rest import FlinkRest, JobView
 from marketpipeline_operator.flink.savepoint import stop_job
 from marketpipeline_operator.names import Object
@@ -131,7 +133,7 @@ def flink(broker: RunningBroker, tmp_path: Path) -> Iterator[Flink]:
             "resources": {"cpu": "1", "memory": "1200Mi"},
         },
     }
-    context = context_of(**spec)
+    context = context_of(feeds=["trades"], windows=["1m"], **spec)
     assert context.plan.stream_job is not None
     settings = KafkaSettings(bootstrap_servers=broker.address)
     ensure_topics(settings, context.plan.topics)
@@ -165,29 +167,68 @@ async def running_job(flink: Flink) -> JobView:
         pytest.fail(flink.logs())
 
 
-@pytest.mark.timeout(400)
-async def test_the_job_runs_stops_with_a_savepoint_and_goes_on_from_it(flink: Flink) -> None:
+def begin(flink: Flink, context: Context, job: StreamJob) -> subprocess.Popen[bytes]:
+    """Start the JobManager and a TaskManager, always with the same arguments; gives the JobManager."""
+    manager = flink.start(job_manager(context, job), "standalone-job")
+    flink.start(task_manager(context, job), "taskmanager")
+    return manager
+
+
+async def restored_from(flink: Flink, view: JobView) -> str:
+    checkpoints = await FlinkRest()._call("GET", f"{flink.address}/jobs/{view.id}/checkpoints")
+    return str(checkpoints["latest"]["restored"]["external_path"])
+
+
+@pytest.mark.timeout(470)
+async def test_whenever_the_job_starts_it_goes_on_from_the_newest_state_that_fits(flink: Flink) -> None:
     job = flink.context.plan.stream_job
     assert job is not None
-    first = flink.start(job_manager(flink.context, job), "standalone-job")
-    flink.start(task_manager(flink.context, job), "taskmanager")
+    first = begin(flink, flink.context, job)
     began = await running_job(flink)
+    assert (began.origin, began.directory) == ("new", f"{(flink.folder / 'state').as_uri()}/{state_folder(flink)}")
     settings = flink.context.settings
     here = settings.model_copy(
         update={"flink": settings.flink.model_copy(update={"rest_url": flink.address, "savepoint_timeout": 60})}
     )
     context = replace(flink.context, settings=here)
-    stopped = await stop_job(FlinkRest(), context, savepoints(job))
+    stopped = await stop_job(FlinkRest(), context)
     assert stopped.savepoint is not None, stopped.message
-    assert "/savepoints/savepoint-" in stopped.savepoint
+    assert stopped.savepoint.startswith(f"{began.directory}/savepoint-")
     assert first.poll() is None, "a JobManager that ended with its job would be started again with it"
-    again = await stop_job(FlinkRest(), context, savepoints(job))
+    again = await stop_job(FlinkRest(), context)
     assert again.savepoint == stopped.savepoint, "an operator that was killed after the stop finds it"
     flink.stop()
-    resumed = replace(context, job=JobState(savepoint=stopped.savepoint))
-    flink.start(job_manager(resumed, job), "standalone-job")
-    flink.start(task_manager(resumed, job), "taskmanager")
+
+    begin(flink, context, job)
     view = await running_job(flink)
-    checkpoints = await FlinkRest()._call("GET", f"{flink.address}/jobs/{view.id}/checkpoints")
-    assert checkpoints["latest"]["restored"]["external_path"] == stopped.savepoint
-    assert view.id != began.id or checkpoints["latest"]["restored"]["is_savepoint"]
+    assert await restored_from(flink, view) == stopped.savepoint
+    assert (view.origin, view.directory) == ("restored", began.directory)
+    assert stopped.savepoint in view.reason
+
+    async def checkpointed() -> str | None:
+        now = await FlinkRest().job(flink.address)
+        return now.checkpoint if now else None
+
+    await eventually(checkpointed, "a checkpoint", seconds=60, every=0.2)
+    for process in flink.processes:
+        process.kill()
+    flink.stop()
+
+    begin(flink, context, job)
+    view = await running_job(flink)
+    assert f"{began.directory}/" in await restored_from(flink, view), "a lost JobManager costs no state"
+    assert "/chk-" in await restored_from(flink, view)
+    flink.stop()
+
+    document = json.loads((flink.folder / "settings.json").read_text()) | {"windows": ["1m", "5m"]}
+    (flink.folder / "settings.json").write_text(json.dumps(document))
+    begin(flink, context, job)
+    view = await running_job(flink)
+    assert view.origin == "unfit"
+    assert "its queries are others" in view.reason
+    assert view.directory != began.directory
+
+
+def state_folder(flink: Flink) -> str:
+    [folder] = [path.name for path in (flink.folder / "state").iterdir() if path.name.startswith("state-")]
+    return folder

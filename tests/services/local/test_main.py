@@ -202,3 +202,11 @@ async def test_what_the_last_look_fails_at_is_told_and_all_is_stopped_in_order(
     finally:
         state.close()
     assert view.states[-1] == ("broker", State.STOPPED)
+
+
+async def test_what_a_component_goes_on_from_is_said_once(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = Told()
+    new = Toy(name="new", runs=python(SLEEP), details={"state": {"origin": "new", "reason": "starts"}})
+    unfit = Toy(name="job", runs=python(SLEEP), details={"state": {"origin": "unfit", "reason": "starts without: why"}})
+    assert await toy_run(state, view, monkeypatch, new, unfit).run() == 0
+    assert [text for text in view.said if "starts" in text] == ["job starts without: why"]

@@ -1,0 +1,244 @@
+"""Which state a job goes on from: one rule for every platform, decided by the job itself when it starts.
+
+    <checkpoint directory>/state-<fingerprint>/
+        identity.json               what the state in this folder belongs to
+        read.json                   how far it has read, when another folder is in use since
+        <job id>/chk-<n>/           a checkpoint of Flink, complete when it holds _metadata
+        savepoint-<id>/             a savepoint, likewise
+
+State fits when it belongs to the same queries, the same records of the same topics of the same broker, and to a Flink
+that reads it: then the fingerprint, and so the folder, is the same. The newest in it is taken. Where there is none the
+job starts at the beginning of its topics and says why; nothing is refused, and nobody has to remove a folder. State of
+former queries stays for a while, so that a change that is taken back finds it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib.metadata import version
+from typing import Self
+
+from marketpipeline.settings import JobSettings
+
+from marketpipeline_job.job import script
+from marketpipeline_job.plan import PLAN_FORMAT
+from marketpipeline_job.runtime.broker import BrokerView
+from marketpipeline_job.runtime.files import Entry, Files, flink_path
+
+__all__ = ["Identity", "Origin", "Start", "find_start", "identity_of"]
+
+_log = logging.getLogger(__name__)
+
+_IDENTITY, _READ, _METADATA, _FOLDER = "identity.json", "read.json", "_metadata", "state-"
+_KEPT_FORMER = 2
+"""So many folders of former queries are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What state depends on. `topics` are the broker's own ids of the topics that offsets in the state refer to."""
+
+    pipeline: str
+    queries: str
+    flink: str
+    backend: str
+    cluster: str
+    topics: Mapping[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """The same text for the same identity, short enough to be part of a path."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    def differences(self, other: Identity) -> list[str]:
+        """What of the other's state does not fit here, in words."""
+        found = []
+        if other.queries != self.queries:
+            found.append("its queries are others (feeds, depth, windows or lateness have changed, or the release)")
+        if other.flink != self.flink:
+            found.append(f"it is of Flink {other.flink}, this is {self.flink}")
+        if other.backend != self.backend:
+            found.append(f"it is of the state backend {other.backend}, this is {self.backend}")
+        if other.cluster != self.cluster:
+            found.append(f"its offsets are of another Kafka cluster ({other.cluster}, this is {self.cluster})")
+        elif made_again := sorted(n for n, known in self.topics.items() if other.topics.get(n, known) != known):
+            found.append(f"topics have been deleted and made again since: {', '.join(made_again)}")
+        return found or ["it is of other topics"]
+
+    def is_same_pipeline(self, other: Identity) -> bool:
+        """Whether the other is surely of this pipeline at another time: no two pipelines share a topic."""
+        return (self.pipeline, self.cluster) == (other.pipeline, other.cluster) and bool(
+            {*self.topics} & {*other.topics}
+        )
+
+    @classmethod
+    def read(cls, text: bytes) -> Self | None:
+        """What a folder says of its state; None for what is no such text."""
+        try:
+            return cls(**json.loads(text))
+        except (ValueError, TypeError):
+            return None
+
+
+class Origin(StrEnum):
+    """Where a job's state comes from."""
+
+    RESTORED = "restored"
+    NEW = "new"
+    UNFIT = "unfit"
+    NOT_KEPT = "not-kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a job starts: where its state goes, what it goes on from, and why in words for a person."""
+
+    directory: str
+    origin: Origin
+    reason: str
+    restore_from: str | None = None
+
+    @property
+    def configuration(self) -> dict[str, str]:
+        """It, in Flink's terms. A restored checkpoint is claimed: once a newer one is complete, Flink removes it."""
+        found = {
+            "execution.checkpointing.dir": self.directory,
+            "execution.checkpointing.savepoint-dir": self.directory,
+        }
+        if self.restore_from is not None:
+            found |= {
+                "execution.state-recovery.path": self.restore_from,
+                "execution.state-recovery.claim-mode": "CLAIM",
+            }
+        return found
+
+    @property
+    def told(self) -> dict[str, str]:
+        """It, as parameters of the job, where Flink's REST interface shows it to the platform."""
+        return {
+            "marketpipeline.state.directory": self.directory,
+            "marketpipeline.state.origin": self.origin.value,
+            "marketpipeline.state.reason": self.reason,
+            "marketpipeline.state.restored-from": self.restore_from or "",
+        }
+
+
+def identity_of(settings: JobSettings, broker: BrokerView) -> Identity:
+    """What the state of a job with these settings belongs to: from what runs here, not from what was asked for.
+
+    The thresholds, which a running job takes from their topic, have no part in it, and neither have addresses: the
+    text hashed is of columns, views and inserts only.
+    """
+    plain = settings.model_copy(update={"thresholds": dict.fromkeys(settings.thresholds, 1.0)})
+    queries = f"{PLAN_FORMAT}\n{script(plain).queries()}"
+    return Identity(
+        pipeline=settings.pipeline,
+        queries=hashlib.sha256(queries.encode()).hexdigest()[:16],
+        flink=".".join(version("apache-flink").split(".")[:2]),
+        backend=settings.state_backend,
+        cluster=broker.cluster,
+        topics=broker.topics,
+    )
+
+
+def find_start(settings: JobSettings, broker: BrokerView, files: Files) -> Start:
+    """Decide, and leave the folder of the state ready. Raises RetryableError when the directory cannot be reached."""
+    root, identity = flink_path(settings.checkpoint_directory), identity_of(settings, broker)
+    directory = f"{root}/{_FOLDER}{identity.fingerprint}"
+    begins = "starts from the beginning of its topics"
+    if not settings.keeps_state:
+        reason = f"{begins}: {root} is lost with its processes; see processing.checkpointClaim"
+        return Start(directory, Origin.NOT_KEPT, reason)
+    held = _all_state(root, identity, files)
+    former = next((state for state in held if state.folder != directory), None)
+    own = next((state for state in held if state.folder == directory), None)
+    if own is None:
+        files.write(f"{directory}/{_IDENTITY}", _json(asdict(identity)))
+    read = _read_offsets(held[0] if held else None, directory, broker, files)
+    if own is None and former is None:
+        return Start(directory, Origin.NEW, f"{begins}: there is no state of it in {root}")
+    if own is None and former is not None:
+        why = "; ".join(identity.differences(former.identity))
+        return Start(directory, Origin.UNFIT, f"{begins}, without the state in {former.folder}: {why}")
+    assert own is not None
+    if lost := broker.unreadable(read):
+        why = "; ".join(lost)
+        reason = f"{begins}, without the state in {own.newest}: records were deleted before they were read: {why}"
+        return Start(directory, Origin.UNFIT, reason)
+    return Start(directory, Origin.RESTORED, f"goes on from {own.newest}", own.newest)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """A folder that holds state: the newest in it, and when that was written."""
+
+    folder: str
+    identity: Identity
+    newest: str
+    modified: int
+
+
+def _all_state(root: str, identity: Identity, files: Files) -> list[_State]:
+    """This pipeline's state of any identity, that which was written last first; of former ones a few are kept."""
+    found = []
+    for entry in files.list(root):
+        folder = f"{root}/{entry.name}"
+        text = files.read(f"{folder}/{_IDENTITY}") if entry.is_folder and entry.name.startswith(_FOLDER) else None
+        known = Identity.read(text) if text is not None else None
+        if known is not None and known.pipeline == identity.pipeline:
+            own = known.fingerprint == identity.fingerprint
+            if (newest := _newest(folder, files, tidy=own)) is not None:
+                found.append(_State(folder, known, newest.path, newest.modified))
+    found.sort(key=lambda state: state.modified, reverse=True)
+    former = [state for state in found if state.identity != identity and identity.is_same_pipeline(state.identity)]
+    for state in former[_KEPT_FORMER:]:
+        _log.info("removing state of former queries", extra={"folder": state.folder})
+        files.remove(state.folder)
+        found.remove(state)
+    return found
+
+
+def _read_offsets(last: _State | None, directory: str, broker: BrokerView, files: Files) -> Mapping[str, int]:
+    """How far the state in `directory` has read.
+
+    What is committed is of the state that was written last. When another folder's turn comes, that is noted there, for
+    the day when the change is taken back.
+    """
+    if last is None or last.folder == directory:
+        return {}
+    committed = {name: p.committed for name, p in broker.partitions.items() if p.committed is not None}
+    files.write(f"{last.folder}/{_READ}", _json(committed))
+    text = files.read(f"{directory}/{_READ}")
+    noted: dict[str, int] = json.loads(text) if text is not None else {}
+    return noted
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, indent=2).encode()
+
+
+def _newest(directory: str, files: Files, *, tidy: bool) -> Entry | None:
+    """The newest complete checkpoint or savepoint; with `tidy` what a killed job left half written is removed."""
+    complete: list[Entry] = []
+    rest: list[str] = []
+    for entry in files.list(directory):
+        if not entry.is_folder:
+            continue
+        inside = files.list(entry.path)
+        if entry.name.startswith("savepoint-"):
+            complete += [Entry(entry.path, True, file.modified) for file in inside if file.name == _METADATA]
+            continue
+        for part in inside:
+            content = files.list(part.path) if part.is_folder else []
+            whole = [file for file in content if file.name == _METADATA]
+            complete += [Entry(part.path, True, file.modified) for file in whole]
+            if part.is_folder and not whole and (part.name.startswith("chk-") or not content):
+                rest.append(part.path)
+    for path in rest if tidy else ():
+        files.remove(path)
+    return max(complete, key=lambda entry: entry.modified, default=None)
