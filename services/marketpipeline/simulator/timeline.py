@@ -7,6 +7,7 @@ whose socket is full. At full speed it waits until there is a reader.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -209,7 +210,7 @@ class Timeline:
 
 
 async def _wait(event: asyncio.Event, timeout: float | None) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), timeout)
-    except TimeoutError:
-        return
+    """Wait for the event or the time. `wait_for` of Python 3.11 would lose a cancellation that comes with the event."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            await event.wait()

@@ -25,6 +25,7 @@ from tests.services.simulator.client import (
     eventually,
     messages,
     serving,
+    settings,
     snapshot,
     trade,
     until,
@@ -124,6 +125,21 @@ async def test_at_full_speed_the_first_change_waits_for_the_snapshot(capture: Ca
         later = [m["data"] for m in [first, *second] if "depth" in m["stream"]]
         assert any(change["U"] <= book["lastUpdateId"] + 1 <= change["u"] for change in later)
         assert sum(change["u"] > book["lastUpdateId"] for change in later) > len(later) - 5, "hardly one is too old"
+
+
+async def test_it_stops_when_the_reader_that_it_waits_for_leaves(tmp_path: Path) -> None:
+    """The reader's end and the end of the exchange came in one turn of the loop, and the second was lost."""
+    path = write_capture(tmp_path / "a.gz", [diff(at, at, at, [["99.0", "1"]], []) for at in range(1, 50)])
+    exchange = SimulatedExchange(settings(captures=[str(path)], speed=None, settle_ms=60_000))
+    await exchange.start()
+    async with client_of(exchange) as client:
+        socket = await client.connect("/ws/btcusdt@depth@100ms")
+        await messages(socket, 1)
+    exchange.hub.changed.set()
+    stopping = asyncio.create_task(exchange.stop())
+    done, _ = await asyncio.wait([stopping], timeout=8)
+    stopping.cancel()
+    assert done, "it does not stop"
 
 
 async def test_at_full_speed_the_changes_after_a_hole_wait_for_a_new_snapshot(tmp_path: Path) -> None:
