@@ -161,7 +161,7 @@ async def running_job(flink: Flink) -> JobView:
 
     try:
         view = await eventually(running, "a running job", seconds=150, every=0.1)
-        assert not [text for text in refusals if "status 5" in text], "a job that is starting is no failure"
+        assert not [text for text in refusals if "status 500" in text], "a job that is starting is no failure"
         return view
     except pytest.fail.Exception:
         pytest.fail(flink.logs())
