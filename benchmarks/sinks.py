@@ -37,7 +37,7 @@ from marketpipeline.sink_kinds import SinkSettings
 from marketpipeline.sink_kinds.redis import RedisStoreSettings
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.sinks.base import Delivery, Sink
-from marketpipeline.sinks.measures import Measures
+from marketpipeline.sinks.metrics import SinkMetrics
 from marketpipeline.sinks.redis import RedisSink
 from marketpipeline.sinks.runner import Runner
 from marketpipeline.sinks.timescale import TimescaleSink
@@ -203,18 +203,18 @@ class _Topics:
 
 
 @contextmanager
-def _running(sink: Sink, topics: _Topics, rows: int, flush_ms: int) -> Iterator[Measures]:
+def _running(sink: Sink, topics: _Topics, rows: int, flush_ms: int) -> Iterator[SinkMetrics]:
     """The runner in a thread."""
     settings = SinkSettings(
         pipeline="benchmark", http=HttpSettings(port=0), kafka=topics.kafka, topic_prefix=topics.prefix,
         consumer_group=f"{topics.prefix}.{sink.name}", batch_rows=rows, flush_interval_ms=flush_ms,
     )  # fmt: skip
-    measures = Measures(sink.name)
-    runner = Runner(sink, settings, measures)
+    metrics = SinkMetrics(sink.name)
+    runner = Runner(sink, settings, metrics)
     thread = threading.Thread(target=runner.run)
     thread.start()
     try:
-        yield measures
+        yield metrics
     finally:
         runner.stop()
         thread.join()
@@ -227,8 +227,8 @@ def _runner_speed(postgres: RunningPostgres, kafka: KafkaSettings, rows: int) ->
         topics.put(record)
     topics.producer.flush()
     began = first = 0.0
-    with _running(TimescaleSink(_database(postgres)), topics, BATCH, 200) as measures:
-        while (stored := measures.rows.total()) < rows:
+    with _running(TimescaleSink(_database(postgres)), topics, BATCH, 200) as metrics:
+        while (stored := metrics.rows.total()) < rows:
             if stored and not began:
                 began, first = time.perf_counter(), stored
             time.sleep(0.002)
@@ -255,8 +255,8 @@ def _latency(sink: Sink, kafka: KafkaSettings, rows: int, flush_ms: int, rate: i
     """Milliseconds from a record's sending to the store's yes, without the first two seconds."""
     topics, timed = _Topics(kafka), _Timed(sink)
     template = _records(2)
-    with _running(timed, topics, rows, flush_ms) as measures:
-        while measures.health().status != "ok":
+    with _running(timed, topics, rows, flush_ms) as metrics:
+        while metrics.health().status != "ok":
             time.sleep(0.05)
         began = time.perf_counter()
         for number in range(rate * seconds):

@@ -1,7 +1,7 @@
 """What the job read and could not use: to the dead-letter topic, with the place where it lies.
 
 Flink's JSON reader does not keep the raw record, so the payload here is the fields that could be told, and `source`
-names topic, partition and offset, where the record itself still is. A record that is no JSON at all never becomes a
+names topic, partition and offset, where the record itself still is. A record that is not JSON at all never becomes a
 row; those are counted by the source (runtime/monitor.py).
 """
 
@@ -21,7 +21,7 @@ __all__ = ["dead_letters"]
 def dead_letters(
     settings: JobSettings, kind: TopicKind, other: str, faults: Sequence[tuple[str, str]]
 ) -> tuple[str, str]:
-    """The sink, and the statement that fills it from a source.
+    """The sink, and the statement that writes to it from a source.
 
     `other` is true for rows of the topic that are not looked at here; `faults` are conditions, in their order, with
     what is said of a row that meets one.

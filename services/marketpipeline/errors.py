@@ -3,7 +3,7 @@
     MarketPipelineError
     ├── InvalidInput          what a user wrote is wrong: names the field, the value and what would be right
     │   ├── InvalidSpec       a MarketPipeline (YAML or object)
-    │   ├── InvalidCapture    a recording that is truncated, empty or no gzip
+    │   ├── InvalidCapture    a recording that is truncated, empty or not gzip
     │   └── InvalidQuery      a query's symbol, interval, time or limit
     ├── RetryableError        the same call may succeed later (a broker away, a 429); says how long to wait
     └── PermanentError        the same call will never succeed

@@ -168,7 +168,7 @@ class ExchangeCandle(Record, tag="exchange_candle", frozen=True, kw_only=True, g
 class Heartbeat(Record, tag="heartbeat", frozen=True, kw_only=True, gc=False):
     """A promise of ingestion: this symbol's feed is complete up to `event_time`.
 
-    It travels in the same topic and partition as the records it speaks of, so that what comes behind it is
+    It travels in the same topic and partition as the records it speaks of, so that what comes after it is
     later. It moves the symbol's clock on in a market that is quiet.
     """
 
@@ -211,7 +211,7 @@ class DeadLetter(Record, tag="dead_letter", frozen=True, kw_only=True, gc=False)
 
     `payload` is the raw input as text, or base64 where `encoding` says so. `symbol` is empty when it could
     not be told. `source` is the connection, topic or file that it came from. Of a payload that is over the broker's
-    limit only the begin is there, and `error` says so (`cut_dead_letter`).
+    limit only the beginning is there, and `error` says so (`cut_dead_letter`).
     """
 
     payload: str

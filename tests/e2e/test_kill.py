@@ -57,7 +57,7 @@ def test_nothing_is_lost_or_doubled(pipeline: Pipeline, capture: Capture, compon
         compare.check_alerts(pipeline, symbol, capture(name), Decimal(50_000), gaps)
 
 
-def test_ingestion_fills_the_trades_and_names_the_book_events_that_it_missed(
+def test_ingestion_backfills_the_trades_and_names_the_book_events_that_it_missed(
     pipeline: Pipeline, capture: Capture
 ) -> None:
     replay_and_kill(pipeline, capture, "ingestion-binance")

@@ -109,7 +109,7 @@ FROM imbalance_steps
 def _extremes() -> View:
     """How far the episode went and how many events of it were above the high threshold.
 
-    A maximum that starts anew with each episode: the episode's number, doubled, is put before the measure, which is at
+    A maximum that starts again with each episode: the episode's number, doubled, is put before the measure, which is at
     most 1. As a decimal of 20 places nothing of the measure is lost.
     """
     ranked = "CAST(episode * 2 AS DECIMAL(14, 0)) + CAST(ABS(imbalance) AS DECIMAL(22, 20))"

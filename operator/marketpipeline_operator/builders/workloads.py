@@ -24,7 +24,7 @@ def deployment(context: Context, process: Process) -> Object:
     """The Deployment of one process.
 
     Ingestion is replaced, not rolled over: two that follow the same symbols would write everything twice, and what is
-    missed in between is filled by id. The others give way only to a successor that is ready.
+    missed in between is backfilled by id. The others give way only to a successor that is ready.
     """
     replicas = 0 if process.name in context.stopped else process.replicas
     template = pod_template(

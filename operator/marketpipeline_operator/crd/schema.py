@@ -21,7 +21,6 @@ _KEPT = (
     "type", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "maxProperties",
     "x-kubernetes-int-or-string",
 )  # fmt: skip
-_LONGEST_SHOWN_DEFAULT = 120
 
 
 def structural(model: type[BaseModel]) -> Schema:

@@ -1,1 +1,1 @@
-"""The query API over HTTP, and the reading of the history that the command line shares with it."""
+"""The query API over HTTP: what the stores hold, asked through `marketpipeline.readers`."""

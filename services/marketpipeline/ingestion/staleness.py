@@ -7,7 +7,7 @@ from typing import Literal
 __all__ = ["StalenessDetector"]
 
 TIMES = 4.0
-"""StalenessDetector of so many times the usual gap is unusual."""
+"""So many times the usual gap without a message is unusual."""
 FORGET = 0.9
 """What is left of the longest gap after one more look at a stream that spoke."""
 

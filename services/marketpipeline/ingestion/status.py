@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
@@ -28,6 +28,10 @@ class Process(Protocol):
 
     @property
     def doing(self) -> str: ...
+
+
+Read: TypeAlias = Callable[[Process], float | Iterable[Observation]]
+Metric: TypeAlias = tuple[str, str, str, Read]
 
 
 def health(ingestion: Process) -> Health:
@@ -94,83 +98,52 @@ def health(ingestion: Process) -> Health:
 def instrument(ingestion: Process, meter: Meter) -> None:
     """Make the counters observable."""
 
-    def watch(
-        name: str, unit: str, text: str, read: Callable[[], Iterable[Observation]], *, gauge: bool = False
-    ) -> None:
+    def watch(name: str, unit: str, text: str, read: Read, *, gauge: bool = False) -> None:
         def observe(options: CallbackOptions) -> Iterable[Observation]:
-            return read() if ingestion.session is not None and ingestion.engine is not None else ()
+            if ingestion.session is None or ingestion.engine is None:
+                return ()
+            found = read(ingestion)
+            return [Observation(found)] if isinstance(found, int | float) else found
 
         create = meter.create_observable_gauge if gauge else meter.create_observable_counter
         create(name, callbacks=[observe], unit=unit, description=text)
 
-    def one(read: Callable[[], float]) -> Callable[[], Iterable[Observation]]:
-        return lambda: [Observation(read())]
+    for name, unit, text, read in _COUNTERS:
+        watch(name, unit, text, read)
+    for name, unit, text, read in _GAUGES:
+        watch(name, unit, text, read, gauge=True)
 
-    def produced() -> Iterable[Observation]:
-        assert ingestion.publisher is not None
-        return [Observation(count, {"topic": kind.value}) for kind, count in ingestion.publisher.produced().items()]
 
-    def events() -> Iterable[Observation]:
-        return [Observation(count, {"kind": kind}) for kind, count in dict(_session(ingestion).events).items()]
+def _produced(ingestion: Process) -> list[Observation]:
+    assert ingestion.publisher is not None
+    return [Observation(count, {"topic": kind.value}) for kind, count in ingestion.publisher.produced().items()]
 
-    def duplicates() -> Iterable[Observation]:
-        handlers = _session(ingestion).handlers.items()
-        return [Observation(handler.duplicates, {"symbol": s.symbol, "feed": s.feed.value}) for s, handler in handlers]
 
-    def nothing() -> Iterable[Observation]:
-        counts: Counter[tuple[str, str]] = Counter()
-        for stream, handler in _session(ingestion).handlers.items():
-            for reason, count in dict(handler.nothing).items():
-                counts[stream.feed.value, reason] += count
-        return [Observation(count, {"feed": feed, "reason": reason}) for (feed, reason), count in counts.items()]
+def _events(ingestion: Process) -> list[Observation]:
+    return [Observation(count, {"kind": kind}) for kind, count in dict(_session(ingestion).events).items()]
 
-    def delays() -> Iterable[Observation]:
-        handlers = _session(ingestion).handlers.items()
-        times = [(s, getattr(handler.last, "event_time", None), handler.last) for s, handler in handlers]
-        return [
-            Observation((last.receive_time - time) / 1e6, {"symbol": s.symbol, "feed": s.feed.value})
-            for s, time, last in times
-            if time is not None
-        ]
 
-    watch("ingestion.frames", "1", "Frames read.", one(lambda: _session(ingestion).frames))
-    watch("ingestion.received", "By", "Bytes of frames read.", one(lambda: _session(ingestion).bytes))
-    watch("ingestion.produced", "1", "Records handed to the broker's client, by topic.", produced)
-    watch(
-        "ingestion.dead_letters", "1", "Frames that could not be used.", one(lambda: _session(ingestion).dead_letters)
-    )
-    watch("ingestion.events", "1", "Gaps, backfills, resyncs, reconnects and the like, by kind.", events)
-    watch("ingestion.nothing", "1", "Frames that are right and tell nothing, by feed and reason.", nothing)
-    watch("ingestion.duplicates", "1", "Records dropped because they were had before.", duplicates)
-    watch("ingestion.rest_requests", "1", "REST requests sent.", one(lambda: _session(ingestion).limiter.requests))
-    watch(
-        "ingestion.rest_throttled",
-        "1",
-        "REST requests that met a limit.",
-        one(lambda: _session(ingestion).limiter.throttled),
-    )
-    watch(
-        "ingestion.paused",
-        "s",
-        "Time that nothing was read because the broker did not keep up.",
-        one(lambda: _paused(ingestion)),
-    )
-    watch("ingestion.in_flight", "1", "Records not yet acknowledged.", one(lambda: _in_flight(ingestion)), gauge=True)
-    watch(
-        "ingestion.pending",
-        "1",
-        "Feeds being backfilled or synchronised.",
-        one(lambda: _session(ingestion).pending),
-        gauge=True,
-    )
-    watch(
-        "ingestion.connections", "1", "Connections with all their streams.",
-        one(lambda: _session(ingestion).ready_connections), gauge=True,
-    )  # fmt: skip
-    watch(
-        "ingestion.delay", "s", "Receive time less event time of the newest record; two clocks, so it may be negative.",
-        delays, gauge=True,
-    )  # fmt: skip
+def _duplicates(ingestion: Process) -> list[Observation]:
+    handlers = _session(ingestion).handlers.items()
+    return [Observation(handler.duplicates, {"symbol": s.symbol, "feed": s.feed.value}) for s, handler in handlers]
+
+
+def _nothing(ingestion: Process) -> list[Observation]:
+    counts: Counter[tuple[str, str]] = Counter()
+    for stream, handler in _session(ingestion).handlers.items():
+        for reason, count in dict(handler.nothing).items():
+            counts[stream.feed.value, reason] += count
+    return [Observation(count, {"feed": feed, "reason": reason}) for (feed, reason), count in counts.items()]
+
+
+def _delays(ingestion: Process) -> list[Observation]:
+    handlers = _session(ingestion).handlers.items()
+    times = [(s, getattr(handler.last, "event_time", None), handler.last) for s, handler in handlers]
+    return [
+        Observation((last.receive_time - time) / 1e6, {"symbol": s.symbol, "feed": s.feed.value})
+        for s, time, last in times
+        if time is not None
+    ]
 
 
 def _session(ingestion: Process) -> Session:
@@ -184,3 +157,29 @@ def _paused(ingestion: Process) -> float:
 
 def _in_flight(ingestion: Process) -> int:
     return 0 if ingestion.publisher is None else ingestion.publisher.in_flight
+
+
+_COUNTERS: tuple[Metric, ...] = (
+    ("ingestion.frames", "1", "Frames read.", lambda of: _session(of).frames),
+    ("ingestion.received", "By", "Bytes of frames read.", lambda of: _session(of).bytes),
+    ("ingestion.produced", "1", "Records handed to the broker's client, by topic.", _produced),
+    ("ingestion.dead_letters", "1", "Frames that could not be used.", lambda of: _session(of).dead_letters),
+    ("ingestion.events", "1", "Gaps, backfills, resyncs, reconnects and the like, by kind.", _events),
+    ("ingestion.nothing", "1", "Frames that are right and say nothing, by feed and reason.", _nothing),
+    ("ingestion.duplicates", "1", "Records dropped because they had come before.", _duplicates),
+    ("ingestion.rest_requests", "1", "REST requests sent.", lambda of: _session(of).limiter.requests),
+    ("ingestion.rest_throttled", "1", "REST requests that met a limit.", lambda of: _session(of).limiter.throttled),
+    ("ingestion.paused", "s", "Time that nothing was read because the broker did not keep up.", _paused),
+)
+_GAUGES: tuple[Metric, ...] = (
+    ("ingestion.in_flight", "1", "Records not yet acknowledged.", _in_flight),
+    ("ingestion.pending", "1", "Feeds being backfilled or synchronised.", lambda of: _session(of).pending),
+    ("ingestion.connections", "1", "Connections with all their streams.", lambda of: _session(of).ready_connections),
+    (
+        "ingestion.delay",
+        "s",
+        "Receive time less event time of the newest record; two clocks, so it may be negative.",
+        _delays,
+    ),
+)
+"""Name, unit, description and what reads it; by `instrument`."""

@@ -116,7 +116,7 @@ class Workload(PlanModel):
 
 
 class StreamJob(PlanModel):
-    """The Flink job. `settings` is the JSON of `JobSettings`; its thresholds hold only until a rule comes."""
+    """The Flink job. `settings` is the JSON of `JobSettings`, whose thresholds hold until a symbol has its own."""
 
     name: str
     settings: dict[str, Any]

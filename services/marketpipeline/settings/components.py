@@ -101,7 +101,7 @@ class JobSettings(Settings):
     calculate: int = Field(description="Price levels of each side that ratios are computed over.")
     within_bps: float = Field(description="Distance from the mid, in basis points, of the depth sums.")
     windows: list[str] = Field(description="Candle intervals, e.g. 1m.")
-    allowed_lateness_ms: Milliseconds = Field(description="How long a candle stays open behind its end, in event time.")
+    allowed_lateness_ms: Milliseconds = Field(description="How long a candle stays open after its end, in event time.")
     thresholds: ThresholdSettings = Field(description="Thresholds of the alerts, until those of a symbol are read.")
     parallelism: Annotated[int, Field(ge=1)] = 1
     checkpoint_interval_ms: Milliseconds = 10_000
@@ -137,7 +137,7 @@ else:
     Stores = create_model(
         "Stores",
         __base__=StoresBase,
-        __doc__="The stores that can be asked, by the kind of sink that fills each.",
+        __doc__="The stores that can be asked, by the kind of sink that writes each.",
         **{kind.name: (kind.store_settings | None, None) for kind in sink_kinds().values() if kind.reader},
     )
 

@@ -1,7 +1,7 @@
 """What a sink is, and how it says that it cannot take a batch now, or never.
 
 A write is all or nothing and idempotent: the runner repeats it after a failure whose outcome is unknown, and
-after a restart it begins again behind the last committed offset. So each store ends the same whatever was killed.
+after a restart it begins again after the last committed offset. So each store ends the same whatever was killed.
 
     RetryableError
     └── Backpressure      the store is away or asks for time; the same batch is offered again

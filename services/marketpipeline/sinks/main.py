@@ -8,7 +8,7 @@ from types import FrameType
 from marketpipeline.registry import resolve
 from marketpipeline.sink_kinds import SinkSettings
 from marketpipeline.sinks.base import Sink
-from marketpipeline.sinks.measures import Measures
+from marketpipeline.sinks.metrics import SinkMetrics
 from marketpipeline.sinks.runner import Runner
 from marketpipeline.telemetry import Telemetry
 
@@ -18,11 +18,11 @@ __all__ = ["run"]
 def run(settings: SinkSettings, target: str) -> int:
     """Write to a store until SIGTERM or SIGINT; the process's exit status. `target` names what makes the sink."""
     sink: Sink = resolve(target)(settings)
-    measures = Measures(sink.name)
-    telemetry = Telemetry.start(settings, f"sink-{sink.name}", measures.health, measures.alive)
+    metrics = SinkMetrics(sink.name)
+    telemetry = Telemetry.start(settings, f"sink-{sink.name}", metrics.health, metrics.alive)
     try:
-        runner = Runner(sink, settings, measures)
-        measures.attach(telemetry)
+        runner = Runner(sink, settings, metrics)
+        metrics.attach(telemetry)
 
         def stop(_: int, __: FrameType | None) -> None:
             runner.stop()

@@ -22,7 +22,7 @@ from marketpipeline.sinks.base import Backpressure, Delivery, RowsRejected, Sink
 from marketpipeline.sinks.batch import Batch
 from marketpipeline.sinks.dead_letters import DeadLetters, Origin
 from marketpipeline.sinks.decoding import Decoder, Undecodable
-from marketpipeline.sinks.measures import Measures
+from marketpipeline.sinks.metrics import SinkMetrics
 from marketpipeline.sinks.source import Source
 
 __all__ = ["Runner"]
@@ -43,16 +43,18 @@ class _Abandoned(Exception):
 class Runner:
     """Runs one sink until `stop`. `run` and the sink are on one thread, `stop` may be called from any."""
 
-    def __init__(self, sink: Sink, settings: SinkSettings, measures: Measures, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self, sink: Sink, settings: SinkSettings, metrics: SinkMetrics, backoff: Backoff | None = None
+    ) -> None:
         self._sink = sink
-        self._measures = measures
+        self._metrics = metrics
         self._backoff = backoff or Backoff(_FIRST_WAIT, _LONGEST_WAIT)
         self._drain_timeout = settings.drain_timeout_ms / 1_000
         self._batch = Batch(settings.batch_rows, settings.flush_interval_ms / 1_000)
         self._decoder = Decoder(settings.topic_prefix)
         self._dead_letters = DeadLetters(settings, sink.name)
         self.source = Source(settings, sink.topics, f"{settings.pipeline}-sink-{sink.name}", self._batch.lose)
-        measures.watch(self.source)
+        metrics.observe(self.source)
         self._stopping = threading.Event()
         self._stop_by: float | None = None
         self._next_commit = 0.0
@@ -65,7 +67,7 @@ class Runner:
         """Work until `stop`; False when rows had to be left to the next process. Raises PermanentError."""
         try:
             self._persist(self._sink.open)
-            self._measures.back()
+            self._metrics.back()
             self.source.start()
             while not self._stopping.is_set():
                 self._turn()
@@ -81,7 +83,7 @@ class Runner:
         return True
 
     def _turn(self) -> None:
-        now = self._measures.tick = time.monotonic()
+        now = self._metrics.tick = time.monotonic()
         wait = self._batch.wait(now)
         if self.source.has_uncommitted:
             wait = min(wait, max(0.0, self._next_commit - now))
@@ -101,10 +103,10 @@ class Runner:
                 delivery = self._decoder.decode(message)
             except Undecodable as error:
                 place = (message.topic() or "", message.partition() or 0, message.offset() or 0)
-                self._bury(Origin(*place, message.key(), message.value() or b""), error, "VALUE_CONVERTER")
+                self._dead_letter(Origin(*place, message.key(), message.value() or b""), error, "VALUE_CONVERTER")
                 continue
             if delivery is None or isinstance(delivery.record, Heartbeat):
-                self._measures.skipped += 1
+                self._metrics.skipped += 1
             if delivery is not None:
                 self._batch.rows.append(delivery)
         self._batch.reach(reached, time.monotonic())
@@ -113,10 +115,10 @@ class Runner:
         """Store the batch, whatever it takes."""
         began = time.time_ns()
         self._persist(self._store)
-        self._measures.back()
+        self._metrics.back()
         rows = [row for row in self._batch.rows if not isinstance(row.record, Heartbeat)]
         if rows:
-            self._measures.stored(rows, began)
+            self._metrics.stored(rows, began)
         self.source.stored(self._batch.offsets)
         self._batch.clear()
 
@@ -143,12 +145,12 @@ class Runner:
                 self._write(rows[middle:])
                 return
             row = rows[0]
-            self._bury(Origin(row.topic, row.partition, row.offset, row.key, row.payload), error, "TASK_PUT")
+            self._dead_letter(Origin(row.topic, row.partition, row.offset, row.key, row.payload), error, "TASK_PUT")
             self._batch.drop(row)
 
-    def _bury(self, origin: Origin, error: Exception, stage: str) -> None:
+    def _dead_letter(self, origin: Origin, error: Exception, stage: str) -> None:
         self._dead_letters.add(origin, error, stage)
-        self._measures.dead_letters += 1
+        self._metrics.dead_letters += 1
         where = {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset}
         _log.warning("dead letter", extra={**where, "error": str(error)})
 
@@ -159,7 +161,7 @@ class Runner:
             try:
                 attempt()
             except Backpressure as error:
-                self._measures.away(str(error))
+                self._metrics.away(str(error))
                 wait = self._backoff.next() if error.retry_after is None else max(error.retry_after, _SHORTEST_WAIT)
                 _log.warning("cannot store now; will try again", extra={"error": str(error), "wait_s": round(wait, 3)})
                 self._hold(wait)
@@ -172,7 +174,7 @@ class Runner:
         self.source.hold()
         until = time.monotonic() + seconds
         while (now := time.monotonic()) < until:
-            self._measures.tick = now
+            self._metrics.tick = now
             if self._stopping.is_set():
                 self._stop_by = self._stop_by or now + self._drain_timeout
                 nothing_left = not self._batch.rows and not self._dead_letters.unsettled

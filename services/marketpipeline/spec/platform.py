@@ -145,7 +145,7 @@ class Processing(SpecModel):
     )
     allowed_lateness: Duration = Field(
         default="2s",
-        description="How long, in event time, a candle stays open behind its end for trades that come late. A trade "
+        description="How long, in event time, a candle stays open after its end for trades that come late. A trade "
         "that is late for the smallest window is in no candle.",
     )
     checkpoint_interval: Duration = Field(default="10s", description="Time between two checkpoints.")

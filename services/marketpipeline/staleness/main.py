@@ -39,7 +39,7 @@ def run(settings: ApiSettings) -> int:
 
 
 def _is_kept(settings: ApiSettings) -> bool:
-    """Whether a sink of these stores reads a topic that one of the feeds fills."""
+    """Whether a sink of these stores reads a topic that one of the feeds is written to."""
     read = {topic for name in settings.stores.by_kind() for topic in sink_kinds()[name].topics}
     feeds = frozenset(settings.feeds)
     return any(kind.topic in read for kind in KINDS if kind.feeds is not None and kind.feeds & feeds)

@@ -1,6 +1,6 @@
 """Rows and records as JSON: the fields' own names, times as ISO 8601 in UTC with a `Z`.
 
-Times have six decimals; the begin and end of a candle are whole seconds and have none.
+Times have six decimals; the start and end of a candle are whole seconds and have none.
 """
 
 from __future__ import annotations

@@ -179,10 +179,10 @@ def test_a_process_that_says_it_is_degraded_is_not_ready() -> None:
 def test_a_scheduled_job_has_failed_when_its_last_run_ended_without_success(
     status: dict[str, Any], failed: bool
 ) -> None:
-    fault = cron_job_fault("feed-watch", {"spec": {}, "status": status})
+    fault = cron_job_fault("staleness", {"spec": {}, "status": status})
     assert (fault is not None) is failed
     assert fault is None or "the run of 2026-01-01T00:05:00Z failed" in fault.message
-    assert cron_job_fault("feed-watch", {"spec": {"suspend": True}, "status": status}) is None
+    assert cron_job_fault("staleness", {"spec": {"suspend": True}, "status": status}) is None
 
 
 def test_a_flink_deployment_that_was_created_suspended_has_stopped() -> None:

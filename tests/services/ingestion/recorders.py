@@ -1,4 +1,4 @@
-"""What the sans-IO tests share: an publisher and a context that remember, and records made short."""
+"""What the sans-IO tests share: a publisher and a context that remember, and records made short."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_free_again_when_its_holder_was_killed(path: Path, holder: subprocess.Po
     opened(path).close()
 
 
-def test_waits_for_the_guard_of_a_dead_holder(path: Path, tmp_path: Path) -> None:
+def test_waits_for_the_reaper_of_a_dead_holder(path: Path, tmp_path: Path) -> None:
     """The reaper has inherited the lock and lets it go when all is tidy."""
     first = opened(path)
     (path / "lock").write_text("999999999")

@@ -18,7 +18,7 @@ from marketpipeline.backoff import Backoff
 from marketpipeline.settings import HttpSettings
 from marketpipeline.sink_kinds import SinkSettings
 from marketpipeline.sinks.base import Backpressure, Delivery, Sink
-from marketpipeline.sinks.measures import Measures
+from marketpipeline.sinks.metrics import SinkMetrics
 from marketpipeline.sinks.runner import Runner
 from marketpipeline.topics import TopicKind
 
@@ -45,8 +45,8 @@ class RunningSink:
             **(fields | changes),
         )
         self.sink, self.topics = sink, topics
-        self.measures = Measures(sink.name)
-        self.runner = Runner(sink, self.settings, self.measures, Backoff(0.02, 0.2))
+        self.metrics = SinkMetrics(sink.name)
+        self.runner = Runner(sink, self.settings, self.metrics, Backoff(0.02, 0.2))
         self.left_nothing: bool | None = None
         self.error: Exception | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)

@@ -57,8 +57,8 @@ def test_everything_is_stored_and_committed_to_the_end(topics: Topics) -> None:
         topics.put(*(book(number) for number in range(2, 2_000)))
         running.drained()
         assert len(sink.rows("book_metrics")) == 2_000
-        assert running.measures.skipped == 2
-        assert running.measures.rows["book_metrics"] == 2_000
+        assert running.metrics.skipped == 2
+        assert running.metrics.rows["book_metrics"] == 2_000
     assert running.left_nothing
 
 
@@ -110,7 +110,7 @@ def test_tombstones_are_passed_over(topics: Topics) -> None:
     with RunningSink(sink, topics) as running:
         running.drained()
     assert len(sink.rows("candles")) == 1
-    assert running.measures.dead_letters == 0
+    assert running.metrics.dead_letters == 0
 
 
 def test_nothing_is_committed_before_the_store_said_yes(topics: Topics) -> None:
@@ -119,8 +119,8 @@ def test_nothing_is_committed_before_the_store_said_yes(topics: Topics) -> None:
     topics.put(trade(1), trade(2))
     with RunningSink(sink, topics) as running:
         assert sink.refused.wait(30)
-        wait_for(lambda: running.measures.retries > 3, "several attempts")
-        assert running.measures.health().status == "starting" or running.measures.away_since is not None
+        wait_for(lambda: running.metrics.retries > 3, "several attempts")
+        assert running.metrics.health().status == "starting" or running.metrics.away_since is not None
         assert not [offset for offset in topics.committed(running.group).values() if offset > 0]
         assert trade_ids(inner) == []
         sink.open_gate()
@@ -136,14 +136,14 @@ def test_while_the_store_is_away_the_member_stays_in_the_group_and_reads_no_furt
         members = topics.members(running.group)
         topics.put(*(trade(number) for number in range(5_000)))
         assert sink.refused.wait(30)
-        wait_for(lambda: running.measures.retries > 10, "ten attempts")
-        assert running.measures.health().status == "degraded"
-        assert "not now" in str(running.measures.health().details["error"])
+        wait_for(lambda: running.metrics.retries > 10, "ten attempts")
+        assert running.metrics.health().status == "degraded"
+        assert "not now" in str(running.metrics.health().details["error"])
         assert len(running.runner._batch.rows) <= 200
         assert topics.members(running.group) == members
         sink.open_gate()
         running.drained()
-        assert running.measures.health().status == "ok"
+        assert running.metrics.health().status == "ok"
     assert trade_ids(inner) == [1_000 + number for number in range(5_000)]
 
 
@@ -171,8 +171,8 @@ def test_a_sink_whose_rows_went_to_another_member_is_not_degraded(topics: Topics
     sink = RefusedOnce(MemorySink(), rebalance)
     with RunningSink(sink, topics) as running:
         assert sink.refused.wait(30)
-        wait_for(lambda: running.measures.health().status == "ok", "it is well without a row to store")
-        assert running.measures.batches == 0
+        wait_for(lambda: running.metrics.health().status == "ok", "it is well without a row to store")
+        assert running.metrics.batches == 0
 
 
 def test_a_sink_that_had_nothing_but_dead_letters_is_not_degraded(topics: Topics) -> None:
@@ -183,8 +183,8 @@ def test_a_sink_that_had_nothing_but_dead_letters_is_not_degraded(topics: Topics
     topics.put(trade(1))
     with RunningSink(RefusedOnce(Picky(), lambda: None), topics) as running:
         topics.dead_letters(1)
-        wait_for(lambda: running.measures.health().status == "ok", "it is well with nothing stored")
-        assert (running.measures.batches, running.measures.dead_letters) == (0, 1)
+        wait_for(lambda: running.metrics.health().status == "ok", "it is well with nothing stored")
+        assert (running.metrics.batches, running.metrics.dead_letters) == (0, 1)
 
 
 def test_a_stop_stores_what_was_read(topics: Topics) -> None:
@@ -232,7 +232,7 @@ def test_two_members_share_the_partitions(topics: Topics) -> None:
             assert not first.runner.source.assigned & second.runner.source.assigned
             topics.put(*(record for symbol in symbols[20:] for record in every_kind(symbol)))
             first.drained()
-            assert second.measures.batches > 0
+            assert second.metrics.batches > 0
         first.drained()
     for table in TABLES:
         assert {row.symbol for sink in sinks for row in sink.rows(table.name)} == set(symbols)
@@ -263,7 +263,7 @@ def test_messages_that_are_no_records_become_dead_letters(topics: Topics) -> Non
         running.drained()
         letters = topics.dead_letters(6)
     assert trade_ids(sink) == [1_001]
-    assert running.measures.dead_letters == len(letters) == 6
+    assert running.metrics.dead_letters == len(letters) == 6
     bodies = [json.loads(letter.value() or b"") for letter in letters]
     assert [body["symbol"] for body in bodies] == [BTC] * 6
     assert (bodies[0]["payload"], bodies[0]["encoding"]) == ("{not json", "utf-8")
@@ -304,11 +304,11 @@ def test_the_database_may_be_killed(topics: Topics, postgres: RunningPostgres, d
     store = PostgresStore(postgres, database)
     with RunningSink(store.sink(), topics) as running:
         topics.put(*(trade(number) for number in range(1_000)))
-        wait_for(lambda: running.measures.rows["trade"] > 0, "the first rows are stored")
+        wait_for(lambda: running.metrics.rows["trade"] > 0, "the first rows are stored")
         postgres.kill()
         try:
             topics.put(*(trade(number) for number in range(1_000, 3_000)))
-            wait_for(lambda: running.measures.away_since is not None, "the runner notices")
+            wait_for(lambda: running.metrics.away_since is not None, "the runner notices")
         finally:
             postgres.start()
         running.drained()

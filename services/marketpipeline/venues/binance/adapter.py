@@ -1,4 +1,4 @@
-"""Binance spot as a adapter: names of streams, control messages, limits. Facts: its public API documentation."""
+"""Binance spot as an adapter: names of streams, control messages, limits. Facts: its public API documentation."""
 
 from __future__ import annotations
 

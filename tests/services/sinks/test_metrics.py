@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 from marketpipeline.settings import HttpSettings, Settings, TelemetrySettings
-from marketpipeline.sinks import measures as module
-from marketpipeline.sinks.measures import Measures
+from marketpipeline.sinks import metrics as module
+from marketpipeline.sinks.metrics import SinkMetrics
 from marketpipeline.telemetry import Telemetry
 from marketpipeline.telemetry.tracing import Tracing
 from opentelemetry.sdk.resources import Resource
@@ -32,9 +32,9 @@ def telemetry() -> Iterator[Telemetry]:
 
 
 @pytest.fixture
-def measures(telemetry: Telemetry, request: pytest.FixtureRequest) -> Measures:
+def metrics(telemetry: Telemetry, request: pytest.FixtureRequest) -> SinkMetrics:
     """Attached, under a name of its own, since metrics are the process's."""
-    found = Measures(request.node.name)
+    found = SinkMetrics(request.node.name)
     found.attach(telemetry)
     return found
 
@@ -53,7 +53,7 @@ def now() -> int:
     return time.time_ns() // 1_000
 
 
-def test_rows_by_kind_and_latency_by_hop(measures: Measures, request: pytest.FixtureRequest) -> None:
+def test_rows_by_kind_and_latency_by_hop(metrics: SinkMetrics, request: pytest.FixtureRequest) -> None:
     sink = request.node.name
     received, processed = now() - 2_000_000, now() - 500_000
     rows = deliver(
@@ -61,7 +61,7 @@ def test_rows_by_kind_and_latency_by_hop(measures: Measures, request: pytest.Fix
         book(2, receive_time=received, process_time=processed),
         trade(1, receive_time=received),
     )
-    measures.stored(rows, time.time_ns())
+    metrics.stored(rows, time.time_ns())
     assert metric("sink_rows_total", sink=sink, kind="book_metrics") == 2
     assert metric("sink_rows_total", sink=sink, kind="trade") == 1
     for hop, kind, count, seconds in (
@@ -76,17 +76,17 @@ def test_rows_by_kind_and_latency_by_hop(measures: Measures, request: pytest.Fix
     assert metric("sink_batches_total", sink=sink) == 1
 
 
-def test_a_large_batch_is_sampled_evenly(measures: Measures, request: pytest.FixtureRequest) -> None:
+def test_a_large_batch_is_sampled_evenly(metrics: SinkMetrics, request: pytest.FixtureRequest) -> None:
     received = now() - 1_000
-    measures.stored(deliver(*(trade(n, receive_time=received) for n in range(10_000))), time.time_ns())
+    metrics.stored(deliver(*(trade(n, receive_time=received) for n in range(10_000))), time.time_ns())
     count = metric("sink_latency_seconds_count", sink=request.node.name, hop="receive_store", kind="trade")
     assert count is not None
     assert module._SAMPLE / 2 < count <= module._SAMPLE
     assert metric("sink_rows_total", sink=request.node.name, kind="trade") == 10_000
 
 
-def test_a_negative_latency_is_counted_apart(measures: Measures, request: pytest.FixtureRequest) -> None:
-    measures.stored(deliver(candle(receive_time=now() + 5_000_000, process_time=now() - 1_000)), time.time_ns())
+def test_a_negative_latency_is_counted_apart(metrics: SinkMetrics, request: pytest.FixtureRequest) -> None:
+    metrics.stored(deliver(candle(receive_time=now() + 5_000_000, process_time=now() - 1_000)), time.time_ns())
     sink = request.node.name
     assert metric("sink_skewed_total", sink=sink) == 2
     assert metric("sink_latency_seconds_count", sink=sink, hop="receive_store", kind="candle") is None
@@ -97,12 +97,12 @@ def test_a_record_of_a_trace_ends_it_here(telemetry: Telemetry) -> None:
     exporter = InMemorySpanExporter()
     tracing = Tracing(Resource.create({}), 1.0, None, SimpleSpanProcessor(exporter))
     telemetry.tracing = tracing
-    measures = Measures("traced")
-    measures.attach(telemetry)
+    metrics = SinkMetrics("traced")
+    metrics.attach(telemetry)
     with tracing.tracer.start_as_current_span("ingestion.receive") as parent:
         headers = tuple(tracing.inject(parent))
     first, second = deliver(trade(1), trade(2))
-    measures.stored([msgspec.structs.replace(first, headers=headers), second], time.time_ns())
+    metrics.stored([msgspec.structs.replace(first, headers=headers), second], time.time_ns())
     spans = {span.name: span for span in exporter.get_finished_spans()}
     assert set(spans) == {"ingestion.receive", "sink.store"}
     stored = spans["sink.store"]
@@ -112,10 +112,10 @@ def test_a_record_of_a_trace_ends_it_here(telemetry: Telemetry) -> None:
 
 
 def test_health_goes_from_starting_over_degraded_to_ok() -> None:
-    measures = Measures("x")
-    assert measures.health().status == "starting"
-    measures.away("the store is away")
-    assert measures.health().details["error"] == "the store is away"
-    assert measures.alive()
-    measures.tick -= 1_000
-    assert not measures.alive()
+    metrics = SinkMetrics("x")
+    assert metrics.health().status == "starting"
+    metrics.away("the store is away")
+    assert metrics.health().details["error"] == "the store is away"
+    assert metrics.alive()
+    metrics.tick -= 1_000
+    assert not metrics.alive()

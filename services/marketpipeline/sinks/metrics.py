@@ -20,13 +20,13 @@ from marketpipeline.sinks.base import Delivery
 from marketpipeline.sinks.source import Source
 from marketpipeline.telemetry import Health, Telemetry, Tracing
 
-__all__ = ["Measures"]
+__all__ = ["SinkMetrics"]
 
 _SAMPLE = 128
 """Rows of a batch whose latency is recorded at the most."""
 
 
-class Measures:
+class SinkMetrics:
     """Counters as plain integers; the meter reads them when asked."""
 
     def __init__(self, sink: str) -> None:
@@ -45,8 +45,8 @@ class Measures:
         self._source: Source | None = None
         self._tracing: Tracing | None = None
 
-    def watch(self, source: Source) -> None:
-        """Tell of this source too."""
+    def observe(self, source: Source) -> None:
+        """Report what this source has read, too."""
         self._source = source
 
     def attach(self, telemetry: Telemetry) -> None:
