@@ -135,7 +135,7 @@ class Monitor(Collector):
         self._restarts = 0
         self._unparsed: dict[str, int] = {}
         self.unreadable: dict[str, int] = {}
-        """Records that were no JSON, by topic kind: those that two readings on end agree on. It never goes down."""
+        """Records that were not JSON, by topic kind: those that two readings in a row agree on. It never goes down."""
 
     @property
     def watching(self) -> bool:
@@ -197,7 +197,7 @@ class Monitor(Collector):
         now, prefix = self._reading, "marketpipeline_stream_job"
         yield _family(CounterMetricFamily, f"{prefix}_records_read", "Records taken from a topic.", now.read)
         yield _family(CounterMetricFamily, f"{prefix}_records_written", "Records sent to a topic.", now.written)
-        yield _family(CounterMetricFamily, f"{prefix}_unreadable", "Records that were no JSON.", self.unreadable)
+        yield _family(CounterMetricFamily, f"{prefix}_unreadable", "Records that were not JSON.", self.unreadable)
         yield _family(GaugeMetricFamily, f"{prefix}_lag_records", "Records in a topic and not read yet.", now.lag)
         yield CounterMetricFamily(f"{prefix}_late", "Trades that came too late.", now.written.get("late", 0.0))
         yield GaugeMetricFamily(

@@ -26,9 +26,9 @@ from typing import Self
 from marketpipeline.settings import JobSettings
 
 from marketpipeline_job.job import script
-from marketpipeline_job.plan import PLAN_FORMAT
 from marketpipeline_job.runtime.broker import BrokerView
 from marketpipeline_job.runtime.files import Entry, Files, flink_path
+from marketpipeline_job.state_ttl import PLAN_FORMAT
 
 __all__ = ["Identity", "Origin", "Start", "find_start", "identity_of"]
 

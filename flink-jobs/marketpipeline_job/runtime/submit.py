@@ -14,7 +14,7 @@ from pyflink.java_gateway import get_gateway
 from pyflink.table import CompiledPlan, EnvironmentSettings, PlanReference, TableEnvironment
 
 from marketpipeline_job.job import script
-from marketpipeline_job.plan import with_state_ttl
+from marketpipeline_job.state_ttl import with_state_ttl
 
 __all__ = ["Job", "jvm", "release", "submit"]
 

@@ -157,7 +157,7 @@ class Processing(SpecModel):
         default=None,
         description=(
             "Name of a PersistentVolumeClaim that the Pods of the job mount where a `file:` checkpoint directory is. "
-            "Without it such a directory ends with its Pod, and the job starts anew from the topics."
+            "Without it such a directory ends with its Pod, and the job starts again from the topics."
         ),
     )
     state_backend: StateBackend = Field(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from marketpipeline_job.plan import DEDUPLICATION_MS, with_state_ttl
+from marketpipeline_job.state_ttl import DEDUPLICATION_MS, with_state_ttl
 
 
 def plan(*names: str) -> str:

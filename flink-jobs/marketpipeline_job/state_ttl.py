@@ -22,11 +22,11 @@ DEDUPLICATION_MS = 3_600_000
 later than that is late by the symbol's clock. The time that the job is down counts too."""
 
 _BEYOND_WINDOW_MS = 86_400_000
-"""A forming candle outlives a day without the job; after that a job that is restored would begin it anew."""
+"""A forming candle outlives a day without the job; after that a job that is restored would start it again."""
 
 
 def with_state_ttl(plan: str, windows: Sequence[str], lateness_ms: int) -> str:
-    """The compiled plan, its nodes with state that grows told how long to keep it.
+    """The compiled plan, with how long to keep it in each node whose state grows.
 
     Raises LookupError where the planner has made no such node: then it names them otherwise, and nothing would expire.
     """
