@@ -56,6 +56,7 @@ COVERED = (
     Covered(f"{SRC}/api", "models parameters", "services/api/routes/test_analytics.py", DEFINITION),
     Covered(f"{SRC}/api", "problems", "services/api/test_app.py", PROCESS),
     Covered(f"{SRC}/cli", "components", "repository/test_extras.py", PROCESS),
+    Covered(f"{SRC}/cli", "parameters", "services/cli/test_run.py", DEFINITION),
     Covered(f"{SRC}/readers", "*", "services/readers/test_contract.py", SHARED),
     Covered(f"{SRC}/ingestion", "context engine main rest session", "services/ingestion/test_service.py", PROCESS),
     Covered(f"{SRC}/ingestion", "status", "services/ingestion/test_delivered.py", PROCESS),

@@ -64,7 +64,7 @@ def _job_surroundings(context: Context) -> list[Object]:
     if job is None:
         return []
     found = [job_network_policy(context), job_config_map(context, job)]
-    return found if context.uses_flink_operator else [*found, job_manager_service(context, job)]
+    return found if context.uses_flink_operator else [*found, job_manager_service(context)]
 
 
 def _workloads(context: Context, running: list[Process]) -> list[Object]:

@@ -53,7 +53,7 @@ def flink_deployment(context: Context, job: StreamJob) -> Object:
             "flinkVersion": flink.version,
             "mode": "native",
             "serviceAccount": flink.service_account,
-            "flinkConfiguration": flink_configuration(context, job) | _high_availability(job),
+            "flinkConfiguration": flink_configuration(job) | _high_availability(job),
             "podTemplate": template,
             "jobManager": {"replicas": 1, "resource": resource},
             "taskManager": {"resource": resource},

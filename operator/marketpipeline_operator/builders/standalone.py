@@ -33,7 +33,7 @@ TASK_MANAGER = "taskmanager"
 _PORTS = {"rpc": 6123, "blob": 6124, "rest": FLINK_REST_PORT}
 
 
-def job_manager_service(context: Context, job: StreamJob) -> Object:
+def job_manager_service(context: Context) -> Object:
     """Where the TaskManagers, and the operator for savepoints, reach the JobManager."""
     return child(context, "v1", "Service", JOB_MANAGER, component=Component.STREAM_JOB.value, process=JOB_MANAGER) | {
         "spec": {
@@ -99,7 +99,7 @@ def task_manager(context: Context, job: StreamJob) -> Object:
 
 
 def _options(context: Context, job: StreamJob, size: str) -> list[str]:
-    settings = flink_configuration(context, job) | {
+    settings = flink_configuration(job) | {
         "blob.server.port": str(_PORTS["blob"]),
         # A JobManager that ended with its job would be started again, and the job with it, before it is scaled down.
         "execution.shutdown-on-application-finish": "false",

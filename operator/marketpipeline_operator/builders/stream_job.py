@@ -54,7 +54,7 @@ def savepoints(job: StreamJob) -> str:
     return f"{checkpoints(job)}/savepoints"
 
 
-def flink_configuration(context: Context, job: StreamJob) -> dict[str, str]:
+def flink_configuration(job: StreamJob) -> dict[str, str]:
     """Flink's settings that follow from the spec. The job keeps its state in a folder of its own below these."""
     return {
         "execution.checkpointing.dir": checkpoints(job),

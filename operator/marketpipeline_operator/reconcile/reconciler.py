@@ -119,14 +119,14 @@ class Reconciler:
             context = self._context(key, pipeline)
         except InvalidSpec as error:
             text = "; ".join(map(str, error.problems))
-            return await self._halt(key, pipeline, "Invalid", Condition("Degraded", True, "InvalidSpec", text))
+            return await self._halt(pipeline, "Invalid", Condition("Degraded", True, "InvalidSpec", text))
         if other := self.ownership.owner_before(key):
             prefix = context.pipeline.topic_prefix
             text = (
                 f"{other} has the topics {prefix}.* at this broker already; delete this pipeline and create it with "
                 "another broker.topicPrefix"
             )
-            return await self._halt(key, pipeline, "Degraded", Condition("Degraded", True, "TopicConflict", text))
+            return await self._halt(pipeline, "Degraded", Condition("Degraded", True, "TopicConflict", text))
         return await self._make(key, pipeline, context)
 
     def close(self) -> None:
@@ -230,7 +230,7 @@ class Reconciler:
             found.append(Fault("OutdatedCRD", text))
         return found
 
-    async def _halt(self, key: Key, pipeline: Object, phase: str, condition: Condition) -> _Outcome:
+    async def _halt(self, pipeline: Object, phase: str, condition: Condition) -> _Outcome:
         await self._events.post(pipeline, condition.reason, condition.message, warning=True)
         await self._status.write(pipeline, report_halted(pipeline, phase, condition, _now()))
         return _Outcome()

@@ -15,7 +15,7 @@ import msgspec
 
 from marketpipeline.alert_kinds import Severity, watched_alerts
 from marketpipeline.errors import InvalidQuery, Problem
-from marketpipeline.local.stored import Stored, newest_folder, open_stored
+from marketpipeline.local.stored import Stored, only_folder, open_stored
 from marketpipeline.readers import HistoryQuery, Span
 from marketpipeline.readers.asking import choose, find_symbol, read_time
 from marketpipeline.store import table_of
@@ -144,7 +144,7 @@ def _show(
     state: Path | None,
     interval: str | None = None,
 ) -> None:
-    folder = _only_folder() if state is None else state
+    folder = only_folder() if state is None else state
     limit = TABLE_ROWS if limit is None and form == "table" else limit
     with open_stored(folder) as stored:
         query = _asked(stored, what, only, symbol, since, until, limit, interval)
@@ -214,14 +214,6 @@ def _tell_late(rows: Iterator[JsonRow], *, table: bool) -> None:
     if count:
         words = f"{count} late trade{'s' if count > 1 else ''}, in no candle: from {times[0]} to {times[1]}"
         click.echo(words, err=not table)
-
-
-def _only_folder(root: Path = Path(".marketpipeline")) -> Path:
-    """The state folder below `root`. Raises InvalidInput where there is none, or several."""
-    found = sorted(str(path.parent) for path in root.glob("*/version.json"))
-    if len(found) > 1:
-        raise InvalidQuery("query", [Problem("--state", None, f"must name one of {', '.join(found)}")])
-    return newest_folder(root)
 
 
 def _write_json(rows: Rows, what: str, out: TextIO) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from marketpipeline.cli.parameters import Duration
 from marketpipeline.simulator.recording.main import record as run_recording
 from marketpipeline.simulator.recording.main import record_simulation
 from marketpipeline.simulator.recording.recorder import Counts
 from marketpipeline.simulator.recording.simulation import Simulation
 from marketpipeline.simulator.recording.writer import CaptureWriter
-from marketpipeline.spec import load_file, seconds
+from marketpipeline.spec import load_file
 
 __all__ = ["record"]
 
@@ -45,7 +46,7 @@ class Moment(click.ParamType[Any]):
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Capture to write, e.g. btc.gz; a new file."
 )
-@click.option("--for", "duration", help="How long, e.g. 90s or 10m; until Ctrl-C without it.")
+@click.option("--for", "duration", type=Duration(), help="How long, e.g. 90s or 10m; until Ctrl-C without it.")
 @click.option(
     "--exchange",
     "address",
@@ -60,7 +61,7 @@ def record(
     ctx: click.Context,
     file: Path,
     out: Path,
-    duration: str | None,
+    duration: float | None,
     address: str | None,
     seed: int,
     start: int | None,
@@ -69,20 +70,16 @@ def record(
 ) -> None:
     """Record the symbols and feeds of the MarketPipeline in FILE as they come from the exchange."""
     pipeline = load_file(file)
-    try:
-        limit = None if duration is None else seconds(duration)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--for") from error
     if address == "simulated":
-        if limit is None:
+        if duration is None:
             raise click.BadParameter("a simulated market has no end: say how long", param_hint="--for")
         began = round(time.time() * 1_000_000) if start is None else start
-        writer = record_simulation(pipeline, out, Simulation(seed, began, limit, scenarios, faults))
+        writer = record_simulation(pipeline, out, Simulation(seed, began, duration, scenarios, faults))
     else:
         if given := [name for name in _SIMULATED if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]:
             options = ", ".join(f"--{name.removesuffix('s')}" for name in given)
             raise click.UsageError(f"{options}: only with --exchange simulated")
-        writer = run_recording(pipeline, out, address, limit, _Progress())
+        writer = run_recording(pipeline, out, address, duration, _Progress())
     click.echo(f"{writer.path}: {writer.lines} lines, {writer.size:,} bytes")
     click.echo(f"replay it: marketpipeline simulator --replay {writer.path}")
 

@@ -4,48 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
+from marketpipeline.cli.parameters import Duration, Speed
 from marketpipeline.errors import InvalidInput, Problem
 from marketpipeline.local.main import run as run_pipeline
 from marketpipeline.local.managed_process import Failure
 from marketpipeline.local.options import RunOptions
-from marketpipeline.spec import load_file, seconds
+from marketpipeline.spec import load_file
 
 __all__ = ["run"]
-
-
-class Duration(click.ParamType[Any]):
-    """A length of time as the spec writes it, in seconds."""
-
-    name = "DURATION"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """`2m` as 120.0."""
-        try:
-            return seconds(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class Speed(click.ParamType[Any]):
-    """A positive number, or `max`."""
-
-    name = "N|max"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
-        """`max` as None."""
-        if value is None or value == "max":
-            return None
-        try:
-            speed = float(value)
-        except (TypeError, ValueError):
-            speed = 0.0
-        if not 0 < speed < float("inf"):
-            self.fail(f"{value!r} must be a number above 0, e.g. 20, or max", param, ctx)
-        return speed
 
 
 class Several(click.Command):

@@ -4,35 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from marketpipeline.cli.parameters import Speed
 from marketpipeline.settings import HttpSettings, SimulatorSettings
 from marketpipeline.simulator.faults import FAULTS
 from marketpipeline.simulator.main import run
 from marketpipeline.simulator.simulation.scenarios import SCENARIOS
 
 __all__ = ["simulator"]
-
-
-class Speed(click.ParamType[Any]):
-    """A positive number, or `max`."""
-
-    name = "N|max"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
-        """`max` stays as it is."""
-        if value == "max":
-            return "max"
-        try:
-            speed = float(value)
-        except (TypeError, ValueError):
-            speed = 0.0
-        if not 0 < speed < float("inf"):
-            self.fail(f"{value!r} must be a number above 0, or max", param, ctx)
-        return speed
 
 
 EPILOG = f"""\b
@@ -64,7 +46,7 @@ def simulator(
     seed: int,
     scenarios: tuple[str, ...],
     captures: tuple[str, ...],
-    speed: float | str,
+    speed: float | None,
     settle: float,
     faults: tuple[str, ...],
 ) -> None:
@@ -80,7 +62,7 @@ def simulator(
         seed=seed,
         scenarios=list(scenarios),
         captures=list(captures),
-        speed=None if isinstance(speed, str) else speed,
+        speed=speed,
         settle_ms=max(1, int(settle * 1000)),
         faults=list(faults),
     )

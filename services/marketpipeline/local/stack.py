@@ -19,7 +19,7 @@ from marketpipeline.local.ports import HOST, free_ports
 from marketpipeline.local.prerequisites import Java
 from marketpipeline.local.schedule import Scheduled
 from marketpipeline.local.state import STORES, StateFolder
-from marketpipeline.plan import Component as Program
+from marketpipeline.plan import Component as PlannedComponent
 from marketpipeline.plan import Plan, Workload
 from marketpipeline.registry import resolve
 from marketpipeline.settings import HttpSettings, KafkaSettings, SimulatorSettings
@@ -99,10 +99,10 @@ def assemble(
     ingestion: dict[str, list[Service]] = {}
     sinks, api = [], None
     for workload in plan.workloads:
-        if workload.component is Program.INGESTION:
+        if workload.component is PlannedComponent.INGESTION:
             found = _ingestion(workload, stores, state, ports, exchanges, feeds, places, [job.name] if job else [])
             ingestion.setdefault(workload.settings["exchange"], []).extend(found)
-        elif workload.component is Program.API:
+        elif workload.component is PlannedComponent.API:
             api = _service(workload, workload.name, stores.applied(workload.settings), state, stores.names)
         else:
             sinks += _sinks(workload, stores, state, ports)

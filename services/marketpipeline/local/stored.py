@@ -23,7 +23,7 @@ from marketpipeline.registry import resolve
 from marketpipeline.settings import ApiSettings, Stores
 from marketpipeline.sink_kinds import ReadRank, sink_kinds
 
-__all__ = ["Stored", "newest_folder", "open_stored"]
+__all__ = ["Stored", "only_folder", "open_stored"]
 
 WAIT_SECONDS = 60.0
 PREPARE_SECONDS = 60.0
@@ -39,13 +39,15 @@ class Stored:
     windows: Sequence[str] = ()
 
 
-def newest_folder(root: Path = Path(".marketpipeline")) -> Path:
-    """The state folder below `root` that was used last. Raises InvalidInput where there is none."""
-    found = [path.parent for path in root.glob("*/version.json")]
-    if not found:
-        expected = "holds no state of a pipeline; name the state folder of a run with --state"
-        raise InvalidInput("query", [Problem("--state", str(root), expected)])
-    return max(found, key=lambda folder: (folder / "lock").stat().st_mtime)
+def only_folder(root: Path = Path(".marketpipeline")) -> Path:
+    """The state folder below `root`. Raises InvalidInput where there is none, or several."""
+    found = sorted(path.parent for path in root.glob("*/version.json"))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InvalidInput("query", [Problem("--state", None, f"must name one of {', '.join(map(str, found))}")])
+    expected = "holds no state of a pipeline; name the state folder of a run with --state"
+    raise InvalidInput("query", [Problem("--state", str(root), expected)])
 
 
 @contextmanager

@@ -97,8 +97,8 @@ def test_a_truncated_capture_is_refused_and_nothing_is_served(capture: Callable[
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--speed", "0"], "must be a number above 0, or max"),
-        (["--speed", "fast"], "must be a number above 0, or max"),
+        (["--speed", "0"], "must be a number above 0, e.g. 20, or max"),
+        (["--speed", "fast"], "must be a number above 0, e.g. 20, or max"),
         (["--port", "99999"], "0<=x<=65535"),
         (["--fault", "gpa@3s"], "did you mean 'gap'?"),
         (["--scenario", "whale@now"], "the time after @ is wrong"),
