@@ -1,5 +1,5 @@
 # Two commands matter: `make run` and `make test`. Each first sets up what is absent or stale, and says what and how long.
-# Needed beforehand: Python 3.11 or 3.12, and Java 17 or newer with Maven (on Debian as root the last two are installed
+# They need Python 3.11 or 3.12, and Java 17 or newer with Maven (on Debian as root the last two are installed
 # for you). What is made is in .venv, flink-jobs/.venv and .cache, and `make clean` removes it; the README names the rest.
 
 PYTHON ?= $(or $(shell for p in python3.11 python3.12 python3; do $$p -c '' 2>/dev/null && echo $$p && break; done),python3)

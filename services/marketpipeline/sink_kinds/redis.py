@@ -13,13 +13,13 @@ from marketpipeline.store import REDIS_TOPICS
 if TYPE_CHECKING:
     from marketpipeline.spec import MarketPipeline
 
-__all__ = ["SINK", "RedisSink", "RedisSinkSettings", "RedisStoreSettings"]
+__all__ = ["SINK", "RedisSinkSettings", "RedisSinkSpec", "RedisStoreSettings"]
 
 
 _URL = Url("redis", "rediss", path="(/[0-9]{0,3})?", shape="redis://host[:port][/number of the database]")
 
 
-class RedisSink(SinkSpec):
+class RedisSinkSpec(SinkSpec):
     """The latest value of each kind per symbol, and the recent alerts, in Redis or Valkey."""
 
     url: Annotated[str, StringConstraints(max_length=2048), _URL] = Field(
@@ -53,7 +53,7 @@ class RedisSinkSettings(SinkSettings):
     store: RedisStoreSettings
 
 
-def _store(pipeline: MarketPipeline, sink: RedisSink) -> RedisStoreSettings:
+def _store(pipeline: MarketPipeline, sink: RedisSinkSpec) -> RedisStoreSettings:
     return RedisStoreSettings(
         url=sink.url, prefix=pipeline.topic_prefix, expiry_ms=milliseconds(sink.expiry), alerts=sink.alerts
     )
@@ -62,7 +62,7 @@ def _store(pipeline: MarketPipeline, sink: RedisSink) -> RedisStoreSettings:
 SINK = SinkKind(
     name="redis",
     title="Redis or Valkey",
-    spec=RedisSink,
+    spec=RedisSinkSpec,
     settings=RedisSinkSettings,
     store=_store,
     topics=REDIS_TOPICS,

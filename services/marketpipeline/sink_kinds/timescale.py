@@ -13,13 +13,13 @@ from marketpipeline.store import TIMESCALE_TOPICS
 if TYPE_CHECKING:
     from marketpipeline.spec import MarketPipeline
 
-__all__ = ["SINK", "TimescaleSink", "TimescaleSinkSettings", "TimescaleStoreSettings"]
+__all__ = ["SINK", "TimescaleSinkSettings", "TimescaleSinkSpec", "TimescaleStoreSettings"]
 
 _DAY = 86_400
 _URL = Url("postgresql", shape="postgresql://user@host[:port]/database")
 
 
-class TimescaleSink(SinkSpec):
+class TimescaleSinkSpec(SinkSpec):
     """History in TimescaleDB, or in plain PostgreSQL, where hypertables and their policies are left out."""
 
     url: Annotated[str, StringConstraints(max_length=2048), _URL] = Field(
@@ -51,7 +51,7 @@ class TimescaleSinkSettings(SinkSettings):
     store: TimescaleStoreSettings
 
 
-def _store(pipeline: MarketPipeline, sink: TimescaleSink) -> TimescaleStoreSettings:
+def _store(pipeline: MarketPipeline, sink: TimescaleSinkSpec) -> TimescaleStoreSettings:
     tables = pipeline.spec.retention.tables
     groups = {"trades": tables.trades, "book": tables.book, "candles": tables.candles}
     groups |= {"alerts": tables.alerts, "events": tables.events}
@@ -65,7 +65,7 @@ def _store(pipeline: MarketPipeline, sink: TimescaleSink) -> TimescaleStoreSetti
 SINK = SinkKind(
     name="timescale",
     title="TimescaleDB or PostgreSQL",
-    spec=TimescaleSink,
+    spec=TimescaleSinkSpec,
     settings=TimescaleSinkSettings,
     store=_store,
     topics=TIMESCALE_TOPICS,

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import pytest
 from marketpipeline.schema import ADDRESSES, TextRule, TextRules, Url
-from marketpipeline.sink_kinds.redis import RedisSink
-from marketpipeline.sink_kinds.timescale import TimescaleSink
+from marketpipeline.sink_kinds.redis import RedisSinkSpec
+from marketpipeline.sink_kinds.timescale import TimescaleSinkSpec
 from pydantic import BaseModel, StringConstraints, TypeAdapter, ValidationError
 
 
@@ -26,11 +26,11 @@ def refusal(model: type[BaseModel], url: str) -> str | None:
 @pytest.mark.parametrize(
     ("model", "url"),
     [
-        (RedisSink, "redis://redis"),
-        (RedisSink, "rediss://cache@redis:6380/2?protocol=3"),
-        (RedisSink, "redis://[fd00::1]:65535/15"),
-        (TimescaleSink, "postgresql://u@db/market"),
-        (TimescaleSink, "postgresql://u@db-1:5432,db-2:5433/market?target_session_attrs=read-write"),
+        (RedisSinkSpec, "redis://redis"),
+        (RedisSinkSpec, "rediss://cache@redis:6380/2?protocol=3"),
+        (RedisSinkSpec, "redis://[fd00::1]:65535/15"),
+        (TimescaleSinkSpec, "postgresql://u@db/market"),
+        (TimescaleSinkSpec, "postgresql://u@db-1:5432,db-2:5433/market?target_session_attrs=read-write"),
         (Folder, "file:///data/lines"),
     ],
 )
@@ -59,7 +59,7 @@ REDIS = "must have the form redis://host[:port][/number of the database], with a
     ],
 )
 def test_urls_that_are_wrong(url: str, says: str) -> None:
-    assert refusal(RedisSink, url) == says
+    assert refusal(RedisSinkSpec, url) == says
 
 
 @pytest.mark.parametrize(
