@@ -66,7 +66,7 @@ class Kubernetes:
         # The library takes a config_file of None for one that must exist, and then never looks for the Pod's account.
         given = {"config_file": kubeconfig} if kubeconfig else {}
         try:
-            kube_config.load_config(client_configuration=configuration, **given)  # type: ignore[no-untyped-call]
+            kube_config.load_config(client_configuration=configuration, **given)  # type: ignore[no-untyped-call]  # the client has no types
         except kube_config.ConfigException as error:
             raise PermanentError(f"no way to an API server: {error}") from error
         configuration.connection_pool_maxsize = threads

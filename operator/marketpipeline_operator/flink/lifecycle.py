@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from marketpipeline.plan import StreamJob
 
@@ -50,9 +51,9 @@ class JobTasks:
     stop: BackgroundTask[Stopped]
 
     @classmethod
-    def of(cls, task: Callable[[str], BackgroundTask[object]]) -> JobTasks:
+    def of(cls, task: Callable[[str], BackgroundTask[Any]]) -> JobTasks:
         """`task` makes a background task by its name."""
-        return cls(task("job"), task("stop"))  # type: ignore[arg-type]
+        return cls(task("job"), task("stop"))
 
     def close(self) -> None:
         """Stop what is under way."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from marketpipeline.errors import MarketPipelineError
 from marketpipeline.plan import Topic
@@ -35,9 +36,9 @@ class TopicTasks:
     removal: BackgroundTask[bool]
 
     @classmethod
-    def of(cls, task: Callable[[str], BackgroundTask[object]]) -> TopicTasks:
+    def of(cls, task: Callable[[str], BackgroundTask[Any]]) -> TopicTasks:
         """`task` makes a background task by its name."""
-        return cls(task("topics"), task("thresholds"), task("removal"))  # type: ignore[arg-type]
+        return cls(task("topics"), task("thresholds"), task("removal"))
 
     @property
     def writing(self) -> bool:

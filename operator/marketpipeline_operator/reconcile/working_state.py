@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from marketpipeline.plan import Plan
 from marketpipeline.spec import MarketPipeline
@@ -44,10 +45,10 @@ class WorkingState:
     def of(cls, wake: Callable[[], None], settings: ReconcileSettings) -> WorkingState:
         """With background tasks that call `wake` when there is news."""
 
-        def task(name: str) -> BackgroundTask[object]:
+        def task(name: str) -> BackgroundTask[Any]:
             return BackgroundTask(name, wake, initial=settings.backoff_initial, longest=settings.backoff_max)
 
-        return cls(task("secrets"), TopicTasks.of(task), JobTasks.of(task))  # type: ignore[arg-type]
+        return cls(task("secrets"), TopicTasks.of(task), JobTasks.of(task))
 
     def close(self) -> None:
         """Stop what is under way."""

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from marketpipeline.errors import InvalidInput, MarketPipelineError, Problem, RetryableError
 from marketpipeline.local.drain import CaughtUp, drained, group_of_job, groups_of_sinks, wait_for
@@ -114,7 +115,7 @@ class Run:
         """Exit status, and the failure if there was one, as soon as the first reason to end is there."""
         work = asyncio.create_task(self._work(supervisor))
         told = asyncio.create_task(self._signals.get())
-        reasons: set[asyncio.Future[object]] = {work, told, supervisor.failed}  # type: ignore[arg-type]
+        reasons: set[asyncio.Future[Any]] = {work, told, supervisor.failed}
         done, _ = await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
         for task in (work, told):
             task.cancel()
@@ -162,7 +163,7 @@ class Run:
 
         stopping = asyncio.create_task(in_order())
         told = asyncio.create_task(self._signals.get())
-        both: set[asyncio.Future[object]] = {stopping, told}  # type: ignore[arg-type]
+        both: set[asyncio.Future[Any]] = {stopping, told}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if not stopping.done():
             self._view.say("stopping at once")

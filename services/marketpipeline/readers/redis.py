@@ -82,8 +82,7 @@ class RedisReader:
         """By the newest records that it has, and the heartbeats beside them."""
         kinds = [HEARTBEAT, *(name for name, (_, entry) in ENTRIES.items() if entry.by is None)]
         found = await self.newest(symbols, kinds)
-        times = {symbol: [record.receive_time for record in newest.values()] for symbol, newest in found.items()}  # type: ignore[attr-defined]
-        return {symbol: max(received) for symbol, received in times.items() if received}
+        return {symbol: max(map(_received, newest.values())) for symbol, newest in found.items() if newest}
 
     async def history(self, query: HistoryQuery) -> AsyncIterator[list[JsonRow]]:
         """The recent alerts that fit, in one batch."""
@@ -139,3 +138,9 @@ def _fits(row: Mapping[str, Any], query: HistoryQuery) -> bool:
     moment: str = row[query.table.time]
     span = query.span
     return (span.since is None or moment >= iso(span.since)) and (span.until is None or moment < iso(span.until))
+
+
+def _received(record: Any) -> int:
+    """When a record of the cache was received: each kind that is kept there says so."""
+    received: int = record.receive_time
+    return received

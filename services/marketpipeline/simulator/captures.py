@@ -1,6 +1,6 @@
 """Captures: gzip files with one `<receive time in ns> <raw frame>` a line, read whole before any is served.
 
-Receive times in µs, ms or s are told by their digits and read as what they are.
+Receive times in µs, ms or s are recognised by their digits and read as what they are.
 
 A line may also be `<ns> <url> <body>`, the answer to a REST request. A file is checked to its end first, so a
 truncated or damaged one is refused before a client has seen a frame. Captures that are small are kept in

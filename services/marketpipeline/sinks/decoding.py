@@ -76,5 +76,5 @@ def delivery_of(message: Message, record: records.Record) -> Delivery:
         partition=message.partition() or 0,
         offset=message.offset() or 0,
         key=message.key(),
-        headers=tuple(message.headers() or ()),  # type: ignore[arg-type]
+        headers=tuple(message.headers() or ()),  # type: ignore[arg-type]  # its stubs list what may be sent, too
     )

@@ -77,7 +77,7 @@ class _Loader(yaml.SafeLoader):
         """Nodes below each finished node, by its identity; one that is not finished is above us."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's stubs lack it
         if self._depth >= MAX_DEPTH:
             raise _marked(f"values are nested in one another more than {MAX_DEPTH} deep", event.start_mark)
         before = self._nodes
@@ -98,7 +98,7 @@ class _Loader(yaml.SafeLoader):
     def resolve(self, kind: type[yaml.Node], value: str, implicit: Any) -> str:
         if kind is yaml.ScalarNode and implicit[0]:
             return _TAG + _sort_of(value)
-        found: str = super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
+        found: str = super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]  # PyYAML's stubs lack it
         return found
 
 

@@ -100,7 +100,7 @@ class TimescaleSink:
         seen: dict[str, int] = {}
         for kind, records in groups.items():
             if kind in self._writers or kind is Heartbeat:
-                newest = {record.symbol: record.receive_time for record in records}  # type: ignore[attr-defined]
+                newest = {record.symbol: record.receive_time for record in records}  # type: ignore[attr-defined]  # all have one
                 for symbol, received in newest.items():
                     seen[symbol] = max(seen.get(symbol, 0), 0 if kind is FeedEvent else received)
         due = {s: at for s, at in seen.items() if s not in self._seen or at - self._seen[s] >= _SEEN_EVERY}
