@@ -107,6 +107,7 @@ class Connection:
         self._pace = Window(max(1, control.count - RESERVED), control.seconds)
         self._outbox: deque[Callable[[], None]] = deque()
         self._awaited: dict[int, tuple[list[Stream], float]] = {}
+        self._resubscribed: dict[int, Stream] = {}
         self._pinged_at = now
         self._messages = 0
         self._pings: deque[tuple[bytes, int, float]] = deque()
@@ -157,6 +158,7 @@ class Connection:
             except FrameError as error:
                 kept = payload if len(records) == 1 else msgspec.json.encode(record)
                 self._keep(kept, str(error), stream)
+                handler.miss(record)
 
     def connected(self, now: float) -> None:
         """The connection is open: ask for the streams."""
@@ -212,11 +214,12 @@ class Connection:
         self._awaited = {number: (streams, now) for number, (streams, _) in self._awaited.items()}
 
     def resubscribe(self, stream: Stream) -> None:
-        """End a stream and ask for it again."""
+        """End a stream and ask for it again; what is sent between is missed."""
         self._messages += 1
         message = self._adapter.unsubscribe(self._messages, [stream])
         self._outbox.append(lambda: self._emit(Send(self.number, message)))
-        self._subscribe([stream])
+        self._handlers[stream].pause()
+        self._resubscribed[self._subscribe([stream])] = stream
         self._flush()
 
     def promote(self) -> None:
@@ -227,7 +230,7 @@ class Connection:
         """Give the connection up; its end is reported like any other."""
         self._emit(CloseConnection(self.number, reason))
 
-    def _subscribe(self, streams: list[Stream]) -> None:
+    def _subscribe(self, streams: list[Stream]) -> int:
         self._messages += 1
         number = self._messages
         message = self._adapter.subscribe(number, streams)
@@ -238,6 +241,7 @@ class Connection:
             self._emit(Send(self.number, message))
 
         self._outbox.append(send)
+        return number
 
     def _flush(self) -> None:
         while self._outbox and self._pace.take(self._now):
@@ -279,6 +283,9 @@ class Connection:
             if len(streams) > 1:
                 self._awaited[number or 0] = ([one for one in streams if one != stream], sent)
                 return
+        again = self._resubscribed.pop(number or 0, None)
+        if again is not None and again not in self._resubscribed.values():
+            self._handlers[again].unpause()
         if self._awaited.pop(number or 0, None) is not None and not self._awaited and not self.ready:
             self.ready = True
             self.on_ready()
@@ -295,6 +302,7 @@ class Connection:
             self._subscribe(streams[middle:])
         elif streams:
             self.streams = [one for one in self.streams if one != streams[0]]
+            self._resubscribed = {n: one for n, one in self._resubscribed.items() if one != streams[0]}
             self.on_rejected(streams[0], reason)
         self._answered(number, stream)
         self._flush()
@@ -323,7 +331,7 @@ class Connection:
         def told(server_time: int) -> None:
             if self._held is held:
                 clock.told(server_time, self._context.wall)
-                self._release(plausible=server_time - clock.behind <= time <= server_time + clock.ahead)
+                self._release(plausible=clock.offset - clock.behind <= difference <= clock.limit)
 
         def refused(error: PermanentError) -> None:
             if self._held is held:

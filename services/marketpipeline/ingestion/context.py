@@ -186,6 +186,15 @@ class StreamHandler:
         """What came cannot be used and was kept as a dead letter; `number` is its trade id, where it has one."""
         self.seen += 1
 
+    def miss(self, record: Any) -> None:
+        """A record that was not accepted, as its time cannot be: what it tells has not been handed on."""
+
+    def pause(self) -> None:
+        """The stream is ended, to be asked for again at once."""
+
+    def unpause(self) -> None:
+        """It is subscribed again."""
+
     def tell_nothing(self, reason: str) -> None:
         """What came is right and tells nothing, as a quote of a book with one side does."""
         self.seen += 1

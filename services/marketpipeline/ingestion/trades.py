@@ -33,6 +33,9 @@ RETRIES = 5
 RETRY_AFTER = 0.5
 """The stream may be ahead of REST: how often, and after how many seconds, a hole is asked for again."""
 
+MISSED_EVERY = 60.0
+"""Seconds before trades that came with a wrong time are fetched again: a stream may have nothing else."""
+
 OLDER = 20
 """So many trades with older ids and later times, and none that continue, mean that its numbers start again."""
 
@@ -105,6 +108,10 @@ class TradeHandler(StreamHandler, Generic[R]):
         self._older_at: int | None = None
         self._doubted_at = -1
         self._deaf_at = -1
+        self._paused = False
+        self._missed = -1
+        self._missed_in: Backfill[R] | None = None
+        self._fetch_missed_at = 0.0
 
     @property
     def pending(self) -> bool:
@@ -112,7 +119,12 @@ class TradeHandler(StreamHandler, Generic[R]):
 
     @property
     def complete(self) -> bool:
-        return self.connected and self._backfill is None and not self.deaf
+        return self.connected and not (self._backfill is not None or self.deaf or self._paused or self._is_missing)
+
+    @property
+    def _is_missing(self) -> bool:
+        """Whether a trade came whose time cannot be, and was not fetched since."""
+        return self.next is not None and self._missed >= self.next
 
     @property
     def deaf(self) -> bool:
@@ -151,6 +163,27 @@ class TradeHandler(StreamHandler, Generic[R]):
             self.duplicates += 1
         elif number not in self.held:
             self._hold(number, None)
+            if number > self.next and number - 1 not in self.held:
+                self._begin()
+
+    def miss(self, record: R) -> None:
+        """REST may have it right: until it was asked, no heartbeat promises that everything came."""
+        self._missed = max(self._missed, self.id_of(record))
+        self._missed_in = self._backfill
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def unpause(self) -> None:
+        """What was sent while it was not subscribed is fetched, as after an interruption."""
+        if self._paused:
+            if self._backfill is None:
+                self._doubted_at = -1
+            self.resume()
+
+    def interrupt(self) -> None:
+        super().interrupt()
+        self._paused = False
 
     def beat(self, heartbeat: Heartbeat) -> None:
         """Before promising that all was written, write down what cannot be."""
@@ -161,6 +194,7 @@ class TradeHandler(StreamHandler, Generic[R]):
     def resume(self) -> None:
         """Fetch what was missed, if anything was had before."""
         super().resume()
+        self._paused = False
         self.subscription += 1
         self.dropped = self.dropped or bool(self.held)
         if self.next is not None:
@@ -175,6 +209,9 @@ class TradeHandler(StreamHandler, Generic[R]):
     def tick(self, now: float) -> None:
         if self._backfill is not None:
             self._backfill.tick(now)
+        elif self._is_missing and self.connected and now >= self._fetch_missed_at:
+            self._fetch_missed_at = now + MISSED_EVERY
+            self._begin()
 
     def hand_on(self, record: R) -> None:
         """Write a record and count on from it."""
@@ -207,7 +244,9 @@ class TradeHandler(StreamHandler, Generic[R]):
 
     def end_backfill(self, first: int | None, last: int | None, refused: str = "") -> None:
         """The backfill is over, `first` to `last` fetched; after a refusal the next live record tells what is lost."""
-        self._backfill = None
+        if self._missed_in is None:
+            self._missed = -1
+        self._backfill = self._missed_in = None
         self._refused = refused
         if first is not None:
             if self._doubted_at == self.seen:

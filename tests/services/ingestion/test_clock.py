@@ -182,3 +182,54 @@ def test_the_wait_between_two_questions_grows_and_starts_again() -> None:
     clock.judged(True, 3 * FIRST_WAIT)
     clock.judged(False, 3 * FIRST_WAIT)
     assert clock.may_ask(4 * FIRST_WAIT)
+
+
+def test_a_time_at_the_edge_of_what_is_plausible_is_judged_once() -> None:
+    """Our clock went on between the frame and the answer, so that beside the answer the time is plausible."""
+    driver = Driver(SYMBOLS)
+    driver.start()
+    driver.frame(trade_frame(1))
+    driver.frame(trade_frame(2, at=10.05))
+    driver.frame(trade_frame(7, at=0.1, symbol="ETHUSDT"))
+    driver.run(0.1)
+    tell_time(driver, driver.now)
+    assert trades(driver) == [1, 7]
+    assert len(errors(driver)) == 1
+    assert [get for get in driver.gets if "time" in get.request.path] == []
+
+
+def test_no_heartbeat_promises_a_trade_whose_time_was_wrong_before_rest_was_asked() -> None:
+    driver = Driver(SYMBOLS)
+    driver.start()
+    driver.frame(trade_frame(1, at=1.0))
+    driver.frame(trade_frame(2, at=DAY))
+    tell_time(driver, 1.2)
+    before = len(heartbeats(driver))
+    driver.frame(trade_frame(7, at=9.0, symbol="ETHUSDT"))
+    driver.run()
+    of_symbol = [
+        record.event_time for record in driver.publisher.of(TopicKind.TRADES)
+        if isinstance(record, Heartbeat) and record.symbol == "binance:BTCUSDT"
+    ]  # fmt: skip
+    assert len(heartbeats(driver)) > before
+    assert max(of_symbol) < (EXCHANGE + 1200) * 1000, "trade 2 may still come from REST"
+    row = {"price": "1", "qty": "1", "isBuyerMaker": True}
+    driver.answer([row | {"id": 2, "time": EXCHANGE + 1200}], path="historicalTrades")
+    assert trades(driver) == [1, 7, 2]
+    before = len(heartbeats(driver))
+    driver.frame(trade_frame(8, at=10.5, symbol="ETHUSDT"))
+    assert len(heartbeats(driver)) == before + 2
+
+
+def test_a_wrong_id_beside_a_wrong_time_stops_no_heartbeat_for_long() -> None:
+    driver = Driver(SYMBOLS)
+    driver.start()
+    driver.frame(trade_frame(1, at=1.0))
+    driver.frame(trade_frame(10**12, at=DAY))
+    tell_time(driver, 1.2)
+    driver.run()
+    driver.answer([], path="historicalTrades")
+    before = len(heartbeats(driver))
+    driver.frame(trade_frame(2, at=3.0))
+    assert trades(driver) == [1, 2]
+    assert len(heartbeats(driver)) == before + 2
