@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from marketpipeline.records import Trade
+from marketpipeline.records import Heartbeat, Trade
 from marketpipeline.topics import Feed, TopicKind
 
 from tests.services.ingestion.driver import EXCHANGE, Driver, depth_frame, trade_frame
@@ -259,3 +259,30 @@ def test_a_replacement_that_cannot_connect_is_tried_less_and_less_while_the_old_
     count = len(driver.opened)
     driver.run(1.2)
     assert len(driver.opened) > count, "the new one was stable: the first wait again"
+
+
+def test_a_trade_sent_while_its_stream_is_asked_for_again_comes_before_a_heartbeat() -> None:
+    driver = Driver(("BTCUSDT", "ETHUSDT"), stale_after_ms=5000)
+    driver.start()
+
+    def of_eth() -> list[Trade | Heartbeat]:
+        return [r for r in driver.publisher.of(TopicKind.TRADES) if r.symbol == "binance:ETHUSDT"]
+
+    driver.frame(trade_frame(1, symbol="ETHUSDT"))
+    for second in range(1, 7):
+        driver.run(1.0)
+        driver.frame(trade_frame(second, at=driver.now))
+    assert ("stale", "trades") in driver.events()
+    driver.answer([], path="/historicalTrades")
+    before = of_eth()
+    driver.frame(trade_frame(7, at=8.0))
+    assert of_eth() == before, "the stream is not subscribed: what happens is not known"
+    for _, _, message in driver.sent[1:]:
+        driver.frame(b'{"result":null,"id":%d}' % message["id"])
+    driver.frame(trade_frame(8, at=9.5))
+    assert of_eth() == before
+    driver.run()
+    row = {"id": 2, "time": EXCHANGE + 7000, "price": "1", "qty": "1", "isBuyerMaker": True}
+    driver.answer([row], path="/historicalTrades")
+    driver.frame(trade_frame(9, at=11.0))
+    assert [(type(r), getattr(r, "trade_id", 0)) for r in of_eth()[len(before) :]] == [(Trade, 2), (Heartbeat, 0)]

@@ -562,3 +562,33 @@ def test_whatever_happens_every_trade_is_put_once_in_order(steps: list[str], pag
     assert b.ids == list(range(1, happened + 1))
     assert not b.pending()
     assert "gap" not in {event.kind for event in b.context.events}
+
+
+def test_what_is_sent_between_the_end_of_a_stream_and_its_new_subscription_is_fetched_before_a_heartbeat() -> None:
+    b = scenario()
+    b.handler.resume()
+    b.live(1)
+    b.handler.doubt()
+    b.handler.pause()
+    b.answer()
+    assert not b.beats(), "2 may be sent now"
+    b.handler.unpause()
+    assert not b.beats()
+    b.answer(2)
+    assert b.ids == [1, 2]
+    assert not b.deaf(), "it was not subscribed"
+    assert b.beats()
+
+
+def test_what_was_lost_before_one_that_cannot_be_used_is_fetched_before_a_heartbeat() -> None:
+    b = scenario()
+    b.handler.resume()
+    b.live(1)
+    b.handler.skip(4)
+    b.handler.skip(5)
+    assert not b.beats()
+    b.answer(2, 3)
+    b.live(6)
+    assert b.ids == [1, 2, 3, 6]
+    assert [event for event in b.context.told() if event[0] == "gap"] == [("gap", 4, 4), ("gap", 5, 5)]
+    assert b.beats()
