@@ -24,6 +24,9 @@ MAX_DEPTH = 64
 MAX_NODES = 20_000
 """Values of a document, those that an alias repeats counted each time."""
 
+MAX_DIGITS = 1_000
+"""Signs of a number, more than any has that is not infinite in JSON; Python writes no whole one of 4,300."""
+
 Path = tuple[int | str, ...]
 
 _TAG = "tag:yaml.org,2002:"
@@ -54,6 +57,10 @@ def read_document(text: str, source: str) -> tuple[Any, yaml.Node]:
             return loader.construct_document(nodes[0]), nodes[0]
     except yaml.YAMLError as error:
         raise InvalidSpec(source, [_syntax_problem(error, text)]) from error
+    except (ValueError, OverflowError) as error:  # an escape like "\\UFFFFFFFF", of which the reader makes no sign
+        place = loader.get_mark()
+        unknown = _marked("an escape in a text names no sign of Unicode", place)
+        raise InvalidSpec(source, [_syntax_problem(unknown, text)]) from error
     found = "no document" if not nodes else f"{len(nodes)} documents"
     expected = "must hold one MarketPipeline" + (", in one file each" if nodes else "; it is empty")
     raise InvalidSpec(source, [Problem("file", found, expected)])
@@ -142,6 +149,8 @@ def _number(text: str) -> int | float | None:
     if text in _NO_NUMBERS:
         return float(text.replace(".", ""))
     plain = text.replace("_", "")
+    if len(plain) > MAX_DIGITS:
+        return None
     if not plain.isascii() or plain[:1] not in set("+-.0123456789"):
         return None
     try:

@@ -33,7 +33,7 @@ def problem(text: str) -> Problem:
         ("08", 8), ("1e2", 100), ("1.0", 1), ("1.5", 1.5), (".5", 0.5), ("-.5e1", -5), ("1e-2", 0.01),
         ("0x_", "0x_"), ("1:30", "1:30"), ("1e999", "1e999"), (".", "."), ("-x", "-x"), ("١", "١"),
         ("2025-02-30", "2025-02-30"), ("9" * 5_000, "9" * 5_000), ("2025-02-28T10:00:00Z", "2025-02-28T10:00:00Z"),
-        ("!!str 1", "1"), ("!!float 1", 1), (".inf", math.inf),
+        ("0x" + "f" * 5_000, "0x" + "f" * 5_000), ("!!str 1", "1"), ("!!float 1", 1), (".inf", math.inf),
     ],
 )  # fmt: skip
 def test_plain_scalars_are_what_kubectl_makes_of_them(text: str, value: object) -> None:
@@ -64,6 +64,7 @@ BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("a: !!set {b}", "could not determine a constructor for the tag", 1, 4),
         ("a: !!python/object:os.system x", "could not determine a constructor for the tag", 1, 4),
         ('a: "\\ud800"', "is no str", 1, 4),
+        ('a: "b\\UFFFFFFFF"', "an escape in a text names no sign of Unicode", 1, 8),
         ("? [a]\n: 1", "found unhashable key", 1, 3),
         ("a: *nowhere", "found undefined alias 'nowhere'", 1, 4),
         ("a: 'open", "found unexpected end of stream", 1, 9),
