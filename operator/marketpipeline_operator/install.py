@@ -24,6 +24,7 @@ from marketpipeline_operator.cluster.kinds import (
     SERVICE_ACCOUNT,
     Kind,
 )
+from marketpipeline_operator.crd.definition import ManifestDumper
 from marketpipeline_operator.names import FIELD_MANAGER, Object
 
 __all__ = [
@@ -200,12 +201,5 @@ def deployment_yaml() -> str:
 
 def _yaml(name: str) -> str:
     return _HEADER + "---\n".join(
-        yaml.dump(thing, Dumper=_Dumper, sort_keys=False, width=110) for thing in documents()[name]
+        yaml.dump(thing, Dumper=ManifestDumper, sort_keys=False, width=110) for thing in documents()[name]
     )
-
-
-class _Dumper(yaml.SafeDumper):
-    """Without anchors: a reader of a manifest expects none."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True

@@ -10,10 +10,10 @@ that follows from its start.
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 
 from marketpipeline.alert_kinds import AlertKind, watched_alerts
 from marketpipeline.errors import PermanentError
+from marketpipeline.registry import resolve
 from marketpipeline.settings import JobSettings
 
 from marketpipeline_job.sql import Script
@@ -32,9 +32,9 @@ def alerts(settings: JobSettings) -> Script:
 
 def script_of(kind: AlertKind) -> Callable[[JobSettings], Script]:
     """What makes the SQL of an alert. Raises PermanentError where it is not installed here."""
-    module, _, function = (kind.sql or f"{__name__}.{kind.name}:script").partition(":")
+    target = kind.sql or f"{__name__}.{kind.name}:script"
     try:
-        script: Callable[[JobSettings], Script] = getattr(import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise PermanentError(f"alert {kind.name}: its SQL, {module}:{function}, does not load: {error}") from error
+        script: Callable[[JobSettings], Script] = resolve(target)
+    except (ImportError, PermanentError) as error:
+        raise PermanentError(f"alert {kind.name}: its SQL, {target}, does not load: {error}") from error
     return script

@@ -11,7 +11,15 @@ from marketpipeline_operator.crd.schema import structural
 from marketpipeline_operator.crd.status import STATUS
 from marketpipeline_operator.crd.validation import attach
 
-__all__ = ["GROUP", "NAME", "PLURAL", "VERSION", "custom_resource_definition", "custom_resource_definition_yaml"]
+__all__ = [
+    "GROUP",
+    "NAME",
+    "PLURAL",
+    "VERSION",
+    "ManifestDumper",
+    "custom_resource_definition",
+    "custom_resource_definition_yaml",
+]
 
 GROUP, VERSION = API_VERSION.split("/")
 PLURAL = "marketpipelines"
@@ -45,12 +53,12 @@ def custom_resource_definition() -> dict[str, Any]:
 def custom_resource_definition_yaml() -> str:
     """The file in crds/."""
     return _HEADER + yaml.dump(
-        custom_resource_definition(), Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True
+        custom_resource_definition(), Dumper=ManifestDumper, sort_keys=False, width=110, allow_unicode=True
     )
 
 
-class _Dumper(yaml.SafeDumper):
-    """Without anchors: a reader of a CRD expects none."""
+class ManifestDumper(yaml.SafeDumper):
+    """YAML of manifests: without anchors, which a reader of them does not expect."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

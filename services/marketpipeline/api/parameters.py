@@ -33,14 +33,14 @@ from marketpipeline.readers import Readers, Span
 from marketpipeline.readers.asking import choose, find_symbol, read_time
 from marketpipeline.store.rows import iso
 
-__all__ = ["Asked", "FromOneTo", "KnownSymbol", "Moment", "NoQuery", "OneOf", "Optional", "SpanQuery", "answer"]
+__all__ = ["Asked", "FromOneTo", "KnownSymbol", "NoQuery", "OneOf", "Optional", "QueryTime", "SpanQuery", "answer"]
 
 _TIME = "ISO 8601 (UTC when it names no zone), or seconds or milliseconds since 1970."
 
 Optional = SkipJsonSchema[None]
 """The type of an absent parameter, beside the type of a present one: it is never null."""
 
-Moment = Annotated[datetime, BeforeValidator(read_time), WithJsonSchema({"type": "string", "format": "date-time"})]
+QueryTime = Annotated[datetime, BeforeValidator(read_time), WithJsonSchema({"type": "string", "format": "date-time"})]
 """A time in UTC."""
 
 
@@ -99,13 +99,13 @@ class NoQuery(BaseModel):
 class SpanQuery(NoQuery):
     """A stretch of time."""
 
-    since: Moment | Optional = Field(
+    since: QueryTime | Optional = Field(
         None,
         alias="from",
         description=f"Beginning, included. {_TIME}",
         examples=["2024-08-08T23:54:00Z"],
     )
-    until: Moment | Optional = Field(
+    until: QueryTime | Optional = Field(
         None, alias="to", description=f"End, not included. {_TIME}", examples=["1723161600000"]
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field, FilePath, SecretStr, create_model
 
@@ -19,8 +19,6 @@ __all__ = [
     "Stores",
     "ThresholdSettings",
 ]
-
-Store = TypeVar("Store", bound=StoreSettings)
 
 
 class IngestionSettings(Settings):
@@ -103,8 +101,8 @@ class JobSettings(Settings):
     windows: list[str] = Field(description="Candle intervals, e.g. 1m.")
     allowed_lateness_ms: Milliseconds = Field(description="How long a candle stays open after its end, in event time.")
     thresholds: ThresholdSettings = Field(description="Thresholds of the alerts, until those of a symbol are read.")
-    parallelism: Annotated[int, Field(ge=1)] = 1
-    checkpoint_interval_ms: Milliseconds = 10_000
+    parallelism: Annotated[int, Field(ge=1)] = Field(default=1, description="Parallel tasks.")
+    checkpoint_interval_ms: Milliseconds = Field(default=10_000, description="Time between two checkpoints.")
     checkpoint_directory: str = Field(description="URI of the folder of checkpoints.")
     keeps_state: bool = Field(
         default=True,
@@ -125,10 +123,6 @@ class StoresBase(SettingsModel):
         kinds = sorted(sink_kinds().values(), key=lambda kind: kind.rank)
         found = {kind.name: getattr(self, kind.name) for kind in kinds if kind.reader}
         return {name: store for name, store in found.items() if store is not None}
-
-    def of(self, model: type[Store]) -> Store | None:
-        """The settings of the store that has this model, or None where the pipeline has none."""
-        return next((store for store in self.by_kind().values() if isinstance(store, model)), None)
 
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ What differs between exchanges is said by data that ingestion reads, never by it
 
 from __future__ import annotations
 
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from typing import Generic, Protocol, TypeVar
 
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.records import AggTrade, Trade
+from marketpipeline.registry import resolve
 from marketpipeline.topics import Feed
 from marketpipeline.venues import venues
 from marketpipeline.venues.continuity import NONE, BookChecksum, Continuity
@@ -244,8 +244,8 @@ def load_adapter(exchange: str) -> ExchangeAdapter:
     """The adapter of an exchange that `venues()` knows. Raises PermanentError for one that does not load."""
     venue = venues()[exchange]
     try:
-        adapter = pkgutil.resolve_name(venue.adapter)
-    except (ImportError, AttributeError, ValueError) as error:
+        adapter = resolve(venue.adapter)
+    except (ImportError, PermanentError) as error:
         raise PermanentError(f"the adapter {venue.adapter} of {venue.name} does not load: {error}") from error
     if not isinstance(adapter, ExchangeAdapter):
         raise PermanentError(f"the adapter {venue.adapter} of {venue.name} is a {type(adapter).__name__}")

@@ -67,8 +67,8 @@ def test_each_process_accepts_its_settings(state: StateFolder) -> None:
     assert sink.store.password is not None
     assert sink.store.password.get_secret_value() == state.password("postgres")
     api = ApiSettings.load(folder / "api.json")
-    cache = api.stores.of(RedisStoreSettings)
-    assert cache is not None
+    cache = api.stores.by_kind()["redis"]
+    assert isinstance(cache, RedisStoreSettings)
     assert cache.password is not None
     assert cache.password.get_secret_value() == state.password("valkey")
     job = JobSettings.load(folder / "stream-job.json")

@@ -1,6 +1,6 @@
 """Binance's REST interface: requests with their weights, and how answers are read. No I/O here.
 
-Weights as its documentation states them for spot; a minute's budget is `Limits.rest_weight`.
+Weights as its documentation states them for spot; a minute's budget is `Limits.rest`.
 """
 
 from __future__ import annotations
