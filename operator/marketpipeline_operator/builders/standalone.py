@@ -82,7 +82,7 @@ def start_of(job_manager: Object) -> str | None:
 
 
 def keeps_state(job_manager: Object) -> bool:
-    """Whether what a JobManager's job leaves outlives its Pods: in a claim, or in a place that is no file of a Pod."""
+    """Whether what a JobManager's job leaves outlives its Pods: in a claim, or in a place outside of Pods."""
     volumes = job_manager["spec"]["template"]["spec"].get("volumes", [])
     return all("emptyDir" not in volume for volume in volumes if volume["name"] == CHECKPOINTS)
 

@@ -26,7 +26,7 @@ _LONGEST = 1_000
 
 
 class Events:
-    """Posts events; one that cannot be posted is logged and forgotten, since it is no reason to stop the work."""
+    """Posts events; one that cannot be posted is logged and forgotten, since it is not a reason to stop the work."""
 
     def __init__(self, kubernetes: Kubernetes, instance: str) -> None:
         self._kubernetes = kubernetes

@@ -81,7 +81,7 @@ Memory = Annotated[
 def milliseconds(duration: str) -> int:
     """A duration in milliseconds. Raises ValueError for anything that `DURATION_PATTERN` does not match."""
     if not re.fullmatch(DURATION_PATTERN, duration):
-        raise ValueError(f"{duration!r} is no duration; write a whole number and ms, s, m, h or d, e.g. 90s")
+        raise ValueError(f"{duration!r} is not a duration; write a whole number and ms, s, m, h or d, e.g. 90s")
     digits = duration.rstrip("dhms")
     return int(digits) * _UNIT_MILLISECONDS[duration[len(digits) :]]
 
@@ -115,5 +115,5 @@ def quantity(text: str) -> Decimal:
     """A quantity as Kubernetes writes it, e.g. `500m`, `1.5Gi` or `1e9`. Raises ValueError for anything else."""
     found = re.fullmatch(f"({_NUMBER}([eE][-+]?[0-9]{{1,2}})?)(m|{_SIZE})?", text)
     if found is None:
-        raise ValueError(f"{text!r} is no quantity; write one as Kubernetes has it, e.g. 500m or 512Mi")
+        raise ValueError(f"{text!r} is not a quantity; write one as Kubernetes has it, e.g. 500m or 512Mi")
     return Decimal(found[1]) * _FACTORS[found[5] or ""]

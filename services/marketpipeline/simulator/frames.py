@@ -27,7 +27,7 @@ class Frame:
     `due` is in nanoseconds on the source's own clock (a capture's receive time). `message` is the whole text
     as a combined connection gets it; its payload, which a bare connection gets, is `message[start:end]`.
     `event_time` is the exchange's, in microseconds, 0 where the message has none; `microseconds` tells
-    whether the times in the message are in that unit, else they are in milliseconds. A SNAPSHOT is no message of
+    whether the times in the message are in that unit, else they are in milliseconds. A SNAPSHOT is not a message of
     a stream: it is the book that REST gave at that moment, and only the market sees it.
     """
 

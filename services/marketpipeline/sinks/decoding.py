@@ -22,7 +22,7 @@ _YEAR_10000 = 253_402_300_800_000_000
 
 
 class Undecodable(PermanentError):
-    """A message that is no record, or none that its topic may hold."""
+    """A message that is not a record, or none that its topic may hold."""
 
 
 class _Times:
@@ -38,7 +38,7 @@ class _Times:
         """Raise Undecodable for a time that cannot be one."""
         for name, value in zip(self.names, self.of(record), strict=True):
             if value is not None and not 0 <= value < _YEAR_10000:
-                raise Undecodable(f"{name}: {value} is no time in microseconds since 1970, before the year 10000")
+                raise Undecodable(f"{name}: {value} is not a time in microseconds since 1970, before the year 10000")
 
 
 class Decoder:

@@ -187,7 +187,7 @@ def _translated() -> Iterator[None]:
     except (redis.DataError, OverflowError) as error:
         raise RowsRejected(str(error)) from error
     except ValueError as error:
-        raise PermanentError(f"store.url is no address of a cache: {error}") from error
+        raise PermanentError(f"store.url is not an address of a cache: {error}") from error
     except redis.RedisError as error:
         raise Backpressure(f"the cache fails: {error}") from error
 

@@ -54,7 +54,7 @@ def load_text(text: str, source: str = "YAML") -> MarketPipeline:
 def load_object(data: Any, source: str = "object", node: yaml.Node | None = None) -> MarketPipeline:
     """Check a plain object, e.g. from the Kubernetes API, as strictly as the API server does.
 
-    A text is no number there, and null is the same as absent. Raises InvalidSpec with every problem in it.
+    A text is not a number there, and null is the same as absent. Raises InvalidSpec with every problem in it.
     """
     if not isinstance(data, dict):
         problem = Problem("file", data, "must be a mapping with apiVersion, kind, metadata and spec")

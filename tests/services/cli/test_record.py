@@ -80,7 +80,7 @@ def test_however_it_ends_what_was_flushed_is_there(
 def test_a_duration_that_is_none(command: list[str]) -> None:
     done = subprocess.run([*command, "--for", "soon"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert "is no duration" in done.stderr
+    assert "is not a duration" in done.stderr
 
 
 def test_an_exchange_that_is_not_there(command: list[str], tmp_path: Path) -> None:

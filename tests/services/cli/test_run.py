@@ -110,7 +110,7 @@ def test_options_that_do_not_go_together(arguments: tuple[str, ...], field: str,
         (("--replay", "a.gz", "--speed", "fast"), "'fast' must be a number above 0, e.g. 20, or max"),
         (("--replay", "a.gz", "--speed", "0"), "must be a number above 0"),
         (("--replay", "a.gz", "--speed", "nan"), "must be a number above 0"),
-        (("--for", "2 minutes"), "'2 minutes' is no duration; write a whole number and ms, s, m, h or d"),
+        (("--for", "2 minutes"), "'2 minutes' is not a duration; write a whole number and ms, s, m, h or d"),
         (("--untildrained",), "--until-drained"),
     ],
 )

@@ -33,7 +33,7 @@ def test_durations(text: str, value: int) -> None:
     "text", ["", "5", "s", "0s", "-1s", "1.5s", "5 s", "5S", "5w", "1m30s", "5s\n", "9999999999s", "999999d"]
 )
 def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(ValueError, match="is no duration"):
+    with pytest.raises(ValueError, match="is not a duration"):
         milliseconds(text)
 
 
@@ -44,7 +44,7 @@ def test_the_longest_duration_is_one_that_a_store_can_subtract_from_now() -> Non
 def test_forever_is_no_limit() -> None:
     assert retention_milliseconds("forever") is None
     assert retention_milliseconds("1d") == 86_400_000
-    with pytest.raises(ValueError, match="is no duration"):
+    with pytest.raises(ValueError, match="is not a duration"):
         retention_milliseconds("never")
 
 
@@ -101,5 +101,5 @@ def test_the_wrong_sort_is_refused_by_name(field: str, value: object, says: str)
 def test_quantities_of_the_api_server_are_compared_by_value() -> None:
     assert quantity("500m") == quantity("0.5") == Decimal("0.5")
     assert quantity("1536Mi") == quantity("1.5Gi")
-    with pytest.raises(ValueError, match="is no quantity"):
+    with pytest.raises(ValueError, match="is not a quantity"):
         quantity("1 Gi")

@@ -39,8 +39,8 @@ def test_nothing_to_store() -> None:
         ("other.trades", encode(trade()), "does not belong in other.trades"),
         ("crypto.trades", encode(trade()).replace(b'"v":1', b'"v":9'), "Expected `v` 1, got 9"),
         ("crypto.trades", encode(trade()).replace(b'"buy"', b'"bid"'), "taker_side"),
-        ("crypto.trades", encode(trade(trade_time=-1)), "trade_time: -1 is no time"),
-        ("crypto.trades", encode(trade(receive_time=10**18)), "receive_time: 1000000000000000000 is no time"),
+        ("crypto.trades", encode(trade(trade_time=-1)), "trade_time: -1 is not a time"),
+        ("crypto.trades", encode(trade(receive_time=10**18)), "receive_time: 1000000000000000000 is not a time"),
     ],
 )
 def test_what_is_wrong_is_named(topic: str, value: bytes, words: str) -> None:

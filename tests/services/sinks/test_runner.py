@@ -271,7 +271,7 @@ def test_messages_that_are_no_records_become_dead_letters(topics: Topics) -> Non
     assert "`v` 1, got 2" in bodies[2]["error"]
     assert "type quote does not belong in" in bodies[3]["error"]
     assert "missing required field `price`" in bodies[4]["error"]
-    assert "trade_time: 4611686018427387904 is no time" in bodies[5]["error"]
+    assert "trade_time: 4611686018427387904 is not a time" in bodies[5]["error"]
     headers = topics.headers(letters[0])
     assert headers["__connect.errors.topic"] == topics.name(TopicKind.TRADES)
     assert headers["__connect.errors.offset"] == "0"

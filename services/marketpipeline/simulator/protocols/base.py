@@ -122,7 +122,7 @@ class WireProtocol(Protocol):
         ...
 
     def read(self, due: int, message: bytes) -> Frame | None:
-        """A captured line's message as a frame; None for what is no market data (acks, errors, notices).
+        """A captured line's message as a frame; None for what is not market data (acks, errors, notices).
 
         A book snapshot that does not name its symbol has an empty `symbol`. Raises ValueError, which says what
         would be right, for anything that is not this exchange's.

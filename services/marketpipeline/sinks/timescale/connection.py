@@ -83,7 +83,7 @@ def connect(store: TimescaleStoreSettings, application: str) -> Connection:
             raise PermanentError(f"the database refuses {store.url}: {message}") from error
         raise Backpressure(f"the database is away: {message}") from error
     except psycopg.ProgrammingError as error:
-        raise PermanentError(f"store.url {store.url!r} is no address of a database: {_one_line(error)}") from error
+        raise PermanentError(f"store.url {store.url!r} is not an address of a database: {_one_line(error)}") from error
     with translated():
         connection.pooled = _is_pooled(connection)
         if connection.pooled:

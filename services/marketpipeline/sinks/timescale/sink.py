@@ -95,7 +95,7 @@ class TimescaleSink:
     def _note_symbols(self, connection: Connection, groups: dict[type[Record], list[Record]]) -> dict[str, int]:
         """Write down which symbols there are and, once a minute each, when something of them was received last.
 
-        What ingestion says of a feed (gaps, disconnects) is no sign of life. It counts once the transaction is through.
+        Events of a feed (gaps, disconnects) are not a sign of life. It counts once the transaction is through.
         """
         seen: dict[str, int] = {}
         for kind, records in groups.items():
