@@ -1,6 +1,7 @@
 """The vocabulary of the sans-IO side: commands to the outside, what a stream handler is, and what it may ask for.
 
-A handler sees every record of its stream, from whichever connection, drops what it has had, and knows what is missing.
+A handler sees every record of its stream, from whichever connection. It drops what came before, and knows what is
+missing.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ class UniqueHandler(StreamHandler):
             self._remember(id_of(last))
 
     def accept(self, record: Trade) -> None:
-        """Hand on what was not had."""
+        """Hand on what has not come before."""
         self.seen += 1
         number = self._id_of(record)
         if number in self._known:

@@ -1,7 +1,7 @@
 """The handlers of trades: in order, each once, with what was missed fetched by id and put before what followed.
 
 Ids of a symbol's trades have no holes. So one rule serves for a reconnect, a restart, two connections at a time
-and an exchange that lost messages: what continues is handed on, what is older was had, and what lies further
+and an exchange that lost messages: what continues is handed on, what is older has come before, and what lies further
 on is held until the trades between were fetched over REST, page by page (`Backfill`).
 """
 
@@ -192,7 +192,7 @@ class TradeHandler(StreamHandler, Generic[R]):
             self.publish(heartbeat)
 
     def resume(self) -> None:
-        """Fetch what was missed, if anything was had before."""
+        """Fetch what was missed, if anything had come before."""
         super().resume()
         self._paused = False
         self.subscription += 1
@@ -402,7 +402,7 @@ class Backfill(Generic[R]):
 
     def _next(self) -> int:
         number = self._handler.next
-        assert number is not None, "a backfill begins only where a record was had"
+        assert number is not None, "a backfill begins only after a record"
         return number
 
     def _is_current(self) -> bool:

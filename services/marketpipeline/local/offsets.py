@@ -23,8 +23,8 @@ _SECONDS = 10.0
 class Offsets:
     """Asks the broker. Raises RetryableError while it does not answer.
 
-    Each question has a consumer of its own, which joins no group. The admin client of librdkafka 2.16 is not to be had
-    for this: asked for a group's offsets while the broker's coordinator still loads, it ends the process by a
+    Each question has a consumer of its own, which joins no group. The admin client of librdkafka 2.16 cannot do
+    this: asked for a group's offsets while the broker's coordinator still loads, it ends the process by a
     segmentation fault, and one that outlives a restart of the broker is refused for its old leader epochs
     (docs/decisions/0053).
     """

@@ -42,7 +42,7 @@ class Verdict(Enum):
 
     CONTINUES = "continues"
     DUPLICATE = "duplicate"
-    """It is older than the book, or the same: it was had."""
+    """It is older than the book, or the same: it has come before."""
     HEARTBEAT = "heartbeat"
     """Nothing changed, and nothing was missed."""
     RESET = "reset"

@@ -34,7 +34,7 @@ def installed_version(connection: Connection) -> str | None:
 
 
 def apply_policies(connection: Connection, store: TimescaleStoreSettings) -> bool:
-    """Make the tables hypertables with compression and retention; False where the extension is not to be had.
+    """Make the tables hypertables with compression and retention; False where there is no extension.
 
     Raises PermanentError for a version of it that is too old.
     """
