@@ -159,7 +159,8 @@ def find_start(settings: JobSettings, broker: BrokerView, files: Files) -> Start
     own = next((state for state in held if state.folder == directory), None)
     if own is None:
         files.write(f"{directory}/{_IDENTITY}", _json(asdict(identity)))
-    read = _read_offsets(held[0] if held else None, directory, broker, files)
+    last = next((state for state in held if identity.is_same_pipeline(state.identity)), None)
+    read = _read_offsets(last, directory, broker, files)
     if own is None and former is None:
         return Start(directory, Origin.NEW, f"{begins}: there is no state of it in {root}")
     if own is None and former is not None:
@@ -188,8 +189,12 @@ def _all_state(root: str, identity: Identity, files: Files) -> list[_State]:
     found = []
     for entry in files.list(root):
         folder = f"{root}/{entry.name}"
-        text = files.read(f"{folder}/{_IDENTITY}") if entry.is_folder and entry.name.startswith(_FOLDER) else None
+        if not entry.is_folder or not entry.name.startswith(_FOLDER):
+            continue
+        text = files.read(f"{folder}/{_IDENTITY}")
         known = Identity.read(text) if text is not None else None
+        if known is None and entry.name == _FOLDER + identity.fingerprint:
+            known = identity  # its name says as much as the file, which a crash may have left half written
         if known is not None and known.pipeline == identity.pipeline:
             own = known.fingerprint == identity.fingerprint
             if (newest := _newest(folder, files, tidy=own)) is not None:
@@ -206,16 +211,24 @@ def _all_state(root: str, identity: Identity, files: Files) -> list[_State]:
 def _read_offsets(last: _State | None, directory: str, broker: BrokerView, files: Files) -> Mapping[str, int]:
     """How far the state in `directory` has read.
 
-    What is committed is of the state that was written last. When another folder's turn comes, that is noted there, for
-    the day when the change is taken back.
+    What is committed is of the state of this pipeline on this cluster that was written last. When another folder's
+    turn comes, that is noted there, for the day when the change is taken back.
     """
     if last is None or last.folder == directory:
         return {}
     committed = {name: p.committed for name, p in broker.partitions.items() if p.committed is not None}
     files.write(f"{last.folder}/{_READ}", _json(committed))
     text = files.read(f"{directory}/{_READ}")
-    noted: dict[str, int] = json.loads(text) if text is not None else {}
-    return noted
+    return _offsets(text) if text is not None else {}
+
+
+def _offsets(text: bytes) -> Mapping[str, int]:
+    """What was noted; nothing for a note that a crash left half written."""
+    try:
+        noted = json.loads(text)
+    except ValueError:
+        noted = None
+    return noted if isinstance(noted, dict) else {}
 
 
 def _json(value: object) -> bytes:
@@ -241,4 +254,10 @@ def _newest(directory: str, files: Files, *, tidy: bool) -> Entry | None:
                 rest.append(part.path)
     for path in rest if tidy else ():
         files.remove(path)
-    return max(complete, key=lambda entry: entry.modified, default=None)
+    return max(complete, key=_age, default=None)
+
+
+def _age(entry: Entry) -> tuple[int, bool, int]:
+    """What grows from one state to the next: some places tell whole seconds, and a job that is stopped saves last."""
+    number = entry.name.rpartition("-")[2]
+    return entry.modified, entry.name.startswith("savepoint-"), int(number) if number.isdecimal() else 0

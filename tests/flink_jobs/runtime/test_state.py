@@ -169,6 +169,39 @@ def test_how_far_former_state_has_read_is_not_what_the_group_has_committed_since
     assert "begins at 600, the job had read up to 400" in start.reason
 
 
+def test_how_far_the_state_of_one_cluster_has_read_is_not_what_was_read_of_another(folder: Folder) -> None:
+    kept = folder.complete(folder.start(), "job/chk-1")
+    moved = {"crypto.trades": "id-9", "crypto.book": "id-8", "crypto.thresholds": "id-7"}
+    other = BrokerView("cluster-2", moved, {"crypto.trades[0]": Partition(0, 90_000, 80_000)})
+    folder.complete(folder.start(other), "job/chk-1")
+    start = folder.start()
+    assert (start.origin, start.restore_from) == (Origin.RESTORED, kept)
+    assert not any(folder.path.rglob("read.json"))
+
+
+def test_notes_that_a_crash_left_half_written_keep_no_job_from_its_state(folder: Folder) -> None:
+    first = folder.start()
+    kept = folder.complete(first, "job/chk-1")
+    folder.complete(folder.start(windows=["1m"]), "job/chk-1")
+    place = Path(first.directory.removeprefix("file://"))
+    for name in ("identity.json", "read.json"):
+        assert (place / name).exists()
+        (place / name).write_text('{"pipe')
+    start = folder.start()
+    assert (start.origin, start.restore_from) == (Origin.RESTORED, kept)
+
+
+def test_of_two_that_were_written_in_one_second_it_is_the_later(folder: Folder) -> None:
+    first = folder.start()
+    for name in ("savepoint-2", "job/chk-9", "job/chk-10"):
+        path = Path(folder.complete(first, name).removeprefix("file://"))
+        os.utime(path / "_metadata", (1_000_000, 1_000_000))
+    wanted = f"{first.directory}/savepoint-2"
+    assert folder.start().restore_from == wanted
+    shutil.rmtree(wanted.removeprefix("file://"))
+    assert folder.start().restore_from == f"{first.directory}/job/chk-10"
+
+
 def test_of_former_state_only_a_few_are_kept_and_never_another_pipelines(folder: Folder) -> None:
     foreign = folder.start(replace(BROKER, topics={"other.trades": "x"}))
     folder.complete(foreign, "job/chk-1")
