@@ -14,10 +14,12 @@ from marketpipeline.records import Record
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.sinks.timescale import TimescaleSink
 from marketpipeline.sinks.timescale.connection import connect
+from marketpipeline.sinks.timescale.extension import apply_policies
 from marketpipeline.sinks.timescale.maintenance import clean_up
-from marketpipeline.sinks.timescale.migrate import migrate
+from marketpipeline.sinks.timescale.migrate import migrate, migrations
 from marketpipeline.store import TABLES, Table, table_of
 from marketpipeline.store.rows import json_of, row_reader
+from psycopg.types.json import Jsonb
 
 from tests.services.sinks.samples import BTC, ETH, START, alert, book, candle, deliver, every_kind, trade
 
@@ -209,3 +211,33 @@ def test_tables_that_were_there_before_the_extension_are_converted(settings: Tim
     write(settings)
     assert len(chunks(settings, "late_trades")) > 1
     assert len(rows(settings, table_of("late_trades"))) == 10
+
+
+def test_compressed_rows_of_an_earlier_release_are_migrated(settings: TimescaleStoreSettings) -> None:
+    """Columns are renamed and added in compressed chunks, and what was there is read and replaced afterwards."""
+    with connect(settings, "test") as connection:
+        migrate(connection, migrations()[:3])
+        apply_policies(connection, settings)
+        connection.execute(
+            "INSERT INTO trades (symbol, event_time, trade_time, receive_time, trade_id, price, quantity, taker_side,"
+            " filled) SELECT %s, t, t, t, n, 1, 1, 'buy', n = 3"
+            " FROM (SELECT n, '2024-08-08'::timestamptz + n * interval '1 s' AS t FROM generate_series(1, 5) n) AS r",
+            (BTC,),
+        )
+        connection.execute(
+            "INSERT INTO feed_events (symbol, id, kind, feed, receive_time, first_id, last_id, detail)"
+            " VALUES (%s, 'fill:x', 'fill', 'trades', '2024-08-08', 3, 3, '')",
+            (BTC,),
+        )
+        columns = ", ".join(f'"{column.name}"' for column in table_of("candles").columns if column.name != "complete")
+        connection.execute(
+            f"INSERT INTO candles ({columns}) SELECT {columns} FROM jsonb_populate_record(NULL::candles, %s)",
+            (Jsonb(json_of(candle(0, closed=True))),),
+        )
+    for name in ("trades", "candles"):
+        run_policy(settings, name, "policy_compression")
+        assert chunks(settings, name) == [True]
+    write(settings, [candle(1)], [candle(0, closed=True)])
+    assert [row["backfilled"] for row in rows(settings, table_of("trades"))] == [False, False, True, False, False]
+    assert [row["kind"] for row in rows(settings, table_of("feed_events"))] == ["backfill"]
+    assert len(rows(settings, table_of("candles"))) == 2
