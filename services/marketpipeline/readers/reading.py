@@ -258,11 +258,23 @@ class Readers:
         return found
 
     async def holdings(self) -> dict[str, set[str]]:
-        """The symbols that some store has anything of, each with the kinds that there are."""
+        """The symbols that some store has anything of, each with the kinds that there are.
+
+        Raises RetryableError when every store is away.
+        """
         found: dict[str, set[str]] = {}
+        answered, away = False, None
         for reader in self.readers:
-            for symbol, kinds in (await reader.holdings()).items():
+            try:
+                held = await reader.holdings()
+            except RetryableError as error:
+                away = away or error
+                continue
+            answered = True
+            for symbol, kinds in held.items():
                 found.setdefault(symbol, set()).update(kinds)
+        if away is not None and not answered:
+            raise away
         return found
 
     async def health(self) -> dict[str, StoreHealth]:

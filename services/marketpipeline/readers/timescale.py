@@ -132,7 +132,7 @@ class TimescaleReader:
         for kind in (name for name in _TABLES if ENTRIES[name][1].by is None):
             statement = SQL(_SOME).format(Identifier(_TABLES[kind].name))
             for (symbol,) in await self._fetch(Statement(statement, [])):
-                found[symbol].add(kind)
+                found.setdefault(symbol, set()).add(kind)
         return found
 
     async def _latest(self, kind: str, symbols: Sequence[str]) -> list[Record]:
