@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from itertools import groupby, pairwise
 from types import MappingProxyType
 from typing import Literal
 
@@ -23,6 +24,10 @@ from marketpipeline.registry import discover
 from marketpipeline.topics import Feed
 
 __all__ = ["AlertKind", "Severity", "Threshold", "Unit", "alert_kinds", "thresholds", "watched_alerts"]
+
+_PATH = re.compile(r"[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)?")
+_TAKEN = frozenset({"cooldown", "by_name"})
+"""Names that the spec's `thresholds` has besides."""
 
 Severity = Literal["MEDIUM", "HIGH"]
 """The least severe first."""
@@ -87,6 +92,30 @@ class AlertKind:
     momentary: bool = False
     sql: str | None = None
     watched: bool = True
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for an entry that could not work; it says what is wrong, and of which alert."""
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
+            raise ValueError(f"alert {self.name!r}: the name must be of a to z, 0 to 9 and _, a letter first")
+        if self.feed not in (Feed.BOOK, Feed.TRADES):
+            raise ValueError(f"alert {self.name}: the feed is {self.feed}, must be book or trades")
+        if not self.thresholds:
+            raise ValueError(f"alert {self.name} has no threshold")
+        for threshold in self.thresholds:
+            path, default, most = threshold.path, threshold.default, threshold.at_most
+            if not _PATH.fullmatch(path):
+                raise ValueError(f"alert {self.name}: threshold {path!r} must be in camelCase, perhaps in one group")
+            if {threshold.name, threshold.group} & _TAKEN:
+                raise ValueError(f"alert {self.name}: the name of threshold {path} is taken")
+            if default <= threshold.above or (most is not None and default > most):
+                raise ValueError(f"alert {self.name}: threshold {path}: its default {default} is not within its bounds")
+        names = [threshold.name for threshold in self.thresholds]
+        groups = [name for (_, name), _ in groupby((t.group, t.group or t.name) for t in self.thresholds)]
+        if len({*names}) < len(names) or len({*groups}) < len(groups):
+            raise ValueError(f"alert {self.name}: each threshold is named once, and those of a group stand together")
+        for lower, higher in pairwise(self.thresholds):
+            if lower.group and lower.group == higher.group and lower.default > higher.default:
+                raise ValueError(f"alert {self.name}: the default of {lower.path} is above that of {higher.path}")
 
     @property
     def unit(self) -> Unit:

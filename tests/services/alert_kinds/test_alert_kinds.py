@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from marketpipeline import alert_kinds as registry
@@ -11,6 +12,7 @@ from marketpipeline.alert_kinds import AlertKind, Severity, Threshold, Unit, ale
 from marketpipeline.alert_kinds.whale_trade import ALERT as WHALE
 from marketpipeline.errors import PermanentError
 from marketpipeline.spec import Thresholds
+from marketpipeline.topics import Feed
 
 
 def test_those_of_the_book_come_first() -> None:
@@ -61,3 +63,41 @@ def test_a_threshold_belongs_to_one_alert(path: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(registry, "discover", lambda *_: found)
     with pytest.raises(PermanentError, match=f"threshold {threshold.group or threshold.name} is one of alert"):
         alert_kinds.__wrapped__()  # past the cache
+
+
+def entry(*thresholds: Threshold, name: str = "some", feed: Any = Feed.TRADES) -> AlertKind:
+    return AlertKind(name=name, title="Some", description="Some.", feed=feed, thresholds=thresholds)
+
+
+def limit(path: str, default: float = 1.0, at_most: float | None = None) -> Threshold:
+    return Threshold(
+        path=path, unit=Unit.RATIO, default=default, description="It.", severity="HIGH", at_most=at_most
+    )  # fmt: skip
+
+
+def test_an_alert_of_a_group_of_one_and_of_digits() -> None:
+    kind = entry(limit("group.only"), limit("top10Share"))
+    assert [threshold.name for threshold in kind.thresholds] == ["group_only", "top10_share"]
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: entry(), "has no threshold"),
+        (lambda: entry(limit("x"), name="it's"), "the name must be of a to z"),
+        (lambda: entry(limit("x"), feed=Feed.TICKERS), "must be book or trades"),
+        (lambda: entry(limit("my_share")), "camelCase"),
+        (lambda: entry(limit("a.b.c")), "camelCase"),
+        (lambda: entry(limit("cooldown")), "is taken"),
+        (lambda: entry(limit("byName")), "is taken"),
+        (lambda: entry(limit("x"), limit("x")), "named once"),
+        (lambda: entry(limit("g.low"), limit("mid"), limit("g.high")), "stand together"),
+        (lambda: entry(limit("g"), limit("g.high")), "stand together"),
+        (lambda: entry(limit("x", 0.0)), "not within its bounds"),
+        (lambda: entry(limit("x", 2.0, at_most=1.0)), "not within its bounds"),
+        (lambda: entry(limit("g.low", 3.0), limit("g.high", 1.0)), "default of g.low is above"),
+    ],
+)
+def test_an_entry_that_could_not_work_says_why(make: Callable[[], AlertKind], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        make()
