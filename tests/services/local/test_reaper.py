@@ -85,6 +85,13 @@ def running(pids: list[int]) -> list[int]:
     return [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
 
 
+def ignores(pid: int, number: signal.Signals) -> bool:
+    """Whether a process ignores a signal, as the kernel has it."""
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    mask = next(int(line.split()[1], 16) for line in status if line.startswith("SigIgn"))
+    return bool(mask >> (number - 1) & 1)
+
+
 def test_a_killed_supervisor_leaves_no_process(family: tuple[Supervised, list[int]]) -> None:
     supervised, pids = family
     assert running(pids) == pids
@@ -94,7 +101,9 @@ def test_a_killed_supervisor_leaves_no_process(family: tuple[Supervised, list[in
 
 def test_the_reaper_survives_the_terminals_signals(family: tuple[Supervised, list[int]]) -> None:
     supervised, pids = family
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    wait_for(lambda: all(ignores(supervised.reaper, number) for number in numbers), "the reaper has begun")
+    for number in numbers:
         os.kill(supervised.reaper, number)
     supervised.kill()
     wait_for(lambda: not running([*pids, supervised.reaper]), "everything has ended", seconds=15)
