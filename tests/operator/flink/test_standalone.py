@@ -192,6 +192,7 @@ async def test_whenever_the_job_starts_it_goes_on_from_the_newest_state_that_fit
     assert job is not None
     first = begin(flink, flink.context, job)
     began = await running_job(flink)
+    assert began.directory is not None
     assert (began.origin, began.directory) == ("new", f"{(flink.folder / 'state').as_uri()}/{state_folder(flink)}")
     settings = flink.context.settings
     here = settings.model_copy(
