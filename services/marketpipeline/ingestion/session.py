@@ -236,8 +236,9 @@ class Session:
 
     @property
     def pending(self) -> int:
-        """Feeds of a symbol that are being backfilled or synchronised."""
-        return sum(handler.pending for handler in self.handlers.values())
+        """Feeds of a symbol that are being backfilled or synchronised; none of one that is off the exchange's list."""
+        unlisted = self.unlisted_symbols
+        return sum(handler.pending for handler in self.handlers.values() if handler.symbol not in unlisted)
 
     def symbol_states(self) -> Mapping[str, Mapping[str, object]]:
         """Each symbol's feeds."""

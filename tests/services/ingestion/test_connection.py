@@ -203,6 +203,7 @@ def test_a_symbol_that_the_exchange_took_off_its_list_is_told_once_and_comes_bac
         driver.session.limiter.answered(get.call, 400, {}, b'{"code":-1121,"msg":"Invalid symbol."}', driver.now, WALL)
     assert driver.events() == [("rejected", "book")]
     assert list(driver.session.unlisted_symbols) == ["binance:OLDUSDT"]
+    assert driver.session.pending == 1, "a run that drains waits for the other book only"
     for _ in range(60):
         driver.run(1.0)
         if driver.pings:
