@@ -20,18 +20,21 @@ class ExchangeClock:
 
     The difference of a time to its receive time needs no look up to `usual` and is plausible up to `limit`, which is
     `ahead` more than the offset. `behind` is how much older than the newest of its connection a time may be. All in µs.
+    `known` says that the exchange tells its time.
     """
 
     def __init__(self, ahead: int, behind: int) -> None:
         self.ahead = ahead
         self.behind = behind
         self.offset = self.usual = self.limit = 0
+        self.known = False
         self._wait = FIRST_WAIT
         self._ask_at = 0.0
         self.moved(0)
 
     def told(self, server_time: int, wall: int) -> None:
         """The exchange told its time."""
+        self.known = True
         self.moved(server_time - wall)
 
     def moved(self, offset: int) -> None:

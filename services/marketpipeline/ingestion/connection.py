@@ -55,6 +55,8 @@ RESERVED = 1
 
 TIME_WITHIN = 5.0
 """Seconds in which the exchange has to tell its time, when a frame's is not believed without."""
+ALIKE, ALIKE_FOR = 20, 5.0
+"""So many times, over so many seconds, that are off by as much, and none that is plausible: our own clock is wrong."""
 MAX_HELD = 100_000
 """Frames held meanwhile."""
 
@@ -101,6 +103,7 @@ class Connection:
         self._behind = exchange_clock.behind
         self._held: list[Callable[[], None]] | None = None
         self._held_at = now
+        self._alike = (0, -1, now, 0)
         self._context = context
         self._emit = emit
         control = adapter.limits.control
@@ -194,6 +197,7 @@ class Connection:
             return
         self._flush()
         if self._held is not None and now >= self._held_at + TIME_WITHIN:
+            self._exchange_clock.known = False
             self._release(plausible=False)
         keep_alive = self._adapter.keep_alive
         if keep_alive.every and now >= self._pinged_at + keep_alive.every and self._pace.take(now):
@@ -323,6 +327,10 @@ class Connection:
             return True
         request = self._adapter.server_time() if clock.may_ask(self._now) else None
         if request is None:
+            if self._is_alike(difference):
+                _log.warning("our clock seems to be wrong: the exchange is %.1f s ahead", difference / 1e6)
+                clock.moved(difference)
+                return True
             raise FrameError(f"event time {time} is implausible beside the exchange's clock")
         held = self._held = []
         self._held_at = self._now
@@ -335,10 +343,19 @@ class Connection:
 
         def refused(error: PermanentError) -> None:
             if self._held is held:
+                clock.known = False
                 self._release(plausible=False)
 
         self._context.ask(request, told, refused)
         return False
+
+    def _is_alike(self, difference: int) -> bool:
+        """Whether all that comes is off by as much, where the exchange tells no time to judge that by."""
+        first, clock, since, count = self._alike
+        if clock != self.clock or abs(difference - first) > self._exchange_clock.ahead or self._exchange_clock.known:
+            first, since, count = difference, self._now, 0
+        self._alike = (first, self.clock, since, count + 1)
+        return count + 1 >= ALIKE and self._now >= since + ALIKE_FOR
 
     def _hold(self, payload: bytes, receive_time: int) -> None:
         self.frames -= 1

@@ -6,9 +6,10 @@ import json
 
 import pytest
 from marketpipeline.ingestion.clock import FIRST_WAIT, ExchangeClock
-from marketpipeline.ingestion.connection import TIME_WITHIN
+from marketpipeline.ingestion.connection import ALIKE, TIME_WITHIN
 from marketpipeline.records import Heartbeat, Trade
 from marketpipeline.topics import Feed, TopicKind
+from marketpipeline.venues.binance.adapter import ADAPTER
 
 from tests.services.ingestion.driver import EXCHANGE, WALL, Driver, depth_frame, trade_frame
 
@@ -233,3 +234,37 @@ def test_a_wrong_id_beside_a_wrong_time_stops_no_heartbeat_for_long() -> None:
     driver.frame(trade_frame(2, at=3.0))
     assert trades(driver) == [1, 2]
     assert len(heartbeats(driver)) == before + 2
+
+
+@pytest.fixture
+def without_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exchange that offers no time over REST."""
+    monkeypatch.setattr(type(ADAPTER), "server_time", lambda self: None)
+
+
+@pytest.mark.usefixtures("without_time")
+@pytest.mark.parametrize("off", [3_600.0, -3_600.0])
+def test_where_the_exchange_tells_no_time_a_wrong_clock_of_ours_is_found_out(off: float) -> None:
+    driver = Driver(SYMBOLS, stale_after_ms=600_000)
+    driver.session.exchange_clock.known = False
+    driver.session.exchange_clock.moved((EXCHANGE * 1000 - WALL) - int(off * 1e6))
+    driver.start()
+    for second in range(15):
+        for symbol in SYMBOLS:
+            driver.frame(trade_frame(second, at=float(second), symbol=symbol))
+        driver.run(1.0)
+    assert len(errors(driver)) == ALIKE - 1, "not one dead letter after the other for ever"
+    assert trades(driver) == [9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14]
+
+
+@pytest.mark.usefixtures("without_time")
+def test_where_the_exchange_tells_no_time_one_wrong_symbol_among_others_is_not_believed() -> None:
+    driver = Driver(SYMBOLS)
+    driver.session.exchange_clock.known = False
+    driver.start()
+    for second in range(60):
+        driver.frame(trade_frame(second, at=DAY + second))
+        driver.frame(trade_frame(second, at=float(second), symbol="ETHUSDT"))
+        driver.run(1.0)
+    assert max(heartbeats(driver)) <= (EXCHANGE + 60_000) * 1000
+    assert len(errors(driver)) == 60
