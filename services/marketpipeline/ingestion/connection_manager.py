@@ -183,7 +183,10 @@ class ConnectionManager:
         _log.info("connection %d carries %d streams", connection.number, len(connection.streams))
         for stream in connection.streams:
             handler = self.handlers[stream]
-            self._detectors[stream] = StalenessDetector(self._stale_after, handler.seen, self._now)
+            detector = StalenessDetector(self._stale_after, handler.seen, self._now)
+            if (former := self._detectors.get(stream)) is not None:
+                detector.continue_from(former)
+            self._detectors[stream] = detector
             handler.resume()
         self.started = True
         connection.promote()

@@ -52,6 +52,12 @@ class StalenessDetector:
         recovered, self.silent = self.silent, False
         return "recovered" if recovered else None
 
+    def continue_from(self, before: StalenessDetector) -> None:
+        """The stream is subscribed elsewhere: a silence that was told goes on, and its end is told."""
+        if before.silent:
+            self.silent, self.spoke, self.usual = True, before.spoke, before.usual
+            self._again = 2 * self.limit
+
     def excuse(self, seen: int, now: float) -> None:
         """Start the count over: the time since then was not the stream's silence."""
         self._seen, self._since = seen, now

@@ -55,3 +55,16 @@ def test_time_that_was_not_its_own_is_excused() -> None:
     silence.excuse(10, 100.0)
     assert silence.look(10, 120.0) is None
     assert silence.look(10, 130.0) == "stale"
+
+
+def test_a_silence_that_goes_on_over_a_new_connection_is_told_once_and_so_is_its_end() -> None:
+    first = StalenessDetector(2.0, 0, 0.0)
+    assert first.look(0, 2.0) == "stale"
+    second = StalenessDetector(2.0, 0, 2.5)
+    second.continue_from(first)
+    assert [second.look(0, 2.5 + tenth / 10) for tenth in range(39)] == [None] * 39
+    assert second.look(0, 6.6) == "still"
+    assert second.look(1, 7.0) == "recovered"
+    third = StalenessDetector(2.0, 1, 7.5)
+    third.continue_from(second)
+    assert third.look(1, 9.6) == "stale"
