@@ -162,7 +162,7 @@ def test_a_delivery_that_fails_later_is_seen(processes: Processes, monkeypatch: 
     processes.broker.kill()
     try:
         made.writer(TopicKind.TRADES, SYMBOL)(trade(1))
-        wait_for(lambda: failure(made), "the failure", seconds=20)
+        wait_for(lambda: failure(made), "the failure", seconds=60)
     finally:
         processes.broker.start()
     assert made.undelivered == 1
