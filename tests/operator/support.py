@@ -19,7 +19,7 @@ from marketpipeline.errors import RetryableError
 from marketpipeline.records import SymbolThresholds, decode
 from marketpipeline_operator.application import Operator
 from marketpipeline_operator.cluster.client import Kubernetes
-from marketpipeline_operator.cluster.errors import Unavailable
+from marketpipeline_operator.cluster.errors import KindMissing, Unavailable
 from marketpipeline_operator.cluster.kinds import CHILD_KINDS, EVENT, OPTIONAL_KINDS, PIPELINE_KIND, POD, Kind
 from marketpipeline_operator.flink.rest import JobView, Savepoint
 from marketpipeline_operator.handlers import kopf_settings, registry_of
@@ -213,7 +213,8 @@ class Pipelines:
         async def ready() -> bool:
             for pod in await self.pods(name):
                 if pod["status"].get("phase") != "Running":
-                    await self.set_status(POD, pod["metadata"]["name"], _RUNNING)
+                    with contextlib.suppress(KindMissing):  # its Deployment replaced it meanwhile
+                        await self.set_status(POD, pod["metadata"]["name"], _RUNNING)
             found = (await self.deployments(name)).values()
             return bool(found) and all(
                 thing["status"].get("readyReplicas", 0) == thing["spec"]["replicas"] for thing in found

@@ -117,5 +117,5 @@ def test_a_wrong_password_is_permanent_and_an_absent_server_is_not(store: Valkey
     absent = store.settings.model_copy(update={"url": f"redis://127.0.0.1:{free_port()}/0"})
     with pytest.raises(Backpressure, match="away"):
         RedisSink(absent).open()
-    with pytest.raises(PermanentError, match="no address"):
+    with pytest.raises(PermanentError, match="not an address of a cache"):
         RedisSink(store.settings.model_copy(update={"url": "http://x"})).open()

@@ -147,7 +147,7 @@ def test_a_wrong_user_is_permanent_and_an_absent_server_is_not(store: PostgresSt
         opened(url=store.settings.url.rpartition("/")[0] + "/nowhere")
     with pytest.raises(Backpressure, match="away"):
         opened(url=f"postgresql://marketpipeline@127.0.0.1:{free_port()}/x")
-    with pytest.raises(PermanentError, match="no address"):
+    with pytest.raises(PermanentError, match="not an address of a database"):
         opened(url="postgresql://x?nonsense=1")
 
 
