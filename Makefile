@@ -18,8 +18,8 @@ run: setup ## start the pipeline of manifests/quickstart.yaml here (PIPELINE=FIL
 test: setup-test ## every check and every test (SUITES="lint services" for some)
 	@$(BIN)/python scripts/run_suites.py $(SUITES)
 
-setup: ## what a run needs
-	@$(PYTHON) scripts/set_up.py
+setup: ## what a run needs (PIPELINE=FILE for one whose sinks need more)
+	@$(PYTHON) scripts/set_up.py --pipeline $(PIPELINE)
 
 setup-test: ## what the tests need too
 	@$(PYTHON) scripts/set_up.py --test
@@ -33,7 +33,8 @@ format: setup ## let ruff put right what it can
 types: setup ## mypy --strict
 	@$(BIN)/python scripts/run_suites.py types
 
-lock: setup ## write the locks from the pyproject and pom files (UPGRADE=1 for the newest versions)
+lock: ## write the locks from the pyproject and pom files (UPGRADE=1 for the newest versions)
+	@test -x $(BIN)/uv || $(PYTHON) scripts/set_up.py
 	@$(BIN)/python scripts/lock.py $(if $(UPGRADE),--upgrade)
 
 generate: setup ## write every generated file

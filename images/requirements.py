@@ -36,12 +36,17 @@ def split(requirement: str) -> tuple[str, list[str]]:
 
 
 def read_lock(text: str) -> Lock:
-    """The entries of a `uv pip compile --generate-hashes` file with its default `# via` notes."""
+    """The entries of a `uv pip compile --generate-hashes` file with its default `# via` notes.
+
+    A distribution may have several, each for another version of Python.
+    """
     lock: Lock = {}
     for entry in re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]:
         lines = [line for line in entry.splitlines() if not line.lstrip().startswith("#")]
         via = re.findall(r"^ +# (?:via)? *([\w.-]+)", entry, flags=re.MULTILINE)
-        lock[split(entry)[0]] = ("\n".join(lines).rstrip(), frozenset(normalise(name) for name in via))
+        name, text = split(entry)[0], "\n".join(lines).rstrip()
+        before, wanting = lock.get(name, ("", frozenset()))
+        lock[name] = (f"{before}\n{text}".lstrip(), wanting | {normalise(other) for other in via})
     return lock
 
 

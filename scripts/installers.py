@@ -11,8 +11,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from toolchain import SetupError
 
@@ -26,10 +28,13 @@ __all__ = [
     "call",
     "copy_jars",
     "index_environment",
+    "install_extra",
     "install_flink",
     "install_node_packages",
     "install_services",
+    "on_demand",
     "resolve_jars",
+    "stamp_of",
 ]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,10 +71,51 @@ def index_environment() -> dict[str, str]:
 
 
 def install_services() -> None:
-    """.venv: every extra of the root's distribution and the test tools, exactly as locked."""
+    """.venv: the root's distribution with its extras and the test tools, exactly as locked.
+
+    Of the extras on demand it has those that an earlier set-up was asked for.
+    """
     python = _environment(SERVICES)
     call([python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", BUILD_LOCK])
-    _sync(python, ROOT / "locks" / "services.txt", ours=[ROOT])
+    late = on_demand()
+    asked = [extra for extra in late if (CACHE / "stamps" / stamp_of(extra)).exists()]
+    _sync(python, _part_of_lock([*sorted(_extras().keys() - set(late)), *asked], "services"), ours=[ROOT])
+
+
+def install_extra(extra: str) -> None:
+    """Add to .venv what one extra needs, exactly as locked."""
+    uv: list[str | Path] = [SERVICES / "bin" / "uv", "pip", "install", "--quiet", "--no-build-isolation"]
+    part = _part_of_lock([extra], extra)
+    call([*uv, "--python", SERVICES / "bin" / "python", "--require-hashes", "-r", part], env=index_environment())
+
+
+def on_demand() -> list[str]:
+    """The extras that are heavy, and only installed for a pipeline that needs them, or for the tests."""
+    wanted: list[str] = _pyproject()["tool"]["marketpipeline"]["on-demand"]
+    return wanted
+
+
+def stamp_of(extra: str) -> str:
+    """Name of the step, and so of the stamp, that installs an extra on demand."""
+    return f"extra-{extra}"
+
+
+def _pyproject() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def _extras() -> dict[str, list[str]]:
+    extras: dict[str, list[str]] = _pyproject()["project"]["optional-dependencies"]
+    return extras
+
+
+def _part_of_lock(extras: Sequence[str], name: str) -> Path:
+    """The lines of the lock that these extras need, as a file: what an image installs is chosen in the same way."""
+    choose, lock = ROOT / "images" / "requirements.py", ROOT / "locks" / "services.txt"
+    part = CACHE / "requirements" / f"{name}.txt"
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.write_text(call([sys.executable, choose, ROOT / "pyproject.toml", lock, *extras]))
+    return part
 
 
 def install_flink() -> None:

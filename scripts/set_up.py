@@ -29,13 +29,21 @@ from installers import (
     build_go_tools,
     call,
     copy_jars,
+    install_extra,
     install_flink,
     install_node_packages,
     install_services,
+    on_demand,
+    stamp_of,
 )
 from toolchain import SetupError, install_debian_package, require_python, require_toolchain
 
-__all__ = ["Step", "carry_out", "main", "steps"]
+__all__ = ["Step", "carry_out", "extra_steps", "extras_of", "main", "steps"]
+
+_EXTRAS = {
+    "clickhouse-server": ("ClickHouse's engine (chDB)", "250 MB to fetch, 810 MB on disk; 15 s, at 100 Mbit/s 30 s")
+}
+"""Of each extra on demand what it is and what the first time takes."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +124,32 @@ def steps(*, for_tests: bool) -> list[Step]:
             run=partial(copy_jars, jobs, jars / "flink"),
         ),
     ]
-    for_them = [*_node_steps(), _pgbouncer_step(), _tools_step(), _kubernetes_step()]
+    for_them = [*extra_steps(on_demand()), *_node_steps(), _pgbouncer_step(), _tools_step(), _kubernetes_step()]
     return [*wanted, *for_them] if for_tests else wanted
+
+
+def extra_steps(extras: Sequence[str]) -> list[Step]:
+    """One step for each extra that is only installed where a pipeline, or a test, needs it."""
+    return [
+        Step(
+            name=stamp_of(extra),
+            what=f"{_EXTRAS[extra][0]} into .venv",
+            costs=_EXTRAS[extra][1],
+            inputs=[ROOT / "locks" / "services.txt", ROOT / "pyproject.toml"],
+            gives=SERVICES / "bin" / "marketpipeline",
+            run=partial(install_extra, extra),
+        )
+        for extra in extras
+    ]
+
+
+def extras_of(pipeline: str) -> list[str]:
+    """The extras on demand that the sinks of a pipeline need; none of a file that cannot be read."""
+    try:
+        printed = call([SERVICES / "bin" / "python", "-P", "-m", "marketpipeline.local.extras", pipeline])
+    except SetupError:
+        return []
+    return [extra for extra in on_demand() if extra in printed.split()]
 
 
 def _node_steps() -> list[Step]:
@@ -210,10 +242,13 @@ def carry_out(wanted: list[Step]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--test", action="store_true", help="also what only tests need")
+    parser.add_argument("--pipeline", help="also what the sinks of this pipeline need, a file")
     arguments = parser.parse_args()
     try:
         require_python()
         carry_out(steps(for_tests=arguments.test))
+        if arguments.pipeline:
+            carry_out(extra_steps(extras_of(arguments.pipeline)))
     except SetupError as error:
         print(f"set-up stopped: {error}", file=sys.stderr)
         return 1

@@ -82,3 +82,11 @@ def test_a_dependency_that_the_lock_lacks_ends_it(tmp_path: Path) -> None:
     done = run(project, PROJECT / "locks" / "services.txt")
     assert done.returncode == 1
     assert "not in the lock: left-pad" in done.stderr
+
+
+def test_a_distribution_with_a_version_for_each_python_keeps_both() -> None:
+    lock = (PROJECT / "locks" / "services.txt").read_text()
+    wanted = [line for line in lock.splitlines() if line.startswith("numpy==")]
+    done = run(PROJECT / "pyproject.toml", PROJECT / "locks" / "services.txt", "clickhouse-server")
+    assert [line for line in done.stdout.splitlines() if line.startswith("numpy==")] == wanted
+    assert len(wanted) > 1

@@ -154,3 +154,31 @@ def test_the_helm_that_is_used_is_the_pinned_one() -> None:
     done = subprocess.run([tool("helm"), "version", "--short"], capture_output=True, text=True, check=True)
     assert pinned is not None
     assert done.stdout.strip().partition("+")[0] == pinned[1]
+
+
+def test_heavy_extras_are_installed_for_the_tests_and_for_pipelines_that_need_them(tmp_path: Path) -> None:
+    """The quickstart needs none of them; what each costs is said."""
+    names = {f"extra-{extra}" for extra in installers.on_demand()}
+    assert names <= {step.name for step in set_up.steps(for_tests=True)}
+    assert not names & {step.name for step in set_up.steps(for_tests=False)}
+    assert all("MB to fetch" in step.costs for step in set_up.extra_steps(installers.on_demand()))
+    assert set_up.extras_of(str(PROJECT / "manifests" / "quickstart.yaml")) == []
+    assert set_up.extras_of(str(tmp_path / "absent.yaml")) == []
+
+
+def test_the_environment_of_a_run_has_no_heavy_extra_unless_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(installers, "CACHE", tmp_path)
+    monkeypatch.setattr(installers, "call", lambda *_, **__: "")
+    monkeypatch.setattr(installers, "_part_of_lock", lambda extras, name: synced.extend(extras))
+    monkeypatch.setattr(installers, "_sync", lambda *_, **__: None)
+    installers.install_services()
+    assert "dev" in synced
+    assert not set(installers.on_demand()) & set(synced)
+    for extra in installers.on_demand():
+        (tmp_path / "stamps").mkdir(exist_ok=True)
+        (tmp_path / "stamps" / installers.stamp_of(extra)).touch()
+    installers.install_services()
+    assert set(installers.on_demand()) <= set(synced)

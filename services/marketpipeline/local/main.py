@@ -14,6 +14,7 @@ from typing import Any
 from marketpipeline.errors import InvalidInput, MarketPipelineError, Problem, RetryableError
 from marketpipeline.local.drain import CaughtUp, drained, group_of_job, groups_of_sinks, wait_for
 from marketpipeline.local.environment import without_libpq_variables
+from marketpipeline.local.extras import require_extras
 from marketpipeline.local.managed_process import ManagedProcess
 from marketpipeline.local.offsets import Offsets
 from marketpipeline.local.options import RunOptions
@@ -50,6 +51,7 @@ def run(pipeline: MarketPipeline, source: str, options: RunOptions) -> int:
     require_kafka(places.kafka_jars)
     require_flink(places.flink_python)
     require_open_files()
+    require_extras(pipeline, source)
     if pipeline.spec.api.enabled:
         require_port(pipeline.spec.api.port, "spec.api.port", source)
     folder = options.state or choose_folder(pipeline.name, options.source)

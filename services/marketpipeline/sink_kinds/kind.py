@@ -87,7 +87,8 @@ class SinkKind:
 
     `secrets` maps a field of the store's settings to the field of the spec that names the Secret for it. `server` is
     `module:function` of the server that the platform of one machine runs for it (see `StoreServer` in
-    `marketpipeline.local`); without one the address in the spec is used there too. `reader` is `module:Class` of what
+    `marketpipeline.local`); without one the address in the spec is used there too. `server_extra` is the extra that
+    this server needs, where it is too heavy to be installed for every run. `reader` is `module:Class` of what
     answers questions from this store (`Reader` in `marketpipeline.readers`), made from its settings, the name of who
     asks and its patience; `rank` is its place among the others. A store without one is only written to.
     """
@@ -103,6 +104,7 @@ class SinkKind:
     extra: str
     secrets: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({"password": "password_secret"}))
     server: str | None = None
+    server_extra: str | None = None
     reader: str | None = None
     rank: ReadRank = ReadRank.HISTORY
     jobs: tuple[SinkJob, ...] = ()

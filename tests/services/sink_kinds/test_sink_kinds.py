@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from installers import on_demand
 from marketpipeline.plan import plan
 from marketpipeline.registry import resolve
 from marketpipeline.sink_kinds import SinkKind, SinkSettings, SinkSpec, sink_kinds
@@ -51,7 +52,9 @@ def test_what_its_entry_names_exists(kind: SinkKind) -> None:
 @KINDS
 def test_its_extra_is_declared_and_part_of_a_run_on_one_machine(kind: SinkKind) -> None:
     assert kind.extra in extras()
-    assert any(kind.extra in line for line in extras()["local"] if line.startswith("marketpipeline["))
+    assert kind.server_extra is None or kind.server_extra in extras()
+    light = any(kind.extra in line for line in extras()["local"] if line.startswith("marketpipeline["))
+    assert light or kind.extra in on_demand(), "else no set-up installs it"
 
 
 @KINDS
