@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from decimal import Decimal, localcontext
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -88,11 +88,14 @@ class BookRow:
     ask_quantity: Decimal
     bid_depth: Decimal | None
     ask_depth: Decimal | None
+    bid_slope: Decimal | None = None
+    ask_slope: Decimal | None = None
 
 
 _EXACT = {"update_id", "time", "best_bid", "best_bid_quantity", "best_ask", "best_ask_quantity"}
-MEASURES = tuple(field.name for field in fields(BookRow) if field.name not in _EXACT)
-"""What is computed of the book, and so is equal only nearly."""
+_OF_SECONDS = {"bid_slope", "ask_slope"}
+MEASURES = tuple(field.name for field in fields(BookRow) if field.name not in _EXACT | _OF_SECONDS)
+"""What is computed of every event of the book, and so is equal only nearly."""
 
 
 @dataclass(frozen=True)
@@ -269,6 +272,8 @@ def _book_row(
         ask_quantity=sum_asks,
         bid_depth=_depth(known_bids, mid, reach),
         ask_depth=_depth(known_asks, mid, reach),
+        bid_slope=_slope(top_bids, mid),
+        ask_slope=_slope(top_asks, mid),
     )
 
 
@@ -277,6 +282,17 @@ def _depth(known: list[tuple[Decimal, Decimal]], mid: Decimal, reach: Decimal) -
     if abs(known[-1][0] - mid) < reach:
         return None
     return sum((price * quantity for price, quantity in known if abs(price - mid) <= reach), Decimal(0))
+
+
+def _slope(top: list[tuple[Decimal, Decimal]], mid: Decimal) -> Decimal | None:
+    """Least squares of the cumulated quantity over the distance in bps; a line takes two levels."""
+    if len(top) < 2:
+        return None
+    distances = [abs(price - mid) / mid * 10_000 for price, _ in top]
+    quantities = list(accumulate(quantity for _, quantity in top))
+    x, y = (sum(values, Decimal(0)) / len(top) for values in (distances, quantities))
+    rise = sum(((d - x) * (q - y) for d, q in zip(distances, quantities, strict=True)), Decimal(0))
+    return rise / sum(((d - x) ** 2 for d in distances), Decimal(0))
 
 
 def alerts(rows: list[BookRow], medium: Decimal, high: Decimal) -> list[Episode]:

@@ -16,7 +16,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["BTC", "ETH", "GENERATED", "REAL", "SIMULATED", "SIMULATED_SYMBOLS", "find", "folder"]
+__all__ = [
+    "ALERTS",
+    "ALERTS_SYMBOLS",
+    "BTC",
+    "ETH",
+    "GENERATED",
+    "REAL",
+    "SIMULATED",
+    "SIMULATED_SYMBOLS",
+    "find",
+    "folder",
+]
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 REAL = PROJECT.parent / "shared" / "data"
@@ -28,6 +39,9 @@ ETH = "binance_ethusdt_20240808.gz"
 SIMULATED = "simulated.gz"
 """One capture of several symbols with what a wire does to its readers, of the same minutes as the real ones."""
 SIMULATED_SYMBOLS = ("binance:SOLUSDT", "binance:XRPUSDT", "binance:ADAUSDT")
+ALERTS = "alerts.gz"
+"""One capture that every alert fires in, for as long as windows take to have a usual count."""
+ALERTS_SYMBOLS = ("binance:SOLUSDT", "binance:XRPUSDT")
 
 START = "2024-08-08T23:54:15Z"
 SLOW_CLOCK_NS = 1_270_000_000
@@ -74,10 +88,30 @@ RECIPES: Mapping[str, Recipe] = {
                 "volume-burst:symbol=SOLUSDT@62s",
                 "price-spike:symbol=SOLUSDT@90s",
                 "price-spike:symbol=SOLUSDT,percent=-3@115s",
+                "liquidity-drain:symbol=SOLUSDT@140s",
+                "fat-finger:symbol=SOLUSDT,side=sell@155s",
                 "whale:symbol=XRPUSDT,side=sell@110s",
                 "one-sided-book:symbol=XRPUSDT,side=sell,seconds=60@185s",
                 "quiet:symbol=ADAUSDT,seconds=3600,trade_every=20",
                 "quiet:symbol=XRPUSDT,seconds=25,trade_every=5@60s",
+            ),
+        ),
+    ),
+    ALERTS: Recipe(
+        ALERTS_SYMBOLS,
+        780,
+        (
+            *("--seed", "11"),
+            *_scenarios(
+                "imbalance-flip:symbol=SOLUSDT@70s",
+                "spread-blow-out:symbol=SOLUSDT@90s",
+                "whale:symbol=SOLUSDT@98s",
+                "liquidity-drain:symbol=SOLUSDT@140s",
+                "fat-finger:symbol=SOLUSDT,side=sell@200s",
+                "price-spike:symbol=SOLUSDT,percent=-3@245s",
+                "volume-burst:symbol=SOLUSDT,seconds=110@308s",
+                "trade-burst:symbol=SOLUSDT@605s",
+                "quiet:symbol=XRPUSDT,seconds=3600,trade_every=8",
             ),
         ),
     ),

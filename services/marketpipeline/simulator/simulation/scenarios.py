@@ -173,6 +173,55 @@ class VolumeBurst(Scenario, kw_only=True):
         flow.trade(sign, self.notional * STEP / self.seconds)
 
 
+class LiquidityDrain(Scenario, kw_only=True):
+    """See `about`."""
+
+    about: ClassVar[str] = "both sides of the book are `factor` times thinner than usual, at the prices they had"
+    seconds: Seconds = 8.0
+    factor: Positive = 20.0
+
+    def begin(self, flow: Flow) -> None:
+        """See `Scenario.begin`."""
+        thin = Mood().order_size / self.factor
+        flow.mood = Mood(order_size=thin, taker_size=thin / 10, volatility=0.1)
+        for sign, side in flow.book.sides.items():
+            for tick in side.ticks(len(side)):
+                flow.book.clear_level(sign, tick)
+                flow.book.rest(sign, tick, flow.instrument.lots(thin, tick))
+
+
+class TradeBurst(Scenario, kw_only=True):
+    """See `about`."""
+
+    about: ClassVar[str] = "`rate` trades a second, each of `notional` quote units"
+    seconds: Seconds = 25.0
+    rate: Annotated[float, msgspec.Meta(gt=0, le=10_000)] = 300.0
+    notional: Positive = 20.0
+
+    def step(self, flow: Flow, elapsed: float) -> None:
+        """See `Scenario.step`. Both sides alternate, so that the price stays."""
+        for n in range(round(self.rate * STEP)):
+            flow.trade(BUY if n % 2 else SELL, self.notional)
+
+
+class FatFinger(Scenario, kw_only=True):
+    """See `about`."""
+
+    about: ClassVar[str] = "a taker who goes through the book up to `distance` basis points away, for once"
+    seconds: Seconds = STEP
+    side: SideName = "buy"
+    distance: Annotated[float, msgspec.Meta(gt=0, le=5000)] = 90.0
+
+    def begin(self, flow: Flow) -> None:
+        """See `Scenario.begin`. The fair price stays, so the market comes back."""
+        sign = _SIGN[self.side]
+        limit = round(flow.fair * (1 + sign * self.distance * BPS))
+        against = flow.book.sides[-sign]
+        flow.book.rest(-sign, limit, flow.instrument.lots(500, limit))
+        within = (tick for tick in against.ticks(len(against)) if (limit - tick) * sign >= 0)
+        flow.trade_lots(sign, sum(against.totals[tick] for tick in within), limit)
+
+
 SCENARIOS: Mapping[str, type[Scenario]] = MappingProxyType(
     {
         "calm": Calm,
@@ -183,16 +232,22 @@ SCENARIOS: Mapping[str, type[Scenario]] = MappingProxyType(
         "whale": Whale,
         "price-spike": PriceSpike,
         "volume-burst": VolumeBurst,
+        "liquidity-drain": LiquidityDrain,
+        "trade-burst": TradeBurst,
+        "fat-finger": FatFinger,
     }
 )
 
 _TOUR: Sequence[tuple[float, str, Mapping[str, str]]] = (
+    (1, "trade-burst", {"seconds": "6"}),
     (8, "one-sided-book", {"seconds": "8"}),
+    (17, "fat-finger", {}),
     (19, "whale", {}),
     (23, "imbalance-flip", {}),
     (34, "spread-blow-out", {}),
     (41, "volume-burst", {"seconds": "8"}),
     (50, "price-spike", {}),
+    (56, "liquidity-drain", {"seconds": "3.5"}),
     (75, "price-spike", {"percent": "-3"}),
     (95, "whale", {"side": "sell"}),
     (105, "one-sided-book", {"side": "sell"}),

@@ -7,8 +7,9 @@ from marketpipeline.simulator.events import BookDiff, Trade
 from marketpipeline.simulator.frames import Kind
 from marketpipeline.simulator.protocols.binance.wire import decode
 from marketpipeline.simulator.schedule import Planned
+from marketpipeline.simulator.simulation.source import SimulatedMarket
 
-from tests.services.simulator.simulation.watching import run, source, watch
+from tests.services.simulator.simulation.watching import client, run, source, watch
 
 
 def test_a_calm_market_alarms_nobody() -> None:
@@ -74,3 +75,40 @@ def test_a_quiet_market_changes_about_once_a_second_and_trades_rarely() -> None:
     events = [decode(frame) for frame in run(market, 120)]
     assert 3 <= sum(isinstance(event, Trade) for event in events) <= 25
     assert 40 <= sum(isinstance(event, BookDiff) for event in events) <= 200
+
+
+def depth(market: SimulatedMarket, until: float) -> list[float]:
+    """The value within 10 bps of the mid on the thinner side, every 100 ms."""
+    known, found = client(market), []
+    for step in range(int(until * 10)):
+        for frame in run(market, (step + 1) / 10):
+            known.note(frame)
+        book = known.depth("BTCUSDT", 1000)
+        mid = (float(book.bids[0][0]) + float(book.asks[0][0])) / 2
+        sides = ([(float(p), float(q)) for p, q in side] for side in (book.bids, book.asks))
+        found.append(min(sum(p * q for p, q in side if abs(p - mid) <= mid / 1000) for side in sides))
+    return found
+
+
+def test_liquidity_drains_and_comes_back() -> None:
+    seen = depth(source([Planned("liquidity-drain", {"seconds": "5"}, 10.0)]), 30)
+    normal = sorted(seen[:95])[47]
+    assert max(seen[105:145]) < 0.15 * normal
+    assert max(seen[250:]) > 0.5 * normal
+
+
+def test_trade_burst() -> None:
+    seen = watch(source([Planned("trade-burst", {"seconds": "10", "rate": "100"}, 5.0)]), 5, 15)
+    assert len(seen.notionals) > 1_000
+    assert sorted(seen.notionals)[len(seen.notionals) // 2] < 100, "they are small"
+    assert max(seen.mid) / min(seen.mid) < 1.005
+
+
+@pytest.mark.parametrize(("side", "sign"), [("buy", 1), ("sell", -1)])
+def test_a_fat_finger_is_far_off_and_the_market_comes_back(side: str, sign: int) -> None:
+    market = source([Planned("fat-finger", {"side": side}, 5.0)])
+    prices = [float(t.price) for f in run(market, 15) if f.kind is Kind.TRADE if isinstance(t := decode(f), Trade)]
+    usual = sorted(prices)[len(prices) // 2]
+    far = max(sign * (price / usual - 1) for price in prices)
+    assert 0.0085 < far < 0.0095
+    assert abs(prices[-1] / usual - 1) < 0.002
