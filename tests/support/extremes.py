@@ -47,6 +47,7 @@ TEXTS: dict[str, tuple[Any, ...]] = {
     "processing.allowedLateness": ("1ms", "59999ms"),
     "ingestion.websocketUrls": ({}, {"binance": _long("wss://example/", 2048)}),
     "ingestion.restUrls": ({}, {"binance": _long("https://example/", 2048)}),
+    "thresholds.overrides": ({}, {SYMBOL: {"whaleTrade": 1e300, "imbalance": {"high": 1}}}),
     "sinks.timescale.url": ("postgresql://h/d", _long("postgresql://h/d?options=", 2048)),
     "sinks.redis.url": ("redis://h", f"rediss://{'h' * 63}.example:65535/15"),
 }

@@ -48,6 +48,8 @@ def _property(field: FieldInfo, source: Schema, definitions: Mapping[str, Schema
             result["default"] = _plain(default.model_dump(mode="json", by_alias=True, exclude_none=True))
     else:
         result = _value(source, definitions)
+        for place, part in _models_within(field.annotation):
+            result[place] = _object(part, _resolve(source[place], definitions), definitions)
         if default is not None:
             result["default"] = _plain(default)
     result["description"] = _description(field.description or "", result)
@@ -61,6 +63,16 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     if get_origin(annotation) in (Union, UnionType, Annotated):
         return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
     return None
+
+
+def _models_within(annotation: Any) -> list[tuple[str, type[BaseModel]]]:
+    """The models that a mapping or a list holds, with the place of their schema in the one around."""
+    places = {dict: "additionalProperties", list: "items"}
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _models_within(arguments[0])
+    found = _model_in(arguments[-1]) if origin in places else None
+    return [(places[origin], found)] if found and origin else []
 
 
 def _resolve(source: Schema, definitions: Mapping[str, Schema]) -> Schema:

@@ -26,7 +26,7 @@ from marketpipeline.topics import Feed
 __all__ = ["AlertKind", "Severity", "Threshold", "Unit", "alert_kinds", "thresholds", "watched_alerts"]
 
 _PATH = re.compile(r"[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)?")
-_TAKEN = frozenset({"cooldown", "by_name"})
+_TAKEN = frozenset({"cooldown", "overrides", "by_name"})
 """Names that the spec's `thresholds` has besides."""
 
 Severity = Literal["MEDIUM", "HIGH"]

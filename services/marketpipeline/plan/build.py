@@ -16,7 +16,7 @@ def plan(pipeline: MarketPipeline) -> Plan:
 
     A suspended pipeline has the same plan: `suspended` tells the platform to keep the topics and run nothing.
     """
-    thresholds = pipeline.spec.thresholds.by_name()
+    thresholds = pipeline.spec.thresholds
     return Plan(
         pipeline=pipeline.name,
         suspended=pipeline.spec.suspend,
@@ -25,6 +25,7 @@ def plan(pipeline: MarketPipeline) -> Plan:
         stream_job=plan_stream_job(pipeline),
         scheduled_jobs=plan_scheduled_jobs(pipeline),
         thresholds=tuple(
-            SymbolThresholds(symbol=symbol, effective_from=0, values=thresholds) for symbol in pipeline.spec.symbols
+            SymbolThresholds(symbol=symbol, effective_from=0, values=thresholds.by_name(symbol))
+            for symbol in pipeline.spec.symbols
         ),
     )

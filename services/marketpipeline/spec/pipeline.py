@@ -118,6 +118,10 @@ class PipelineSpec(SpecModel):
                     f"depth.levels ({self.depth.levels}) must be one of {', '.join(map(str, offered))} "
                     f"with depth.source partial on {exchange}"
                 )
+        if strange := sorted(self.thresholds.overrides.keys() - set(self.symbols)):
+            raise ValueError(
+                f"thresholds.overrides: {', '.join(strange)} must be among the symbols: {', '.join(self.symbols[:10])}"
+            )
         if self.windows and microseconds(self.processing.allowed_lateness) >= min(map(microseconds, self.windows)):
             raise ValueError(
                 f"processing.allowedLateness ({self.processing.allowed_lateness}) must be below the smallest window"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,9 +17,14 @@ __all__ = ["Thresholds"]
 class _Thresholds(SpecModel):
     """When an alert fires. A change is in force within seconds, without a restart."""
 
-    def by_name(self) -> dict[str, float]:
-        """Every threshold by the name that it has in records and settings."""
-        document = self.model_dump(by_alias=True)
+    overrides: dict[str, SpecModel] = Field(default={})
+
+    def by_name(self, symbol: str | None = None) -> dict[str, float]:
+        """Every threshold by the name that it has in records and settings: those of all symbols, or those of one."""
+        document = self.model_dump(by_alias=True, exclude={"overrides"})
+        if own := self.overrides.get(symbol or ""):
+            for name, value in own.model_dump(by_alias=True, exclude_none=True).items():
+                document[name] = document[name] | value if isinstance(value, dict) else value
         return {name: _value(document, threshold.path) for name, threshold in thresholds().items()}
 
 
@@ -29,51 +34,88 @@ def _value(document: Any, path: str) -> float:
     return float(document)
 
 
-def _field(kind: AlertKind, threshold: Threshold) -> tuple[Any, Any]:
+def _field(kind: AlertKind, threshold: Threshold, *, optional: bool) -> tuple[Any, Any]:
     text = threshold.description + ("" if kind.watched else " Not watched yet.")
-    bounds = Field(gt=threshold.above, le=threshold.at_most)
-    return Annotated[float, bounds], Field(
-        default=threshold.default, description=text, alias=threshold.path.rpartition(".")[2]
-    )
+    number = Annotated[float, Field(gt=threshold.above, le=threshold.at_most)]
+    alias = threshold.path.rpartition(".")[2]
+    if optional:
+        return number | None, Field(default=None, description=text, alias=alias)
+    return number, Field(default=threshold.default, description=text, alias=alias)
 
 
-def _group(name: str, kind: AlertKind, members: Sequence[Threshold]) -> tuple[Any, Any]:
+def _group(name: str, kind: AlertKind, members: Sequence[Threshold], *, optional: bool) -> tuple[Any, Any]:
     """The model of a group, whose values must not descend from the least severe threshold on."""
 
     def ascending(self: SpecModel) -> SpecModel:
-        for lower, higher in pairwise(members):
-            low, high = (_value(self.model_dump(by_alias=True), t.path.rpartition(".")[2]) for t in (lower, higher))
-            if low > high:
-                raise ValueError(f"thresholds.{lower.path} ({low}) must be at most thresholds.{higher.path} ({high})")
+        given = self.model_dump(by_alias=True)
+        _check_order({threshold.name: given[threshold.path.rpartition(".")[2]] for threshold in members}, members)
         return self
 
-    fields: Any = {threshold.name: _field(kind, threshold) for threshold in members}
+    fields: Any = {threshold.name: _field(kind, threshold, optional=optional) for threshold in members}
     validators: Any = {"ascending": model_validator(mode="after")(ascending)}
     model: type[SpecModel] = create_model(
-        f"{name[0].upper()}{name[1:]}Thresholds",
+        f"{name[0].upper()}{name[1:]}{'Overrides' if optional else 'Thresholds'}",
         __base__=SpecModel,
         __doc__=kind.description,
         __validators__=validators,
         **fields,
     )
+    if optional:
+        return model | None, Field(default=None, description=kind.description, alias=name)
     return model, Field(default_factory=model, description=kind.description, alias=name)
 
 
-def _model() -> type[_Thresholds]:
+def _check_order(values: Mapping[str, float | None], members: Sequence[Threshold], where: str = "thresholds") -> None:
+    for lower, higher in pairwise(members):
+        low, high = values[lower.name], values[higher.name]
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"{where}.{lower.path} ({low}) must be at most {where}.{higher.path} ({high})")
+
+
+def _fields(*, optional: bool) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for kind in alert_kinds().values():
         for name, members in groupby(kind.thresholds, key=lambda threshold: threshold.group):
             if name is None:
-                fields |= {threshold.name: _field(kind, threshold) for threshold in members}
+                fields |= {threshold.name: _field(kind, threshold, optional=optional) for threshold in members}
             else:
-                fields[name] = _group(name, kind, list(members))
+                fields[name] = _group(name, kind, list(members), optional=optional)
+    return fields
+
+
+def _overrides_in_order(self: _Thresholds) -> _Thresholds:
+    """What a symbol has of its own must not descend either, taken together with what holds for all."""
+    for symbol in self.overrides:
+        values = self.by_name(symbol)
+        for kind in alert_kinds().values():
+            for name, members in groupby(kind.thresholds, key=lambda threshold: threshold.group):
+                if name is not None:
+                    _check_order(values, list(members), f"thresholds.overrides[{symbol}]")
+    return self
+
+
+def _model() -> type[_Thresholds]:
     cooldown = Field(
         default="60s",
         description="The least time between two messages about one alert that stays open. No alert of this version "
         "repeats itself: each is told when it opens, when it becomes more or less severe, and when it closes.",
     )
+    doc = "Thresholds of one symbol; what is absent is as for all."
+    own: Any = create_model("ThresholdOverrides", __base__=SpecModel, __doc__=doc, **_fields(optional=True))
+    overrides: Any = Field(
+        default={},
+        max_length=1000,
+        description="Thresholds of single symbols by their names, exchange:SYMBOL, where they differ from the others.",
+    )
+    validators: Any = {"overrides_in_order": model_validator(mode="after")(_overrides_in_order)}
     model: type[_Thresholds] = create_model(
-        "Thresholds", __base__=_Thresholds, __doc__=_Thresholds.__doc__, **fields, cooldown=(Duration, cooldown)
+        "Thresholds",
+        __base__=_Thresholds,
+        __doc__=_Thresholds.__doc__,
+        __validators__=validators,
+        **_fields(optional=False),
+        cooldown=(Duration, cooldown),
+        overrides=(dict[str, own], overrides),
     )
     return model
 

@@ -126,6 +126,17 @@ def test_a_rule_for_each_symbol() -> None:
     )
 
 
+def test_a_symbol_may_have_thresholds_of_its_own() -> None:
+    own = "{binance:ETHUSDT: {imbalance: {high: 0.9}, whaleTrade: 20}}"
+    found = planned(f"  thresholds: {{imbalance: {{medium: 0.4}}, whaleTrade: 5, overrides: {own}}}\n")
+    of_all, of_one = (record.values for record in found.thresholds)
+    changed = {"imbalance_high": 0.9, "whale_trade": 20.0}
+    assert of_one == of_all | changed
+    assert found.stream_job is not None
+    assert found.stream_job.settings["thresholds"] == of_all
+    assert "0.4/0.9" in plan_as_text(found)
+
+
 def test_sinks_that_are_off_are_not_planned() -> None:
     found = planned("  sinks: {timescale: {enabled: false}}\n")
     assert [workload.name for workload in found.workloads] == ["ingestion-binance", "sink-redis", "api"]

@@ -69,6 +69,14 @@ def test_three_fields_suffice() -> None:
             28,
             "must be less than or equal to 1",
         ),
+        (
+            "thresholds:\n  overrides:\n    binance:ETHUSDT: {imbalance: {high: 0.4}}",
+            "spec.thresholds",
+            {"overrides": {"binance:ETHUSDT": {"imbalance": {"high": 0.4}}}},
+            9,
+            3,
+            "imbalance.medium (0.5) must be at most thresholds.overrides[binance:ETHUSDT].imbalance.high (0.4)",
+        ),
         ("thresholds: {whaleTrade: -1}", "spec.thresholds.whaleTrade", -1, 9, 16, "must be greater than 0"),
         ("thresholds: {priceSpike: .inf}", "spec.thresholds.priceSpike", float("inf"), 9, 16, "finite"),
         ("windows: [1m, 7m]", "spec.windows[1]", "7m", 9, 17, "'5m'"),
@@ -152,6 +160,8 @@ def test_what_does_not_fit_together() -> None:
     assert "depth.levels (7) must be one of 5, 10, 20 with depth.source partial" in partial.expected
     late = problem(with_spec("processing: {allowedLateness: 2m}"))
     assert "processing.allowedLateness (2m) must be below the smallest window" in late.expected
+    other = problem(with_spec("thresholds: {overrides: {binance:DOGEUSDT: {whaleTrade: 1}}}"))
+    assert "thresholds.overrides: binance:DOGEUSDT must be among the symbols: binance:BTCUSDT" in other.expected
     nobody = problem(with_spec("broker: {passwordSecret: {name: kafka}}"))
     assert "broker.username is needed" in nobody.expected
     for secret in ("caSecret", "clientCertificateSecret"):
