@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marketpipeline.alert_kinds import thresholds
+from marketpipeline.alert_kinds import threshold_defaults
 from marketpipeline.settings import JobSettings
 
 __all__ = ["GOLDEN", "job_settings", "plain_settings"]
@@ -24,7 +24,7 @@ def plain_settings(**changes: Any) -> dict[str, Any]:
         "within_bps": 10.0,
         "windows": ["1m", "5m", "15m", "1h"],
         "allowed_lateness_ms": 2_000,
-        "thresholds": {name: threshold.default for name, threshold in thresholds().items()} | {"whale_trade": 50_000.0},
+        "thresholds": threshold_defaults() | {"whale_trade": 50_000.0},
         "parallelism": 1,
         "checkpoint_interval_ms": 500,
         "checkpoint_directory": "file:///var/lib/marketpipeline/checkpoints",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from marketpipeline.alert_kinds import thresholds
+from marketpipeline.alert_kinds import threshold_defaults, thresholds
 from marketpipeline.plan import plan
 from marketpipeline.records import Book, Trade
 from marketpipeline.settings import JobSettings
@@ -27,7 +27,7 @@ STEP = 0.0101
 
 ALL_WINDOWS = ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"]
 LEAST = {
-    "thresholds": {name: threshold.above + 1e-9 for name, threshold in thresholds().items()},
+    "thresholds": threshold_defaults() | {name: threshold.above + 1e-9 for name, threshold in thresholds().items()},
     "levels": 1,
     "calculate": 1,
     "within_bps": 1e-9,
@@ -35,7 +35,7 @@ LEAST = {
     "allowed_lateness_ms": 1,
 }
 MOST = {
-    "thresholds": {name: threshold.at_most or 1e300 for name, threshold in thresholds().items()},
+    "thresholds": threshold_defaults() | {name: threshold.at_most or 1e300 for name, threshold in thresholds().items()},
     "levels": 1000,
     "calculate": 100,
     "within_bps": 1000.0,

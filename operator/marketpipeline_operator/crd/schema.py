@@ -19,7 +19,7 @@ Schema = dict[str, Any]
 
 _KEPT = (
     "type", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "maxProperties",
-    "x-kubernetes-int-or-string",
+    "x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields",
 )  # fmt: skip
 
 
@@ -42,8 +42,8 @@ def _object(model: type[BaseModel], source: Schema, definitions: Mapping[str, Sc
 def _property(field: FieldInfo, source: Schema, definitions: Mapping[str, Schema]) -> Schema:
     nested = _model_in(field.annotation)
     default = None if field.is_required() else field.get_default(call_default_factory=True)
-    if nested is not None:
-        result = _object(nested, _resolve(source, definitions), definitions)
+    if nested is not None and "properties" in (resolved := _resolve(source, definitions)):
+        result = _object(nested, resolved, definitions)
         if isinstance(default, BaseModel):
             result["default"] = _plain(default.model_dump(mode="json", by_alias=True, exclude_none=True))
     else:

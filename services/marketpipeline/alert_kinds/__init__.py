@@ -23,7 +23,16 @@ from marketpipeline.errors import PermanentError
 from marketpipeline.registry import discover
 from marketpipeline.topics import Feed
 
-__all__ = ["AlertKind", "Severity", "Threshold", "Unit", "alert_kinds", "thresholds", "watched_alerts"]
+__all__ = [
+    "AlertKind",
+    "Severity",
+    "Threshold",
+    "Unit",
+    "alert_kinds",
+    "threshold_defaults",
+    "thresholds",
+    "watched_alerts",
+]
 
 _PATH = re.compile(r"[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)?")
 _TAKEN = frozenset({"cooldown", "overrides", "by_name"})
@@ -40,6 +49,8 @@ class Unit(StrEnum):
     MULTIPLE = "multiple"
     QUOTE = "quote units"
     BASE = "base units"
+    SECONDS = "seconds"
+    COUNT = "trades"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +58,8 @@ class Threshold:
     """A limit that a user can set.
 
     `path` is its place in the spec below `thresholds`, in camelCase: `whaleTrade`, or `imbalance.high` within a group.
-    Its value is `above` a bound and `at_most` another. `severity` is that of an alert which it opens.
+    Its value is `above` a bound and `at_most` another. `severity` is that of an alert which it opens. Where there is a
+    `usual`, in words, it can be given as a multiple of that instead.
     """
 
     path: str
@@ -57,11 +69,17 @@ class Threshold:
     severity: Severity
     above: float = 0
     at_most: float | None = None
+    usual: str | None = None
 
     @property
     def name(self) -> str:
         """Its name in records and settings, and its column in SQL: `imbalance_high`."""
         return re.sub(r"(?=[A-Z])", "_", self.path).replace(".", "_").lower()
+
+    @property
+    def usual_name(self) -> str:
+        """The name of the multiple beside it: `whale_trade_usual`, 0 where the threshold itself holds."""
+        return f"{self.name}_usual"
 
     @property
     def group(self) -> str | None:
@@ -80,7 +98,8 @@ class AlertKind:
 
     `name` is the `rule` of its records, `title` the same in words. `feed` is the feed of the stream job that it is made
     of: the book or the trades. `thresholds` are the least severe first; those of one group must not descend.
-    A `momentary` alert is open and closed in the same moment, any other lasts. `sql` is `module:function` of a plugin's
+    A `momentary` alert is open and closed in the same moment, any other lasts. `measured` is what its values count,
+    where it is not what its thresholds do. `sql` is `module:function` of a plugin's
     SQL. An alert that is not `watched` has its thresholds in the spec already, and no SQL yet.
     """
 
@@ -90,6 +109,7 @@ class AlertKind:
     feed: Literal[Feed.BOOK, Feed.TRADES]
     thresholds: tuple[Threshold, ...]
     momentary: bool = False
+    measured: Unit | None = None
     sql: str | None = None
     watched: bool = True
 
@@ -120,7 +140,7 @@ class AlertKind:
     @property
     def unit(self) -> Unit:
         """What its values count."""
-        return self.thresholds[0].unit
+        return self.measured or self.thresholds[0].unit
 
 
 @cache
@@ -133,7 +153,8 @@ def alert_kinds() -> Mapping[str, AlertKind]:
     owners: dict[str, str] = {}
     for kind in kinds:
         for threshold in kind.thresholds:
-            for name in {threshold.name, threshold.group or threshold.name}:
+            names = {threshold.name, threshold.group or threshold.name}
+            for name in names | ({threshold.usual_name} if threshold.usual else set()):
                 if owners.setdefault(name, kind.name) != kind.name:
                     raise PermanentError(f"alert {kind.name}: threshold {name} is one of alert {owners[name]} already")
     return MappingProxyType({kind.name: kind for kind in kinds})
@@ -142,6 +163,12 @@ def alert_kinds() -> Mapping[str, AlertKind]:
 def watched_alerts() -> Mapping[str, AlertKind]:
     """The alerts that the stream job can raise."""
     return {name: kind for name, kind in alert_kinds().items() if kind.watched}
+
+
+def threshold_defaults() -> dict[str, float]:
+    """Every value that the stream job knows a symbol's thresholds by, as it is where a spec says nothing."""
+    found = {name: threshold.default for name, threshold in thresholds().items()}
+    return found | {threshold.usual_name: 0.0 for threshold in thresholds().values() if threshold.usual}
 
 
 def thresholds() -> Mapping[str, Threshold]:

@@ -19,6 +19,7 @@ ALERT = AlertKind(
             unit=Unit.QUOTE,
             default=1_000_000.0,
             severity="MEDIUM",
+            usual="the median of the symbol's last 30 such windows",
             description="Quote volume of a one-minute window above which it is a volume spike.",
         ),
     ),

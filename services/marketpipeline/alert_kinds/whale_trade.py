@@ -19,6 +19,7 @@ ALERT = AlertKind(
             unit=Unit.QUOTE,
             default=100_000.0,
             severity="MEDIUM",
+            usual="the median value of the symbol's last 100 trades",
             description="Value of a single trade, in quote units, above which it is a whale trade.",
         ),
     ),

@@ -78,7 +78,11 @@ def plan_as_text(plan: Plan) -> str:
 
 def _shown(kind: AlertKind, record: SymbolThresholds) -> str:
     """The thresholds of an alert, the least severe first."""
-    return "/".join(threshold.shown(record.values[threshold.name]) for threshold in kind.thresholds)
+    multiples = (record.values.get(threshold.usual_name, 0.0) for threshold in kind.thresholds)
+    return "/".join(
+        f"x{multiple:g} usual" if multiple else threshold.shown(record.values[threshold.name])
+        for threshold, multiple in zip(kind.thresholds, multiples, strict=True)
+    )
 
 
 def _section(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field, FilePath, SecretStr, create_model
 
-from marketpipeline.alert_kinds import thresholds
+from marketpipeline.alert_kinds import threshold_defaults
 from marketpipeline.schema import HttpSettings, KafkaSettings, Milliseconds, Settings, SettingsModel
 from marketpipeline.sink_kinds import StoreSettings, sink_kinds
 from marketpipeline.topics import Feed
@@ -75,7 +75,7 @@ class IngestionSettings(Settings):
 
 
 def _known_thresholds(values: dict[str, float]) -> dict[str, float]:
-    known = thresholds()
+    known = threshold_defaults()
     if wrong := known.keys() ^ values.keys():
         raise ValueError(
             f"must hold the thresholds of the installed alerts, each once: {', '.join(known)}; "

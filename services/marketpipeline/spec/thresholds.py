@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Discriminator, Field, Tag, WithJsonSchema, create_model, model_validator
 
 from marketpipeline.alert_kinds import AlertKind, Threshold, alert_kinds, thresholds
 from marketpipeline.schema import Duration, SpecModel
@@ -25,18 +25,45 @@ class _Thresholds(SpecModel):
         if own := self.overrides.get(symbol or ""):
             for name, value in own.model_dump(by_alias=True, exclude_none=True).items():
                 document[name] = document[name] | value if isinstance(value, dict) else value
-        return {name: _value(document, threshold.path) for name, threshold in thresholds().items()}
+        found: dict[str, float] = {}
+        for name, threshold in thresholds().items():
+            value = _value(document, threshold.path)
+            multiple = value["usual"] if isinstance(value, dict) else 0.0
+            found[name] = threshold.default if multiple else float(value)
+            if threshold.usual:
+                found[threshold.usual_name] = float(multiple)
+        return found
 
 
-def _value(document: Any, path: str) -> float:
+class Usual(SpecModel):
+    """A multiple of what is usual for the symbol."""
+
+    usual: Annotated[float, Field(gt=0, le=1_000_000)] = Field(description="Multiple of what is usual for the symbol.")
+
+
+def _value(document: Any, path: str) -> Any:
     for part in path.split("."):
         document = document[part]
-    return float(document)
+    return document
+
+
+def _type(threshold: Threshold) -> Any:
+    """A number, or a multiple of what is usual. Which of them is told by the value; the parts of the type have names
+    that no error shows."""
+    number = Annotated[float, Field(gt=threshold.above, le=threshold.at_most)]
+    if threshold.usual is None:
+        return number
+    either = Annotated[number, Tag("function-number")] | Annotated[Usual, Tag("function-usual")]
+    told = Discriminator(lambda value: f"function-{'usual' if isinstance(value, (dict, Usual)) else 'number'}")
+    ends = [threshold.above + 1e-9, threshold.at_most or 1e300, {"usual": 1e-9}, {"usual": 1_000_000}]
+    return Annotated[either, told, WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True, "examples": ends})]
 
 
 def _field(kind: AlertKind, threshold: Threshold, *, optional: bool) -> tuple[Any, Any]:
     text = threshold.description + ("" if kind.watched else " Not watched yet.")
-    number = Annotated[float, Field(gt=threshold.above, le=threshold.at_most)]
+    if threshold.usual:
+        text += f" Or {{usual: N}}, N times {threshold.usual}."
+    number = _type(threshold)
     alias = threshold.path.rpartition(".")[2]
     if optional:
         return number | None, Field(default=None, description=text, alias=alias)

@@ -8,7 +8,16 @@ from typing import Any, get_args
 
 import pytest
 from marketpipeline import alert_kinds as registry
-from marketpipeline.alert_kinds import AlertKind, Severity, Threshold, Unit, alert_kinds, thresholds, watched_alerts
+from marketpipeline.alert_kinds import (
+    AlertKind,
+    Severity,
+    Threshold,
+    Unit,
+    alert_kinds,
+    threshold_defaults,
+    thresholds,
+    watched_alerts,
+)
 from marketpipeline.alert_kinds.whale_trade import ALERT as WHALE
 from marketpipeline.errors import PermanentError
 from marketpipeline.spec import Thresholds
@@ -17,7 +26,8 @@ from marketpipeline.topics import Feed
 
 def test_those_of_the_book_come_first() -> None:
     assert list(alert_kinds()) == [
-        "extreme_imbalance", "spread_widening", "price_spike", "volume_spike", "whale_trade",
+        "extreme_imbalance", "imbalance_flip", "liquidity_stress", "spread_widening", "outlier", "price_spike",
+        "trade_burst", "volume_spike", "whale_trade",
     ]  # fmt: skip
     assert list(watched_alerts()) == ["extreme_imbalance", "whale_trade"]
 
@@ -26,8 +36,12 @@ def test_a_threshold_is_named_after_its_place_in_the_spec() -> None:
     assert {threshold.path: name for name, threshold in thresholds().items()} == {
         "imbalance.medium": "imbalance_medium",
         "imbalance.high": "imbalance_high",
+        "imbalanceFlip": "imbalance_flip",
+        "liquidityStress": "liquidity_stress",
         "spreadWidening": "spread_widening",
+        "outlier": "outlier",
         "priceSpike": "price_spike",
+        "tradeBurst": "trade_burst",
         "volumeSpike": "volume_spike",
         "whaleTrade": "whale_trade",
     }
@@ -52,16 +66,17 @@ def test_a_table_shows_a_multiple_as_such() -> None:
 
 
 def test_the_spec_has_them_all_and_their_defaults() -> None:
-    assert Thresholds().by_name() == {name: threshold.default for name, threshold in thresholds().items()}
+    assert Thresholds().by_name() == threshold_defaults()
+    assert threshold_defaults().items() >= {name: threshold.default for name, threshold in thresholds().items()}.items()
 
 
-@pytest.mark.parametrize("path", ["whaleTrade", "imbalance.low", "imbalance"])
+@pytest.mark.parametrize("path", ["whaleTrade", "imbalance.low", "imbalance", "whaleTradeUsual"])
 def test_a_threshold_belongs_to_one_alert(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     threshold = replace(WHALE.thresholds[0], path=path, unit=Unit.BASE)
     other = replace(WHALE, name="a_second", thresholds=(threshold,))
     found = dict(alert_kinds()) | {other.name: other}
     monkeypatch.setattr(registry, "discover", lambda *_: found)
-    with pytest.raises(PermanentError, match=f"threshold {threshold.group or threshold.name} is one of alert"):
+    with pytest.raises(PermanentError, match=r"threshold [a-z_]+ is one of alert"):
         alert_kinds.__wrapped__()  # past the cache
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from marketpipeline.alert_kinds import threshold_defaults
 from marketpipeline.plan import Plan, ScheduledJob, Workload, plan, plan_as_json, plan_as_text, programs
 from marketpipeline.records import SymbolThresholds
 from marketpipeline.settings import JobSettings
@@ -113,14 +114,7 @@ def test_a_rule_for_each_symbol() -> None:
         SymbolThresholds(
             symbol=symbol,
             effective_from=0,
-            values={
-                "imbalance_medium": 0.4,
-                "imbalance_high": 0.7,
-                "spread_widening": 2.0,
-                "price_spike": 0.02,
-                "whale_trade": 5.0,
-                "volume_spike": 1_000_000.0,
-            },
+            values=threshold_defaults() | {"imbalance_medium": 0.4, "whale_trade": 5.0},
         )
         for symbol in ("binance:BTCUSDT", "binance:ETHUSDT")
     )
@@ -135,6 +129,15 @@ def test_a_symbol_may_have_thresholds_of_its_own() -> None:
     assert found.stream_job is not None
     assert found.stream_job.settings["thresholds"] == of_all
     assert "0.4/0.9" in plan_as_text(found)
+
+
+def test_a_threshold_may_be_a_multiple_of_what_is_usual() -> None:
+    own = "{binance:ETHUSDT: {whaleTrade: 7000}}"
+    found = planned(f"  thresholds: {{whaleTrade: {{usual: 20}}, overrides: {own}}}\n")
+    of_all, of_one = (record.values for record in found.thresholds)
+    assert (of_all["whale_trade"], of_all["whale_trade_usual"]) == (100_000.0, 20.0)
+    assert (of_one["whale_trade"], of_one["whale_trade_usual"]) == (7_000.0, 0.0)
+    assert "x20 usual" in plan_as_text(found)
 
 
 def test_sinks_that_are_off_are_not_planned() -> None:

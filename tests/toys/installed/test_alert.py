@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from marketpipeline.alert_kinds import thresholds, watched_alerts
+from marketpipeline.alert_kinds import threshold_defaults, watched_alerts
 from marketpipeline.api.app import create_app
 from marketpipeline.cli import cli
 from marketpipeline.errors import InvalidSpec
@@ -43,7 +43,7 @@ def pipeline(limits: dict[str, Any] | None = None, **spec: Any) -> MarketPipelin
 
 
 def test_the_spec_has_its_thresholds_within_their_bounds() -> None:
-    assert pipeline({}).spec.thresholds.by_name() == {name: t.default for name, t in thresholds().items()}
+    assert pipeline({}).spec.thresholds.by_name() == threshold_defaults()
     assert pipeline().spec.thresholds.by_name().items() >= OURS.items()
     for limits, says in (
         ({"large": 0}, "spec.thresholds.blockTrade.large: 0: must be greater than 0"),
