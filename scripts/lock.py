@@ -22,7 +22,7 @@ LOCKS: dict[Path, tuple[Path, list[str]]] = {
     ROOT / "locks" / "services.txt": (ROOT / "pyproject.toml", ["--all-extras"]),
     JOBS / "lock.txt": (JOBS / "pyproject.toml", ["--all-extras", "--no-emit-package", "marketpipeline"]),
 }
-POMS = [ROOT / "third-party" / "kafka", JOBS]
+POMS = [ROOT / "third-party" / "kafka", JOBS, JOBS / "s3"]
 
 
 def compile_lock(lock: Path, *, upgrade: bool) -> None:

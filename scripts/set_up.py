@@ -124,7 +124,14 @@ def steps(*, for_tests: bool) -> list[Step]:
             run=partial(copy_jars, jobs, jars / "flink"),
         ),
     ]
-    for_them = [*extra_steps(on_demand()), *_node_steps(), _pgbouncer_step(), _tools_step(), _kubernetes_step()]
+    for_them = [
+        *extra_steps(on_demand()),
+        *_node_steps(),
+        _s3_step(),
+        _pgbouncer_step(),
+        _tools_step(),
+        _kubernetes_step(),
+    ]
     return [*wanted, *for_them] if for_tests else wanted
 
 
@@ -168,6 +175,19 @@ def _node_steps() -> list[Step]:
         )
         for place in places
     ]
+
+
+def _s3_step() -> Step:
+    """The plugin that the job's image has, for the test that keeps checkpoints in S3."""
+    plugin = ROOT / "flink-jobs" / "s3"
+    return Step(
+        name="flink-s3",
+        what="Flink's file system of S3 into .cache/jars/flink-s3",
+        costs="32 MB to fetch, 32 MB on disk; 3 s",
+        inputs=[plugin / "pom.xml", plugin / "jars.sha256"],
+        gives=CACHE / "jars" / "flink-s3",
+        run=partial(copy_jars, plugin, CACHE / "jars" / "flink-s3"),
+    )
 
 
 def _pgbouncer_step() -> Step:

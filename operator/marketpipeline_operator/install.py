@@ -97,9 +97,9 @@ def _rule(groups: list[str], resources: list[str], verbs: list[str]) -> Object:
 
 
 def _by_group(kinds: Iterable[Kind]) -> list[tuple[str, list[str]]]:
-    found: dict[str, list[str]] = {}
+    found: dict[str, set[str]] = {}
     for kind in kinds:
-        found.setdefault(kind.group, []).append(kind.plural)
+        found.setdefault(kind.group, set()).add(kind.plural)
     return [(group, sorted(plurals)) for group, plurals in sorted(found.items())]
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "JOB",
     "MANAGED",
     "MANAGED_BY",
+    "NAMESPACE",
     "PAUSE",
     "PIPELINE",
     "PODS",
@@ -62,6 +63,8 @@ START = f"{PREFIX}/start"
 
 PIPELINE = f"{PREFIX}/pipeline"
 """Label of each child: the pipeline it belongs to; events of a child find their pipeline by it."""
+NAMESPACE = f"{PREFIX}/namespace"
+"""Label of a topic's resource that is not in its pipeline's namespace: which that is."""
 WORKLOAD = f"{PREFIX}/workload"
 PROCESS = f"{PREFIX}/process"
 COMPONENT = "app.kubernetes.io/component"

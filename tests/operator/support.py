@@ -223,10 +223,10 @@ class Pipelines:
         await eventually(ready, "ready Pods")
 
 
-def settings_for(namespace: str, **more: Any) -> OperatorSettings:
-    """The operator's settings for a test's namespace, with short waits."""
+def settings_for(*namespaces: str, **more: Any) -> OperatorSettings:
+    """The operator's settings for a test's namespaces, with short waits."""
     merged = {**QUICK, **{key: {**QUICK.get(key, {}), **value} for key, value in more.items()}}
-    return OperatorSettings(namespaces=[namespace], **merged)
+    return OperatorSettings(namespaces=list(namespaces), **merged)
 
 
 class OperatorUnderTest:
@@ -234,7 +234,7 @@ class OperatorUnderTest:
 
     def __init__(self, kubeconfig: Path, namespace: str) -> None:
         self._kubeconfig = kubeconfig
-        self._namespace = namespace
+        self.namespaces = [namespace]
         self._task: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
         self.operator: Operator | None = None
@@ -242,7 +242,7 @@ class OperatorUnderTest:
 
     async def start(self, kubeconfig: Path | None = None, **settings: Any) -> Operator:
         """Start it; keywords are branches of its settings."""
-        found = settings_for(self._namespace, **settings)
+        found = settings_for(*self.namespaces, **settings)
         self.kubernetes = Kubernetes.connect(kubeconfig=str(kubeconfig or self._kubeconfig))
         self.operator = operator = Operator(self.kubernetes, found, "test")
         await operator.look_around()

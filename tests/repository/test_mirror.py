@@ -65,6 +65,7 @@ COVERED = (
     Covered(f"{SRC}/sinks", "base", "services/sinks/test_contract.py", DEFINITION),
     Covered(f"{SRC}/sinks", "source", "services/sinks/test_runner.py", PROCESS),
     Covered(f"{SRC}/sinks/timescale", "connection extension writer", "services/sinks/timescale/test_sink.py", PROCESS),
+    Covered(f"{SRC}/store", "postgres redis", "services/store/test_tls.py", PROCESS),
     Covered(f"{SRC}/local", "component managed_process", "services/local/test_supervisor.py", PROCESS),
     Covered(f"{SRC}/local", "stored", "services/local/test_main.py", PROCESS),
     Covered(f"{SRC}/local/components", "postgres valkey", "services/local/components/test_stores.py", SHARED),

@@ -41,9 +41,17 @@ TEXTS: dict[str, tuple[Any, ...]] = {
     "broker.bootstrapServers": ("b:1", ",".join(f"{number}.{'x' * 63}.example:65535" for number in range(20))),
     "broker.topicPrefix": ("x", "x" * 100),
     "broker.cluster": ("x", "x" * 253),
+    "broker.namespace": ("x", "x" * 63),
     "broker.username": ("u", "u" * 253),
     "processing.checkpointDirectory": ("/", _long("s3://bucket/", 1024)),
     "processing.checkpointClaim": ("x", "x" * 253),
+    "processing.s3.endpoint": ("http://h", _long("https://h/", 2048)),
+    "processing.s3.region": ("x", "x" * 63),
+    "processing.serviceAccount": ("x", "x" * 253),
+    "processing.flinkConfiguration": (
+        {},
+        {f"x.{number:02}.{'k' * 195}": "v" * 1024 for number in range(64)},
+    ),
     "processing.allowedLateness": ("1ms", "59999ms"),
     "ingestion.websocketUrls": ({}, {"binance": _long("wss://example/", 2048)}),
     "ingestion.restUrls": ({}, {"binance": _long("https://example/", 2048)}),
@@ -58,6 +66,8 @@ BY_NAME: dict[str, tuple[Any, ...]] = {
     "name": ("x", "x" * 253),
     "key": ("x", "x" * 253),
     "certificate": ("x", "x" * 253),
+    "accessKeyId": ("x", "x" * 253),
+    "secretAccessKey": ("x", "x" * 253),
 }
 """By the last part of the path, wherever it is."""
 ALONG: dict[str, dict[str, Any]] = {
@@ -67,12 +77,15 @@ ALONG: dict[str, dict[str, Any]] = {
     "thresholds.imbalance.medium": {"thresholds.imbalance.high": 1},
     "thresholds.imbalance.high": {"thresholds.imbalance.medium": 1e-9},
     "broker.provider": {"broker.cluster": "c"},
+    "broker.namespace": {"broker.cluster": "c"},
     "broker.passwordSecret.name": {"broker.username": "u"},
     "broker.caSecret.name": {"broker.tls": True},
     "broker.caSecret.key": {"broker.tls": True, "broker.caSecret.name": "s"},
     "broker.clientCertificateSecret.name": {"broker.tls": True},
     "broker.clientCertificateSecret.certificate": {"broker.tls": True, "broker.clientCertificateSecret.name": "s"},
     "broker.clientCertificateSecret.key": {"broker.tls": True, "broker.clientCertificateSecret.name": "s"},
+    "processing.s3.credentialsSecret.accessKeyId": {"processing.s3.credentialsSecret.name": "s"},
+    "processing.s3.credentialsSecret.secretAccessKey": {"processing.s3.credentialsSecret.name": "s"},
     "broker.passwordSecret.key": {"broker.username": "u", "broker.passwordSecret.name": "s"},
 }
 """What has to be so that the other may be at its end."""
@@ -124,7 +137,8 @@ def _along_in_a_sink(path: str) -> dict[str, Any]:
     if not path.startswith("sinks."):
         return {}
     kind = sink_kinds()[path.split(".")[1]]
-    found = {f"{path.removesuffix('key')}name": "s"} if path.endswith("Secret.key") else {}
+    reference, _, named = path.rpartition(".")
+    found = {f"{reference}.name": "s"} if reference.endswith("Secret") and named != "name" else {}
     needed = {field.alias: field.examples for field in kind.spec.model_fields.values() if field.is_required()}
     return found | {f"sinks.{kind.name}.{alias}": (examples or [None])[0] for alias, examples in needed.items()}
 

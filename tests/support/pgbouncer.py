@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from tests.conftest import free_port, require, wait_for
 from tests.support.postgres import PASSWORD, RunningPostgres
 from tests.support.tied import tied
 
-__all__ = ["pgbouncer"]
+__all__ = ["pgbouncer", "pooling"]
 
 _CONFIGURATION = """\
 [databases]
@@ -44,12 +45,19 @@ def _program() -> str | None:
 @pytest.fixture(scope="session")
 def pgbouncer(postgres: RunningPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Its port; any database of the server can be asked for."""
+    with pooling(postgres, tmp_path_factory.mktemp("pgbouncer")) as port:
+        yield port
+
+
+@contextmanager
+def pooling(postgres: RunningPostgres, folder: Path, *settings: str) -> Iterator[int]:
+    """A PgBouncer of its own, with more of its settings; files that they name have to be in `folder`."""
     program = _program()
     require(program, "no pgbouncer: on Debian as root `make setup-test` installs it")
-    folder = tmp_path_factory.mktemp("pgbouncer")
     port = free_port()
     file, log = folder / "pgbouncer.ini", folder / "log"
-    file.write_text(_CONFIGURATION.format(server=postgres.port, port=port, password=PASSWORD))
+    text = _CONFIGURATION.format(server=postgres.port, port=port, password=PASSWORD)
+    file.write_text(text + "".join(f"{line}\n" for line in settings))
     for path in (folder, *folder.parents):
         if path.name.startswith("pytest-") or path == folder:
             path.chmod(path.stat().st_mode | 0o011)

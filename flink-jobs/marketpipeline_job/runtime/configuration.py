@@ -20,7 +20,7 @@ def common(settings: JobSettings) -> dict[str, str]:
     counted again after a restart. Rows at least once (`ddl.sink`): they have natural keys and are upserted, so one
     that is sent again changes nothing, and results are visible at once instead of at the next checkpoint. A job that
     fails is started again for ever, slower each time. With object reuse rows are not copied between the functions of
-    a task.
+    a task. What the pipeline itself says of Flink's settings comes last.
     """
     return {
         "pipeline.name": f"{settings.pipeline}: stream job",
@@ -39,6 +39,7 @@ def common(settings: JobSettings) -> dict[str, str]:
         "restart-strategy.exponential-delay.max-backoff": "30 s",
         "restart-strategy.exponential-delay.reset-backoff-threshold": "2 min",
         "table.local-time-zone": "UTC",
+        **(settings.flink_configuration or {}),
     }
 
 

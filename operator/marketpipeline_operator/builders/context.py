@@ -30,6 +30,7 @@ class Capabilities:
     flink: bool = False
     redpanda: bool = False
     strimzi: bool = False
+    strimzi_version: str = "v1"
     prometheus: bool = False
 
 

@@ -99,7 +99,7 @@ def task_manager(context: Context, job: StreamJob) -> Object:
 
 
 def _options(context: Context, job: StreamJob, size: str) -> list[str]:
-    settings = flink_configuration(job) | {
+    settings = flink_configuration(context, job) | {
         "blob.server.port": str(_PORTS["blob"]),
         # A JobManager that ended with its job would be started again, and the job with it, before it is scaled down.
         "execution.shutdown-on-application-finish": "false",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from marketpipeline.plan import Component, StreamJob
-from marketpipeline.schema import memory_bytes
+from marketpipeline.schema import S3Access, memory_bytes
 
 from marketpipeline_operator.builders.context import Context
 from marketpipeline_operator.builders.network import FLINK_METRICS_PORT
@@ -54,9 +54,9 @@ def savepoints(job: StreamJob) -> str:
     return f"{checkpoints(job)}/savepoints"
 
 
-def flink_configuration(job: StreamJob) -> dict[str, str]:
+def flink_configuration(context: Context, job: StreamJob) -> dict[str, str]:
     """Flink's settings that follow from the spec. The job keeps its state in a folder of its own below these."""
-    return {
+    own = {
         "execution.checkpointing.dir": checkpoints(job),
         "execution.checkpointing.savepoint-dir": savepoints(job),
         "execution.checkpointing.interval": f"{job.checkpoint_interval_ms} ms",
@@ -66,6 +66,21 @@ def flink_configuration(job: StreamJob) -> dict[str, str]:
         "state.backend.type": job.state_backend,
         "taskmanager.numberOfTaskSlots": "1",
     }
+    return own | _s3(context, job) | context.pipeline.spec.processing.flink_configuration
+
+
+def _s3(context: Context, job: StreamJob) -> dict[str, str]:
+    """How Flink reaches S3. The chain of providers knows the variables of a Secret, and a ServiceAccount's role."""
+    if urlsplit(job.checkpoint_directory).scheme not in ("s3", "s3a"):
+        return {}
+    access = context.pipeline.spec.processing.s3 or S3Access()
+    found = {
+        "s3.endpoint": access.endpoint,
+        "s3.endpoint.region": access.region,
+        "s3.path.style.access": str(access.is_path_style).lower(),
+        "s3.aws.credentials.provider": "com.amazonaws.auth.DefaultAWSCredentialsProviderChain",
+    }
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def job_arguments() -> list[str]:
@@ -98,6 +113,7 @@ def job_pod_template(context: Context, job: StreamJob, container: Object, proces
         user=FLINK_USER,
     )
     spec = template["spec"]
+    spec["serviceAccountName"] = context.pipeline.spec.processing.service_account or spec["serviceAccountName"]
     spec["volumes"] = [
         {"name": "settings", "configMap": {"name": f"{context.name}-{job.name}"}},
         {"name": "tmp", "emptyDir": {}},

@@ -11,7 +11,7 @@ import re
 from marketpipeline.plan import Topic
 
 from marketpipeline_operator.builders.context import Context, child, digest
-from marketpipeline_operator.names import Object
+from marketpipeline_operator.names import NAMESPACE, Object
 
 __all__ = ["kafka_topic", "redpanda_topic", "topic_resource_name"]
 
@@ -24,11 +24,19 @@ def topic_resource_name(topic: str) -> str:
     return name if name == topic and len(name) <= 253 else f"{name[:200]}-{digest(topic)}"
 
 
+def _head(context: Context, api_version: str, kind: str, topic: Topic) -> Object:
+    """It is where the broker's operator looks for it: a label leads from there to the pipeline."""
+    head = child(context, api_version, kind, "topic", owned=False)
+    metadata, place = head["metadata"], context.pipeline.spec.broker.namespace
+    metadata["name"] = topic_resource_name(topic.name)
+    if place is not None and place != context.namespace:
+        metadata |= {"namespace": place, "labels": metadata["labels"] | {NAMESPACE: context.namespace}}
+    return head
+
+
 def redpanda_topic(context: Context, topic: Topic) -> Object:
     """A `Topic` of Redpanda's operator. All settings are named, since it resets those that are absent."""
-    head = child(context, "cluster.redpanda.com/v1alpha2", "Topic", "topic", owned=False)
-    head["metadata"]["name"] = topic_resource_name(topic.name)
-    return head | {
+    return _head(context, "cluster.redpanda.com/v1alpha2", "Topic", topic) | {
         "spec": {
             "overwriteTopicName": topic.name,
             "cluster": {"clusterRef": {"name": context.pipeline.spec.broker.cluster}},
@@ -41,8 +49,7 @@ def redpanda_topic(context: Context, topic: Topic) -> Object:
 
 def kafka_topic(context: Context, topic: Topic) -> Object:
     """A `KafkaTopic` of Strimzi."""
-    head = child(context, "kafka.strimzi.io/v1", "KafkaTopic", "topic", owned=False)
-    head["metadata"]["name"] = topic_resource_name(topic.name)
+    head = _head(context, f"kafka.strimzi.io/{context.capabilities.strimzi_version}", "KafkaTopic", topic)
     head["metadata"]["labels"]["strimzi.io/cluster"] = context.pipeline.spec.broker.cluster
     return head | {
         "spec": {

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from marketpipeline_operator.cluster.kinds import AUTOSCALER, PIPELINE_KIND, POD, Kind, kind_of
-from marketpipeline_operator.names import PIPELINE, Object
+from marketpipeline_operator.cluster.kinds import AUTOSCALER, PIPELINE_KIND, POD, TOPIC_KINDS, Kind, kind_of
+from marketpipeline_operator.names import NAMESPACE, PIPELINE, Object
 
 __all__ = ["Cache", "Child", "Key"]
+
+_TOPICS = frozenset(kind.kind for kind in TOPIC_KINDS)
 
 Key = tuple[str, str]
 """Namespace and name of a pipeline."""
@@ -105,12 +107,15 @@ class Cache:
 
     @staticmethod
     def key_of(thing: Object) -> Key | None:
-        """The pipeline that an object is or belongs to by its label."""
+        """The pipeline that an object is or belongs to by its labels; only a topic may be in another namespace."""
         metadata = thing["metadata"]
         if thing["kind"] == PIPELINE_KIND.kind:
             return metadata["namespace"], metadata["name"]
-        name = (metadata.get("labels") or {}).get(PIPELINE)
-        return (metadata["namespace"], name) if name else None
+        marks = metadata.get("labels") or {}
+        name, place = marks.get(PIPELINE), metadata["namespace"]
+        if thing["kind"] in _TOPICS:
+            place = marks.get(NAMESPACE, place)
+        return (place, name) if name else None
 
     def pipeline(self, key: Key) -> Object | None:
         """A pipeline's object."""

@@ -13,22 +13,29 @@ __all__ = ["capabilities_of", "discover", "is_served", "outdated_fields"]
 
 
 async def discover(kubernetes: Kubernetes) -> frozenset[Kind]:
-    """The optional kinds that the cluster serves."""
-    found = set()
+    """The optional kinds that the cluster serves, each in one version."""
+    found: set[Kind] = set()
     for api_version in {kind.api_version for kind in OPTIONAL_KINDS}:
         served = await kubernetes.read(f"/apis/{api_version}")
         plurals = {resource["name"] for resource in served.get("resources", [])}
         found |= {kind for kind in OPTIONAL_KINDS if kind.api_version == api_version and kind.plural in plurals}
-    return frozenset(found)
+    return frozenset(kind for kind in found if kind == next(each for each in _versions_of(kind) if each in found))
+
+
+def _versions_of(kind: Kind) -> list[Kind]:
+    """The versions of a kind that this release knows, the one that it likes best first."""
+    return [each for each in OPTIONAL_KINDS if (each.group, each.kind) == (kind.group, kind.kind)]
 
 
 def capabilities_of(kinds: frozenset[Kind]) -> Capabilities:
     """The same in the builders' terms."""
     names = {kind.kind for kind in kinds}
+    topics = next((kind.version for kind in kinds if kind.kind == "KafkaTopic"), "v1")
     return Capabilities(
         flink="FlinkDeployment" in names,
         redpanda="Topic" in names,
         strimzi="KafkaTopic" in names,
+        strimzi_version=topics,
         prometheus={"ServiceMonitor", "PrometheusRule"} <= names,
     )
 

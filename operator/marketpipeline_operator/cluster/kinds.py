@@ -73,8 +73,10 @@ CHILD_KINDS = (
 TOPIC_KINDS = (
     Kind("cluster.redpanda.com", "v1alpha2", "Topic", "topics"),
     Kind("kafka.strimzi.io", "v1", "KafkaTopic", "kafkatopics"),
+    Kind("kafka.strimzi.io", "v1beta2", "KafkaTopic", "kafkatopics"),
 )
-"""They hold data, so they are not removed with the pipeline unless its deletion policy says so."""
+"""They hold data, so they are not removed with the pipeline unless its deletion policy says so. Of two versions of a
+kind the first that the cluster serves is used."""
 
 OPTIONAL_KINDS = (
     Kind("flink.apache.org", "v1beta1", "FlinkDeployment", "flinkdeployments"),

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from marketpipeline.alert_kinds import alert_kinds
 from marketpipeline.schema import NumberRules, TextRules, milliseconds
 from marketpipeline.sink_kinds import sink_kinds
 from marketpipeline.spec import API_NEEDS_A_SINK, BookSource, PipelineSpec, Sinks
+from marketpipeline.spec.flink import DECIDED, FLINK_KEY
 from marketpipeline.spec.market import Window
 from marketpipeline.topics import Feed
 from marketpipeline.venues import Venue, venues
@@ -42,7 +43,7 @@ def _texts(model: type[BaseModel], path: str) -> dict[str, list[Rule]]:
             if isinstance(part, type) and issubclass(part, BaseModel):
                 found |= _texts(part, here)
             if rules := _rules_of(getattr(part, "__metadata__", ())):
-                found[f"{here}{{}}"] = rules
+                found[f"{here}{{}}" if get_origin(field.annotation) is dict else here] = rules
     return found
 
 
@@ -81,6 +82,12 @@ def _symbols() -> list[Rule]:
         },
         *(_symbol_of(venue) for venue in known.values()),
     ]
+
+
+def _known_exchanges() -> Rule:
+    known = venues()
+    text = f"unknown exchange; known: {', '.join(sorted(known))}"
+    return {"rule": f"self.all(k, k in [{_quoted(known)}])", "message": text}
 
 
 def _symbol_of(venue: Venue) -> Rule:
@@ -154,6 +161,7 @@ def rules() -> dict[str, list[Rule]]:
             *(rule for venue in venues().values() for rule in _of_exchange(venue)),
         ],
         "spec.symbols[]": _symbols(),
+        **{f"spec.ingestion.{urls}": [_known_exchanges()] for urls in ("websocketUrls", "restUrls")},
         "spec.depth": [
             {
                 "rule": "self.calculate <= self.levels",
@@ -175,6 +183,11 @@ def rules() -> dict[str, list[Rule]]:
                 "rule": "!(self.provider in ['redpanda', 'strimzi']) || has(self.cluster)",
                 "messageExpression": "'broker.cluster is needed with broker.provider ' + self.provider",
             },
+            {
+                "rule": "!has(self.__namespace__) || has(self.cluster)",
+                "message": "broker.cluster is needed with broker.namespace",
+            },
+            _fixed("__namespace__", "broker.namespace may not change: the topics would stay in the former one"),
             _fixed("topicPrefix", "broker.topicPrefix may not change: the data would stay in topics of the old name"),
             {
                 "rule": "self.partitions >= oldSelf.partitions",
@@ -183,9 +196,21 @@ def rules() -> dict[str, list[Rule]]:
         ],
         "spec.processing": [
             {
+                "rule": "self.flinkConfiguration.all(k, k.matches(r'" + FLINK_KEY + "'))",
+                "message": "processing.flinkConfiguration: must be the names of Flink's settings, e.g. "
+                "taskmanager.memory.managed.fraction",
+            },
+            *(
+                {
+                    "rule": f"!('{key}' in self.flinkConfiguration)",
+                    "message": f"processing.flinkConfiguration: {key} may not be given: {why}",
+                }
+                for key, why in DECIDED.items()
+            ),
+            {
                 "rule": "self.mode == oldSelf.mode",
                 "message": "processing.mode may not change: the state of the job would be lost",
-            }
+            },
         ],
     }
 

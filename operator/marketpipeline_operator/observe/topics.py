@@ -128,6 +128,10 @@ def _ask_broker(
 
 def _ask_resources(context: Context, cache: Cache, key: Key) -> tuple[TopicsReport | None, Fault | None]:
     """Topics that another operator makes: all of them Ready, or the first that is not."""
+    place, served = context.pipeline.spec.broker.namespace, context.settings.namespaces
+    if place is not None and served and place not in served:
+        text = f"broker.namespace: the operator serves only {', '.join(served)}; add {place} to its `namespaces`"
+        return None, Fault("TopicFailed", text)
     for wanted in build_topics(context):
         kind, name = wanted["kind"], wanted["metadata"]["name"]
         live = cache.child(key, kind, name)

@@ -26,13 +26,20 @@ def _topic(pipeline: MarketPipeline, kind: RecordKind) -> Topic:
         Writer.STREAM_JOB: retention.derived,
         Writer.ANYONE: retention.dead_letters,
     }.get(kind.writer)
+    config = _COMPACTED if kept is None else {"cleanup.policy": "delete", "retention.ms": _retention(kept)}
     return Topic(
         name=topic_name(pipeline.topic_prefix, kind.topic),
         kind=kind.topic,
         partitions=1 if kind.writer in (Writer.PLATFORM, Writer.ANYONE) else broker.partitions,
         replication_factor=broker.replication_factor,
-        config=_COMPACTED if kept is None else {"cleanup.policy": "delete", "retention.ms": _retention(kept)},
+        config=config | _acknowledged(broker.replication_factor),
     )
+
+
+def _acknowledged(copies: int) -> dict[str, str]:
+    """Producers wait for all copies in sync: with three or more that are to be two at least, so that what was
+    acknowledged outlives the loss of a broker, and writing goes on without one."""
+    return {"min.insync.replicas": "2"} if copies >= 3 else {}
 
 
 def _retention(kept: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from marketpipeline.plan.model import Component, Port, Probe, ScheduledJob, SecretEnv, StreamJob, Workload
+from marketpipeline.schema import S3Access
 from marketpipeline.settings import (
     ENV_PREFIX,
     ApiSettings,
@@ -16,7 +17,7 @@ from marketpipeline.settings import (
     Stores,
 )
 from marketpipeline.sink_kinds import SinkKind, SinkSettings, SinkSpec
-from marketpipeline.spec import BookSource, MarketPipeline, SecretKey, milliseconds
+from marketpipeline.spec import BookSource, MarketPipeline, milliseconds
 from marketpipeline.topics import Feed
 from marketpipeline.venues import split_symbol, venues
 
@@ -58,6 +59,7 @@ def plan_stream_job(pipeline: MarketPipeline) -> StreamJob | None:
         checkpoint_directory=processing.checkpoint_directory,
         keeps_state=bool(processing.checkpoint_claim) or not processing.checkpoint_directory.startswith(("file:", "/")),
         state_backend=processing.state_backend.value,
+        flink_configuration=processing.flink_configuration or None,
     )
     return StreamJob(
         name="stream-job",
@@ -68,7 +70,7 @@ def plan_stream_job(pipeline: MarketPipeline) -> StreamJob | None:
         checkpoint_interval_ms=settings.checkpoint_interval_ms,
         checkpoint_directory=processing.checkpoint_directory,
         checkpoint_claim=processing.checkpoint_claim,
-        secrets=_broker_secrets(pipeline),
+        secrets=_broker_secrets(pipeline) + _s3_secrets(processing.s3),
         cpu=processing.resources.cpu,
         memory=processing.resources.memory,
     )
@@ -229,27 +231,36 @@ def _workload(
     )
 
 
-def _secret(variable: str, reference: SecretKey | None) -> tuple[SecretEnv, ...]:
+def _secret(variable: str, reference: Any, key: str = "key") -> tuple[SecretEnv, ...]:
+    """The variable that a key of a Secret is put into; `key` is the field of the reference that names it."""
     if reference is None:
         return ()
-    return (SecretEnv(variable=ENV_PREFIX + variable, secret=reference.name, key=reference.key),)
+    return (SecretEnv(variable=ENV_PREFIX + variable, secret=reference.name, key=getattr(reference, key)),)
 
 
 def _broker_secrets(pipeline: MarketPipeline) -> tuple[SecretEnv, ...]:
     broker = pipeline.spec.broker
     found = _secret("KAFKA__PASSWORD", broker.password_secret) + _secret("KAFKA__CA", broker.ca_secret)
     own = broker.client_certificate_secret
-    if own is None:
-        return found
-    certificate, key = (SecretKey(name=own.name, key=key) for key in (own.certificate, own.key))
-    return found + _secret("KAFKA__CERTIFICATE", certificate) + _secret("KAFKA__KEY", key)
+    return found + _secret("KAFKA__CERTIFICATE", own, "certificate") + _secret("KAFKA__KEY", own)
+
+
+def _s3_secrets(access: S3Access | None) -> tuple[SecretEnv, ...]:
+    """The variables that every client of S3 knows."""
+    if access is None or access.credentials_secret is None:
+        return ()
+    keys = access.credentials_secret
+    places = {"AWS_ACCESS_KEY_ID": keys.access_key_id, "AWS_SECRET_ACCESS_KEY": keys.secret_access_key}
+    return tuple(SecretEnv(variable=variable, secret=keys.name, key=key) for variable, key in places.items())
 
 
 def _store_secrets(branch: str, kind: SinkKind, sink: SinkSpec) -> tuple[SecretEnv, ...]:
     """The variables by which a store's credentials get into the branch of a settings tree that describes the store."""
     found: tuple[SecretEnv, ...] = ()
     for setting, secret in kind.secrets.items():
-        found += _secret(f"{branch}__{setting.upper()}", getattr(sink, secret))
+        reference = getattr(sink, secret)
+        key = setting if hasattr(reference, setting) else "key"
+        found += _secret(f"{branch}__{setting.upper()}", reference, key)
     return found
 
 

@@ -19,6 +19,7 @@ from marketpipeline.readers.reading import HistoryQuery, NewestRecords
 from marketpipeline.records import Record
 from marketpipeline.sink_kinds.redis import RedisStoreSettings
 from marketpipeline.store.latest import ENTRIES, HEARTBEAT, LatestKeys
+from marketpipeline.store.redis import redis_address, redis_options
 from marketpipeline.store.rows import JsonRow, iso, json_of
 
 __all__ = ["RedisReader"]
@@ -35,12 +36,13 @@ class RedisReader:
         """`patience` is how many seconds a question may wait for the server."""
         self._keys = LatestKeys(store.prefix)
         self._client = redis.asyncio.Redis.from_url(
-            store.url,
+            redis_address(store, store.url),
             password=store.password.get_secret_value() if store.password else None,
             client_name=application,
             socket_timeout=patience,
             socket_connect_timeout=patience,
             retry=Retry(NoBackoff(), 1),
+            **redis_options(store, store.url),
         )
 
     def keeps_newest(self, kind: str) -> bool:

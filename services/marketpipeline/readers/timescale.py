@@ -17,6 +17,7 @@ from marketpipeline.readers.reading import HistoryQuery, NewestRecords
 from marketpipeline.records import Record
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.store.latest import ENTRIES
+from marketpipeline.store.postgres import libpq_options
 from marketpipeline.store.rows import JsonRow, record_reader, row_reader
 from marketpipeline.store.sqlstate import Verdict, verdict
 from marketpipeline.store.tables import Table, table_of
@@ -58,6 +59,7 @@ class TimescaleReader:
                 "autocommit": True,
                 "connect_timeout": 3,
                 "application_name": application,
+                **libpq_options(store, store.url),
             },
             min_size=1,
             max_size=_CONNECTIONS,

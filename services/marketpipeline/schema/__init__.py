@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from marketpipeline.schema.resource import Name, Resources, SecretKey, SecretKeyName, SpecModel
+from marketpipeline.schema.resource import (
+    CertificateKey,
+    ClientCertificate,
+    Name,
+    Resources,
+    S3Access,
+    S3Credentials,
+    SecretKey,
+    SecretKeyName,
+    SpecModel,
+)
 from marketpipeline.schema.settings import (
     ENV_PREFIX,
     HttpSettings,
@@ -34,6 +44,8 @@ __all__ = [
     "ENV_PREFIX",
     "FOREVER",
     "PORT",
+    "CertificateKey",
+    "ClientCertificate",
     "Cpu",
     "Duration",
     "HttpSettings",
@@ -44,6 +56,8 @@ __all__ = [
     "Name",
     "NumberRules",
     "Resources",
+    "S3Access",
+    "S3Credentials",
     "SaslMechanism",
     "SecretKey",
     "SecretKeyName",

@@ -110,6 +110,9 @@ class JobSettings(Settings):
         "goes on from what is in it.",
     )
     state_backend: str = Field(default="rocksdb", description="hashmap or rocksdb.")
+    flink_configuration: dict[str, str] | None = Field(
+        default=None, description="Flink's own settings, over what the job sets itself."
+    )
     heap_mb: Annotated[int, Field(ge=256)] = Field(
         default=1_024, description="Largest heap of an embedded Flink, in MiB; a cluster's processes have their own."
     )

@@ -12,7 +12,10 @@ from functools import cache
 
 from marketpipeline.registry import discover
 from marketpipeline.sink_kinds.kind import (
+    SECURED,
     ReadRank,
+    SecuredSinkSpec,
+    SecuredStoreSettings,
     SinkJob,
     SinkKind,
     SinkSettings,
@@ -20,7 +23,18 @@ from marketpipeline.sink_kinds.kind import (
     StoreSettings,
 )
 
-__all__ = ["ReadRank", "SinkJob", "SinkKind", "SinkSettings", "SinkSpec", "StoreSettings", "sink_kinds"]
+__all__ = [
+    "SECURED",
+    "ReadRank",
+    "SecuredSinkSpec",
+    "SecuredStoreSettings",
+    "SinkJob",
+    "SinkKind",
+    "SinkSettings",
+    "SinkSpec",
+    "StoreSettings",
+    "sink_kinds",
+]
 
 
 @cache

@@ -9,15 +9,36 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
-from marketpipeline.schema import Duration, KafkaSettings, Milliseconds, Resources, Settings, SettingsModel, SpecModel
+from marketpipeline.schema import (
+    CertificateKey,
+    ClientCertificate,
+    Duration,
+    KafkaSettings,
+    Milliseconds,
+    Resources,
+    SecretKey,
+    Settings,
+    SettingsModel,
+    SpecModel,
+)
 from marketpipeline.topics import TopicKind
 
 if TYPE_CHECKING:
     from marketpipeline.spec import MarketPipeline
 
-__all__ = ["ReadRank", "SinkJob", "SinkKind", "SinkSettings", "SinkSpec", "StoreSettings"]
+__all__ = [
+    "SECURED",
+    "ReadRank",
+    "SecuredSinkSpec",
+    "SecuredStoreSettings",
+    "SinkJob",
+    "SinkKind",
+    "SinkSettings",
+    "SinkSpec",
+    "StoreSettings",
+]
 
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _LONGEST_JOB = 11
@@ -39,8 +60,44 @@ class SinkSpec(SpecModel):
     resources: Resources = Field(default_factory=Resources, description="Compute of each process.")
 
 
+class SecuredSinkSpec(SinkSpec):
+    """Base of `spec.sinks.<name>` of a store with a user, which may be reached over TLS."""
+
+    password_secret: SecretKey | None = Field(default=None, description="Where the user's password is.")
+    ca_secret: CertificateKey | None = Field(
+        default=None,
+        description="Where the certificate authority of the store is, in PEM form. With it the connection is one of "
+        "TLS, and the store's certificate has to be of its name.",
+    )
+    client_certificate_secret: ClientCertificate | None = Field(
+        default=None, description="Where the certificate of the clients is, for a store that asks for one."
+    )
+
+
 class StoreSettings(SettingsModel):
     """Base of what a process is told of a store: its address, credentials, and how long it keeps what."""
+
+
+class SecuredStoreSettings(StoreSettings):
+    """Base of the same for a `SecuredSinkSpec`."""
+
+    password: SecretStr | None = Field(default=None, description="The user's password.")
+    ca: str | None = Field(
+        default=None, description="Certificate authorities to trust, PEM text; with it the connection is one of TLS."
+    )
+    certificate: str | None = Field(default=None, description="Certificate (chain) of this client, PEM text.")
+    key: SecretStr | None = Field(default=None, description="Its private key, PEM text.")
+
+
+SECURED: Mapping[str, str] = MappingProxyType(
+    {
+        "password": "password_secret",
+        "ca": "ca_secret",
+        "certificate": "client_certificate_secret",
+        "key": "client_certificate_secret",
+    }
+)
+"""`SinkKind.secrets` of a `SecuredSinkSpec`."""
 
 
 class SinkSettings(Settings):
@@ -85,7 +142,8 @@ class SinkKind:
     pipeline and the sink's spec. `topics` is what it reads. `sink` is `module:function`, which makes the `Sink` of
     `marketpipeline.sinks` from the settings, and `extra` the extra of `pyproject.toml` that this module needs.
 
-    `secrets` maps a field of the store's settings to the field of the spec that names the Secret for it. `server` is
+    `secrets` maps a field of the store's settings to the field of the spec that names the Secret for it (and the key,
+    in a field of the same name, where it names several). `server` is
     `module:function` of the server that the platform of one machine runs for it (see `StoreServer` in
     `marketpipeline.local`); without one the address in the spec is used there too. `server_extra` is the extra that
     this server needs, where it is too heavy to be installed for every run. `reader` is `module:Class` of what

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import Field, StringConstraints
 
-from marketpipeline.schema import FOREVER, SecretKey, Url, seconds
-from marketpipeline.sink_kinds.kind import ReadRank, SinkJob, SinkKind, SinkSettings, SinkSpec, StoreSettings
+from marketpipeline.schema import FOREVER, Url, seconds
+from marketpipeline.sink_kinds.kind import (
+    SECURED,
+    ReadRank,
+    SecuredSinkSpec,
+    SecuredStoreSettings,
+    SinkJob,
+    SinkKind,
+    SinkSettings,
+)
 from marketpipeline.store import TIMESCALE_TOPICS
 
 if TYPE_CHECKING:
@@ -19,24 +27,22 @@ _DAY = 86_400
 _URL = Url("postgresql", shape="postgresql://user@host[:port]/database")
 
 
-class TimescaleSinkSpec(SinkSpec):
+class TimescaleSinkSpec(SecuredSinkSpec):
     """History in TimescaleDB, or in plain PostgreSQL, where hypertables and their policies are left out."""
 
     url: Annotated[str, StringConstraints(max_length=2048), _URL] = Field(
         default="postgresql://marketpipeline@timescaledb:5432/marketpipeline",
         description="Address of the database, without the password.",
     )
-    password_secret: SecretKey | None = Field(default=None, description="Where the user's password is.")
     batch_rows: Annotated[int, Field(ge=1, le=20_000)] = Field(
         default=5_000, description="Rows after which a batch is written."
     )
 
 
-class TimescaleStoreSettings(StoreSettings):
+class TimescaleStoreSettings(SecuredStoreSettings):
     """Address of the database and how long it keeps rows."""
 
     url: str = Field(description="postgresql:// URL without a password.")
-    password: SecretStr | None = Field(default=None, description="The user's password.")
     retention_days: dict[str, Annotated[float, Field(gt=0, le=99_999)]] = Field(
         default_factory=dict,
         description="Days that rows are kept, by table group: trades, book, candles, alerts, events; one that is "
@@ -72,6 +78,7 @@ SINK = SinkKind(
     sink="marketpipeline.sinks.timescale:from_settings",
     summary="Write the topics to TimescaleDB or PostgreSQL.",
     extra="timescale",
+    secrets=SECURED,
     server="marketpipeline.local.components.postgres:in_state",
     reader="marketpipeline.readers.timescale:TimescaleReader",
     rank=ReadRank.HISTORY,

@@ -22,6 +22,7 @@ from marketpipeline.sink_kinds.redis import RedisSinkSettings, RedisStoreSetting
 from marketpipeline.sinks.base import Backpressure, Delivery, RowsRejected
 from marketpipeline.store import REDIS_TOPICS, LatestKeys
 from marketpipeline.store.latest import alert_order, latest_entries
+from marketpipeline.store.redis import redis_address, redis_options
 from marketpipeline.topics import TopicKind
 
 __all__ = ["RedisSink", "from_settings"]
@@ -108,12 +109,13 @@ class RedisSink:
         password = self._store.password.get_secret_value() if self._store.password else None
         with _translated():
             client = redis.Redis.from_url(
-                self._store.url,
+                redis_address(self._store, self._store.url),
                 password=password,
                 socket_timeout=10,
                 socket_connect_timeout=5,
                 health_check_interval=15,
                 retry=Retry(NoBackoff(), 0),
+                **redis_options(self._store, self._store.url),
             )
             client.ping()
         self._latest = client.register_script(_LATEST)

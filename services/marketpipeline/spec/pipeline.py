@@ -132,6 +132,8 @@ class PipelineSpec(SpecModel):
             raise ValueError("broker.tls must be true with broker.caSecret or broker.clientCertificateSecret")
         if self.broker.provider in (TopicProvider.REDPANDA, TopicProvider.STRIMZI) and not self.broker.cluster:
             raise ValueError(f"broker.cluster is needed with broker.provider {self.broker.provider.value}")
+        if self.broker.namespace and not self.broker.cluster:
+            raise ValueError("broker.cluster is needed with broker.namespace")
         if self.api.enabled and not any(kind.reader for kind, _ in self.sinks.enabled()):
             raise ValueError(API_NEEDS_A_SINK)
         return self

@@ -5,20 +5,26 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from marketpipeline.schema import (
     ADDRESSES,
+    CertificateKey,
+    ClientCertificate,
     Duration,
     KeptFor,
     Name,
     Resources,
+    S3Access,
     SaslMechanism,
     SecretKey,
-    SecretKeyName,
     SpecModel,
+    TextRule,
+    TextRules,
     Url,
 )
+from marketpipeline.spec.flink import FlinkConfiguration
+from marketpipeline.venues import venues
 
 __all__ = [
     "Api",
@@ -33,6 +39,13 @@ __all__ = [
     "TopicProvider",
     "TopicRetention",
 ]
+
+_PLACE = TextRules(
+    TextRule(
+        r"^(/[^\s]*|file:/[^\s]*|[a-z][a-z0-9]*://[^\s/]+(/[^\s]*)?)$",
+        "must be a URI or an absolute path without spaces: s3://bucket/path or file:///folder",
+    )
+)
 
 ExchangeName = Annotated[str, StringConstraints(max_length=32)]
 
@@ -53,20 +66,6 @@ class TopicProvider(StrEnum):
     ADMIN = "admin"
 
 
-class CertificateKey(SecretKey):
-    """Where certificates are, in PEM form."""
-
-    key: SecretKeyName = Field(default="ca.crt", description="Key within the Secret.")
-
-
-class ClientCertificate(SpecModel):
-    """A Secret with a certificate and its private key in PEM form, as cert-manager or Strimzi (`user.crt`) makes it."""
-
-    name: Name = Field(description="Name of the Secret.")
-    certificate: SecretKeyName = Field(default="tls.crt", description="Key of the certificate (chain).")
-    key: SecretKeyName = Field(default="tls.key", description="Key of the private key, in PKCS #8.")
-
-
 class Broker(SpecModel):
     """The Kafka-compatible broker. On one machine without Docker an embedded broker takes its place."""
 
@@ -85,7 +84,11 @@ class Broker(SpecModel):
         default=None,
         description="Name of the Redpanda or Kafka resource that the topics belong to.",
     )
-    topic_prefix: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9._-]{1,100}$")] | None = Field(
+    namespace: Name | None = Field(
+        default=None,
+        description="Namespace of that resource, where its operator looks for topics; the pipeline's own when absent.",
+    )
+    topic_prefix: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,99}$")] | None = Field(
         default=None,
         description="First part of every topic's name; the pipeline's name by default.",
     )
@@ -149,20 +152,37 @@ class Processing(SpecModel):
         "that is late for the smallest window is in no candle.",
     )
     checkpoint_interval: Duration = Field(default="10s", description="Time between two checkpoints.")
-    checkpoint_directory: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = Field(
+    checkpoint_directory: Annotated[str, StringConstraints(min_length=1, max_length=1024), _PLACE] = Field(
         default="file:///var/lib/marketpipeline/checkpoints",
         description="Where checkpoints and savepoints go: a URI that every Pod of the job reaches, e.g. s3://bucket/path.",
+    )
+    s3: S3Access | None = Field(
+        default=None,
+        description="How a checkpoint directory of s3:// is reached; AWS, with the Pods' own identity, when absent.",
     )
     checkpoint_claim: Name | None = Field(
         default=None,
         description=(
-            "Name of a PersistentVolumeClaim that the Pods of the job mount where a `file:` checkpoint directory is. "
-            "Without it such a directory ends with its Pod, and the job starts again from the topics."
+            "Name of a PersistentVolumeClaim that the Pods of the job mount where a `file:` checkpoint directory is; "
+            "ReadWriteMany where they run on several nodes. Without it such a directory ends with its Pod, and the job "
+            "starts again from the topics."
         ),
     )
     state_backend: StateBackend = Field(
         default=StateBackend.ROCKSDB,
         description="`rocksdb` for large state, `hashmap` for the least latency.",
+    )
+    flink_configuration: FlinkConfiguration = Field(
+        default_factory=dict,
+        description="Flink's own settings by name, over what this project sets; those that follow from other fields "
+        "are refused.",
+    )
+    service_account: Name | None = Field(
+        default=None,
+        description=(
+            "Name of a ServiceAccount of yours that the job's Pods run as, e.g. one that is annotated with a role for "
+            "S3. With Flink's operator it needs the rights of a job of Flink; `flink` when absent."
+        ),
     )
     resources: Resources = Field(
         default_factory=lambda: Resources(cpu="1", memory="1728Mi"),
@@ -194,6 +214,13 @@ class Ingestion(SpecModel):
         default_factory=dict,
         description="REST address by exchange, in place of the exchange's public one.",
     )
+
+    @field_validator("websocket_urls", "rest_urls")
+    @classmethod
+    def _known_exchanges(cls, values: dict[str, str]) -> dict[str, str]:
+        if unknown := sorted(values.keys() - venues().keys()):
+            raise ValueError(f"unknown exchange {unknown[0]!r}; known: {', '.join(sorted(venues()))}")
+        return values
 
 
 class Api(SpecModel):

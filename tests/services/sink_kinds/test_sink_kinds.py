@@ -81,7 +81,7 @@ class _NoSecret(SinkSpec):
         ({"sink": "marketpipeline.sinks.redis"}, "sink redis: 'marketpipeline.sinks.redis' must have the form"),
         ({"server": "x"}, "sink redis: 'x' must have the form module:name"),
         ({"settings": SinkSettings}, "sink redis: SinkSettings lacks a field `store` of a StoreSettings"),
-        ({"secrets": {"key": "password_secret"}}, "sink redis: secrets: RedisStoreSettings has no field 'key'"),
+        ({"secrets": {"token": "password_secret"}}, "sink redis: secrets: RedisStoreSettings has no field 'token'"),
         ({"jobs": (LONG_JOB,)}, "sink redis: job 'house-keeping': its name has at most 11 characters"),
         ({"spec": _NoSecret}, "sink redis: secrets: _NoSecret has no field 'password_secret'"),
     ],

@@ -13,6 +13,7 @@ from psycopg.sql import SQL
 from marketpipeline.errors import PermanentError
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.sinks.base import Backpressure, RowsRejected, Unusable
+from marketpipeline.store.postgres import libpq_options
 from marketpipeline.store.sqlstate import Verdict, verdict
 
 __all__ = ["Connection", "connect", "translated"]
@@ -76,6 +77,7 @@ def connect(store: TimescaleStoreSettings, application: str) -> Connection:
             keepalives_idle=30,
             keepalives_interval=10,
             keepalives_count=3,
+            **libpq_options(store, store.url),
         )
     except psycopg.OperationalError as error:
         message = _one_line(error)
