@@ -105,11 +105,14 @@ class Book(Record, tag="book", frozen=True, kw_only=True, gc=False):
     """The top `depth.levels` levels of the book after one update of the exchange.
 
     `update_id` is the exchange's id of the last update in it. Levels are sorted, positive and not crossed.
+    `previous_id` is the update that it continues: what lies between the two is in it, so that records of several
+    processes tell together which updates there are. Null where the exchange sends whole books.
     """
 
     event_time: Time | None
     receive_time: Time
     update_id: int
+    previous_id: int | None = None
     bids: list[Level]
     asks: list[Level]
 
@@ -169,11 +172,13 @@ class Heartbeat(Record, tag="heartbeat", frozen=True, kw_only=True, gc=False):
     """A promise of ingestion: this symbol's feed is complete up to `event_time`.
 
     It travels in the same topic and partition as the records it speaks of, so that what comes after it is
-    later. It moves the symbol's clock on in a market that is quiet.
+    later. It moves the symbol's clock on in a market that is quiet. `process` made the promise, and may not be the
+    only one that writes the symbol.
     """
 
     event_time: Time
     receive_time: Time
+    process: str = ""
 
 
 FeedEventKind = Literal[
@@ -186,6 +191,8 @@ FeedEventKind = Literal[
     "recovered",
     "rejected",
     "synced",
+    "joined",
+    "left",
 ]
 
 
@@ -194,6 +201,10 @@ class FeedEvent(Record, tag="feed_event", frozen=True, kw_only=True, gc=False):
 
     `first_id` and `last_id` are inclusive: the missing ids of a gap, the ids fetched by a backfill, for a resync
     the id that the book starts from. `id` follows from the content, so a repetition is the same event.
+
+    `process` is the one that wrote it: host and process id. Several may follow a symbol at a time. `joined` is told
+    when a process has begun to write the whole feed, after `first_id`; `left` when it was told to stop, with its
+    `last_id`. What is a `gap` none of them has written.
     """
 
     id: str
@@ -204,6 +215,7 @@ class FeedEvent(Record, tag="feed_event", frozen=True, kw_only=True, gc=False):
     first_id: int | None = None
     last_id: int | None = None
     detail: str = ""
+    process: str = ""
 
 
 class DeadLetter(Record, tag="dead_letter", frozen=True, kw_only=True, gc=False):

@@ -217,11 +217,15 @@ class ConnectionManager:
         if connection is not self.active:
             return
         self._remember(connection)
-        through = max(self._clock, self._proven) - self._disorder
+        through, wall = max(self._clock, self._proven) - self._disorder, self._wall()
         for symbol, handlers in self._beating.items():
-            heartbeat = Heartbeat(symbol=symbol, event_time=through, receive_time=self._wall())
+            heartbeat = Heartbeat(symbol=symbol, event_time=through, receive_time=wall, process=self._context.process)
             for handler in handlers:
-                handler.beat(heartbeat)
+                if not self._context.examines(symbol, handler.feed):
+                    handler.beat(heartbeat)
+        for handler in self.handlers.values():
+            if handler.complete and not self._context.examines(handler.symbol, handler.feed):
+                handler.whole_at = wall
 
     def _remember(self, connection: Connection | None) -> None:
         if connection is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from marketpipeline.errors import PermanentError
+from marketpipeline.ingestion.written import Written
 from marketpipeline.records import FeedEventKind, Heartbeat
 from marketpipeline.topics import Feed, TopicKind
 from marketpipeline.venues.adapter import RestRequest
@@ -22,6 +23,7 @@ __all__ = [
     "Command",
     "Context",
     "Get",
+    "Look",
     "OpenConnection",
     "Ping",
     "Publish",
@@ -45,9 +47,10 @@ class Publisher(Protocol):
 
 
 class Context(Protocol):
-    """What a handler may ask for. `wall` is our clock, µs."""
+    """What a handler may ask for. `wall` is our clock, µs, `process` what others know this process by."""
 
     wall: int
+    process: str
 
     def event(
         self,
@@ -93,6 +96,15 @@ class Context(Protocol):
     def dead_letter(self, payload: bytes, error: FrameError, source: str) -> None:
         """Keep input that cannot be used."""
 
+    def look(self, symbol: str, feed: Feed, after: int, since: int, done: Callable[[Written | None], None]) -> bool:
+        """Learn what the topic holds after an id, whoever wrote it; up to that all was there at `since`, µs.
+
+        `done` is called later, with None where it cannot be known. False: nobody looks here, and it is not called.
+        """
+
+    def examines(self, symbol: str, feed: Feed) -> bool:
+        """Whether something seems to be missing, and it is not known yet whether another process has written it."""
+
 
 @dataclass(frozen=True, slots=True)
 class OpenConnection:
@@ -134,7 +146,18 @@ class Get:
     request: RestRequest[Any]
 
 
-Command = OpenConnection | CloseConnection | Send | Ping | Get
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Read what the topic of a feed holds of a symbol after the id `after`, which was there at `since`, µs."""
+
+    call: int
+    symbol: str
+    feed: Feed
+    after: int
+    since: int
+
+
+Command = OpenConnection | CloseConnection | Send | Ping | Get | Look
 
 
 def feed_event_id(kind: str, symbol: str, feed: str, first: int | None, last: int | None, time: int) -> str:
@@ -147,8 +170,9 @@ class StreamHandler:
     """Base of the stream handlers: the records of one symbol and feed, between the mapper and the broker.
 
     `seen` counts what came on the stream, `duplicates` what of it was dropped, `nothing` what told nothing, by reason.
-    `last` is the newest record handed on. `pending` says that something missing is being fetched; `complete` that
-    everything up to now was handed on, so that a heartbeat may promise it.
+    `last` is the newest record handed on, `whole_at` our time, µs, when everything had been handed on last. `pending`
+    says that something missing is being fetched; `complete` that everything up to now was handed on, so that a
+    heartbeat may promise it.
     """
 
     beats = False
@@ -162,6 +186,7 @@ class StreamHandler:
         self.duplicates = 0
         self.nothing: Counter[str] = Counter()
         self.connected = False
+        self.whole_at = 0
         self.last: Any = None
 
     @property

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -19,13 +19,15 @@ from marketpipeline.errors import RetryableError
 from marketpipeline.ingestion.handlers import Delivered
 from marketpipeline.ingestion.partition import partition_of
 from marketpipeline.kafka import consumer_config
-from marketpipeline.records import AggTrade, Book, Trade, decode
+from marketpipeline.records import AggTrade, Book, Record, Trade, decode
 from marketpipeline.settings import KafkaSettings
 from marketpipeline.topics import TopicKind, topic_name
 
-__all__ = ["KINDS", "read_delivered"]
+__all__ = ["CALL_SECONDS", "KINDS", "decode_as", "read_block", "read_delivered"]
 
 _log = logging.getLogger(__name__)
+
+R = TypeVar("R", bound=Record)
 
 Wanted = Trade | AggTrade | Book
 
@@ -87,35 +89,32 @@ def _read_partition(
     end, block = high, FIRST_BLOCK
     while missing and end > low and high - end < most:
         start = max(low, end - block)
-        for message in reversed(_read_block(consumer, TopicPartition(topic, partition, start), end)):
+        for message in reversed(list(read_block(consumer, TopicPartition(topic, partition, start), end))):
             key = message.key()
-            if key in missing and (record := _decode(message.value(), wanted)) is not None:
+            if key in missing and (record := decode_as(message.value(), wanted)) is not None:
                 newest[record.symbol] = record
                 missing.discard(key)
         end, block = start, min(block * 4, LARGEST_BLOCK)
     return newest
 
 
-def _read_block(consumer: Any, start: TopicPartition, end: int) -> list[Any]:
-    """The messages from an offset up to another."""
+def read_block(consumer: Any, start: TopicPartition, end: int) -> Iterator[Any]:
+    """The messages from an offset up to another. Raises RetryableError when that takes too long."""
     consumer.assign([start])
     deadline = time.monotonic() + BLOCK_SECONDS
-    messages: list[Any] = []
     position = start.offset
-    while True:
+    while position < end:
         for message in consumer.consume(min(1_000, max(1, end - position)), timeout=0.2):
             if message.error() is not None:
                 raise RetryableError(f"cannot read {start.topic}: {message.error().str()}")
             if message.offset() < end:
-                messages.append(message)
+                yield message
         position = consumer.position([TopicPartition(start.topic, start.partition)])[0].offset
-        if position >= end:
-            return messages
-        if time.monotonic() > deadline:
+        if position < end and time.monotonic() > deadline:
             raise RetryableError(f"{start.topic}[{start.partition}] was not read within {BLOCK_SECONDS:g} s")
 
 
-def _decode(value: bytes | None, wanted: type[Wanted]) -> Wanted | None:
+def decode_as(value: bytes | None, wanted: type[R]) -> R | None:
     """The record, or None for another kind or one that this release cannot read."""
     try:
         record = decode(value or b"")

@@ -8,12 +8,14 @@ import time
 from typing import Any
 
 from marketpipeline.errors import RetryableError
-from marketpipeline.ingestion.context import CloseConnection, Get, OpenConnection, Ping, Send
+from marketpipeline.ingestion.context import CloseConnection, Get, Look, OpenConnection, Ping, Send
 from marketpipeline.ingestion.publisher import KafkaPublisher
 from marketpipeline.ingestion.rest import RestClient
 from marketpipeline.ingestion.route import Route
 from marketpipeline.ingestion.session import Session
 from marketpipeline.ingestion.socket import Socket
+from marketpipeline.ingestion.topic_reader import TopicReader
+from marketpipeline.ingestion.written import Written
 from marketpipeline.venues.adapter import RestRequest
 
 __all__ = ["Engine", "now_us"]
@@ -21,6 +23,7 @@ __all__ = ["Engine", "now_us"]
 _log = logging.getLogger(__name__)
 
 TICK = 0.05
+LAST_LOOK_SECONDS = 5.0
 
 
 def now_us() -> int:
@@ -31,11 +34,16 @@ def now_us() -> int:
 class Engine:
     """Drives one session until `stop`. Counts the time that reading was paused because the broker did not keep up."""
 
-    def __init__(self, session: Session, publisher: KafkaPublisher, rest: RestClient, route: Route) -> None:
+    def __init__(
+        self, session: Session, publisher: KafkaPublisher, rest: RestClient, route: Route, topics: TopicReader
+    ) -> None:
         self._session = session
         self._publisher = publisher
         self._rest = rest
         self._route = route
+        self._topics = topics
+        self._looks: list[Look] = []
+        self._looking: asyncio.Task[None] | None = None
         self._sockets: dict[int, Socket] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._paused_at: float | None = None
@@ -103,11 +111,16 @@ class Engine:
                             socket.ping(payload)
                     case Get(call, request):
                         self._start(self._get(call, request))
+                    case Look():
+                        self._looks.append(command)
+        if self._looks and (self._looking is None or self._looking.done()):
+            self._looking = self._start(self._look())
 
-    def _start(self, work: Any) -> None:
+    def _start(self, work: Any) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
+        return task
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -149,10 +162,28 @@ class Engine:
             limiter.answered(call, status, headers, body, time.monotonic(), now_us())
         self._breathe()
 
+    async def _look(self) -> None:
+        """Read the topics for all that was asked meanwhile, as often as something is asked."""
+        while self._looks:
+            batch, self._looks = self._looks, []
+            found: dict[int, Written] = {}
+            try:
+                found = await asyncio.to_thread(self._topics.look, batch)
+            except RetryableError as error:
+                _log.warning("not known what the topics hold: %s", error)
+            for look in batch:
+                self._session.examiner.answered(look.call, found.get(look.call))
+            self._breathe()
+
     async def _leave(self) -> None:
-        """Close what is open; nothing is taken any more."""
+        """Close what is open; nothing is taken any more, and the topics are read a last time."""
         for socket in list(self._sockets.values()):
             socket.close("stopping")
+        if self._publisher.failure is None:
+            self._session.leave()
+            self._carry_out()
+            if self._looking is not None:
+                await asyncio.wait({self._looking}, timeout=LAST_LOOK_SECONDS)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -184,15 +184,15 @@ class OrderBookBuilder(StreamHandler):
             self._lose(f"wrong after update {change.last_id}")
             self._snapshots.was_useless()
             raise FrameError(str(error), self.symbol) from error
-        self._last_id = change.last_id
+        before, self._last_id = self._last_id, change.last_id
         self._judge = self._rule.follows
         self._unsure = False
         if self._refresh.wanted:
             self._refresh.follow(change)
-        self._write(change)
+        self._write(change, before)
 
-    def _write(self, change: BookChange) -> None:
-        """The book after `change` as a record, unless it was written before."""
+    def _write(self, change: BookChange, before: int) -> None:
+        """The book after `change`, which continues the update `before`, as a record, unless it was written before."""
         if self._synced_at is not None and not self._settle(change, change.event_time):
             return
         record = Book(
@@ -200,6 +200,7 @@ class OrderBookBuilder(StreamHandler):
             event_time=change.event_time,
             receive_time=change.receive_time,
             update_id=change.last_id,
+            previous_id=before,
             bids=self._book.bids.top(self._levels),
             asks=self._book.asks.top(self._levels),
         )
@@ -225,7 +226,7 @@ class OrderBookBuilder(StreamHandler):
         if delivered is not None and (start + 1 if change is None else change.first_id) > delivered + 1:
             last = start if change is None else change.last_id - 1
             self.lost += last - delivered
-            _log.warning("updates %d to %d are missing", delivered + 1, last, extra={"symbol": self.symbol})
+            _log.info("updates %d to %d did not come here", delivered + 1, last, extra={"symbol": self.symbol})
             self._context.event("gap", self.symbol, self.feed, event_time=time, first_id=delivered + 1, last_id=last)
         if change is None:
             self._delivered = max(start, delivered or 0)
@@ -319,7 +320,7 @@ class OrderBookBuilder(StreamHandler):
             self._live, self._live_since, self._synced_at = True, self._snapshots.now, snapshot.last_id
             self._last_id, self._judge = snapshot.last_id, self._rule.starts
             if self._pushed:
-                self._write(_as_change(snapshot))
+                self._write(_as_change(snapshot), snapshot.last_id)
             for change in changes:
                 self._apply_held(change)
         except (CrossedBook, FrameError) as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import socket
 import threading
 from collections.abc import Callable
 from random import Random
@@ -25,6 +27,7 @@ from marketpipeline.ingestion.route import Route
 from marketpipeline.ingestion.session import Session
 from marketpipeline.ingestion.status import health
 from marketpipeline.ingestion.symbol_validation import choose_symbols
+from marketpipeline.ingestion.topic_reader import TopicReader
 from marketpipeline.record_kinds import FEED_TOPIC
 from marketpipeline.settings import IngestionSettings
 from marketpipeline.telemetry import Health, Tracing
@@ -54,6 +57,8 @@ class Ingestion:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
+        self.process = f"{socket.gethostname()}/{os.getpid()}"
+        self._topics: TopicReader | None = None
         self._asked_to_stop = threading.Event()
         self._ended = threading.Event()
         self._doing = "starting"
@@ -131,11 +136,14 @@ class Ingestion:
                 preparation.cancel()
                 return
             self.session = preparation.result()
-            self.engine = Engine(self.session, publisher, rest, route)
+            assert self._topics is not None
+            self.engine = Engine(self.session, publisher, rest, route, self._topics)
             self._doing = "running"
             await self.engine.run(self._stop)
         finally:
             await rest.close()
+            if self._topics is not None:
+                await asyncio.to_thread(self._topics.close)
             self._unflushed = await asyncio.to_thread(publisher.flush, settings.drain_timeout_ms / 1000)
             if self._unflushed:
                 _log.error("%d records were not acknowledged in time", self._unflushed)
@@ -163,15 +171,24 @@ class Ingestion:
             mine, self.rejected = await choose_symbols(
                 mine, adapter, lambda request: rest.fetch(request, adapter), backoff()
             )
-        self._doing = "reading what the topics hold"
+        self._doing, since = "reading what the topics hold", now_us()
         partitions = {kind: publisher.partitions(kind) for kind in kinds if kind in KINDS}
         delivered = await retry(
             lambda: in_thread(lambda: read_delivered(settings.kafka, settings.topic_prefix, mine, partitions)),
             backoff(),
             self._doing,
         )
+        self._topics = TopicReader(settings.kafka, settings.topic_prefix, self.process, partitions)
         session = Session(
-            settings, mine, adapter, publisher, max_streams=self._venue.max_streams, delivered=delivered, random=random
+            settings,
+            mine,
+            adapter,
+            publisher,
+            max_streams=self._venue.max_streams,
+            delivered=delivered,
+            random=random,
+            process=self.process,
+            looks_since=since,
         )
         session.wall = now_us()
         await self._learn_time(session, adapter, rest)

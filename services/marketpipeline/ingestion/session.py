@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 from typing import TypeVar
 
+import msgspec
+
 from marketpipeline.backoff import Backoff
 from marketpipeline.errors import PermanentError
 from marketpipeline.ingestion.assignment import share_out
@@ -21,9 +23,11 @@ from marketpipeline.ingestion.clock import ExchangeClock
 from marketpipeline.ingestion.connection import Connection
 from marketpipeline.ingestion.connection_manager import ConnectionManager
 from marketpipeline.ingestion.context import Command, Publish, Publisher, StreamHandler, feed_event_id
+from marketpipeline.ingestion.examiner import Examiner
 from marketpipeline.ingestion.handlers import Delivered, make_handler
 from marketpipeline.ingestion.pacing import Window
 from marketpipeline.ingestion.rate_limiter import RateLimiter
+from marketpipeline.ingestion.written import Written
 from marketpipeline.records import DeadLetter, FeedEvent, FeedEventKind
 from marketpipeline.settings import IngestionSettings
 from marketpipeline.topics import Feed, TopicKind
@@ -38,7 +42,11 @@ T = TypeVar("T")
 
 
 class Session:
-    """`symbols` are full ids. `delivered` is what the topics hold already. `max_streams` bounds a connection."""
+    """`symbols` are full ids. `delivered` is what the topics hold already. `max_streams` bounds a connection.
+
+    `process` is what others know this one by. `looks_since` is when `delivered` was read, in µs: then the topics are
+    asked (`Look`) before something is said to be missing. Without it this process counts as the only one.
+    """
 
     def __init__(
         self,
@@ -50,7 +58,14 @@ class Session:
         max_streams: int,
         delivered: Delivered | None = None,
         random: Random | None = None,
+        process: str = "",
+        looks_since: int | None = None,
     ) -> None:
+        self.process = process
+        self.examiner = Examiner(self._emit, self._tell)
+        self._looks = looks_since is not None
+        self._created = looks_since or 0
+        self._joined: set[Stream] = set()
         self.commands: list[Command] = []
         self.wall = 0
         self.paused = False
@@ -77,6 +92,8 @@ class Session:
             stream: make_handler(stream, settings, adapter, self, self._writer, delivered or Delivered())
             for stream in streams
         }
+        for handler in self.handlers.values():
+            handler.whole_at = self._created
         connects = Window(adapter.limits.connects.count, adapter.limits.connects.seconds)
         self.managers = [
             self._make_manager(part, endpoint, connects)
@@ -98,6 +115,16 @@ class Session:
         for handler in self.handlers.values():
             handler.tick(now)
         self.limiter.tick(now)
+        self.examiner.tick(now)
+        if self._looks and len(self._joined) < len(self.handlers):
+            self._join()
+
+    def leave(self) -> None:
+        """The process was told to stop: say where it ends, and ask a last time for what seems to be missing."""
+        for stream in self._joined:
+            if self.handlers[stream].beats:
+                self.event("left", stream.symbol, stream.feed, last_id=self.handlers[stream].last_id)
+        self.examiner.give_up()
 
     def connection(self, number: int) -> Connection | None:
         """A connection that a command spoke of; its `frame` takes frames. None when it is gone."""
@@ -140,10 +167,9 @@ class Session:
         detail: str = "",
     ) -> None:
         """Write down what happened to a feed."""
-        self.events[kind] += 1
         record = FeedEvent(
             symbol=symbol,
-            id=feed_event_id(kind, symbol, feed, first_id, last_id, self.wall),
+            id="",
             kind=kind,
             feed=str(feed),
             event_time=event_time,
@@ -151,8 +177,22 @@ class Session:
             first_id=first_id,
             last_id=last_id,
             detail=detail,
+            process=self.process,
         )
-        self._writer(TopicKind.EVENTS, symbol)(record)
+        if kind == "gap" and first_id is not None and last_id is not None and self._looks:
+            self.examiner.doubt(record, self._whole_at(symbol, feed))
+        else:
+            self._tell(record)
+
+    def look(self, symbol: str, feed: Feed, after: int, since: int, done: Callable[[Written | None], None]) -> bool:
+        """Have the topic read, where somebody does."""
+        if self._looks:
+            self.examiner.look(symbol, feed, after, since, done)
+        return self._looks
+
+    def examines(self, symbol: str, feed: Feed) -> bool:
+        """Whether it is not known yet whether a gap of this feed is one."""
+        return self.examiner.examines(symbol, feed)
 
     def ask(
         self,
@@ -236,9 +276,18 @@ class Session:
 
     @property
     def pending(self) -> int:
-        """Feeds of a symbol that are being backfilled or synchronised; none of one that is off the exchange's list."""
+        """Feeds of a symbol that are being backfilled or synchronised; none of one that is off the exchange's list.
+
+        A gap that is looked into counts as one.
+        """
         unlisted = self.unlisted_symbols
-        return sum(handler.pending for handler in self.handlers.values() if handler.symbol not in unlisted)
+        handlers = (handler for handler in self.handlers.values() if handler.symbol not in unlisted)
+        return self.examiner.open + sum(handler.pending for handler in handlers)
+
+    @property
+    def in_sync(self) -> bool:
+        """Whether it writes all that comes, of every symbol: what another process writes too is not needed any more."""
+        return self.started and self.ready_connections == len(self.managers) and not self.pending
 
     def symbol_states(self) -> Mapping[str, Mapping[str, object]]:
         """Each symbol's feeds."""
@@ -250,6 +299,35 @@ class Session:
     def _seen(self, symbol: str) -> int:
         """How much came on the streams of a symbol."""
         return sum(handler.seen for stream, handler in self.handlers.items() if stream.symbol == symbol)
+
+    def _join(self) -> None:
+        """Say of each feed once from where on this process writes all of it."""
+        for stream, handler in self.handlers.items():
+            if stream not in self._joined and handler.connected and not handler.pending:
+                self._joined.add(stream)
+                if handler.beats:
+                    time = getattr(handler.last, "event_time", None)
+                    self.event("joined", stream.symbol, stream.feed, event_time=time, first_id=handler.last_id)
+
+    def _tell(self, event: FeedEvent) -> None:
+        """Write an event. Its id follows from what it says; of a process, also from that."""
+        self.events[event.kind] += 1
+        if event.kind == "gap":
+            ids, where = (event.first_id, event.last_id), {"symbol": event.symbol}
+            _log.warning("%s %s to %s are missing: %s", event.feed, *ids, event.detail or "not received", extra=where)
+        name = feed_event_id(event.kind, event.symbol, event.feed, event.first_id, event.last_id, event.receive_time)
+        if event.kind in ("joined", "left"):
+            name = f"{name}:{self.process}"
+        self._writer(TopicKind.EVENTS, event.symbol)(msgspec.structs.replace(event, id=name))
+
+    def _emit(self, command: Command) -> None:
+        self.commands.append(command)
+
+    def _whole_at(self, symbol: str, feed: str) -> int:
+        found = [
+            handler.whole_at for handler in self.handlers.values() if (handler.symbol, handler.feed) == (symbol, feed)
+        ]
+        return min(found, default=self._created)
 
     def _writer(self, kind: TopicKind, symbol: str) -> Publish:
         publish = self._writers.get((kind, symbol))

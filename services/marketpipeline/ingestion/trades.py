@@ -17,6 +17,7 @@ import msgspec
 
 from marketpipeline.errors import PermanentError
 from marketpipeline.ingestion.context import Context, Publish, StreamHandler
+from marketpipeline.ingestion.written import LOOK_AGAIN, Written
 from marketpipeline.records import AggTrade, Heartbeat, Trade
 from marketpipeline.settings import IngestionSettings
 from marketpipeline.topics import Feed
@@ -35,6 +36,9 @@ RETRY_AFTER = 0.5
 
 MISSED_EVERY = 60.0
 """Seconds before trades that came with a wrong time are fetched again: a stream may have nothing else."""
+
+LOOKS = 4
+"""So often the topic is looked at, while another process may write there what is missing, before REST is asked."""
 
 OLDER = 20
 """So many trades with older ids and later times, and none that continue, mean that its numbers start again."""
@@ -219,6 +223,20 @@ class TradeHandler(StreamHandler, Generic[R]):
         self.last = record
         self.publish(record)
 
+    def follow(self, last: R) -> None:
+        """Others have written everything up to `last`: go on behind it."""
+        number = self.id_of(last)
+        if self.next is None or number < self.next:
+            return
+        for written in [held for held in self.held if held <= number]:
+            del self.held[written]
+            self.duplicates += 1
+        self.next = number + 1
+        self.last = last
+        if self._doubted_at == self.seen:
+            self._deaf_at = self.seen
+        self.drain()
+
     def give_up(self, number: int) -> None:
         """The next one cannot be used by anyone: count on from it."""
         self._write_gap(number, number, UNUSABLE)
@@ -291,7 +309,7 @@ class TradeHandler(StreamHandler, Generic[R]):
         if self._backfill is None:
             self._refused = ""
             self._backfill = Backfill(self)
-            self._backfill.step()
+            self._backfill.begin()
 
     def _doubt_numbers(self, number: int, record: R) -> None:
         """An older id at a later time: a mistake, or the first of new numbers. It is kept until that is known."""
@@ -336,7 +354,7 @@ class TradeHandler(StreamHandler, Generic[R]):
     def _write_gap(self, first: int, last: int, reason: str) -> None:
         self.lost += last - first + 1
         time = None if self.last is None else self.last.trade_time
-        _log.warning("%s %d to %d are missing: %s", self.feed, first, last, reason, extra={"symbol": self.symbol})
+        _log.info("%s %d to %d did not come here: %s", self.feed, first, last, reason, extra={"symbol": self.symbol})
         self.context.event("gap", self.symbol, self.feed, event_time=time, first_id=first, last_id=last, detail=reason)
 
 
@@ -358,6 +376,30 @@ class Backfill(Generic[R]):
         self._retry_at: float | None = None
         self._asked = False
         self._over = False
+        self._looks = 0
+        self._look_at: float | None = None
+
+    def begin(self) -> None:
+        """See first what the topic holds: another process may follow the symbol, too."""
+        handler = self._handler
+        self._asked = handler.context.look(handler.symbol, handler.feed, self._next() - 1, handler.whole_at, self._seen)
+        self._looks += 1
+        if not self._asked:
+            self.step()
+
+    def _seen(self, written: Written | None) -> None:
+        """What another has written is not fetched; what it may be about to write is waited for, a few times."""
+        self._asked = False
+        if self._over:
+            return
+        handler, reached = self._handler, None if written is None else written.reached
+        if reached is not None:
+            handler.follow(reached)  # type: ignore[arg-type]  # of the kind that was asked for
+        may_come = written is not None and written.others and self._looks < LOOKS
+        if may_come and (not handler.held or min(handler.held) > self._next()):
+            self._asked, self._look_at = True, 0.0
+        else:
+            self.step()
 
     def step(self) -> None:
         """Ask for what is missing next; first give up what is more than may be fetched."""
@@ -389,7 +431,12 @@ class Backfill(Generic[R]):
             self._end()
 
     def tick(self, now: float) -> None:
-        """Ask again for a hole when its time has come."""
+        """Look or ask again when the time has come."""
+        if self._look_at == 0.0:
+            self._look_at = now + LOOK_AGAIN
+        elif self._look_at is not None and now >= self._look_at:
+            self._look_at = None
+            self.begin()
         if self._retry_at == 0.0:
             self._retry_at = now + RETRY_AFTER
         elif self._retry_at is not None and now >= self._retry_at:

@@ -37,6 +37,8 @@ class Processes:
         self.exchange_port = free_port()
         self.port = free_port()
         self.ingestion: subprocess.Popen[bytes] | None = None
+        self.second: subprocess.Popen[bytes] | None = None
+        self.second_port = free_port()
         self._processes: list[subprocess.Popen[bytes]] = []
         self._read: dict[TopicKind, list[tuple[int, AnyRecord]]] = {}
         admin = AdminClient({"bootstrap.servers": broker.address})
@@ -82,6 +84,13 @@ class Processes:
         self.ingestion = self._spawn("ingestion", ["ingestion", "--config", str(path)])
         return self.ingestion
 
+    def start_second(self, settings: dict[str, Any]) -> subprocess.Popen[bytes]:
+        """One more `marketpipeline ingestion` that reads the same."""
+        path = self.folder / "second.json"
+        path.write_text(json.dumps(settings | {"http": {"host": "127.0.0.1", "port": self.second_port}}))
+        self.second = self._spawn("second", ["ingestion", "--config", str(path)])
+        return self.second
+
     def stop_ingestion(self) -> int:
         """SIGTERM; returns the status."""
         assert self.ingestion is not None
@@ -107,9 +116,9 @@ class Processes:
         with urllib.request.urlopen(request, timeout=10) as answer:
             assert answer.status == 200
 
-    def health(self) -> dict[str, Any]:
-        """`/health` of the ingestion; empty while it does not answer."""
-        return _get(f"http://127.0.0.1:{self.port}/health")
+    def health(self, port: int | None = None) -> dict[str, Any]:
+        """`/health` of the ingestion, or of what serves on `port`; empty while it does not answer."""
+        return _get(f"http://127.0.0.1:{port or self.port}/health")
 
     def wait_replayed(self, share: float = 1.0, seconds: float = 90.0) -> None:
         """Wait until a share of the replay has been read by the ingestion."""

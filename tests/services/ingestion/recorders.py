@@ -9,12 +9,23 @@ from typing import Any
 
 from marketpipeline.errors import PermanentError
 from marketpipeline.ingestion.context import Publish
+from marketpipeline.ingestion.written import Written
 from marketpipeline.records import FeedEvent, FeedEventKind, Record, Trade
 from marketpipeline.topics import Feed, TopicKind
 from marketpipeline.venues.adapter import RestRequest
 from marketpipeline.venues.messages import BookChange, BookSnapshot, FrameError
 
-__all__ = ["SYMBOL", "Asked", "RecordingContext", "RecordingPublisher", "change", "no_request", "snapshot", "trade"]
+__all__ = [
+    "SYMBOL",
+    "Asked",
+    "Looked",
+    "RecordingContext",
+    "RecordingPublisher",
+    "change",
+    "no_request",
+    "snapshot",
+    "trade",
+]
 
 SYMBOL = "exchange:BTCUSDT"
 
@@ -45,16 +56,27 @@ class Asked:
 
 
 @dataclass
+class Looked:
+    feed: Feed
+    after: int
+    since: int
+    done: Callable[[Written | None], None]
+
+
+@dataclass
 class RecordingContext:
-    """Remembers events, dead letters and requests; a test answers the requests."""
+    """Remembers events, dead letters, requests and, with `looks`, looks into the topics; a test answers these."""
 
     events: list[FeedEvent] = field(default_factory=list)
     asked: deque[Asked] = field(default_factory=deque)
     letters: list[tuple[bytes, str]] = field(default_factory=list)
     resubscribed: list[tuple[str, Feed]] = field(default_factory=list)
     unlisted_symbols: dict[str, str] = field(default_factory=dict)
+    looked: deque[Looked] = field(default_factory=deque)
+    looks: bool = False
     limit: int = 2**62
     wall: int = 0
+    process: str = "this"
 
     def event(
         self,
@@ -73,6 +95,14 @@ class RecordingContext:
                 first_id=first_id, last_id=last_id, detail=detail,
             )
         )  # fmt: skip
+
+    def look(self, symbol: str, feed: Feed, after: int, since: int, done: Callable[[Written | None], None]) -> bool:
+        if self.looks:
+            self.looked.append(Looked(feed, after, since, done))
+        return self.looks
+
+    def examines(self, symbol: str, feed: Feed) -> bool:
+        return False
 
     def ask(
         self,

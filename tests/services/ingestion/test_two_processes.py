@@ -1,0 +1,99 @@
+"""Two processes that read the same, as in a handover or as a pair: whichever ends, nothing is missing."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from marketpipeline.records import Book, Heartbeat, Trade
+from marketpipeline.topics import TopicKind
+
+from tests.conftest import wait_for
+from tests.services.ingestion import oracle
+from tests.services.ingestion.processes import Processes
+
+BTC, ETH = "binance:BTCUSDT", "binance:ETHUSDT"
+
+
+@pytest.fixture
+def files(capture: Callable[[str], Path]) -> dict[str, Path]:
+    return {symbol: capture(f"binance_{symbol[8:].lower()}_20240808.gz") for symbol in (BTC, ETH)}
+
+
+def replay(processes: Processes, files: dict[str, Path], speed: str) -> None:
+    options = [option for path in files.values() for option in ("--replay", str(path))]
+    processes.start_exchange(*options, "--speed", speed)
+
+
+def check_whole(processes: Processes, files: dict[str, Path]) -> None:
+    """As the stream job reads it, by what comes first: every trade and, from the first sync on, every change, in order.
+
+    No gap is told, and no heartbeat promised what came first after it.
+    """
+    events = processes.events()
+    assert [event for event in events if event.kind == "gap"] == []
+    assert all("/" in event.process for event in events), events
+    for symbol, path in files.items():
+        captured = oracle.read(path)
+        ids = list(dict.fromkeys(trade.trade_id for trade in processes.trades(symbol)))
+        assert ids == list(captured.trades)
+        newest, books = 0, []
+        for book in processes.books(symbol):
+            if book.update_id > newest:
+                newest = book.update_id
+                books.append(book.update_id)
+        changes = [last for _, last in captured.changes if last >= books[0]]
+        assert books == changes
+        assert len(changes) > 0.9 * len(captured.changes)
+    for kind in (TopicKind.TRADES, TopicKind.BOOK):
+        promised: dict[str, int] = {}
+        seen: set[tuple[str, int]] = set()
+        for _, record in processes.records(kind):
+            if isinstance(record, Heartbeat):
+                promised[record.symbol] = max(record.event_time, promised.get(record.symbol, 0))
+            elif isinstance(record, Trade | Book):
+                time = record.trade_time if isinstance(record, Trade) else record.event_time or 0
+                number = record.trade_id if isinstance(record, Trade) else record.update_id
+                assert (record.symbol, number) in seen or time > promised.get(record.symbol, 0), record
+                seen.add((record.symbol, number))
+
+
+def test_of_two_processes_either_may_be_stopped_or_killed(processes: Processes, files: dict[str, Path]) -> None:
+    """The first gives way to the second and comes back; then they are killed in turn."""
+    replay(processes, files, "10")
+    settings = processes.settings("BTCUSDT", "ETHUSDT")
+    starts = {processes.port: processes.start_ingestion, processes.second_port: processes.start_second}
+    running: dict[int, subprocess.Popen[bytes]] = {}
+
+    def start(port: int) -> None:
+        running[port] = starts[port](settings)
+        wait_for(lambda: processes.health(port).get("in_sync"), "it is in sync", seconds=60)
+
+    def end(port: int, number: signal.Signals, status: int) -> None:
+        running[port].send_signal(number)
+        assert running[port].wait(30) == status, processes.log()
+
+    first, second = starts
+    for port in starts:
+        running[port] = starts[port](settings)
+    for port in starts:
+        wait_for(lambda port=port: processes.health(port).get("in_sync"), "both are in sync", seconds=60)
+    end(first, signal.SIGTERM, 0)
+    start(first)
+    kills = 0
+    while not processes.exchange()["finished"] and kills < 4:
+        port = (second, first)[kills % 2]
+        end(port, signal.SIGKILL, -signal.SIGKILL)
+        start(port)
+        kills += 1
+    processes.wait_replayed()
+    for port in starts:
+        end(port, signal.SIGTERM, 0)
+    assert kills
+    check_whole(processes, files)
+    said = [(event.kind, event.process) for event in processes.events(BTC) if event.kind in ("joined", "left")]
+    assert len({process for kind, process in said if kind == "joined"}) == 3 + kills
+    assert len({process for kind, process in said if kind == "left"}) == 3
