@@ -393,8 +393,12 @@ class Backfill(Generic[R]):
         if self._over:
             return
         handler, reached = self._handler, None if written is None else written.reached
+        had_live = bool(handler.held)
         if reached is not None:
             handler.follow(reached)  # type: ignore[arg-type]  # of the kind that was asked for
+        if had_live and not handler.held and not handler.dropped:
+            self._end()
+            return
         may_come = written is not None and written.others and self._looks < LOOKS
         if may_come and (not handler.held or min(handler.held) > self._next()):
             self._asked, self._look_at = True, 0.0

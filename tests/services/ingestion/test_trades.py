@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from marketpipeline.errors import PermanentError
 from marketpipeline.ingestion.trades import (
+    LOOKS,
     OLDER,
     RETRIES,
     TradeBounds,
     TradeHandler,
     trade_id,
 )
+from marketpipeline.ingestion.written import Written
 from marketpipeline.records import Heartbeat, Trade
 from marketpipeline.topics import Feed
 from marketpipeline.venues.adapter import Page, UnknownSymbol
@@ -592,3 +594,51 @@ def test_what_was_lost_before_one_that_cannot_be_used_is_fetched_before_a_heartb
     assert b.ids == [1, 2, 3, 6]
     assert [event for event in b.context.told() if event[0] == "gap"] == [("gap", 4, 4), ("gap", 5, 5)]
     assert b.beats()
+
+
+def test_what_another_process_wrote_is_not_fetched() -> None:
+    """After an interruption the topic is asked first: REST only for what is not in it."""
+    s = scenario(last=9)
+    s.context.looks = True
+    s.handler.whole_at = 77
+    s.handler.resume()
+    s.live(15)
+    assert [(look.after, look.since) for look in s.context.looked] == [(9, 77)]
+    assert not s.context.asked
+    s.context.looked.popleft().done(Written([(9, 14)], trade(14)))
+    assert s.ids == [15]
+    assert (s.pending(), s.context.events, list(s.context.asked)) == (False, [], [])
+    assert s.beats()
+
+
+def test_what_another_process_may_be_about_to_write_is_waited_for_and_then_fetched() -> None:
+    s = scenario(last=9)
+    s.context.looks = True
+    s.handler.resume()
+    s.live(15)
+    lives = {"other": 1}
+    for look in range(LOOKS):
+        assert s.pending()
+        assert not s.beats()
+        s.context.looked.popleft().done(Written([(9, 10 + look)], trade(10 + look), lives))
+        for now in (100.0 * look, 100.0 * look + 1.0):
+            s.handler.tick(now)
+    assert s.params()["first"] == "14"
+    s.answer(14)
+    assert s.ids == [14, 15]
+    assert [(event.kind, event.first_id, event.last_id) for event in s.context.events] == [("backfill", 14, 14)]
+
+
+def test_what_a_silent_stream_missed_and_another_wrote_shows_that_it_is_deaf() -> None:
+    s = scenario()
+    s.context.looks = True
+    s.handler.resume()
+    s.live(1, 2)
+    s.handler.doubt()
+    s.context.looked.popleft().done(Written([(1, 3)], trade(3)))
+    s.answer()
+    assert s.deaf()
+    assert not s.beats()
+    s.live(3, 4)
+    assert s.ids == [1, 2, 4]
+    assert not s.deaf()

@@ -68,9 +68,12 @@ def test_of_two_processes_either_may_be_stopped_or_killed(processes: Processes, 
     starts = {processes.port: processes.start_ingestion, processes.second_port: processes.start_second}
     running: dict[int, subprocess.Popen[bytes]] = {}
 
+    def wait_in_sync(port: int) -> None:
+        wait_for(lambda: processes.health(port).get("in_sync"), "it is in sync", seconds=60)
+
     def start(port: int) -> None:
         running[port] = starts[port](settings)
-        wait_for(lambda: processes.health(port).get("in_sync"), "it is in sync", seconds=60)
+        wait_in_sync(port)
 
     def end(port: int, number: signal.Signals, status: int) -> None:
         running[port].send_signal(number)
@@ -80,7 +83,7 @@ def test_of_two_processes_either_may_be_stopped_or_killed(processes: Processes, 
     for port in starts:
         running[port] = starts[port](settings)
     for port in starts:
-        wait_for(lambda port=port: processes.health(port).get("in_sync"), "both are in sync", seconds=60)
+        wait_in_sync(port)
     end(first, signal.SIGTERM, 0)
     start(first)
     kills = 0
