@@ -42,7 +42,8 @@ def build(context: Context) -> list[Object]:
     found = [service_account(context), network_policy(context), metrics_service(context)]
     found += [settings_config_map(context, p.name, p.component, p.settings) for p in running]
     found += [api_service(context, p) for p in running if p.component is Component.API]
-    found += [disruption_budget(context, workload.name) for workload in context.plan.workloads if workload.replicas > 1]
+    several = (workload for workload in context.plan.workloads if workload.replicas * workload.copies > 1)
+    found += [disruption_budget(context, workload.name) for workload in several]
     found += [settings_config_map(context, s.name, s.component, s.settings) for s in context.plan.scheduled_jobs]
     if context.capabilities.prometheus and context.settings.monitoring.enabled:
         found.append(service_monitor(context))

@@ -2,7 +2,8 @@
 
 The context is the pipeline's plan, its owner and the operator's settings; a process is a workload of the plan as it is
 deployed. Ingestion is one process for each of its replicas, each with its own symbols and so settings of its own: when
-a symbol is added, only the process that takes it is replaced. A replica without a symbol is left out.
+a symbol is added, only the process that takes it is replaced. A replica without a symbol is left out. Copies of a
+replica are Pods of one Deployment.
 """
 
 from __future__ import annotations
@@ -145,4 +146,4 @@ def processes(context: Context) -> list[Process]:
 
 def _replica(workload: Workload, replica: int, symbols: list[str]) -> dict[str, Any]:
     settings = workload.settings | {"symbols": symbols, "replica": 0, "replicas": 1}
-    return {"name": f"{workload.name}-{replica}", "settings": settings, "replicas": 1}
+    return {"name": f"{workload.name}-{replica}", "settings": settings, "replicas": workload.copies, "copies": 1}

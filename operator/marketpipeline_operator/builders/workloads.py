@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marketpipeline.plan import Component, ScheduledJob
+from marketpipeline.plan import ScheduledJob
 
 from marketpipeline_operator.builders.context import Context, Process, child
 from marketpipeline_operator.builders.pod import (
@@ -21,10 +21,8 @@ __all__ = ["cron_job", "deployment", "disruption_budget"]
 
 
 def deployment(context: Context, process: Process) -> Object:
-    """The Deployment of one process.
-
-    Ingestion is replaced, not rolled over: two that follow the same symbols would write everything twice, and what is
-    missed in between is backfilled by id. The others give way only to a successor that is ready.
+    """The Deployment of one process, which gives way only to a successor that is ready: of ingestion, to one that is in
+    sync and so writes all that comes. What both write for a moment is recognised by its ids.
     """
     replicas = 0 if process.name in context.stopped else process.replicas
     template = pod_template(
@@ -53,16 +51,10 @@ def deployment(context: Context, process: Process) -> Object:
             "revisionHistoryLimit": 3,
             "progressDeadlineSeconds": 300,
             "selector": {"matchLabels": _selector(context, process)},
-            "strategy": _strategy(process),
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": template,
         }
     }
-
-
-def _strategy(process: Process) -> Object:
-    if process.component is Component.INGESTION:
-        return {"type": "Recreate"}
-    return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
 
 
 def _selector(context: Context, process: Process) -> dict[str, str]:

@@ -66,6 +66,7 @@ class Session:
         self._looks = looks_since is not None
         self._created = looks_since or 0
         self._joined: set[Stream] = set()
+        self.has_synced = False
         self.commands: list[Command] = []
         self.wall = 0
         self.paused = False
@@ -116,6 +117,7 @@ class Session:
             handler.tick(now)
         self.limiter.tick(now)
         self.examiner.tick(now)
+        self.has_synced = self.has_synced or self.in_sync
         if self._looks and len(self._joined) < len(self.handlers):
             self._join()
 

@@ -49,9 +49,9 @@ def health(ingestion: Process) -> Health:
         "doing": ingestion.doing,
     }
     if ingestion.error is not None:
-        return Health("failed", details | {"error": str(ingestion.error)})
+        return Health("failed", details | {"error": str(ingestion.error)}, has_synced=False)
     if session is None or engine is None:
-        return Health("starting", details)
+        return Health("starting", details, has_synced=False)
     managers = session.managers
     stale = [stream.name for manager in managers for stream in manager.stale]
     refused = {stream.name: reason for manager in managers for stream, reason in manager.rejected.items()}
@@ -83,7 +83,7 @@ def health(ingestion: Process) -> Health:
         "symbols": session.symbol_states(),
     }
     if not session.started:
-        return Health("ok" if not managers else "starting", details)
+        return Health("ok" if not managers else "starting", details, has_synced=not managers)
     wrong = {
         "not connected": "" if connected else f"{session.ready_connections} of {len(managers)} connections",
         "silent": ", ".join(stale),
@@ -93,8 +93,8 @@ def health(ingestion: Process) -> Health:
         "paused": "the broker takes records too slowly" if session.paused else "",
     }
     if reason := "; ".join(f"{what}: {which}" for what, which in wrong.items() if which):
-        return Health("degraded", details | {"reason": reason})
-    return Health("ok", details)
+        return Health("degraded", details | {"reason": reason}, session.has_synced)
+    return Health("ok", details, session.has_synced)
 
 
 def instrument(ingestion: Process, meter: Meter) -> None:

@@ -80,7 +80,7 @@ def assemble(
     pipeline: MarketPipeline, plan: Plan, options: RunOptions, state: StateFolder, places: LocalSettings, java: Java
 ) -> LocalStack:
     """Everything that runs, with its settings written to the state folder."""
-    processes = sum(workload.replicas for workload in plan.workloads)
+    processes = sum(workload.replicas * workload.copies for workload in plan.workloads)
     ports = _Ports(processes + len(pipeline.spec.exchanges) + len(sink_kinds()) + 6)
     broker = Broker(
         java=java.program,
@@ -207,11 +207,13 @@ def _program(component: str, config: str) -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", "marketpipeline", component, "--config", config)
 
 
-def _names(workload: Workload) -> list[str]:
-    """One name a replica; the plain one when it is alone."""
-    if workload.replicas == 1:
-        return [workload.name]
-    return [f"{workload.name}-{number}" for number in range(workload.replicas)]
+def _names(workload: Workload) -> list[tuple[int, str]]:
+    """The replica and the name of each process; the plain name when it is alone. Copies are told apart by a letter."""
+    replicas = [f"{workload.name}-{number}" for number in range(workload.replicas)]
+    names = [workload.name] if workload.replicas == 1 else replicas
+    if workload.copies == 1:
+        return list(enumerate(names))
+    return [(number, f"{name}-{letter}") for number, name in enumerate(names) for letter in "abc"[: workload.copies]]
 
 
 def _ingestion(
@@ -228,7 +230,7 @@ def _ingestion(
     exchange = workload.settings["exchange"]
     after = [TOPICS, *([SYMBOLS] if exchange in exchanges else []), *readers]
     found = []
-    for number, name in enumerate(_names(workload)):
+    for number, name in _names(workload):
         settings = stores.applied(workload.settings, ports.take()) | {"replica": number}
         if exchange in feeds:
             settings |= {"websocket_url": feeds[exchange].websocket, "rest_url": feeds[exchange].rest}
@@ -257,7 +259,7 @@ def _sinks(workload: Workload, stores: _Stores, state: StateFolder, ports: _Port
     after = [TOPICS, *([server.name] if server is not None else [])]
     return [
         _service(workload, name, stores.applied(workload.settings, ports.take(), kind), state, after)
-        for name in _names(workload)
+        for _, name in _names(workload)
     ]
 
 

@@ -97,13 +97,15 @@ class Workload(PlanModel):
 
     `name` is unique within the plan; `settings` is the JSON of the component's settings model. `after` names what has
     to be ready before it is of use (a hint for starting and stopping in order, not a condition). `cpu` and `memory`
-    are Kubernetes quantities. `drain_seconds` is how long a stop may take.
+    are Kubernetes quantities. `drain_seconds` is how long a stop may take. Of each replica `copies` run at the same
+    time and do the same, so that the loss of one is the loss of nothing.
     """
 
     name: str
     component: Component
     settings: dict[str, Any]
     replicas: int
+    copies: int = 1
     ports: tuple[Port, ...]
     startup: Probe
     readiness: Probe

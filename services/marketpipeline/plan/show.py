@@ -39,7 +39,7 @@ def plan_as_text(plan: Plan) -> str:
             (
                 w.name,
                 w.component,
-                w.replicas,
+                w.replicas if w.copies == 1 else f"{w.replicas} x {w.copies}",
                 ",".join(str(port.number) for port in w.ports),
                 f"GET {w.readiness.path}",
                 w.cpu,

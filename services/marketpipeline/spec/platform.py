@@ -197,6 +197,13 @@ class Ingestion(SpecModel):
         default=1,
         description="Processes for each exchange; symbols are spread over them and stay where they are.",
     )
+    redundancy: Annotated[int, Field(ge=1, le=3)] = Field(
+        default=1,
+        description=(
+            "How many processes follow each symbol at the same time, on different nodes where there are some, each "
+            "with connections of its own. With 2 the loss of either leaves no gap; each record is on its topic twice."
+        ),
+    )
     resources: Resources = Field(
         default_factory=lambda: Resources(cpu="500m"),
         description="Compute of each process.",

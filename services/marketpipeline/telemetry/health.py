@@ -1,5 +1,7 @@
 """The port of a process: `/health` (ready?), `/health/live` (alive?), `/metrics` (Prometheus' text format).
 
+`/health/synced` answers 200 once a process has caught up, so that one that does the same is no longer needed.
+
 It is served from a thread of its own, so that a busy event loop is seen by what `health` reports, not by a
 probe that hangs.
 """
@@ -25,10 +27,14 @@ Status = Literal["ok", "starting", "degraded", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How a process is. `ok` and `degraded` (works, but a person should look) are ready; the others are not."""
+    """How a process is. `ok` and `degraded` (works, but a person should look) are ready; the others are not.
+
+    `has_synced` is for a process that has to catch up before it can take over from another.
+    """
 
     status: Status
     details: Mapping[str, object] = field(default_factory=dict)
+    has_synced: bool = True
 
     @property
     def ready(self) -> bool:
@@ -57,10 +63,11 @@ class HealthServer:
             if path == "/health/live":
                 living = alive()
                 return (200 if living else 503), "application/json", json.dumps({"alive": living}).encode()
-            if path == "/health":
+            if path in ("/health", "/health/synced"):
                 now = health()
                 body = json.dumps({"status": now.status, **now.details}, default=str).encode()
-                return (200 if now.ready else 503), "application/json", body
+                good = now.ready and (now.has_synced or path == "/health")
+                return (200 if good else 503), "application/json", body
             return 404, "application/json", b'{"error": "not here; try /health, /health/live, /metrics"}'
 
         class Handler(BaseHTTPRequestHandler):
