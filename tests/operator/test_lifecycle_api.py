@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from marketpipeline_operator.cluster.kinds import POD
+from marketpipeline_operator.names import Object
 
 from tests.operator.support import (
     FLINK,
@@ -119,6 +121,52 @@ async def test_a_new_symbol_changes_the_process_that_takes_it_and_the_api(
     ingestion = {key for key in moved if "ingestion" in key}
     assert len(ingestion) == 1
     assert moved - ingestion == {"Deployment/crypto-api", "CronJob/crypto-staleness"}
+
+
+async def test_a_change_reaches_one_process_after_another_and_a_bad_one_stops_at_the_first(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+) -> None:
+    """Old Pods run on while the new one does not come; the old spec is back at once, and a good change goes through."""
+    await operator.start()
+    symbols = [f"binance:{base}USDT" for base in ("BTC", "ETH", "SOL", "XRP", "ADA", "BNB")]
+    await ready(pipelines, broker, symbols=symbols, ingestion={"replicas": 3})
+
+    async def generations() -> list[int]:
+        found = await pipelines.deployments()
+        return [found[f"ingestion-binance-{number}"]["metadata"]["generation"] for number in range(3)]
+
+    async def pods() -> list[Object]:
+        return [pod for pod in await pipelines.pods() if "ingestion" in pod["metadata"]["name"]]
+
+    async def newest() -> Object | None:
+        return next((pod for pod in await pods() if pod["status"].get("phase") != "Running"), None)
+
+    old = await generations()
+    await pipelines.edit(ingestion={"restUrls": {"binance": "http://nowhere"}})
+    pod = await eventually(newest, "a Pod of the new version")
+    waiting = {
+        "name": "ingestion",
+        "ready": False,
+        "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no"}},
+    }
+    await pipelines.set_status(POD, pod["metadata"]["name"], {"containerStatuses": [waiting]})
+    halted = await pipelines.until("Degraded", status="True", reason="RolloutHalted")
+    assert halted["message"].startswith(
+        "the change stops at ingestion-binance-0: no; as before run ingestion-binance-1, ingestion-binance-2"
+    )
+    assert [new - before for new, before in zip(await generations(), old, strict=True)] == [1, 0, 0]
+    assert len(await pods()) == 4
+    assert (await pipelines.condition("Ready"))["status"] == "False"
+    await pipelines.edit(ingestion={"restUrls": None})
+    await pipelines.until("Ready", status="True")
+    assert [new - before for new, before in zip(await generations(), old, strict=True)] == [2, 0, 0]
+    await pipelines.edit(ingestion={"restUrls": {"binance": "http://somewhere"}})
+    for number in range(3):
+        pod = await eventually(newest, f"a Pod of the new version, number {number}")
+        assert f"ingestion-binance-{number}-" in pod["metadata"]["name"]
+        await pipelines.make_ready()
+    await pipelines.until("Ready", status="True")
+    assert [new - before for new, before in zip(await generations(), old, strict=True)] == [3, 1, 1]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ from marketpipeline_operator.observe.topics import TopicsState, observe_topics
 from marketpipeline_operator.reconcile.children import Applied, apply_children, remove_orphans
 from marketpipeline_operator.reconcile.deletion import Deletion, elapsed
 from marketpipeline_operator.reconcile.ownership import TopicOwnership
+from marketpipeline_operator.reconcile.rollout import Rollout, plan_rollout
 from marketpipeline_operator.reconcile.status_writer import StatusWriter
 from marketpipeline_operator.reconcile.working_state import WorkingState
 from marketpipeline_operator.settings import OperatorSettings
@@ -169,8 +170,8 @@ class Reconciler:
             pipeline = self._cache.pipeline(key) or pipeline
             before = pipeline.get("status") or {}
         context = replace(context, job=job.state, stopped=_stopped(context, job), hold_workloads=not topics.known)
-        applied = await self._apply(key, context, job)
-        found = self._findings(key, context, topics, job, secrets, self._own_faults(context, applied))
+        applied, rollout = await self._apply(key, context, job)
+        found = self._findings(key, context, topics, job, secrets, rollout, self._own_faults(context, applied))
         await self._status.tell(pipeline, context, applied, found, _now())
         generation = pipeline["metadata"]["generation"]
         if not (found.pending and before.get("observedGeneration") == generation):
@@ -180,17 +181,20 @@ class Reconciler:
         waits = [seconds for seconds in (secrets.again, job.again) if seconds is not None]
         return _Outcome(min(waits, default=None))
 
-    async def _apply(self, key: Key, context: Context, job: JobDecision) -> Applied:
-        """Write what differs, remove what is no longer wanted; what the job's decision freezes stays as it is."""
+    async def _apply(self, key: Key, context: Context, job: JobDecision) -> tuple[Applied, Rollout]:
+        """Write what differs, remove what is no longer wanted; what the job's decision freezes stays as it is, and so
+        does what has to wait for other processes."""
         applied, working = Applied(), self._working[key]
         everything = working.build(replace(context, hold_workloads=False))
         wanted = build(context) if context.hold_workloads else everything
-        wanted = [thing for thing in wanted if (thing["kind"], thing["metadata"]["name"]) not in job.frozen]
+        rollout = plan_rollout(processes(context), wanted, self._cache.children(key))
+        kept_back = job.frozen | rollout.held
+        wanted = [thing for thing in wanted if (thing["kind"], thing["metadata"]["name"]) not in kept_back]
         wanted += build_topics(context)
         await apply_children(self._kubernetes, self._cache, key, context.uid, wanted, applied, working.matched)
         kept = {(thing["kind"], thing["metadata"]["name"]) for thing in everything} | job.frozen
         await remove_orphans(self._kubernetes, self._cache, key, context.uid, kept, applied)
-        return applied
+        return applied, rollout
 
     def _findings(
         self,
@@ -199,6 +203,7 @@ class Reconciler:
         topics: TopicsState,
         job: JobDecision,
         secrets: SecretsState,
+        rollout: Rollout,
         faults: list[Fault],
     ) -> Findings:
         pods = self._cache.pods(key)
@@ -208,9 +213,10 @@ class Reconciler:
             desired = 0 if process.name in context.stopped else process.replicas
             if live and desired and self._cache.is_scaled(key[0], live["metadata"]["name"]):
                 desired = live["spec"].get("replicas", 1)
-            return deployment_state(process.name, desired, live, pods, self._degraded)
+            return rollout.seen(deployment_state(process.name, desired, live, pods, self._degraded))
 
         found = [(process, state(process)) for process in processes(context)]
+        faults += rollout.faults([each for _, each in found])
         for scheduled in context.plan.scheduled_jobs:
             live = self._cache.child(key, "CronJob", child_name(context.name, scheduled.name))
             if fault := cron_job_fault(scheduled.name, live):

@@ -1,0 +1,75 @@
+"""A change of ingestion reaches one process after another: the next is written when the last one is in sync.
+
+A Deployment of ingestion replaces a Pod only by one that is in sync, so a change that does not work stops at the first
+process, whose old Pod goes on, and all others run as before. What does not run as it should is written at once: there
+is nothing to lose, and so a spec that takes a bad change back has its way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from marketpipeline.plan import Component
+
+from marketpipeline_operator.builders import Process
+from marketpipeline_operator.cluster.cache import Child
+from marketpipeline_operator.names import PROCESS, Object
+from marketpipeline_operator.observe.components import ComponentState, Fault
+from marketpipeline_operator.reconcile.diff import difference
+
+__all__ = ["Rollout", "plan_rollout"]
+
+Mark = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """`held` are children, by kind and name, that are not written yet; `waiting` the processes that these belong to.
+    `moving` are the processes that are waited for."""
+
+    held: frozenset[Mark] = frozenset()
+    waiting: tuple[str, ...] = ()
+    moving: tuple[str, ...] = ()
+
+    def seen(self, state: ComponentState) -> ComponentState:
+        """The state of a process with respect to what shall run: while it waits, that does not run yet."""
+        return replace(state, ready=0) if state.name in self.waiting else state
+
+    def faults(self, states: Sequence[ComponentState]) -> list[Fault]:
+        """That it does not get on, and why; empty while it does."""
+        found = []
+        for state in states:
+            if self.waiting and state.name in self.moving and state.faults:
+                text = f"the change stops at {state.faults[0].message}; as before run {', '.join(self.waiting)}"
+                found.append(Fault("RolloutHalted", text))
+        return found
+
+
+def plan_rollout(processes: Sequence[Process], wanted: Sequence[Object], there: Mapping[Mark, Child]) -> Rollout:
+    """What of the wanted children of ingestion has to wait, by what is there of them."""
+    names = [process.name for process in processes if process.component is Component.INGESTION]
+    ours = {thing["metadata"]["labels"].get(PROCESS): thing for thing in wanted if thing["kind"] == "Deployment"}
+    moving, changed = [], []
+    for name in names:
+        thing = ours.get(name)
+        live = there.get(("Deployment", thing["metadata"]["name"])) if thing else None
+        if thing is None or live is None or 0 in (thing["spec"]["replicas"], live.body["spec"].get("replicas", 1)):
+            continue
+        whole = _is_whole(live.body)
+        if not whole:
+            moving.append(name)
+        elif difference(thing, live.body) is not None:
+            changed.append(name)
+    waiting = tuple(changed if moving else changed[1:])
+    held = {(kind, ours[name]["metadata"]["name"]) for name in waiting for kind in ("Deployment", "ConfigMap")}
+    return Rollout(frozenset(held), waiting, tuple(moving or changed[:1]))
+
+
+def _is_whole(live: Object) -> bool:
+    """Whether every Pod is of the newest version and ready, and no other is left."""
+    status, wanted = live.get("status", {}), live["spec"].get("replicas", 1)
+    if status.get("observedGeneration", 0) < live["metadata"].get("generation", 0):
+        return False
+    counts = (status.get("replicas", 0), status.get("updatedReplicas", 0), status.get("readyReplicas", 0))
+    return counts == (wanted, wanted, wanted)
