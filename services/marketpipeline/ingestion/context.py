@@ -234,6 +234,9 @@ class StreamHandler:
         """The stream is lost."""
         self.connected = False
 
+    def leave(self) -> None:
+        """The process is about to end: write what is ready to be written."""
+
     @property
     def deaf(self) -> bool:
         """Whether the stream was seen to have said nothing of what happened."""

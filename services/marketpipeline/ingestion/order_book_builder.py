@@ -6,6 +6,9 @@ Which change continues another is the exchange's rule (`venues.continuity`), and
 over REST or pushed by the stream. Only the symbol that lost something synchronises again. What is missing is told once
 it is known: from the update after the last record to the update before the next one. While a lost connection is
 replaced the book is kept: where the next change continues it, nothing was lost and nothing is fetched.
+
+Another process may follow the same symbol and be a moment slower. So the first records after a sync wait until the
+topic has reached the snapshot: whoever reads the topic and drops what is older loses nothing, and sees no gap.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from marketpipeline.errors import PermanentError
 from marketpipeline.ingestion.book import CrossedBook, LocalBook
 from marketpipeline.ingestion.context import Context, Publish, StreamHandler
 from marketpipeline.ingestion.snapshots import PUSHED_WITHIN, Refresh, Snapshots
+from marketpipeline.ingestion.written import LOOK_AGAIN, Written
 from marketpipeline.records import Book, FeedEventKind, Heartbeat
 from marketpipeline.topics import Feed
 from marketpipeline.venues.adapter import BookRules, RestRequest, SnapshotSource, UnknownSymbol
@@ -36,6 +40,9 @@ PATIENCE = 1.0
 """Seconds that a first change is waited for, after subscribing and after a snapshot."""
 OLDER = 20
 """So many changes with older ids and later times, and no other, mean that the exchange's numbers start again."""
+
+LOOKS = 6
+"""So often the topic is looked at, while another process may write there what lies before a snapshot."""
 
 _CONTINUES = Verdict.CONTINUES
 
@@ -84,6 +91,10 @@ class OrderBookBuilder(StreamHandler):
         self._had_book = last is not None
         self._synced_at: int | None = None
         self._held: deque[BookChange] = deque(maxlen=max_held)
+        self._waiting: deque[tuple[BookChange, Book]] | None = None
+        self._max_waiting = max_held
+        self._looks = 0
+        self._look_at: float | None = None
         self._snapshots = Snapshots(self._ask, self._wants_snapshot, pushed=self._pushed)
         self._older = (-1, 0)
         self.resyncs = 0
@@ -95,7 +106,7 @@ class OrderBookBuilder(StreamHandler):
 
     @property
     def complete(self) -> bool:
-        if not self.connected or not self._live or self._unsure:
+        if not self.connected or not self._live or self._unsure or self._waiting is not None:
             return False
         return self._synced_at is None or self._snapshots.now >= self._live_since + PATIENCE
 
@@ -135,9 +146,14 @@ class OrderBookBuilder(StreamHandler):
             self._unsure = True
             self._snapshots.ask_in(0.0)
 
+    def leave(self) -> None:
+        self._go_on()
+
     def tick(self, now: float) -> None:
         """Ask when it is time to; renew the book's far levels when the near ones could run out."""
         self._snapshots.tick(now)
+        if self._look_at is not None and now >= self._look_at:
+            self._look()
         if self._live:
             self._refresh.look(self._levels, now)
 
@@ -193,8 +209,6 @@ class OrderBookBuilder(StreamHandler):
 
     def _write(self, change: BookChange, before: int) -> None:
         """The book after `change`, which continues the update `before`, as a record, unless it was written before."""
-        if self._synced_at is not None and not self._settle(change, change.event_time):
-            return
         record = Book(
             symbol=self.symbol,
             event_time=change.event_time,
@@ -204,9 +218,45 @@ class OrderBookBuilder(StreamHandler):
             bids=self._book.bids.top(self._levels),
             asks=self._book.asks.top(self._levels),
         )
+        if self._waiting is None:
+            self._hand_on(change, record)
+        else:
+            self._waiting.append((change, record))
+            if len(self._waiting) > self._max_waiting:
+                self._go_on()
+
+    def _hand_on(self, change: BookChange, record: Book) -> None:
+        if self._synced_at is not None and not self._settle(change, change.event_time):
+            return
         self._delivered = change.last_id
         self.last = record
         self.publish(record)
+
+    def _look(self) -> bool:
+        """Ask whether the topic has reached the snapshot; False where nobody looks."""
+        delivered, self._look_at = self._delivered, None
+        self._looks += 1
+        return delivered is not None and self._context.look(
+            self.symbol, self.feed, delivered, self.whole_at, self._seen
+        )
+
+    def _seen(self, written: Written | None) -> None:
+        """What others wrote lies before the first record that waits, or is waited for, or is missing."""
+        if self._waiting is None or self._synced_at is None or self._delivered is None:
+            return
+        whole = written is not None and not written.missing(self._delivered + 1, self._synced_at)
+        if not whole and self._looks < LOOKS and (written is None or written.others):
+            self._look_at = self._snapshots.now + LOOK_AGAIN
+            return
+        if whole:
+            self._delivered = max(self._delivered, self._synced_at)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Hand on what waits."""
+        waiting, self._waiting, self._look_at = self._waiting or (), None, None
+        for change, record in waiting:
+            self._hand_on(change, record)
 
     def _settle(self, change: BookChange | None, time: int | None) -> bool:
         """After a sync, write down what lies between the last record and `change` (the snapshot, for None).
@@ -271,7 +321,8 @@ class OrderBookBuilder(StreamHandler):
         self._snapshots.ask_now()
 
     def _lose(self, reason: str) -> None:
-        """The book is no longer right."""
+        """The book is no longer right; what waits was."""
+        self._go_on()
         _log.warning("book lost: %s", reason, extra={"symbol": self.symbol})
         self._live = self._unsure = False
         self.resyncs += 1
@@ -319,6 +370,9 @@ class OrderBookBuilder(StreamHandler):
                 self._compare(snapshot, self._checksum)
             self._live, self._live_since, self._synced_at = True, self._snapshots.now, snapshot.last_id
             self._last_id, self._judge = snapshot.last_id, self._rule.starts
+            self._looks = 0
+            if self._delivered is not None and self._delivered < snapshot.last_id and self._look():
+                self._waiting = deque()
             if self._pushed:
                 self._write(_as_change(snapshot), snapshot.last_id)
             for change in changes:

@@ -123,6 +123,8 @@ class Session:
 
     def leave(self) -> None:
         """The process was told to stop: say where it ends, and ask a last time for what seems to be missing."""
+        for handler in self.handlers.values():
+            handler.leave()
         for stream in self._joined:
             if self.handlers[stream].beats:
                 self.event("left", stream.symbol, stream.feed, last_id=self.handlers[stream].last_id)

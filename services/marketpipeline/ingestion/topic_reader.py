@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 EARLIER = 5_000_000
 """µs before the time asked for from which on is read: clocks differ, and another process may have been ahead."""
-ALIVE = 5_000_000
+ALIVE = 3_000_000
 """A process whose last heartbeat is not older, µs, may write more."""
 MOST = 200_000
 """Records of a partition that are looked at: the newest."""

@@ -164,7 +164,7 @@ class SinkMetrics:
 
 _COUNTERS = {
     "batches": "Batches stored.",
-    "skipped": "Messages with nothing to store: heartbeats, tombstones.",
+    "skipped": "Messages with nothing to store: heartbeats, tombstones, what another process wrote too.",
     "dead_letters": "Messages that could not be stored.",
     "retries": "Writes that the store did not take.",
     "skewed": "Latencies that came out negative, since clocks disagree.",

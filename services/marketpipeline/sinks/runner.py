@@ -1,8 +1,8 @@
 """The loop that every sink shares: read, batch, store, and only then commit.
 
     messages ─▶ decode ─▶ batch ─▶ sink.write ─▶ dead letters settled ─▶ offsets stored ─▶ commit
-                  └ dead letter       └ away: hold the flow, stay in the group, try again with backoff
-                                      └ rows refused: halve the batch until the row is found ─▶ dead letter
+                  │   └ repeats   └ away: hold the flow, stay in the group, try again with backoff
+                  └ dead letter   └ rows refused: halve the batch until the row is found ─▶ dead letter
 
 What is read but not stored when the process dies is read again. Memory is bounded by one batch and the consumer's
 queue.
@@ -23,7 +23,8 @@ from marketpipeline.sinks.batch import Batch
 from marketpipeline.sinks.dead_letters import DeadLetters, Origin
 from marketpipeline.sinks.decoding import Decoder, Undecodable
 from marketpipeline.sinks.metrics import SinkMetrics
-from marketpipeline.sinks.source import Source
+from marketpipeline.sinks.repeats import Repeats
+from marketpipeline.sinks.source import Place, Source
 
 __all__ = ["Runner"]
 
@@ -53,7 +54,8 @@ class Runner:
         self._batch = Batch(settings.batch_rows, settings.flush_interval_ms / 1_000)
         self._decoder = Decoder(settings.topic_prefix)
         self._dead_letters = DeadLetters(settings, sink.name)
-        self.source = Source(settings, sink.topics, f"{settings.pipeline}-sink-{sink.name}", self._batch.lose)
+        self._repeats = Repeats()
+        self.source = Source(settings, sink.topics, f"{settings.pipeline}-sink-{sink.name}", self._lose)
         metrics.observe(self.source)
         self._stopping = threading.Event()
         self._stop_by: float | None = None
@@ -105,11 +107,17 @@ class Runner:
                 place = (message.topic() or "", message.partition() or 0, message.offset() or 0)
                 self._dead_letter(Origin(*place, message.key(), message.value() or b""), error, "VALUE_CONVERTER")
                 continue
-            if delivery is None or isinstance(delivery.record, Heartbeat):
+            repeated = delivery is not None and self._repeats.holds(delivery.record)
+            if delivery is None or repeated or isinstance(delivery.record, Heartbeat):
                 self._metrics.skipped += 1
-            if delivery is not None:
+            if delivery is not None and not repeated:
                 self._batch.rows.append(delivery)
         self._batch.reach(reached, time.monotonic())
+
+    def _lose(self, places: set[Place]) -> None:
+        """Partitions are another member's now: what was read of them and not stored is read again, by somebody."""
+        self._batch.lose(places)
+        self._repeats.forget()
 
     def _flush(self) -> None:
         """Store the batch, whatever it takes."""

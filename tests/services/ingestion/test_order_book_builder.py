@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from marketpipeline.errors import PermanentError
+from marketpipeline.ingestion.order_book_builder import LOOKS as BOOK_LOOKS
 from marketpipeline.ingestion.order_book_builder import OLDER, PATIENCE, OrderBookBuilder
 from marketpipeline.ingestion.snapshots import RETRY_AFTER, UNLISTED_AFTER
+from marketpipeline.ingestion.written import LOOK_AGAIN, Written
 from marketpipeline.records import Book, Heartbeat
 from marketpipeline.venues.adapter import BookRules, SnapshotSource, UnknownSymbol
 from marketpipeline.venues.continuity import SPANNING
@@ -420,3 +422,67 @@ def test_whatever_happens_a_missing_event_is_named_and_no_other(
         if event.last_id > start:
             missing = any(first <= event.last_id <= final for first, final in gaps)
             assert missing != (event.last_id in b.ids), (event.last_id, gaps, b.ids)
+
+
+def beside_another(*, last: int = 10) -> Scenario:
+    """A process that begins where another is at update `last`; it has synchronised at 20, and 21 and 22 have come."""
+    b = scenario(last)
+    b.context.looks = True
+    b.handler.whole_at = 77
+    b.handler.resume()
+    b.live((20, 20), (21, 21))
+    b.answer(20)
+    b.live((22, 22))
+    return b
+
+
+def test_beside_another_process_nothing_is_written_before_the_topic_has_reached_the_snapshot() -> None:
+    """Else the other, a moment slower, would write older updates behind newer ones."""
+    b = beside_another()
+    assert [(look.after, look.since) for look in b.context.looked] == [(10, 77)]
+    b.context.looked.popleft().done(Written([(4, 18)], others={"other": 1}))
+    assert b.ids == []
+    assert b.handler.pending
+    b.tick(1.0)
+    assert not b.beats()
+    b.tick(LOOK_AGAIN)
+    b.context.looked.popleft().done(Written([(4, 20)], others={"other": 1}))
+    assert b.ids == [21, 22]
+    assert b.context.told() == [("resync", 20, None)]
+    b.live((23, 23))
+    assert b.ids == [21, 22, 23]
+    assert b.beats()
+    book = b.published[0]
+    assert isinstance(book, Book)
+    assert book.previous_id == 20
+
+
+@pytest.mark.parametrize("written", [None, Written([(4, 15)])], ids=["not known", "nobody else lives"])
+def test_what_nobody_wrote_is_missing(written: Written | None) -> None:
+    b = beside_another()
+    for _ in range(BOOK_LOOKS if written is None else 1):
+        b.context.looked.popleft().done(written)
+        b.tick(0.0)
+        b.tick(LOOK_AGAIN)
+    assert b.ids == [21, 22]
+    assert b.context.told() == [("gap", 11, 20), ("resync", 20, None)]
+
+
+def test_another_that_gets_nowhere_is_not_waited_for_for_ever_nor_at_the_end_of_the_process() -> None:
+    b = beside_another()
+    for _ in range(BOOK_LOOKS):
+        b.context.looked.popleft().done(Written([(4, 15)], others={"other": 1}))
+        b.tick(LOOK_AGAIN)
+    assert b.ids == [21, 22]
+    b = beside_another()
+    b.handler.leave()
+    assert b.ids == [21, 22]
+    b.context.looked.popleft().done(Written([(4, 20)]))
+    assert b.ids == [21, 22]
+
+
+def test_what_waits_is_written_before_the_book_is_lost_again() -> None:
+    b = beside_another()
+    b.live((30, 30))
+    assert b.ids == [21, 22]
+    assert ("gap", 11, 20) in b.context.told()
