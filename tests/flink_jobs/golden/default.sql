@@ -5,8 +5,10 @@ CREATE TEMPORARY TABLE book (
     `event_time` BIGINT,
     `receive_time` BIGINT,
     `update_id` BIGINT,
+    `previous_id` BIGINT,
     `bids` ARRAY<ARRAY<DOUBLE>>,
     `asks` ARRAY<ARRAY<DOUBLE>>,
+    `process` STRING,
     `partition` INT METADATA VIRTUAL,
     `offset` BIGINT METADATA VIRTUAL,
     `headers` MAP<STRING NOT NULL, BYTES NOT NULL> METADATA VIRTUAL,
@@ -107,6 +109,7 @@ CREATE TEMPORARY TABLE trades (
     `quantity` DOUBLE,
     `taker_side` STRING,
     `backfilled` BOOLEAN,
+    `process` STRING,
     `partition` INT METADATA VIRTUAL,
     `offset` BIGINT METADATA VIRTUAL,
     `arrival` AS PROCTIME()

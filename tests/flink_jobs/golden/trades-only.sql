@@ -10,6 +10,7 @@ CREATE TEMPORARY TABLE trades (
     `quantity` DOUBLE,
     `taker_side` STRING,
     `backfilled` BOOLEAN,
+    `process` STRING,
     `partition` INT METADATA VIRTUAL,
     `offset` BIGINT METADATA VIRTUAL,
     `arrival` AS PROCTIME()
