@@ -20,6 +20,7 @@ __all__ = [
     "missing_packages",
     "require_python",
     "require_toolchain",
+    "unpack_debian_packages",
 ]
 
 OLDEST_JAVA = 17
@@ -96,14 +97,31 @@ def install_debian_package(name: str) -> None:
     _apt_install([name])
 
 
+def unpack_debian_packages(names: list[str], target: Path) -> None:
+    """The files of packages below `target`, without installing them. Raises SetupError where that cannot be."""
+    if not _may_use_apt():
+        raise SetupError(f"{', '.join(names)} are fetched on Debian as root only")
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    _run(["apt-get", "-q", "update"])
+    _run(["apt-get", "-q", "download", *names], cwd=target)
+    for package in target.glob("*.deb"):
+        _run(["dpkg", "--extract", package.name, "."], cwd=target)
+        package.unlink()
+
+
 def _may_use_apt() -> bool:
     wanted = os.environ.get("SETUP_APT", "yes") != "no"
     return wanted and shutil.which("apt-get") is not None and hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def _apt_install(packages: list[str]) -> None:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
-        done = subprocess.run(["apt-get", "-q", *command], capture_output=True, text=True, env=environment, check=False)
-        if done.returncode != 0:
-            raise SetupError(f"apt-get {' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+        _run(["apt-get", "-q", *command])
+
+
+def _run(command: list[str], cwd: Path | None = None) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
+    if done.returncode != 0:
+        raise SetupError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")

@@ -9,6 +9,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from marketpipeline_operator.application import Operator
 from marketpipeline_operator.cluster.client import Kubernetes
+from marketpipeline_operator.observe.components import cron_job_fault
 from marketpipeline_operator.status.conditions import holds
 
 __all__ = ["observe"]
@@ -38,6 +39,14 @@ def observe(meter: Meter, operator: Operator, kubernetes: Kubernetes) -> None:
             for key, pipeline in operator.cache.pipelines()
         ]
 
+    def scheduled(_: CallbackOptions) -> Found:
+        for key, _pipeline in operator.cache.pipelines():
+            own = {"pipeline_namespace": key[0], "pipeline": key[1]}
+            for (kind, name), job in operator.cache.children(key).items():
+                if kind == "CronJob":
+                    failed = cron_job_fault(name, job.body) is not None
+                    yield Observation(int(failed), own | {"job": name.removeprefix(f"{key[1]}-")})
+
     def requests(_: CallbackOptions) -> Found:
         return [
             Observation(count, {"verb": verb, "resource": plural, "status": status})
@@ -52,6 +61,9 @@ def observe(meter: Meter, operator: Operator, kubernetes: Kubernetes) -> None:
     meter.create_observable_gauge("operator.queue.oldest", [oldest], "s", "Age of the oldest work that is overdue.")
     meter.create_observable_gauge("operator.pipelines", [phases], "{pipeline}", "Pipelines, by phase.")
     meter.create_observable_gauge("operator.pipeline.ready", [ready], "", "1 for a pipeline that is ready, else 0.")
+    meter.create_observable_gauge(
+        "operator.scheduled_job.failed", [scheduled], "", "1 for a scheduled job whose last run failed, else 0."
+    )
     meter.create_observable_counter("operator.requests", [requests], "1", "Requests to the API server.")
     meter.create_observable_counter("operator.requests.time", [request_seconds], "s", "Time of these requests.")
     duration = meter.create_histogram("operator.reconcile.duration", "s", "Time of a pass.")

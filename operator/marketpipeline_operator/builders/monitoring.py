@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from marketpipeline.topics import Feed
-
+from marketpipeline_operator.builders.alert_rules import LATE_SHARE, RULES, AlertRule, Target, late_share
 from marketpipeline_operator.builders.context import Context, child
 from marketpipeline_operator.builders.network import METRICS
 from marketpipeline_operator.names import COMPONENT, PIPELINE, PODS, Object
 
 __all__ = ["prometheus_rule", "service_monitor"]
-
-_LATE_SHARE = "marketpipeline:late_trades:share_5m"
 
 
 def service_monitor(context: Context) -> Object:
@@ -26,64 +23,19 @@ def service_monitor(context: Context) -> Object:
 
 
 def prometheus_rule(context: Context) -> Object:
-    """Alerts on a pipeline that is to run; each says what it means and names its runbook.
-
-    The sum over no series is empty and compares with nothing: `or vector(0)` makes it fire when every Pod is gone.
-    """
+    """Alerts on a pipeline that is to run; each says what it means and names its runbook."""
     head = _selected(context, child(context, "monitoring.coreos.com/v1", "PrometheusRule", PODS))
-    pods = f'namespace="{context.namespace}", {_label(PIPELINE)}="{context.name}"'
-    own = f'pipeline_namespace="{context.namespace}", pipeline="{context.name}"'
-    rules = [
-        _alert(
-            context,
-            "MarketPipelineProcessDown",
-            f"up{{{pods}}} == 0",
-            "2m",
-            "critical",
-            "A process of the pipeline does not answer its metrics port.",
-        ),
-        _alert(
-            context,
-            "MarketPipelineNotIngesting",
-            f"(sum(rate(marketpipeline_ingestion_produced_total{{{pods}}}[5m])) or vector(0)) == 0",
-            "5m",
-            "critical",
-            "No record came from any exchange for five minutes.",
-        ),
-        _alert(
-            context,
-            "MarketPipelineNotReady",
-            f"marketpipeline_operator_pipeline_ready{{{own}}} == 0",
-            "10m",
-            "warning",
-            "The operator has reported the pipeline as not ready for ten minutes; its conditions say why.",
-        ),
-    ]
-    if Feed.TRADES in context.pipeline.spec.feeds:
-        rules += _late_trades(context, pods)
-    return head | {"spec": {"groups": [{"name": f"marketpipeline-{context.name}", "rules": rules}]}}
-
-
-def _late_trades(context: Context, pods: str) -> list[Object]:
-    """The share of trades that came too late for any candle, by what a sink has stored of both, and an alert on it."""
-
-    def stored(kind: str) -> str:
-        return f'sum by (sink) (rate(marketpipeline_sink_rows_total{{{pods}, kind="{kind}"}}[5m]))'
-
     labels = {"pipeline": context.name, "namespace": context.namespace}
-    share = f"max({stored('late_trade')} / {stored('trade')})"
-    selected = ", ".join(f'{name}="{value}"' for name, value in labels.items())
-    return [
-        {"record": _LATE_SHARE, "expr": share, "labels": labels},
-        _alert(
-            context,
-            "MarketPipelineTradesLate",
-            f"{_LATE_SHARE}{{{selected}}} > 0.001",
-            "5m",
-            "warning",
-            "More than one trade in a thousand came too late for its candles, which lack it.",
-        ),
-    ]
+    of = Target(
+        pods=f'namespace="{context.namespace}", {_label(PIPELINE)}="{context.name}"',
+        own=f'pipeline_namespace="{context.namespace}", pipeline="{context.name}"',
+        recorded=", ".join(f'{name}="{value}"' for name, value in labels.items()),
+        namespace=context.namespace,
+        plan=context.plan,
+    )
+    recorded = {"record": LATE_SHARE, "expr": late_share(of), "labels": labels}
+    alerts = [_alert(context, rule, of, labels) for rule in RULES if rule.applies(context.plan)]
+    return head | {"spec": {"groups": [{"name": f"marketpipeline-{context.name}", "rules": [recorded, *alerts]}]}}
 
 
 def _selected(context: Context, head: Object) -> Object:
@@ -95,9 +47,15 @@ def _label(name: str) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in name)
 
 
-def _alert(context: Context, name: str, expression: str, after: str, severity: str, what: str) -> Object:
+def _alert(context: Context, rule: AlertRule, of: Target, labels: Object) -> Object:
+    what = rule.summary
     annotations = {"summary": what, "description": f"{what} Pipeline {context.namespace}/{context.name}."}
     if context.settings.monitoring.runbooks:
-        annotations["runbook_url"] = f"{context.settings.monitoring.runbooks.rstrip('/')}/{name}.md"
-    labels = {"severity": severity, "pipeline": context.name, "namespace": context.namespace}
-    return {"alert": name, "expr": expression, "for": after, "labels": labels, "annotations": annotations}
+        annotations["runbook_url"] = f"{context.settings.monitoring.runbooks.rstrip('/')}/{rule.name}.md"
+    return {
+        "alert": rule.name,
+        "expr": rule.expression(of),
+        "for": rule.after,
+        "labels": {"severity": rule.severity, **labels},
+        "annotations": annotations,
+    }

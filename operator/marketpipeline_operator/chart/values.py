@@ -105,9 +105,22 @@ class ServiceMonitor(_Values):
     )
 
 
+class OperatorAlerts(_Values):
+    enabled: bool = Field(
+        default=False,
+        description="Whether to make a PrometheusRule of alerts on the operator itself; it takes the ServiceMonitor.",
+    )
+    labels: dict[str, str] = Field(
+        default_factory=dict, description="Labels by which Prometheus selects it, e.g. release: prometheus."
+    )
+
+
 class Metrics(_Values):
     service_monitor: ServiceMonitor = Field(
         default_factory=ServiceMonitor, description="How Prometheus' operator finds the operator's own metrics."
+    )
+    prometheus_rule: OperatorAlerts = Field(
+        default_factory=OperatorAlerts, description="Alerts when the operator is gone or does no work."
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, get_args
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
@@ -12,6 +12,7 @@ from marketpipeline.errors import MarketPipelineError
 from marketpipeline.ingestion.engine import Engine
 from marketpipeline.ingestion.publisher import KafkaPublisher
 from marketpipeline.ingestion.session import Session
+from marketpipeline.records import FeedEventKind
 from marketpipeline.telemetry import Health
 
 __all__ = ["Process", "health", "instrument"]
@@ -122,7 +123,9 @@ def _produced(ingestion: Process) -> list[Observation]:
 
 
 def _events(ingestion: Process) -> list[Observation]:
-    return [Observation(count, {"kind": kind}) for kind, count in dict(_session(ingestion).events).items()]
+    """Every kind, also those that have not happened: a rate of a counter that begins above 0 misses its first step."""
+    counts = dict(_session(ingestion).events)
+    return [Observation(counts.get(kind, 0), {"kind": kind}) for kind in get_args(FeedEventKind)]
 
 
 def _duplicates(ingestion: Process) -> list[Observation]:
@@ -153,6 +156,10 @@ def _session(ingestion: Process) -> Session:
     return ingestion.session
 
 
+def _silent(ingestion: Process) -> int:
+    return sum(len(manager.stale) for manager in _session(ingestion).managers)
+
+
 def _paused(ingestion: Process) -> float:
     return 0.0 if ingestion.engine is None else ingestion.engine.paused_seconds
 
@@ -176,6 +183,7 @@ _COUNTERS: tuple[Metric, ...] = (
 _GAUGES: tuple[Metric, ...] = (
     ("ingestion.in_flight", "1", "Records not yet acknowledged.", _in_flight),
     ("ingestion.pending", "1", "Feeds being backfilled or synchronised.", lambda of: _session(of).pending),
+    ("ingestion.silent", "1", "Streams that have sent nothing for longer than they should.", _silent),
     ("ingestion.connections", "1", "Connections with all their streams.", lambda of: _session(of).ready_connections),
     (
         "ingestion.delay",

@@ -59,6 +59,9 @@ class SinkMetrics:
         meter.create_observable_gauge(
             "sink.lag", [self._observe_lag], description="Records not read yet, by `topic` and `partition`."
         )
+        meter.create_observable_gauge(
+            "sink.away", [self._observe_away], "s", "Time for which the store has taken nothing; 0 while it does."
+        )
         for name, description in _COUNTERS.items():
             self._count(meter, name, description)
 
@@ -79,6 +82,10 @@ class SinkMetrics:
             Observation(behind, self._labels | {"topic": topic, "partition": partition})
             for (topic, partition), behind in lag.items()
         ]
+
+    def _observe_away(self, _: CallbackOptions) -> Iterable[Observation]:
+        since = self.away_since
+        return [Observation(0.0 if since is None else time.monotonic() - since, self._labels)]
 
     def away(self, error: str) -> None:
         """The store did not take a batch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from marketpipeline_operator.install import documents, namespaced, rules
 from marketpipeline_operator.names import Object
 from marketpipeline_operator.settings import OperatorSettings
 
+from tests.conftest import PROJECT
 from tests.helm.marketpipeline_operator.support import CHART, NAMESPACE, RELEASE, Helm, named, settings_of
+from tests.support.prometheus import UnitTest, verdicts
 
 OF_HELM = {"app.kubernetes.io/instance", "app.kubernetes.io/version", "app.kubernetes.io/managed-by", "helm.sh/chart"}
 ADDED = OF_HELM | {"checksum/settings", "helm.sh/resource-policy"}
@@ -189,6 +192,26 @@ def test_prometheus_finds_the_operator_by_its_service(helm: Helm) -> None:
     assert service["spec"]["selector"].items() <= deployment(things)["metadata"]["labels"].items()
     assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
     assert service["spec"]["ports"][0]["targetPort"] == container(things)["ports"][0]["name"]
+
+
+def test_alerts_on_the_operator_fire_when_it_is_gone_or_does_nothing(helm: Helm, tmp_path: Path) -> None:
+    assert not named(helm.render(), "PrometheusRule")
+    things = helm.render(metrics={"serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}})
+    (rule,), (service,) = (named(things, kind).values() for kind in ("PrometheusRule", "Service"))
+    own = f'{{namespace="{rule["metadata"]["namespace"]}", job="{service["metadata"]["name"]}"}}'
+    up, oldest = f"up{own}", f"marketpipeline_operator_queue_oldest_seconds{own}"
+    down, stalled = "MarketPipelineOperatorDown", "MarketPipelineOperatorStalled"
+    tests = [
+        UnitTest(down, {}, True),
+        UnitTest(down, {up: "0x20"}, True),
+        UnitTest(down, {up: "1x20"}, False),
+        UnitTest(stalled, {up: "1x20", oldest: "0+60x20"}, True),
+        UnitTest(stalled, {up: "1x20", oldest: "2x20"}, False),
+    ]
+    assert verdicts(tmp_path, rule["spec"], tests) == ""
+    for alert in rule["spec"]["groups"][0]["rules"]:
+        page = alert["annotations"]["runbook_url"].rpartition("/")[2]
+        assert alert["annotations"]["summary"] in (PROJECT / "docs" / "runbooks" / page).read_text()
 
 
 def test_the_rights_in_the_chart_are_those_of_the_code() -> None:
