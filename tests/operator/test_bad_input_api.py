@@ -47,7 +47,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     (
         {"sinks": {"timescale": {"enabled": False}, "redis": {"enabled": False}}},
         "spec",
-        "api.enabled needs at least one sink: set sinks.redis.enabled or sinks.timescale.enabled to true, or "
+        "api.enabled needs at least one sink: set sinks.clickhouse.enabled or sinks.redis.enabled or "
+        "sinks.timescale.enabled to true, or "
         "api.enabled to false",
     ),
     ({"ingestion": {"websocketUrls": {"binance": "http://x"}}}, "websocketUrls", "starts with ws:// or wss://"),

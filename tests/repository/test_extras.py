@@ -38,6 +38,7 @@ CORE = [
     "marketpipeline.venues",
 ]
 COMMANDS = ["marketpipeline.cli.main", "marketpipeline.cli.components"]
+SERVERS = "marketpipeline.local.servers"
 # extra ← what its image imports: a package with all that is in it; `sinks` without the stores of the other extras.
 # The command line is every image's entry point, so it must load with any of them.
 COMPONENTS = {
@@ -48,6 +49,7 @@ COMPONENTS = {
     "local": ["marketpipeline.local", *COMMANDS],
     "operator": ["marketpipeline_operator", "marketpipeline.topic_admin"],
     **{kind.extra: ["marketpipeline.sinks", *COMMANDS] for kind in sink_kinds().values()},
+    **{kind.server_extra: [f"{SERVERS}.{kind.name}"] for kind in sink_kinds().values() if kind.server_extra},
 }
 # Extras that no image installs by themselves: the extras that name them are checked with them.
 PARTS = {"kafka"}
@@ -73,6 +75,7 @@ def declared(extra: str) -> list[str]:
 def modules(package: str, extra: str) -> Iterator[tuple[str, Path]]:
     """The modules of a component with their files, in the order of their names."""
     others = set(SINKS.values()) - {SINKS.get(extra)} if package == "marketpipeline.sinks" else set()
+    others |= {"servers"} if package == "marketpipeline.local" else set()
     for source in SOURCES:
         place = source.joinpath(*package.split("."))
         files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]

@@ -68,7 +68,9 @@ COVERED = (
     Covered(f"{SRC}/store", "postgres redis", "services/store/test_tls.py", PROCESS),
     Covered(f"{SRC}/local", "component managed_process", "services/local/test_supervisor.py", PROCESS),
     Covered(f"{SRC}/local", "stored", "services/local/test_main.py", PROCESS),
-    Covered(f"{SRC}/local/components", "postgres valkey", "services/local/components/test_stores.py", SHARED),
+    Covered(
+        f"{SRC}/local/components", "clickhouse postgres valkey", "services/local/components/test_stores.py", SHARED
+    ),
     Covered(f"{SRC}/local/view", "base screen screenshot", "services/local/view/test_render.py", GOLDEN),
     Covered(SIM, "candles", "services/simulator/test_derived.py", DEFINITION),
     Covered(SIM, "events", "services/simulator/test_market_state.py", DEFINITION),

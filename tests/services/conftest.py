@@ -1,3 +1,4 @@
 from tests.support.broker import broker
+from tests.support.clickhouse import clickhouse
 
-__all__ = ["broker"]
+__all__ = ["broker", "clickhouse"]

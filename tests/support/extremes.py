@@ -57,6 +57,10 @@ TEXTS: dict[str, tuple[Any, ...]] = {
     "ingestion.restUrls": ({}, {"binance": _long("https://example/", 2048)}),
     "thresholds.overrides": ({}, {SYMBOL: {"whaleTrade": 1e300, "imbalance": {"high": 1}}}),
     "sinks.timescale.url": ("postgresql://h/d", _long("postgresql://h/d?options=", 2048)),
+    "sinks.clickhouse.url": ("http://h/d", f"https://{'u' * 100}@{'h' * 63}.example:65535/{'d' * 63}"),
+    "sinks.clickhouse.cluster.name": ("c", "c" * 63),
+    "sinks.clickhouse.cluster.path": ("/{table}", _long("/{table}/", 253)),
+    "sinks.clickhouse.cluster.replica": ("r", "r" * 253),
     "sinks.redis.url": ("redis://h", f"rediss://{'h' * 63}.example:65535/15"),
 }
 """By path. Where a bound crosses two fields the end is that which the other's default allows."""
@@ -86,6 +90,9 @@ ALONG: dict[str, dict[str, Any]] = {
     "broker.clientCertificateSecret.key": {"broker.tls": True, "broker.clientCertificateSecret.name": "s"},
     "processing.s3.credentialsSecret.accessKeyId": {"processing.s3.credentialsSecret.name": "s"},
     "processing.s3.credentialsSecret.secretAccessKey": {"processing.s3.credentialsSecret.name": "s"},
+    "sinks.clickhouse.cluster.path": {"sinks.clickhouse.cluster.name": "c"},
+    "sinks.clickhouse.cluster.replica": {"sinks.clickhouse.cluster.name": "c"},
+    "sinks.clickhouse.cluster.quorum": {"sinks.clickhouse.cluster.name": "c"},
     "broker.passwordSecret.key": {"broker.username": "u", "broker.passwordSecret.name": "s"},
 }
 """What has to be so that the other may be at its end."""

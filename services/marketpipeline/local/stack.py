@@ -90,8 +90,8 @@ def assemble(
         controller_port=ports.take(),
     )
     servers = _servers(pipeline, state, ports)
-    stores = _Stores(broker, servers)
-    known = _store_settings(pipeline, servers)
+    stores = _Stores(broker, servers, is_replay=bool(options.replay))
+    known = _store_settings(pipeline, stores)
     state.write_settings(STORES, known)
     exchanges = _exchanges(pipeline, options, state, ports)
     feeds = _feeds(pipeline, options, exchanges)
@@ -143,12 +143,12 @@ def _servers(pipeline: MarketPipeline, state: StateFolder, ports: _Ports) -> dic
     return found
 
 
-def _store_settings(pipeline: MarketPipeline, servers: Mapping[str, StoreServer]) -> dict[str, Any]:
+def _store_settings(pipeline: MarketPipeline, stores: _Stores) -> dict[str, Any]:
     """By the kind of sink the settings of each store that is here, for whoever reads it during the run or after it."""
     return {
-        kind.name: {**kind.store(pipeline, sink).model_dump(mode="json"), **servers[kind.name].settings}
+        kind.name: {**kind.store(pipeline, sink).model_dump(mode="json"), **stores.settings(kind.name)}
         for kind, sink in pipeline.spec.sinks.enabled()
-        if kind.name in servers
+        if kind.name in stores.servers
     }
 
 
@@ -162,6 +162,7 @@ class _Stores:
 
     broker: Broker
     servers: Mapping[str, StoreServer]
+    is_replay: bool = False
 
     @property
     def names(self) -> Sequence[str]:
@@ -185,9 +186,13 @@ class _Stores:
             found["kafka"] = {"bootstrap_servers": self.broker.address}
         stores = {sink.name: found["store"]} if sink is not None else found.get("stores", {})
         for name, store in stores.items():
-            if name in self.servers:
-                store |= self.servers[name].settings
+            store |= self.settings(name)
         return found
+
+    def settings(self, kind: str) -> dict[str, Any]:
+        """What the settings of a kind's store are here, over the planned ones."""
+        here = self.servers[kind].settings if kind in self.servers else {}
+        return {**here, **(sink_kinds()[kind].in_replay if self.is_replay else {})}
 
 
 def _service(

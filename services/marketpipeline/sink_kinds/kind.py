@@ -142,6 +142,10 @@ class SinkKind:
     pipeline and the sink's spec. `topics` is what it reads. `sink` is `module:function`, which makes the `Sink` of
     `marketpipeline.sinks` from the settings, and `extra` the extra of `pyproject.toml` that this module needs.
 
+    A sink that is `opt_in` runs where its section is written, be it empty; another one unless it is disabled.
+    `in_replay` are settings of the store while a capture is replayed, whose data is old on purpose: a store that
+    expires rows by itself keeps them then.
+
     `secrets` maps a field of the store's settings to the field of the spec that names the Secret for it (and the key,
     in a field of the same name, where it names several). `server` is
     `module:function` of the server that the platform of one machine runs for it (see `StoreServer` in
@@ -163,6 +167,8 @@ class SinkKind:
     secrets: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({"password": "password_secret"}))
     server: str | None = None
     server_extra: str | None = None
+    opt_in: bool = False
+    in_replay: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     reader: str | None = None
     rank: ReadRank = ReadRank.HISTORY
     jobs: tuple[SinkJob, ...] = ()

@@ -31,7 +31,7 @@ class SinkSpecs(SpecModel):
 def _field(kind: SinkKind) -> Any:
     """A section with a default where it needs none to be written; else one that is absent until it is."""
     description = f"{kind.title}."
-    if any(field.is_required() for field in kind.spec.model_fields.values()):
+    if kind.opt_in or any(field.is_required() for field in kind.spec.model_fields.values()):
         return (kind.spec | None, Field(default=None, description=description))
     return (kind.spec, Field(default_factory=kind.spec, description=description))
 

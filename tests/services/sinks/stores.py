@@ -6,23 +6,28 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+import clickhouse_connect
 import psycopg
 import pytest
 import redis
+from marketpipeline.sink_kinds.clickhouse import ClickHouseStoreSettings
 from marketpipeline.sink_kinds.redis import RedisStoreSettings
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.sinks.base import Sink
+from marketpipeline.sinks.clickhouse import ClickHouseSink
 from marketpipeline.sinks.memory import MemorySink
 from marketpipeline.sinks.redis import RedisSink
 from marketpipeline.sinks.timescale import TimescaleSink
 from marketpipeline.store import LatestKeys
+from marketpipeline.store.clickhouse import client_options
 from pydantic import SecretStr
 
+from tests.support.clickhouse import RunningClickHouse
 from tests.support.postgres import PASSWORD, RunningPostgres
 from tests.support.server import RunningServer
 from tests.support.valkey import RunningValkey
 
-__all__ = ["STORES", "MemoryStore", "PostgresStore", "Store", "ValkeyStore"]
+__all__ = ["STORES", "ClickHouseStore", "MemoryStore", "PostgresStore", "Store", "ValkeyStore"]
 
 
 class Store(Protocol):
@@ -160,7 +165,44 @@ class ValkeyStore:
         return None if text is None else (json.loads(text)["status"], json.loads(text)["extreme"])
 
 
+class ClickHouseStore:
+    """A database of its own on the real engine."""
+
+    def __init__(self, server: RunningClickHouse, **settings: Any) -> None:
+        self.server: RunningServer | None = server
+        url = server.url(server.create_database())
+        self.settings = ClickHouseStoreSettings(url=url, password=SecretStr(PASSWORD), **settings)
+
+    def sink(self) -> Sink:
+        return ClickHouseSink(self.settings)
+
+    def query(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        with clickhouse_connect.get_client(**client_options(self.settings, timeout=30)) as client:
+            return [tuple(row) for row in client.query(statement, parameters=values).result_rows]
+
+    def newest_trade(self, symbol: str) -> int | None:
+        (row,) = self.query("SELECT maxOrNull(trade_id) FROM trades WHERE symbol = {symbol:String}", symbol=symbol)
+        value: int | None = row[0]
+        return value
+
+    def newest_candle(self, symbol: str, interval: str) -> tuple[int, bool, float] | None:
+        rows = self._candles("toUnixTimestamp64Micro(open_time), closed, close", symbol, interval)
+        return rows[0] if rows else None
+
+    def is_complete(self, symbol: str, interval: str) -> bool:
+        return bool(self._candles("complete", symbol, interval)[0][0])
+
+    def alert(self, alert_id: str) -> tuple[str, float] | None:
+        rows = self.query("SELECT status, extreme FROM alerts FINAL WHERE id = {id:String}", id=alert_id)
+        return rows[0] if rows else None
+
+    def _candles(self, columns: str, symbol: str, interval: str) -> list[Any]:
+        where = "symbol = {symbol:String} AND interval = {interval:String} ORDER BY open_time DESC LIMIT 1"
+        return self.query(f"SELECT {columns} FROM candles FINAL WHERE {where}", symbol=symbol, interval=interval)
+
+
 STORES: Mapping[str, Callable[[pytest.FixtureRequest], Store]] = {
+    "clickhouse": lambda request: ClickHouseStore(request.getfixturevalue("clickhouse")),
     "redis": lambda request: ValkeyStore(request.getfixturevalue("valkey")),
     "timescale": lambda request: PostgresStore(
         request.getfixturevalue("postgres"), request.getfixturevalue("database")

@@ -154,7 +154,7 @@ def test_what_is_stored_outlives_the_sink(store: Store, sink: Sink) -> None:
     assert store.newest_trade(BTC) == 1_002
 
 
-@pytest.mark.parametrize("store", ["timescale", "redis"], indirect=True)
+@pytest.mark.parametrize("store", STORES, indirect=True)
 def test_a_server_that_is_away_is_backpressure_and_then_the_same_batch_is_taken(store: Store, sink: Sink) -> None:
     assert store.server is not None
     sink.write(deliver(trade(1)))

@@ -177,7 +177,10 @@ def test_what_does_not_fit_together() -> None:
         bare = problem(with_spec(f"broker: {{{secret}: {{name: kafka}}}}"))
         assert "broker.tls must be true with broker.caSecret or broker.clientCertificateSecret" in bare.expected
     blind = problem(with_spec("sinks: {timescale: {enabled: false}, redis: {enabled: false}}"))
-    assert "api.enabled needs at least one sink: set sinks.redis.enabled or sinks.timescale.enabled" in blind.expected
+    assert (
+        "api.enabled needs at least one sink: set sinks.clickhouse.enabled or sinks.redis.enabled or "
+        "sinks.timescale.enabled" in blind.expected
+    )
 
 
 def test_a_pipeline_without_a_sink_is_one_without_an_api() -> None:

@@ -67,7 +67,7 @@ def test_the_spec_has_its_section_with_its_own_fields() -> None:
         {"jsonlines": {"url": "http://x"}}
     )
     assert "spec.sinks.jsonlines.url: '(absent)': is required" in refused({"jsonlines": {}})
-    assert "known here: jsonlines, redis, timescale" in refused({"jsonline": {}})
+    assert "known here: clickhouse, jsonlines, redis, timescale" in refused({"jsonline": {}})
 
 
 def test_a_store_that_nobody_can_read_serves_no_api() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from marketpipeline.records import FeedEvent, Heartbeat, Record
+from marketpipeline.records import Record
 from marketpipeline.sink_kinds.timescale import TimescaleSinkSettings, TimescaleStoreSettings
 from marketpipeline.sinks.base import Backpressure, Delivery, Unusable
+from marketpipeline.sinks.seen import Seen
 from marketpipeline.sinks.timescale.connection import Connection, connect, translated
 from marketpipeline.sinks.timescale.extension import apply_policies
 from marketpipeline.sinks.timescale.migrate import migrate
@@ -21,8 +22,6 @@ __all__ = ["TimescaleSink", "from_settings"]
 
 _log = logging.getLogger(__name__)
 
-_SEEN_EVERY = 60_000_000
-"""Microseconds."""
 _NOTE_SYMBOL = """
 INSERT INTO symbols (symbol, seen_at) VALUES (%s, %s)
 ON CONFLICT (symbol) DO UPDATE SET seen_at = greatest(symbols.seen_at, EXCLUDED.seen_at)
@@ -40,7 +39,7 @@ class TimescaleSink:
         self._application = application
         self._connection: Connection | None = None
         self._writers = {table.record: TableWriter(table) for table in TABLES}
-        self._seen: dict[str, int] = {}
+        self._seen = Seen(self._writers.keys())
         self.hypertables = False
 
     @property
@@ -70,7 +69,7 @@ class TimescaleSink:
             connection.close()
             raise
         self._connection = connection
-        self._seen.clear()
+        self._seen.forget()
         _log.info("database is ready", extra={"schema_version": version, "hypertables": self.hypertables})
 
     def write(self, deliveries: Sequence[Delivery]) -> None:
@@ -82,7 +81,8 @@ class TimescaleSink:
             groups[type(delivery.record)].append(delivery.record)
         try:
             with translated(), self._connection.transaction():
-                seen = self._note_symbols(self._connection, groups)
+                seen = self._seen.due(groups)
+                _note_symbols(self._connection, seen)
                 for kind, records in groups.items():
                     if kind in self._writers:
                         self._writers[kind].write(self._connection, records)
@@ -90,30 +90,19 @@ class TimescaleSink:
             if isinstance(error, Unusable) or self._connection.closed or self._connection.broken:
                 self.close()
             raise
-        self._seen |= seen
-
-    def _note_symbols(self, connection: Connection, groups: dict[type[Record], list[Record]]) -> dict[str, int]:
-        """Write down which symbols there are and, once a minute each, when something of them was received last.
-
-        Events of a feed (gaps, disconnects) are not a sign of life. It counts once the transaction is through.
-        """
-        seen: dict[str, int] = {}
-        for kind, records in groups.items():
-            if kind in self._writers or kind is Heartbeat:
-                newest = {record.symbol: record.receive_time for record in records}  # type: ignore[attr-defined]  # all have one
-                for symbol, received in newest.items():
-                    seen[symbol] = max(seen.get(symbol, 0), 0 if kind is FeedEvent else received)
-        due = {s: at for s, at in seen.items() if s not in self._seen or at - self._seen[s] >= _SEEN_EVERY}
-        for symbol in sorted(due):
-            moment = datetime.fromtimestamp(due[symbol] / 1e6, UTC) if due[symbol] else None
-            connection.execute(_NOTE_SYMBOL, (symbol, moment))
-        return due
+        self._seen.note(seen)
 
     def close(self) -> None:
         """Let go of the connection; what was not committed is undone by the server."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _note_symbols(connection: Connection, seen: Mapping[str, int]) -> None:
+    for symbol in sorted(seen):
+        moment = datetime.fromtimestamp(seen[symbol] / 1e6, UTC) if seen[symbol] else None
+        connection.execute(_NOTE_SYMBOL, (symbol, moment))
 
 
 def from_settings(settings: TimescaleSinkSettings) -> TimescaleSink:

@@ -1,4 +1,4 @@
-"""PostgreSQL and Valkey of one machine: a password is asked for, and what was written survives a kill."""
+"""PostgreSQL, Valkey and ClickHouse of one machine: a password is asked for, and what was written survives a kill."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from marketpipeline.local.components.postgres import Postgres
 from marketpipeline.local.components.valkey import Valkey
 
 from tests.conftest import free_port
+from tests.support.clickhouse import PASSWORD as CLICKHOUSE_PASSWORD
+from tests.support.clickhouse import RunningClickHouse
 from tests.support.server import RunningServer
 
 PASSWORD = "a-password"
@@ -76,3 +78,18 @@ def test_valkey(valkey: tuple[Valkey, RunningServer]) -> None:
         component.check()
     server.start()
     assert client.get("k") == b"v"
+
+
+def test_clickhouse(clickhouse: RunningClickHouse) -> None:
+    component = clickhouse.component
+    with clickhouse.client() as client:
+        client.command("CREATE OR REPLACE TABLE kept (n Int64) ENGINE = MergeTree ORDER BY n")
+        client.insert("kept", [[7]])
+    assert CLICKHOUSE_PASSWORD not in component.url
+    clickhouse.kill()
+    with pytest.raises(NotReady):
+        component.check()
+    clickhouse.start()
+    assert component.holds_data
+    with clickhouse.client() as client:
+        assert client.query("SELECT n FROM kept").result_rows == [(7,)]

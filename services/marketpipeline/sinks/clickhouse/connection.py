@@ -1,0 +1,86 @@
+"""The client of ClickHouse, and what its errors mean for a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import (
+    ClickHouseError,
+    DatabaseError,
+    DataError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+)
+from urllib3.exceptions import HTTPError
+
+from marketpipeline.errors import PermanentError
+from marketpipeline.sink_kinds.clickhouse import ClickHouseStoreSettings
+from marketpipeline.sinks.base import Backpressure, RowsRejected, Unusable
+from marketpipeline.store.clickhouse import client_options, verdict
+from marketpipeline.store.sqlstate import Verdict
+
+__all__ = ["connect", "one_line", "translated"]
+
+_TIMEOUT = 60.0
+_SETTINGS = {
+    "async_insert": 0,
+    "insert_deduplicate": 1,
+    "max_partitions_per_insert_block": 0,
+    "distributed_ddl_task_timeout": 50,
+}
+"""An insert is answered when its rows are in the table; it may meet any number of months."""
+
+
+def connect(store: ClickHouseStoreSettings, application: str) -> Client:
+    """A client that has spoken with the server. Inserts go compressed.
+
+    Raises Backpressure while the server is away, PermanentError when it refuses the user or the database.
+    """
+    quorum = {"insert_quorum": store.cluster.quorum} if store.cluster and store.cluster.quorum > 1 else {}
+    try:
+        return clickhouse_connect.get_client(
+            **client_options(store, timeout=_TIMEOUT),
+            compress="lz4",
+            client_name=application,
+            settings={**_SETTINGS, **quorum},
+        )
+    except DatabaseError as error:
+        if verdict(error.code) is Verdict.NEVER:
+            raise PermanentError(f"ClickHouse refuses store.url {store.url}: {one_line(error)}") from error
+        raise Backpressure(f"ClickHouse is away: {one_line(error)}") from error
+    except (ClickHouseError, HTTPError) as error:
+        raise Backpressure(f"ClickHouse is away: {one_line(error)}") from error
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what the client raises into this project's errors, by the table in `store.clickhouse`."""
+    try:
+        yield
+    except (OperationalError, HTTPError) as error:
+        raise Unusable(f"ClickHouse is away: {one_line(error)}") from error
+    except DataError as error:
+        raise RowsRejected(one_line(error)) from error
+    except (ProgrammingError, NotSupportedError) as error:
+        raise PermanentError(f"ClickHouse does not do what it is asked: {one_line(error)}") from error
+    except DatabaseError as error:
+        match verdict(error.code):
+            case Verdict.ROW | Verdict.SMALLER:
+                raise RowsRejected(one_line(error)) from error
+            case Verdict.NEVER:
+                raise PermanentError(f"ClickHouse does not do what it is asked: {one_line(error)}") from error
+            case Verdict.AGAIN:
+                raise Backpressure(f"ClickHouse cannot do it now: {one_line(error)}") from error
+            case _:
+                raise Unusable(f"ClickHouse fails: {one_line(error)}") from error
+    except ClickHouseError as error:
+        raise PermanentError(f"ClickHouse does not do what it is asked: {one_line(error)}") from error
+
+
+def one_line(error: Exception) -> str:
+    """The text of an error."""
+    return " ".join(str(error).split())
