@@ -1,8 +1,9 @@
 """Run every check and test suite of the project, or those named: `make test`, `make test SUITES="lint services"`.
 
 Cheap ones first, and side by side what leaves processors free: much of what the suites take is waiting, for servers to
-start and for time to pass. One line a suite with its time, followed for a test suite by pytest's own closing line; the
-log of a suite that failed is printed whole at the end and all logs are kept in .cache/logs. Standard library only.
+start and for time to pass. One line a suite with its time and the processor time that it took, by which `cores` is set;
+for a test suite pytest's own closing line follows. The log of a suite that failed is printed whole at the end and all
+logs are kept in .cache/logs. Standard library only.
 """
 
 from __future__ import annotations
@@ -44,11 +45,14 @@ class Suite:
 
 @dataclass(frozen=True)
 class Outcome:
+    """`busy` are seconds of processor time, of the suite and of all that it started and waited for."""
+
     suite: Suite
     failed: bool
     seconds: float
     log: Path
     closing: str = ""
+    busy: float = 0.0
 
 
 def pytest(
@@ -95,6 +99,7 @@ class Run:
         self._left = list(suite.commands)
         self._stopping = False
         self._failed = False
+        self._busy = 0.0
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes] | None:
@@ -118,7 +123,7 @@ class Run:
 
     def poll(self) -> Outcome | None:
         """The outcome once it has ended; over its limit it is interrupted, so that it can stop what it started."""
-        status = 127 if self._process is None else self._process.poll()
+        status = 127 if self._process is None else self._reap(self._process)
         if status is None:
             self._keep_limit()
             return None
@@ -131,7 +136,16 @@ class Run:
             shutil.rmtree(self._scratch, ignore_errors=True)
         closings = CLOSING.findall(self._log.read_text(errors="replace"))
         seconds = time.monotonic() - self._began
-        return Outcome(self.suite, self._failed, seconds, self._log, closings[-1] if closings else "")
+        return Outcome(self.suite, self._failed, seconds, self._log, closings[-1] if closings else "", self._busy)
+
+    def _reap(self, process: subprocess.Popen[bytes]) -> int | None:
+        """As `Popen.poll`, which does not tell what the process has used."""
+        pid, status, used = os.wait4(process.pid, os.WNOHANG)
+        if pid == 0:
+            return None
+        self._busy += used.ru_utime + used.ru_stime
+        process.returncode = os.waitstatus_to_exitcode(status)
+        return process.returncode
 
     def _keep_limit(self) -> None:
         if self._process is None or time.monotonic() < self._deadline:
@@ -175,7 +189,9 @@ def _interruptible() -> None:
 
 def report(outcome: Outcome) -> None:
     word = "FAILED" if outcome.failed else "ok"
-    print(f"{outcome.suite.name:<12}{outcome.seconds:>7.1f} s  {word}", flush=True)
+    print(
+        f"{outcome.suite.name:<12}{outcome.seconds:>7.1f} s {outcome.busy:>7.1f} s of a processor  {word}", flush=True
+    )
     if outcome.closing:
         print(f"===== {outcome.closing} =====", flush=True)
 
