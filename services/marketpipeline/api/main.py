@@ -6,9 +6,8 @@ import logging
 import signal
 import socket
 
-import uvicorn
-
 from marketpipeline.api.app import create_app
+from marketpipeline.api.serving import Server
 from marketpipeline.errors import InvalidInput, Problem
 from marketpipeline.settings import ApiSettings
 from marketpipeline.telemetry import Telemetry
@@ -17,21 +16,12 @@ __all__ = ["run"]
 
 _log = logging.getLogger(__name__)
 
-_DRAIN_SECONDS = 8
-
 
 def run(settings: ApiSettings) -> int:
     """Serve until SIGTERM or SIGINT, then finish the requests at hand. Raises InvalidInput when the port is in use."""
     listener = _listen(settings.http.host, settings.http.port)
     telemetry = Telemetry.start(settings, "api", health=None)
-    config = uvicorn.Config(
-        create_app(settings, telemetry.meter),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
-    )
-    server = uvicorn.Server(config)
+    server = Server(create_app(settings, telemetry.meter), settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         # The server takes both while it runs and raises them again at its end; they must not end us then.
         signal.signal(number, lambda *_: None)

@@ -26,6 +26,7 @@ __all__ = [
     "Moment",
     "Realtime",
     "StoreHealth",
+    "StreamMessage",
     "SymbolHealth",
     "SystemHealth",
     "TickerRow",
@@ -176,3 +177,25 @@ class SystemHealth(_Answer):
     pipeline: str
     stores: dict[str, StoreHealth]
     symbols: list[SymbolHealth]
+
+
+class StreamMessage(_Answer):
+    """One message of the stream: a frame of a WebSocket, or the data of an event whose name is the type.
+
+    `snapshot` comes first: the newest of everything that was asked for. After a reconnect with an id `resumed` comes
+    instead, if what was missed is still here, and then that. `updates` follow. `thinned` says that this reader was
+    slow, how many updates were left out, and that of each symbol and kind the newest follows; `status` that the broker
+    is away or back.
+    """
+
+    type: Literal["snapshot", "resumed", "updates", "thinned", "status"]
+    id: str | None = Field(
+        None, description="What to go on from (`last_id`) after this.", examples=["1042.1723161240123.19130fd4e2b"]
+    )
+    live: bool | None = Field(None, description="Whether the broker is being read: of a snapshot, `resumed`, `status`.")
+    skipped: int | None = Field(None, description="Updates that were left out.", examples=[312])
+    records: list[dict[str, Any]] | None = Field(
+        None,
+        description="Rows as elsewhere in this API, each with its `kind`.",
+        examples=[[{"kind": "book", **json_of(_BOOK)}]],
+    )

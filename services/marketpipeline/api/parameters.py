@@ -33,7 +33,18 @@ from marketpipeline.readers import Readers, Span
 from marketpipeline.readers.asking import choose, find_symbol, read_time
 from marketpipeline.store.rows import iso
 
-__all__ = ["Asked", "FromOneTo", "KnownSymbol", "NoQuery", "OneOf", "Optional", "QueryTime", "SpanQuery", "answer"]
+__all__ = [
+    "Asked",
+    "FromOneTo",
+    "KnownSymbol",
+    "NoQuery",
+    "OneOf",
+    "Optional",
+    "QueryTime",
+    "Several",
+    "SpanQuery",
+    "answer",
+]
 
 _TIME = "ISO 8601 (UTC when it names no zone), or seconds or milliseconds since 1970."
 
@@ -88,6 +99,26 @@ class FromOneTo:
             return proceed(value)
         except ValidationError:
             raise ValueError(f"must be a whole number from 1 to {self.most}") from None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Several:
+    """Annotates a list with commas between; `read` gives the whole name of each, or raises ValueError."""
+
+    read: Callable[[str], str]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, text: str) -> str:
+        """Each once, in the order given."""
+        return ",".join(dict.fromkeys(self._one(name.strip()) for name in text.split(",")))
+
+    def _one(self, name: str) -> str:
+        try:
+            return self.read(name)
+        except ValueError as error:
+            raise ValueError(f"{name or 'an empty name'}: {error}") from error
 
 
 class NoQuery(BaseModel):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
+from fastapi import FastAPI, Response, WebSocket
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+from fastapi.routing import APIRoute, APIWebSocketRoute
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.websockets import WebSocketState
 
 from marketpipeline.errors import RetryableError
 from marketpipeline.readers import NotKept
@@ -22,6 +24,8 @@ from marketpipeline.readers.asking import nearest
 __all__ = ["MEDIA_TYPE", "ProblemDetails", "install", "responses", "schemas"]
 
 _log = logging.getLogger(__name__)
+
+_Handler = Callable[[HTTPConnection, Any], Awaitable[Response]]
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 2
@@ -75,10 +79,25 @@ def schemas() -> dict[str, Any]:
 
 
 def install(app: FastAPI) -> None:
-    """Make the application answer every error so."""
+    """Make the application answer every error so; a WebSocket is refused with the same answer before it is one."""
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
+    def handles(*kinds: Any) -> Callable[[_Handler], _Handler]:
+        def add(handler: _Handler) -> _Handler:
+            async def handle(request: HTTPConnection, error: Any) -> Response | None:
+                response = await handler(request, error)
+                if isinstance(request, WebSocket):
+                    await _refuse(request, response)
+                    return None
+                return response
+
+            for kind in kinds:
+                app.add_exception_handler(kind, handle)  # type: ignore[arg-type]  # typed for HTTP alone
+            return handler
+
+        return add
+
+    @handles(RequestValidationError, WebSocketRequestValidationError)
+    async def invalid(request: HTTPConnection, error: RequestValidationError) -> Response:
         """A parameter is wrong: 400; a path that names no symbol of this pipeline: 404."""
         # An absent parameter is None in its model: that a wrong one is not None either goes without saying.
         told = [details for details in error.errors() if details["type"] != "none_required"]
@@ -89,31 +108,31 @@ def install(app: FastAPI) -> None:
         detail = f"1 parameter is wrong: {names}" if many == 1 else f"{many} parameters are wrong: {names}"
         return _answer(request, HTTPStatus.NOT_FOUND if in_path else HTTPStatus.BAD_REQUEST, detail, findings)
 
-    @app.exception_handler(RetryableError)
-    async def away(request: Request, error: RetryableError) -> Response:
+    @handles(RetryableError)
+    async def away(request: HTTPConnection, error: RetryableError) -> Response:
         """A store is away: 503, and when to try again."""
         _log.warning("cannot answer", extra={"path": request.url.path, "error": str(error)})
         seconds = max(RETRY_AFTER, round(error.retry_after or 0))
         return _answer(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": str(seconds)})
 
-    @app.exception_handler(NotKept)
-    async def not_kept(request: Request, error: NotKept) -> Response:
+    @handles(NotKept)
+    async def not_kept(request: HTTPConnection, error: NotKept) -> Response:
         """No store of this pipeline has it: 501."""
         return _answer(request, HTTPStatus.NOT_IMPLEMENTED, str(error))
 
-    @app.exception_handler(HTTPException)
-    async def other(request: Request, error: HTTPException) -> Response:
+    @handles(HTTPException)
+    async def other(request: HTTPConnection, error: HTTPException) -> Response:
         """No such path, or no such method."""
         return _answer(request, HTTPStatus(error.status_code), str(error.detail), headers=error.headers)
 
-    @app.exception_handler(Exception)
-    async def unexpected(request: Request, error: Exception) -> Response:
+    @handles(Exception)
+    async def unexpected(request: HTTPConnection, error: Exception) -> Response:
         """A defect: told in the log, not to the client."""
         _log.error("request failed", extra={"path": request.url.path}, exc_info=error)
         return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed; the server's log says why")
 
 
-def _finding(request: Request, details: Mapping[str, Any]) -> dict[str, Any]:
+def _finding(request: HTTPConnection, details: Mapping[str, Any]) -> dict[str, Any]:
     """What the model of the parameters says, in our words: our own validators say what would be right."""
     name = str(details["loc"][1])
     if details["type"] == "extra_forbidden":
@@ -126,7 +145,15 @@ def _finding(request: Request, details: Mapping[str, Any]) -> dict[str, Any]:
     return {"field": name, "value": details["input"], "expected": expected}
 
 
-def _parameters(route: APIRoute) -> list[str]:
+async def _refuse(socket: WebSocket, response: Response) -> None:
+    """Answer instead of opening the WebSocket; one that is open is closed."""
+    if socket.client_state is WebSocketState.CONNECTING:
+        await socket.send_denial_response(response)
+    elif socket.application_state is WebSocketState.CONNECTED:
+        await socket.close(1011)
+
+
+def _parameters(route: APIRoute | APIWebSocketRoute) -> list[str]:
     """Names of a path's query parameters, which are the fields of one model."""
     models = [field.field_info.annotation for field in route.dependant.query_params]
     return [
@@ -138,7 +165,7 @@ def _parameters(route: APIRoute) -> list[str]:
 
 
 def _answer(
-    request: Request,
+    request: HTTPConnection,
     status: HTTPStatus,
     detail: str,
     problems: list[dict[str, Any]] | None = None,

@@ -177,6 +177,7 @@ def _sink(pipeline: MarketPipeline, kind: SinkKind, sink: SinkSpec) -> Workload:
 
 
 def _api_settings(pipeline: MarketPipeline) -> ApiSettings:
+    """What asks the stores; the API itself also reads the topics."""
     spec = pipeline.spec
     stores = {kind.name: kind.store(pipeline, sink) for kind, sink in spec.sinks.enabled() if kind.reader}
     return ApiSettings(
@@ -191,12 +192,13 @@ def _api_settings(pipeline: MarketPipeline) -> ApiSettings:
 
 def _api(pipeline: MarketPipeline) -> Workload:
     api = pipeline.spec.api
+    streaming = {"kafka": _kafka(pipeline), "topic_prefix": pipeline.topic_prefix}
     return _workload(
         "api",
         Component.API,
-        _api_settings(pipeline),
+        _api_settings(pipeline).model_copy(update=streaming),
         replicas=api.replicas,
-        secrets=_api_secrets(pipeline),
+        secrets=_api_secrets(pipeline) + _broker_secrets(pipeline),
         cpu=api.resources.cpu,
         memory=api.resources.memory,
         drain_seconds=10,

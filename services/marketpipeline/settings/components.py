@@ -147,6 +147,11 @@ class ApiSettings(Settings):
     feeds: list[Feed] = Field(default_factory=list, description="What the pipeline subscribes to.")
     stores: Stores = Field(default_factory=Stores, description="Stores to ask, by the kind of sink.")
     max_rows: Annotated[int, Field(ge=1)] = Field(default=5_000, description="Largest `limit` of a query.")
+    kafka: KafkaSettings | None = Field(default=None, description="The broker that is streamed from; none, no stream.")
+    topic_prefix: str = Field(default="", description="First part of every topic's name.")
+    max_stream_readers: Annotated[int, Field(ge=1)] = Field(
+        default=2_000, description="Readers of the stream at the most; each more is told to come again."
+    )
 
 
 class SimulatorSettings(Settings):

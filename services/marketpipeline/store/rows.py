@@ -12,7 +12,7 @@ from typing import Any
 from marketpipeline.records import Record, times
 from marketpipeline.store.tables import Table
 
-__all__ = ["JsonRow", "iso", "json_of", "record_reader", "row_reader"]
+__all__ = ["JsonRow", "iso", "json_of", "record_of", "record_reader", "row_reader"]
 
 JsonRow = dict[str, Any]
 
@@ -63,3 +63,12 @@ def json_of(record: Record) -> JsonRow:
         if found[name] is not None:
             found[name] = iso(_EPOCH + timedelta(microseconds=found[name]), whole_seconds=unit == "seconds")
     return found
+
+
+def record_of(table: Table, row: JsonRow) -> Record:
+    """The record of a row's JSON form: what `json_of` was made from."""
+    values = dict(row)
+    for column in table.columns:
+        if column.is_time and (text := values[column.name]) is not None:
+            values[column.name] = (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
+    return table.record(**values)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from marketpipeline.api.app import create_app
+from marketpipeline.api.serving import Server
 from marketpipeline.records import Record
 from marketpipeline.settings import ApiSettings
 
@@ -17,7 +20,7 @@ from tests.services.sinks.stores import PostgresStore, ValkeyStore
 from tests.support.postgres import RunningPostgres
 from tests.support.valkey import RunningValkey
 
-__all__ = ["Api", "Stores", "api", "stores"]
+__all__ = ["Api", "Stores", "api", "listening", "serving", "stores"]
 
 
 class Stores:
@@ -69,6 +72,23 @@ async def serving(settings: ApiSettings) -> AsyncIterator[Api]:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api", timeout=30) as client:
             yield Api(client)
+
+
+@asynccontextmanager
+async def listening(settings: ApiSettings) -> AsyncIterator[str]:
+    """The application behind a port, as the process serves it; gives host:port."""
+    app = create_app(settings)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = Server(app, settings)
+    serving = asyncio.create_task(server.serve([listener]))
+    try:
+        while not server.started:  # noqa: ASYNC110 - the server has no event for it
+            await asyncio.sleep(0.01)
+        yield "{}:{}".format(*listener.getsockname())
+    finally:
+        server.should_exit = True
+        await serving
+        listener.close()
 
 
 @pytest.fixture

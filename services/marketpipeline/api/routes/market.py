@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from marketpipeline.api.models import Realtime
-from marketpipeline.api.parameters import Asked, NoQuery, Optional, answer
+from marketpipeline.api.parameters import Asked, NoQuery, Optional, Several, answer
 from marketpipeline.api.problems import responses
 from marketpipeline.readers import NewestRecords
 from marketpipeline.readers.asking import find_symbol
@@ -30,15 +30,12 @@ def make_router(settings: ApiSettings) -> APIRouter:
     router = APIRouter(prefix="/api/v1/market", tags=["market"])
     kinds = newest_kinds(settings.windows)
 
-    def each(text: str) -> str:
-        """The symbols of a list, each once."""
-        found = (_listed(name.strip(), settings.symbols) for name in text.split(","))
-        return ",".join(dict.fromkeys(found))
+    each = Several(lambda name: find_symbol(name, settings.symbols))
 
     class RealtimeQuery(NoQuery):
         """The symbols that are wanted."""
 
-        symbols: Annotated[str, AfterValidator(each)] | Optional = Field(
+        symbols: Annotated[str, each] | Optional = Field(
             None,
             description="Symbols, separated by commas; all without it. `BTCUSDT` is enough where only one exchange"
             " has it.",
@@ -55,14 +52,6 @@ def make_router(settings: ApiSettings) -> APIRouter:
         return answer({"time": iso(now), "source": "+".join(found.sources), "symbols": moments})
 
     return router
-
-
-def _listed(name: str, known: list[str]) -> str:
-    """One symbol of a list; what is wrong with it names it."""
-    try:
-        return find_symbol(name, known)
-    except ValueError as error:
-        raise ValueError(f"{name or 'an empty name'}: {error}") from error
 
 
 def summary(symbol: str, newest: NewestRecords, now: datetime) -> JsonRow:
