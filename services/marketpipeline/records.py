@@ -73,7 +73,8 @@ class Trade(Record, tag="trade", frozen=True, kw_only=True, gc=False):
     """One match on the exchange.
 
     `trade_time` is the time of the match, `event_time` when the exchange sent it. `taker_side` is the
-    aggressor's side. `backfilled` marks a trade that was missed on the stream and fetched over REST.
+    aggressor's side. `backfilled` marks a trade that was missed on the stream and fetched over REST. `contracts` is the
+    number that the exchange told, where it counts in contracts.
     """
 
     event_time: Time | None
@@ -84,6 +85,7 @@ class Trade(Record, tag="trade", frozen=True, kw_only=True, gc=False):
     quantity: float
     taker_side: Side
     backfilled: bool = False
+    contracts: float | None = None
 
 
 class AggTrade(Record, tag="agg_trade", frozen=True, kw_only=True, gc=False):
@@ -99,6 +101,7 @@ class AggTrade(Record, tag="agg_trade", frozen=True, kw_only=True, gc=False):
     quantity: float
     taker_side: Side
     backfilled: bool = False
+    contracts: float | None = None
 
 
 class Book(Record, tag="book", frozen=True, kw_only=True, gc=False):
@@ -106,7 +109,8 @@ class Book(Record, tag="book", frozen=True, kw_only=True, gc=False):
 
     `update_id` is the exchange's id of the last update in it. Levels are sorted, positive and not crossed.
     `previous_id` is the update that it continues: what lies between the two is in it, so that records of several
-    processes tell together which updates there are. Null where the exchange sends whole books.
+    processes tell together which updates there are. Null where the exchange sends whole books. The numbers of
+    contracts, level by level, are there where the exchange counts in contracts.
     """
 
     event_time: Time | None
@@ -115,10 +119,12 @@ class Book(Record, tag="book", frozen=True, kw_only=True, gc=False):
     previous_id: int | None = None
     bids: list[Level]
     asks: list[Level]
+    bid_contracts: list[float] | None = None
+    ask_contracts: list[float] | None = None
 
 
 class Quote(Record, tag="quote", frozen=True, kw_only=True, gc=False):
-    """The best bid and ask after one update."""
+    """The best bid and ask after one update; in contracts too where the exchange counts in these."""
 
     event_time: Time | None
     receive_time: Time
@@ -127,10 +133,15 @@ class Quote(Record, tag="quote", frozen=True, kw_only=True, gc=False):
     bid_quantity: float
     ask_price: float
     ask_quantity: float
+    bid_contracts: float | None = None
+    ask_contracts: float | None = None
 
 
 class Ticker(Record, tag="ticker", frozen=True, kw_only=True, gc=False):
-    """Statistics of the exchange over its rolling 24 hours; `price_change` is a ratio (last / open − 1)."""
+    """Statistics of the exchange over its rolling 24 hours; `price_change` is a ratio (last / open − 1).
+
+    `contracts` is the volume in contracts, where the exchange counts in these.
+    """
 
     event_time: Time | None
     receive_time: Time
@@ -144,14 +155,18 @@ class Ticker(Record, tag="ticker", frozen=True, kw_only=True, gc=False):
     high: float
     low: float
     volume: float
-    quote_volume: float
+    quote_volume: float | None
     price_change: float
     vwap: float | None = None
     trades: int | None = None
+    last_contracts: float | None = None
+    bid_contracts: float | None = None
+    ask_contracts: float | None = None
+    contracts: float | None = None
 
 
 class ExchangeCandle(Record, tag="exchange_candle", frozen=True, kw_only=True, gc=False):
-    """A candle as the exchange computes it, to compare ours with."""
+    """A candle as the exchange computes it, to compare ours with; `contracts` as in a ticker."""
 
     event_time: Time | None
     receive_time: Time
@@ -166,6 +181,7 @@ class ExchangeCandle(Record, tag="exchange_candle", frozen=True, kw_only=True, g
     quote_volume: float
     trades: int | None
     taker_buy_volume: float | None
+    contracts: float | None = None
 
 
 class Heartbeat(Record, tag="heartbeat", frozen=True, kw_only=True, gc=False):

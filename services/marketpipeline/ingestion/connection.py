@@ -108,7 +108,10 @@ class Connection:
         self._emit = emit
         control = adapter.limits.control
         self._pace = Window(max(1, control.count - RESERVED), control.seconds)
-        self._outbox: deque[Callable[[], None]] = deque()
+        subscriptions = adapter.limits.subscriptions
+        self._budget = None if subscriptions is None else Window(subscriptions.count, subscriptions.seconds)
+        self._spent = False
+        self._outbox: deque[tuple[bool, Callable[[], None]]] = deque()
         self._awaited: dict[int, tuple[list[Stream], float]] = {}
         self._resubscribed: dict[int, Stream] = {}
         self._pinged_at = now
@@ -221,10 +224,13 @@ class Connection:
         """End a stream and ask for it again; what is sent between is missed."""
         self._messages += 1
         message = self._adapter.unsubscribe(self._messages, [stream])
-        self._outbox.append(lambda: self._emit(Send(self.number, message)))
-        self._handlers[stream].pause()
-        self._resubscribed[self._subscribe([stream])] = stream
-        self._flush()
+        self._outbox.append((True, lambda: self._emit(Send(self.number, message))))
+        self._ask_again(stream)
+
+    def admit(self, stream: Stream) -> None:
+        """Ask again for a stream that was refused."""
+        self.streams.append(stream)
+        self._ask_again(stream)
 
     def promote(self) -> None:
         """From now on this connection's clock counts, and moves the heartbeats."""
@@ -244,12 +250,24 @@ class Connection:
             self._awaited[number] = (streams, self._now)
             self._emit(Send(self.number, message))
 
-        self._outbox.append(send)
+        self._outbox.append((True, send))
         return number
 
+    def _ask_again(self, stream: Stream) -> None:
+        self._handlers[stream].pause()
+        self._resubscribed[self._subscribe([stream])] = stream
+        self._flush()
+
     def _flush(self) -> None:
-        while self._outbox and self._pace.take(self._now):
-            self._outbox.popleft()()
+        """Send what may be sent. A connection that may subscribe no more is replaced by one that may."""
+        while self._outbox and not self._spent and self._pace.take(self._now):
+            subscribes, send = self._outbox[0]
+            if subscribes and self._budget is not None and not self._budget.take(self._now):
+                self._spent = True
+                self.on_going_down("it may send no more subscriptions now")
+                return
+            self._outbox.popleft()
+            send()
 
     def _take_other(self, said: Mapped) -> Data | None:
         """A control message, or what is beside the records of a frame; returns those."""
@@ -273,7 +291,7 @@ class Connection:
             case GoingDown(reason):
                 self.on_going_down(reason)
             case PingReceived(reply):
-                self._outbox.appendleft(lambda: self._emit(Send(self.number, reply)))
+                self._outbox.appendleft((False, lambda: self._emit(Send(self.number, reply))))
                 self._flush()
             case Pong():
                 if self._pings:
@@ -395,7 +413,7 @@ class Connection:
         self._asking = False
         self._exchange_clock.told(server_time, self._context.wall)
         if not self.gone:
-            self._outbox.append(lambda: self._ping(server_time))
+            self._outbox.append((False, lambda: self._ping(server_time)))
             self._flush()
 
     def _no_time(self, error: PermanentError) -> None:

@@ -8,7 +8,7 @@ after a wait that grows with every failure, and is forgotten once a new connecti
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from marketpipeline.backoff import Backoff
 from marketpipeline.ingestion.connection import Connection
@@ -150,6 +150,14 @@ class ConnectionManager:
             for stream in connection.streams if connection.connected_at is not None else ():
                 if (stream.symbol, stream.feed) == (symbol, feed):
                     connection.resubscribe(stream)
+
+    def readmit(self, symbols: Collection[str]) -> None:
+        """Ask again for the refused streams of symbols that the exchange lists."""
+        for stream in [stream for stream in self.rejected if stream.symbol in symbols]:
+            if (active := self.active) is not None and active.connected_at is not None:
+                del self.rejected[stream]
+                self._detectors[stream] = StalenessDetector(self._stale_after, self.handlers[stream].seen, self._now)
+                active.admit(stream)
 
     def excuse(self, now: float) -> None:
         """Nothing was read for a while: no stream is to blame for its silence."""

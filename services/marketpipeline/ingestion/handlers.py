@@ -10,12 +10,20 @@ from typing import Any
 
 from marketpipeline.ingestion.context import Context, Publish, StreamHandler
 from marketpipeline.ingestion.order_book_builder import OrderBookBuilder
-from marketpipeline.ingestion.trades import TradeBounds, TradeHandler, agg_trade_id, trade_id
+from marketpipeline.ingestion.trades import (
+    TradeBounds,
+    TradeHandler,
+    agg_trade_id,
+    first_trade_id,
+    last_trade_id,
+    trade_id,
+)
 from marketpipeline.record_kinds import FEED_TOPIC
 from marketpipeline.records import AggTrade, Book, ExchangeCandle, Quote, Ticker, Trade
 from marketpipeline.settings import IngestionSettings
 from marketpipeline.topics import Feed, TopicKind
 from marketpipeline.venues.adapter import ExchangeAdapter, SnapshotSource, StreamOptions, TradeIds
+from marketpipeline.venues.instruments import Instrument, in_base_units
 from marketpipeline.venues.messages import Stream
 
 __all__ = [
@@ -55,7 +63,7 @@ class NewestHandler(StreamHandler):
         self.seen += 1
         place = self._order(record)
         newest = self._newest
-        if newest is not None and place <= newest:
+        if newest is not None and place <= newest and not self._begins_again(record):
             self.duplicates += 1
             return
         self._newest = place
@@ -65,6 +73,11 @@ class NewestHandler(StreamHandler):
     def interrupt(self) -> None:
         super().interrupt()
         self._newest = None
+
+    def _begins_again(self, record: Any) -> bool:
+        """Whether the exchange's numbers start again, as after maintenance: a smaller one at a later time."""
+        last = self.last
+        return record.event_time is not None and last.event_time is not None and record.event_time > last.event_time
 
 
 quote_order: Callable[[Quote | Book], int] = attrgetter("update_id")
@@ -76,9 +89,9 @@ def ticker_order(record: Ticker) -> tuple[int]:
     return (record.event_time or record.receive_time,)
 
 
-def candle_order(record: ExchangeCandle) -> tuple[int, int, bool]:
-    """Candles: which one, and how far it is."""
-    return record.open_time, record.event_time or record.receive_time, record.closed
+def candle_order(record: ExchangeCandle) -> tuple[int, bool, int, float]:
+    """Candles: which one, and how far it is; the volume tells that where the exchange gives no time."""
+    return record.open_time, record.closed, record.event_time or 0, record.volume
 
 
 class UniqueHandler(StreamHandler):
@@ -135,10 +148,17 @@ def make_handler(
     context: Context,
     writers: Callable[[TopicKind, str], Publish],
     delivered: Delivered,
+    instrument: Instrument,
 ) -> StreamHandler:
-    """The handler of one stream."""
+    """The handler of one stream. It counts as the exchange does; what it publishes is in base units."""
     symbol, feed = stream.symbol, stream.feed
-    publish = writers(FEED_TOPIC[feed], symbol)
+    publish = write = writers(FEED_TOPIC[feed], symbol)
+    contract, spans = instrument.contract, adapter.agg_trade_ids is TradeIds.SPANS
+    if contract is not None:
+
+        def publish(record: Any) -> None:
+            write(in_base_units(record, contract))
+
     match feed:
         case Feed.TRADES if adapter.trade_ids is TradeIds.UNORDERED:
             return UniqueHandler(symbol, feed, publish, trade_id, last=delivered.trades.get(symbol))
@@ -160,11 +180,12 @@ def make_handler(
                 feed,
                 publish,
                 context,
-                agg_trade_id,
+                first_trade_id if spans else agg_trade_id,
                 lambda first, limit: adapter.agg_trades(symbol, first, limit),
                 page=adapter.limits.page,
                 bounds=TradeBounds.of(settings),
                 last=delivered.agg_trades.get(symbol),
+                last_id_of=last_trade_id if spans else None,
             )
         case Feed.BOOK:
             return _book_handler(symbol, settings, adapter, context, publish, delivered.books.get(symbol))

@@ -79,6 +79,8 @@ class OrderBookBuilder(StreamHandler):
         self._checksum = rules.checksum() if rules.checksum is not None else None
         self._request = request
         self._pushed = rules.snapshot is SnapshotSource.PUSHED
+        self._push_owed = False
+        self._fetching = False
         self._refresh = Refresh(self._book, context, request)
         self._live = False
         self._live_since = 0.0
@@ -99,6 +101,7 @@ class OrderBookBuilder(StreamHandler):
         self._older = (-1, 0)
         self.resyncs = 0
         self.lost = 0
+        self.checksums = 0
 
     @property
     def pending(self) -> bool:
@@ -133,6 +136,7 @@ class OrderBookBuilder(StreamHandler):
         super().resume()
         reached = self._newer is None or self._newer.last_id <= self._last_id
         just_pushed = self._snapshots.now - self._pushed_at <= PUSHED_WITHIN
+        self._push_owed = self._push_owed or not just_pushed
         self._unsure = self._live and not (just_pushed and reached)
         self._snapshots.subscribed(PATIENCE)
 
@@ -186,6 +190,7 @@ class OrderBookBuilder(StreamHandler):
     def _take_pushed(self, snapshot: BookSnapshot) -> None:
         """It is where the book starts; while that is live and in no doubt, it may be of a second connection."""
         self._pushed_at = self._snapshots.now
+        self._push_owed = False
         if self._live and not self._unsure:
             self._newer = snapshot
             return
@@ -293,7 +298,10 @@ class OrderBookBuilder(StreamHandler):
             self._comparing = False
             return
         (checksum.load if isinstance(change, BookSnapshot) else checksum.apply)(change.raw)
-        if change.checksum and not checksum.matches(change.checksum):
+        if not change.checksum:
+            return
+        self.checksums += 1
+        if not checksum.matches(change.checksum):
             raise CrossedBook(f"checksum {change.checksum} of update {change.last_id} is not that of the book")
 
     def _begins_again(self) -> bool:
@@ -334,13 +342,23 @@ class OrderBookBuilder(StreamHandler):
         return self.connected and (not self._live or self._unsure)
 
     def _ask(self, patient: bool) -> None:
-        request = None if self._pushed else self._request()
+        """Where the exchange pushes snapshots, ask for the stream again; where it did not when it should, use REST."""
+        if self._fetching:
+            return
+        request = self._request() if self._push_owed or not self._pushed else None
         if request is None:
+            self._push_owed = True
             self._context.resubscribe(self.symbol, self.feed)
         else:
-            self._context.ask(request, self._load, self._refused, patient=patient)
+            self._fetching = True
+            self._context.ask(request, self._fetched, self._refused, patient=patient)
+
+    def _fetched(self, snapshot: BookSnapshot) -> None:
+        self._fetching = False
+        self._load(snapshot)
 
     def _refused(self, error: PermanentError) -> None:
+        self._fetching = False
         unlisted = isinstance(error, UnknownSymbol)
         if unlisted:
             self._context.unlisted(self.symbol, self.feed, str(error))
@@ -373,7 +391,7 @@ class OrderBookBuilder(StreamHandler):
             self._looks = 0
             if self._delivered is not None and self._delivered < snapshot.last_id and self._look():
                 self._waiting = deque()
-            if self._pushed:
+            if snapshot.symbol:
                 self._write(_as_change(snapshot), snapshot.last_id)
             for change in changes:
                 self._apply_held(change)
@@ -390,7 +408,12 @@ class OrderBookBuilder(StreamHandler):
             raise
 
     def state(self) -> dict[str, object]:
-        return super().state() | {"synced": self._live and not self._unsure, "resyncs": self.resyncs, "lost": self.lost}
+        return super().state() | {
+            "synced": self._live and not self._unsure,
+            "resyncs": self.resyncs,
+            "lost": self.lost,
+            "checksums": self.checksums,
+        }
 
 
 def _as_change(snapshot: BookSnapshot) -> BookChange:

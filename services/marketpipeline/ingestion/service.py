@@ -26,7 +26,7 @@ from marketpipeline.ingestion.rest import RestClient
 from marketpipeline.ingestion.route import Route
 from marketpipeline.ingestion.session import Session
 from marketpipeline.ingestion.status import health
-from marketpipeline.ingestion.symbol_validation import choose_symbols
+from marketpipeline.ingestion.symbol_validation import Choice, choose_symbols
 from marketpipeline.ingestion.topic_reader import TopicReader
 from marketpipeline.record_kinds import FEED_TOPIC
 from marketpipeline.settings import IngestionSettings
@@ -167,10 +167,10 @@ class Ingestion:
         symbols = [f"{settings.exchange}:{symbol}" for symbol in settings.symbols]
         mine = share_of(symbols, settings.replica, settings.replicas)
         self._doing = "asking the exchange for its symbols"
+        choice = Choice({}, {})
         if mine:
-            mine, self.rejected = await choose_symbols(
-                mine, adapter, lambda request: rest.fetch(request, adapter), backoff()
-            )
+            choice = await choose_symbols(mine, adapter, lambda request: rest.fetch(request, adapter), backoff())
+        mine, self.rejected = list(choice.instruments), choice.rejected
         self._doing, since = "reading what the topics hold", now_us()
         partitions = {kind: publisher.partitions(kind) for kind in kinds if kind in KINDS}
         delivered = await retry(
@@ -186,6 +186,8 @@ class Ingestion:
             publisher,
             max_streams=self._venue.max_streams,
             delivered=delivered,
+            instruments=choice.instruments,
+            absent=choice.rejected,
             random=random,
             process=self.process,
             looks_since=since,

@@ -27,11 +27,13 @@ from marketpipeline.ingestion.examiner import Examiner
 from marketpipeline.ingestion.handlers import Delivered, make_handler
 from marketpipeline.ingestion.pacing import Window
 from marketpipeline.ingestion.rate_limiter import RateLimiter
+from marketpipeline.ingestion.symbol_validation import UNSIZED
 from marketpipeline.ingestion.written import Written
 from marketpipeline.records import DeadLetter, FeedEvent, FeedEventKind
 from marketpipeline.settings import IngestionSettings
 from marketpipeline.topics import Feed, TopicKind
 from marketpipeline.venues.adapter import ExchangeAdapter, RestRequest, StreamOptions
+from marketpipeline.venues.instruments import Instrument, Instruments
 from marketpipeline.venues.messages import FrameError, Stream
 
 __all__ = ["Session"]
@@ -46,6 +48,9 @@ class Session:
 
     `process` is what others know this one by. `looks_since` is when `delivered` was read, in µs: then the topics are
     asked (`Look`) before something is said to be missing. Without it this process counts as the only one.
+
+    `instruments` are those of the symbols. `absent` are symbols that cannot be followed, and why: the exchange is asked
+    for these every so often, and they are followed from then on.
     """
 
     def __init__(
@@ -57,6 +62,8 @@ class Session:
         *,
         max_streams: int,
         delivered: Delivered | None = None,
+        instruments: Instruments | None = None,
+        absent: Mapping[str, str] | None = None,
         random: Random | None = None,
         process: str = "",
         looks_since: int | None = None,
@@ -87,20 +94,16 @@ class Session:
         self._unlisted_seen: dict[str, int] = {}
         self.exchange_clock = ExchangeClock(settings.max_ahead_ms * 1000, settings.max_behind_ms * 1000)
         self.limiter = RateLimiter(adapter, self.commands.append, self.dead_letter, self._random)
-        streams = adapter.streams(symbols, settings.feeds, StreamOptions(settings.levels, settings.partial_depth))
-        self._mapper = adapter.mapper(streams)
-        self.handlers: dict[Stream, StreamHandler] = {
-            stream: make_handler(stream, settings, adapter, self, self._writer, delivered or Delivered())
-            for stream in streams
-        }
-        for handler in self.handlers.values():
-            handler.whole_at = self._created
-        connects = Window(adapter.limits.connects.count, adapter.limits.connects.seconds)
-        self.managers = [
-            self._make_manager(part, endpoint, connects)
-            for endpoint in dict.fromkeys(stream.endpoint for stream in streams)
-            for part in share_out([stream for stream in streams if stream.endpoint == endpoint], max_streams)
-        ]
+        self._max_streams = max_streams
+        self._delivered = delivered or Delivered()
+        self._instruments = dict(instruments or {})
+        self.absent = dict(absent or {}) | {symbol: UNSIZED for symbol in symbols if not self._is_sized(symbol)}
+        self._ask_absent_at = settings.relist_after_ms / 1000
+        self._connects = Window(adapter.limits.connects.count, adapter.limits.connects.seconds)
+        self._mapper = adapter.mapper([])
+        self.handlers: dict[Stream, StreamHandler] = {}
+        self.managers: list[ConnectionManager] = []
+        self._admit([symbol for symbol in symbols if symbol not in self.absent])
 
     # what happens
 
@@ -111,6 +114,9 @@ class Session:
             return
         for symbol in [symbol for symbol, seen in self._unlisted_seen.items() if self._seen(symbol) > seen]:
             self.listed(symbol)
+        if now >= self._ask_absent_at:
+            self._ask_absent_at = now + self._settings.relist_after_ms / 1000
+            self._ask_absent()
         for manager in self.managers:
             manager.tick(now)
         for handler in self.handlers.values():
@@ -338,6 +344,68 @@ class Session:
         if publish is None:
             publish = self._writers[kind, symbol] = self._publisher.writer(kind, symbol)
         return publish
+
+    def _is_sized(self, symbol: str) -> bool:
+        """Whether its quantities can be told in base units."""
+        known = self._instruments.get(symbol, Instrument()).contract is not None
+        return known or not self._adapter.counts_contracts(symbol)
+
+    def _admit(self, symbols: Sequence[str]) -> None:
+        """Follow symbols, by connections of their own. What others look at is replaced, never changed."""
+        settings, adapter = self._settings, self._adapter
+        options = StreamOptions(settings.levels, settings.partial_depth)
+        streams = adapter.streams(symbols, settings.feeds, options)
+        handlers = {
+            stream: make_handler(
+                stream,
+                settings,
+                adapter,
+                self,
+                self._writer,
+                self._delivered,
+                self._instruments.get(stream.symbol, Instrument()),
+            )
+            for stream in streams
+        }
+        for handler in handlers.values():
+            handler.whole_at = self.wall or self._created
+        self.handlers = self.handlers | handlers
+        self._mapper = adapter.mapper(list(self.handlers))
+        managers = [
+            self._make_manager(part, endpoint, self._connects)
+            for endpoint in dict.fromkeys(stream.endpoint for stream in streams)
+            for part in share_out([stream for stream in streams if stream.endpoint == endpoint], self._max_streams)
+        ]
+        self.managers = [*self.managers, *managers]
+
+    def _ask_absent(self) -> None:
+        """Ask the exchange for the symbols that it did not know, and those whose streams it refused."""
+        sought = sorted(
+            self.absent.keys() | {stream.symbol for manager in self.managers for stream in manager.rejected}
+        )
+        if not sought:
+            return
+
+        def refused(error: PermanentError) -> None:
+            for request in self._adapter.instruments(None) if len(sought) > 1 else ():
+                self.limiter.ask(request, self._take_listed, lambda error: None, patient=True)
+
+        for request in self._adapter.instruments(sought):
+            self.limiter.ask(request, self._take_listed, refused, patient=True)
+
+    def _take_listed(self, instruments: Instruments) -> None:
+        """The exchange lists these: follow the absent among them, and ask again for streams that it refused."""
+        listed = [symbol for symbol in self.absent if symbol in instruments]
+        self._instruments |= {symbol: instruments[symbol] for symbol in listed}
+        listed = [symbol for symbol in listed if self._is_sized(symbol)]
+        self.absent = {symbol: why for symbol, why in self.absent.items() if symbol not in listed}
+        for symbol in listed:
+            _log.info("the exchange lists it now", extra={"symbol": symbol})
+            self.event("recovered", symbol, "connection", detail="the exchange lists it")
+        if listed:
+            self._admit(listed)
+        for manager in self.managers:
+            manager.readmit(instruments.keys())
 
     def _make_manager(self, streams: Iterable[Stream], endpoint: str, connects: Window) -> ConnectionManager:
         settings = self._settings

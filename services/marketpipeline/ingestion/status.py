@@ -39,6 +39,7 @@ def health(ingestion: Process) -> Health:
     """Ready once every stream is subscribed; `degraded` while something of it is not as it should be."""
     session, engine, publisher = ingestion.session, ingestion.engine, ingestion.publisher
     produced = {} if publisher is None else publisher.produced()
+    absent = ingestion.rejected if session is None else session.absent
     details: dict[str, object] = {
         "produced": sum(produced.values()),
         "dlq": 0 if session is None else session.dead_letters,
@@ -46,7 +47,7 @@ def health(ingestion: Process) -> Health:
         "in_sync": False,
         "in_flight": 0 if publisher is None else publisher.in_flight,
         "undelivered": 0 if publisher is None else publisher.undelivered,
-        "rejected": ingestion.rejected,
+        "rejected": absent,
         "doing": ingestion.doing,
     }
     if ingestion.error is not None:
@@ -89,7 +90,7 @@ def health(ingestion: Process) -> Health:
         "not connected": "" if connected else f"{session.ready_connections} of {len(managers)} connections",
         "silent": ", ".join(stale),
         "refused": ", ".join(refused),
-        "unknown to the exchange": ", ".join(ingestion.rejected),
+        "unknown to the exchange": ", ".join(absent),
         "off the exchange's list": ", ".join(session.unlisted_symbols),
         "paused": "the broker takes records too slowly" if session.paused else "",
     }

@@ -24,7 +24,16 @@ from marketpipeline.topics import Feed
 from marketpipeline.venues.adapter import Page, RestRequest, UnknownSymbol
 from marketpipeline.venues.messages import BadRow, FrameError
 
-__all__ = ["OLDER", "RETRIES", "TradeBounds", "TradeHandler", "agg_trade_id", "trade_id"]
+__all__ = [
+    "OLDER",
+    "RETRIES",
+    "TradeBounds",
+    "TradeHandler",
+    "agg_trade_id",
+    "first_trade_id",
+    "last_trade_id",
+    "trade_id",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +55,9 @@ OLDER = 20
 
 trade_id: Callable[[Trade], int] = attrgetter("trade_id")
 agg_trade_id: Callable[[AggTrade], int] = attrgetter("agg_trade_id")
-"""What numbers trades, and aggregate trades."""
+first_trade_id: Callable[[AggTrade], int] = attrgetter("first_trade_id")
+last_trade_id: Callable[[AggTrade], int] = attrgetter("last_trade_id")
+"""What numbers trades, and aggregate trades: by ids of their own, or by those of the trades in them."""
 
 UNUSABLE = "the exchange gives it in a form that cannot be used: see the dead letters"
 
@@ -75,7 +86,8 @@ class TradeHandler(StreamHandler, Generic[R]):
     offers none. At most `max_backfill` are fetched after an interruption. At most `max_held` live ones are held back;
     one beyond that is dropped here and fetched like any other that was missed. In `held`, None stands for one that
     came and cannot be used. `last` is the newest record that the topic holds. `dropped` says that what is held does
-    not lead up to the present: some were dropped, or were held before an interruption.
+    not lead up to the present: some were dropped, or were held before an interruption. `last_id_of` gives the last id
+    of a record that spans several, `id_of` then its first.
     """
 
     def __init__(
@@ -90,6 +102,7 @@ class TradeHandler(StreamHandler, Generic[R]):
         page: int,
         bounds: TradeBounds,
         last: R | None = None,
+        last_id_of: Callable[[R], int] | None = None,
     ) -> None:
         super().__init__(symbol, feed, publish)
         self.beats = feed is Feed.TRADES
@@ -99,7 +112,8 @@ class TradeHandler(StreamHandler, Generic[R]):
         self.page = page
         self.bounds = bounds
         self.last: R | None = last
-        self.next: int | None = None if last is None else id_of(last) + 1
+        self._last_id_of: Callable[[R], int] | None = last_id_of
+        self.next: int | None = None if last is None else self._after(last)
         self.subscription = 0
         self.held: dict[int, R | None] = {}
         self.dropped = False
@@ -148,7 +162,7 @@ class TradeHandler(StreamHandler, Generic[R]):
             )
         number = self.id_of(record)
         if number == self.next:
-            self.next = number + 1
+            self.next = number + 1 if self._last_id_of is None else self._after(record)
             self.last = record
             self.publish(record)
             if self.held or self._backfill is not None or self._refused:
@@ -219,7 +233,7 @@ class TradeHandler(StreamHandler, Generic[R]):
 
     def hand_on(self, record: R) -> None:
         """Write a record and count on from it."""
-        self.next = self.id_of(record) + 1
+        self.next = self._after(record)
         self.last = record
         self.publish(record)
 
@@ -298,6 +312,10 @@ class TradeHandler(StreamHandler, Generic[R]):
         else:
             self._hold(number, record)
             self._begin()
+
+    def _after(self, record: R) -> int:
+        """The id that continues a record."""
+        return (self._last_id_of or self.id_of)(record) + 1
 
     def _hold(self, number: int, record: R | None) -> None:
         if len(self.held) < self.bounds.max_held:

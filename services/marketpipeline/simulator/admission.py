@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,6 +36,7 @@ class AdmissionControl:
         self._minute = 0
         self._banned: dict[str, float] = {}
         self._closed_until = 0.0
+        self._opened: deque[tuple[float, str]] = deque(maxlen=MAX_ADDRESSES)
         self._limited_until = 0.0
         self._limited_ban = False
         self._delay = 0.0
@@ -65,6 +67,17 @@ class AdmissionControl:
             self._used.clear()
             self._refused.clear()
             self._banned = {address: until for address, until in self._banned.items() if until > self._wall()}
+
+    def admits(self, address: str, per_second: int | None) -> bool:
+        """Whether an address may open one more WebSocket now."""
+        now = self._wall()
+        opened = self._opened
+        while opened and opened[0][0] <= now - 1:
+            opened.popleft()
+        if per_second is not None and sum(who == address for _, who in opened) >= per_second:
+            return False
+        opened.append((now, address))
+        return True
 
     def limit(self, seconds: float, *, ban: bool) -> None:
         """Refuse every REST request for a while."""

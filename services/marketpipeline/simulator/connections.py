@@ -29,7 +29,7 @@ class Connection:
         self.session = session
         self.opened = time.monotonic()
         self.heard = self.opened
-        """When the client's last message came."""
+        """When the client's last message came, or that something was sent to it was seen."""
         self.streams: dict[str, None] = {}
         self.frames_sent = 0
         self.bytes_sent = 0

@@ -23,16 +23,17 @@ __all__ = ["Derivation", "Derived", "Encoders"]
 
 DAY = 86_400_000_000
 MINUTE = 60_000_000
+NEVER = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
 class Derivation:
-    """What a stream carries: `every` microseconds of exchange time, about `symbol`.
+    """What a stream carries: `every` microseconds of exchange time, about `symbol`; 0 for as it happens.
 
     `levels` is for partial books, `interval` (its name and its length in microseconds) for candles.
     """
 
-    kind: Literal["partial", "diff", "candle", "statistics"]
+    kind: Literal["partial", "diff", "candle", "statistics", "trade"]
     symbol: str
     every: int
     levels: int = 0
@@ -47,6 +48,8 @@ class Encoders:
     diff: Callable[..., Frame]
     candle: Callable[..., Frame]
     statistics: Callable[..., Frame]
+    trade: Callable[..., Frame] | None = None
+    """Where trades are told by two streams, of which a capture may have one."""
 
 
 class Stream:
@@ -57,7 +60,8 @@ class Stream:
         self.derivation = derivation
         self.market = market
         self.encoders = encoders
-        self.next = now - now % derivation.every + derivation.every
+        every = derivation.every
+        self.next = now - now % every + every if every else NEVER
 
     def take(self, event: object) -> None:
         """A trade or a book change of the symbol."""
@@ -65,6 +69,24 @@ class Stream:
     def make(self, now: int, due: int) -> Iterable[Frame]:
         """What the stream says at `now`."""
         raise NotImplementedError
+
+
+class _Trades(Stream):
+    """Each trade as it happens."""
+
+    def __init__(self, name: str, derivation: Derivation, market: MarketState, encoders: Encoders, now: int) -> None:
+        super().__init__(name, derivation, market, encoders, now)
+        self._new: list[Trade] = []
+
+    def take(self, event: object) -> None:
+        if isinstance(event, Trade):
+            self._new.append(event)
+
+    def make(self, now: int, due: int) -> Iterable[Frame]:
+        encode = self.encoders.trade
+        assert encode is not None, "derived only by exchanges that write it"
+        new, self._new = self._new, []
+        return [encode(due, self.derivation.symbol, self.name, trade) for trade in new]
 
 
 class _Partial(Stream):
@@ -188,6 +210,7 @@ _KINDS: Mapping[str, type[Stream]] = MappingProxyType(
         "diff": _Diff,
         "candle": _Candle,
         "statistics": _Statistics,
+        "trade": _Trades,
     }
 )
 
@@ -205,7 +228,7 @@ class Derived:
         self._symbols: set[str] = set()
         self._now = 0
         self._due = 0
-        self._next = 1 << 62
+        self._next = NEVER
 
     def choose(self, wanted: Iterable[tuple[str, Derivation]], now: int) -> None:
         """Make exactly these streams from now on; `now` in microseconds."""
@@ -227,13 +250,19 @@ class Derived:
         """What became due before the frame's own time."""
         return self.passed(frame.event_time - 1, frame.due) if frame.event_time > self._next else []
 
-    def after(self, frame: Frame) -> None:
-        """Take in a frame that the market has noted."""
+    def after(self, frame: Frame) -> list[Frame]:
+        """Take in a frame that the market has noted; what follows from it at once."""
+        made: list[Frame] = []
         if frame.symbol in self._symbols and frame.kind in (Kind.TRADE, Kind.DIFF):
-            for event in self._market.read(frame):
-                for stream in self._streams.values():
-                    if stream.derivation.symbol == frame.symbol:
-                        stream.take(event)
+            events = self._market.read(frame)
+            for stream in self._streams.values():
+                if stream.derivation.symbol != frame.symbol:
+                    continue
+                for event in events:
+                    stream.take(event)
+                if not stream.derivation.every:
+                    made.extend(stream.make(frame.event_time, frame.due))
+        return made
 
     def passed(self, now: int, due: int) -> list[Frame]:
         """Exchange time went on to `now`: what became due meanwhile, in order."""
@@ -248,4 +277,4 @@ class Derived:
         return made
 
     def _plan(self) -> None:
-        self._next = min((stream.next for stream in self._streams.values()), default=1 << 62)
+        self._next = min((stream.next for stream in self._streams.values()), default=NEVER)

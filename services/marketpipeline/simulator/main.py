@@ -30,6 +30,7 @@ from marketpipeline.simulator.simulation.source import TOUR, SimulatedMarket
 from marketpipeline.simulator.sources import Replay, Source
 from marketpipeline.simulator.timeline import FrameFilters, Timeline
 from marketpipeline.telemetry import Telemetry
+from marketpipeline.venues import venues
 
 __all__ = ["SimulatedExchange", "run"]
 
@@ -144,7 +145,7 @@ def _source(settings: SimulatorSettings, protocol: WireProtocol) -> Source:
         return Replay([load(path, _reader(protocol), settings.memory_bytes) for path in _own(settings, protocol)])
     planned = [parse(text, "scenario", [*SCENARIOS, TOUR]) for text in settings.scenarios or [TOUR]]
     start = settings.start_time or int(time.time() * 1e6)
-    symbols = settings.symbols or DEFAULT_SYMBOLS
+    symbols = settings.symbols or _default_symbols(protocol)
     problems = [
         Problem("symbols", name, f"must be a symbol as {protocol.name} writes them, listed once")
         for number, name in enumerate(symbols)
@@ -153,6 +154,12 @@ def _source(settings: SimulatorSettings, protocol: WireProtocol) -> Source:
     if problems:
         raise InvalidInput("simulator", problems)
     return SimulatedMarket(symbols, settings.seed, start, planned, protocol.encode)
+
+
+def _default_symbols(protocol: WireProtocol) -> list[str]:
+    """Those that people know, or what stands for the exchange's form of a name."""
+    known = [name for name in DEFAULT_SYMBOLS if protocol.accepts(name)]
+    return known or [venue.symbol_example for venue in venues().values() if venue.name == protocol.name]
 
 
 def _reader(protocol: WireProtocol) -> Reader:

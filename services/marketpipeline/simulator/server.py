@@ -63,11 +63,13 @@ class Server:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Any request that is not for the exchange's own control."""
         if request.headers.get("Upgrade", "").lower() == "websocket":
-            session = self.protocol.open(request.path, request.query_string, self.limits.max_streams)
+            session = self.protocol.open(request.path, request.query_string, self.limits.max_streams, self.market)
             if session is None:
                 return web.Response(status=404, text="no such WebSocket path")
             if self.admission.refuses_connections():
                 return web.Response(status=503, text="no new connections now")
+            if not self.admission.admits(request.remote or "", self.limits.connects_per_second):
+                return web.Response(status=429, text="too many connections")
             return await self._websocket(request, session)
         return await self._rest(request)
 
@@ -137,7 +139,9 @@ class Server:
                 connection.pong(bytes(message.data))
             elif message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 data = message.data
-                response = connection.session.receive(data.encode() if isinstance(data, str) else data)
+                response = connection.session.receive(
+                    data.encode() if isinstance(data, str) else data, time.monotonic()
+                )
                 for reply in response.replies:
                     connection.put_control(TEXT, reply)
                 self._subscribe(connection, response.subscribe)
@@ -157,9 +161,12 @@ class Server:
         connection, limits = client.connection, self.limits
         end = connection.opened + limits.lifetime
         next_ping = end if limits.ping_interval is None else connection.opened + limits.ping_interval
+        sent = 0
         while True:
             await asyncio.sleep(max(0.0, min(self._deadline(connection, end), next_ping) - time.monotonic()))
             now = time.monotonic()
+            if connection.frames_sent != sent:
+                sent, connection.heard = connection.frames_sent, now
             if limits.idle_timeout is not None and now >= connection.heard + limits.idle_timeout:
                 self.close(client, WSCloseCode.POLICY_VIOLATION, "No message from the client")
                 return

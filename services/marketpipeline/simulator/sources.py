@@ -89,6 +89,8 @@ def _first_snapshots(captures: Sequence[Capture]) -> list[Frame]:
     found: dict[str, Frame] = {}
     for capture in captures:
         for symbol, frame in capture.snapshots.items():
+            if frame.stream:
+                continue  # it is pushed: before that nobody knows the book
             if symbol not in found or frame.due < found[symbol].due:
                 found[symbol] = frame
     return list(found.values())

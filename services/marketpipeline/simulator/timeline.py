@@ -160,8 +160,8 @@ class Timeline:
         for frame in frames:
             everything.extend(derived.before(frame))
             self.market.note(frame)
-            derived.after(frame)
             everything.append(frame)
+            everything.extend(derived.after(frame))
             if frame.event_time:
                 self.clock.sent(frame.event_time, frame.due)
         return everything

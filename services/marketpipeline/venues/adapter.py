@@ -28,6 +28,7 @@ from marketpipeline.registry import resolve
 from marketpipeline.topics import Feed
 from marketpipeline.venues import venues
 from marketpipeline.venues.continuity import NONE, BookChecksum, Continuity
+from marketpipeline.venues.instruments import Instruments
 from marketpipeline.venues.messages import BadRow, BookSnapshot, Mapped, Stream
 
 __all__ = [
@@ -79,10 +80,11 @@ class Rate:
 class Limits:
     """What the exchange allows.
 
-    `control` counts every message sent on a connection, pings and pongs too. `lifetime` is how long a connection lives,
-    in seconds. `connects` are attempts of one address. `rest` is a sum of requests' weights. `page` is the most trades
-    that one request returns, `subscribe_batch` the most streams asked for in one message. `disorder`, in µs, is how
-    much older than the newest time seen on a connection the times of what still comes may be.
+    `control` counts every message sent on a connection, pings and pongs too; `subscriptions` those of them that ask for
+    streams or end them, where they have a limit of their own. `lifetime` is how long a connection lives, in seconds.
+    `connects` are attempts of one address. `rest` is a sum of requests' weights. `page` is the most trades that one
+    request returns, `subscribe_batch` the most streams asked for in one message. `disorder`, in µs, is how much older
+    than the newest time seen on a connection the times of what still comes may be.
     """
 
     control: Rate
@@ -92,6 +94,7 @@ class Limits:
     page: int
     subscribe_batch: int
     disorder: int
+    subscriptions: Rate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,7 @@ class TradeIds(Enum):
 
     GAPLESS = "each is one more than the last"
     UNORDERED = "each is another, and nothing more"
+    SPANS = "each spans the ids of the trades in it, from one after the last"
 
 
 class Mapper(Protocol):
@@ -176,6 +180,7 @@ class ExchangeAdapter(ABC):
     endpoints: Mapping[str, str]
     keep_alive = KeepAlive()
     trade_ids = TradeIds.GAPLESS
+    agg_trade_ids = TradeIds.GAPLESS
 
     @abstractmethod
     def streams(self, symbols: Sequence[str], feeds: Sequence[Feed], options: StreamOptions) -> list[Stream]:
@@ -206,13 +211,18 @@ class ExchangeAdapter(ABC):
         """The exchange's clock, µs."""
         return None
 
-    def listed(self, symbols: Sequence[str]) -> RestRequest[frozenset[str]] | None:
-        """Which of these symbols exist; refused as a whole where the exchange only says that one of them does not."""
-        return None
+    def counts_contracts(self, symbol: str) -> bool:
+        """Whether the exchange counts the quantities of a symbol in contracts: it is not followed before it is known
+        what one stands for."""
+        return False
 
-    def listing(self) -> RestRequest[frozenset[str]] | None:
-        """Every symbol that exists."""
-        return None
+    def instruments(self, symbols: Sequence[str] | None) -> Sequence[RestRequest[Instruments]]:
+        """What is listed: requests whose answers together hold those of these symbols that exist, or all that do.
+
+        More than these may be in them. One may be refused as a whole where the exchange only says that one of the
+        symbols does not exist. Empty where it offers no list.
+        """
+        return ()
 
     def snapshot(self, symbol: str) -> RestRequest[BookSnapshot] | None:
         """The book of a symbol."""

@@ -7,7 +7,7 @@ follows from its verdict (apply, drop, fetch a snapshot) is ingestion's.
 |---|---|---|
 | `SPANNING` | `U`, `u` | the range from `U` to `u` holds the id after the last |
 | `PREVIOUS` | `U`, `u`, `pu` | `pu` is the last `u`; the first after a snapshot spans its id |
-| `PREVIOUS_SEQUENCE` | `prevSeqId`, `seqId` | `prevSeqId` is the last `seqId`, whichever way `seqId` goes |
+| `PREVIOUS_SEQUENCE` | `prevSeqId`, `seqId` | `prevSeqId` is the last `seqId`, whichever way `seqId` goes; else newer |
 | `GAPLESS` | `u` | it is one more than the last |
 | `NONE` | – | it is newer |
 """
@@ -89,10 +89,16 @@ def _previous_first(snapshot: int, change: BookChange) -> Verdict:
 
 def _previous_sequence(last: int, change: BookChange) -> Verdict:
     if change.previous_id != last:
-        return _older_or_gap(last, change)
+        return _older_or_gap(last, change) if change.previous_id is not None else _newer(last, change)
     if change.last_id == last:
         return Verdict.CONTINUES if change.bids or change.asks else Verdict.HEARTBEAT
     return Verdict.CONTINUES if change.last_id > last else Verdict.RESET
+
+
+def _previous_sequence_first(snapshot: int, change: BookChange) -> Verdict:
+    if change.previous_id is not None and change.previous_id < snapshot < change.last_id:
+        return Verdict.CONTINUES  # a snapshot that was fetched may lie between two messages
+    return _previous_sequence(snapshot, change)
 
 
 def _gapless(last: int, change: BookChange) -> Verdict:
@@ -113,7 +119,7 @@ def _at_previous(snapshot: int, change: BookChange) -> bool:
 
 SPANNING = Continuity("U/u", _spanning, _spanning, _at_first)
 PREVIOUS = Continuity("pu", _previous, _previous_first, _at_first)
-PREVIOUS_SEQUENCE = Continuity("prevSeqId", _previous_sequence, _previous_sequence, _at_previous)
+PREVIOUS_SEQUENCE = Continuity("prevSeqId", _previous_sequence, _previous_sequence_first, _at_previous)
 GAPLESS = Continuity("gapless", _gapless, _gapless, lambda snapshot, change: snapshot >= change.last_id - 1)
 NONE = Continuity("none", _newer, _newer, lambda snapshot, change: True)
 RULES = (SPANNING, PREVIOUS, PREVIOUS_SEQUENCE, GAPLESS, NONE)

@@ -29,7 +29,9 @@ class Limits:
     weight_per_minute: int
     """REST request weight of an address."""
     idle_timeout: float | None = None
-    """Seconds after which a connection is closed whose client has sent nothing; None where that is allowed."""
+    """Seconds of silence on both sides after which a connection is closed; None where that is allowed."""
+    connects_per_second: int | None = None
+    """New connections of an address; None where they are not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,8 @@ class Session(Protocol):
         """What is subscribed now; at the start, what the address asked for."""
         ...
 
-    def receive(self, message: bytes) -> Response:
-        """Handle a text message of the client. Never raises: what is wrong gets the exchange's error reply."""
+    def receive(self, message: bytes, now: float = 0.0) -> Response:
+        """Handle a text message of the client, at `now` in seconds. Never raises: what is wrong gets an error reply."""
         ...
 
     def render(self, frame: Frame) -> bytes:
@@ -78,6 +80,8 @@ class MarketView(Protocol):
     """What REST can be asked of the market; always as of the frames sent so far."""
 
     def symbols(self) -> Sequence[str]: ...
+
+    def seeded(self, symbol: str) -> bool: ...
 
     def depth(self, symbol: str, limit: int) -> BookSnapshot: ...
 
@@ -145,8 +149,8 @@ class WireProtocol(Protocol):
         """What a new subscriber of the stream is sent first, e.g. a pushed book snapshot; mostly nothing."""
         ...
 
-    def open(self, path: str, query: str, max_streams: int) -> Session | None:
-        """The session of a new WebSocket; None when the exchange has no such path."""
+    def open(self, path: str, query: str, max_streams: int, market: MarketView) -> Session | None:
+        """The session of a new WebSocket; None when the exchange has no such path. `market` tells what is listed."""
         ...
 
     def shutdown_notice(self, now: int) -> Frame:

@@ -23,7 +23,7 @@ from marketpipeline.errors import MarketPipelineError, PermanentError, Retryable
 from marketpipeline.settings.local import proxy_for
 from marketpipeline.simulator.recording.writer import CaptureWriter
 from marketpipeline.venues.adapter import ExchangeAdapter, Mapper, RestRequest
-from marketpipeline.venues.messages import BookChange, FrameError, Refused, Stream
+from marketpipeline.venues.messages import BookChange, BookSnapshot, FrameError, Refused, Stream
 
 __all__ = ["Counts", "Recorder", "Target"]
 
@@ -98,15 +98,14 @@ class Recorder:
             yield from (streams[start : start + most] for start in range(0, len(streams), most))
 
     async def _check_symbols(self, http: aiohttp.ClientSession) -> None:
-        wanted = frozenset(self._target.symbols)
-        some, every = self._adapter.listed(self._target.symbols), self._adapter.listing()
-        if every is None:
-            return
         try:
-            listed = await self._get(http, some if some is not None else every)
+            requests = self._adapter.instruments(self._target.symbols)
+            answers = [await self._get(http, request) for request in requests]
         except PermanentError:
-            listed = await self._get(http, every)
-        if missing := sorted(wanted - listed):
+            requests = self._adapter.instruments(None)
+            answers = [await self._get(http, request) for request in requests]
+        missing = sorted(set(self._target.symbols).difference(*answers))
+        if requests and missing:
             raise PermanentError(f"{self._target.rest_url} does not list {', '.join(missing)}; check spec.symbols")
 
     async def _flush_regularly(self, progress: Callable[[Counts], None]) -> None:
@@ -134,7 +133,7 @@ class Recorder:
         url = self._adapter.url(self._target.websocket_url, streams[0].endpoint)
         async with http.ws_connect(url, compress=0, max_msg_size=0, decode_text=False) as socket:
             self.counts.connections += 1
-            asking = asyncio.create_task(self._subscribe(socket, streams))
+            asking = asyncio.create_task(self._talk(socket, streams))
             mapper = self._adapter.mapper(streams)
             unsynced = {stream.symbol for stream in streams}
             try:
@@ -145,21 +144,25 @@ class Recorder:
                     now = time.time_ns()
                     self._writer.add_frame(now, message.data)
                     self.counts.frames += 1
-                    if unsynced and (symbol := _first_change(mapper, message.data, now, unsynced)):
-                        unsynced.discard(symbol)
-                        self._books.put_nowait(symbol)
+                    if unsynced and (record := _first_of_book(mapper, message.data, now, unsynced)) is not None:
+                        unsynced.discard(record.symbol)
+                        if isinstance(record, BookChange):
+                            self._books.put_nowait(record.symbol)
             finally:
                 asking.cancel()
                 await asyncio.wait([asking])
 
-    async def _subscribe(
-        self, socket: aiohttp.ClientWebSocketResponse[Literal[False]], streams: Sequence[Stream]
-    ) -> None:
+    async def _talk(self, socket: aiohttp.ClientWebSocketResponse[Literal[False]], streams: Sequence[Stream]) -> None:
+        """Ask for the streams, then say that we live where the exchange wants to hear that."""
         size, control = self._adapter.limits.subscribe_batch, self._adapter.limits.control
         pause = control.seconds / max(1, control.count - 2)
         for number, start in enumerate(range(0, len(streams), size), 1):
             await socket.send_str(self._adapter.subscribe(number, streams[start : start + size]).decode())
             await asyncio.sleep(pause)
+        keep_alive = self._adapter.keep_alive
+        while keep_alive.every and keep_alive.message is not None:
+            await asyncio.sleep(keep_alive.every)
+            await socket.send_str(keep_alive.message.decode())
 
     async def _fetch_books(self, http: aiohttp.ClientSession) -> None:
         """Fetch and write books one after the other; each again while the exchange says that later may be better."""
@@ -198,16 +201,19 @@ def _endpoint(stream: Stream) -> str:
     return stream.endpoint
 
 
-def _first_change(mapper: Mapper, message: bytes, now: int, unsynced: set[str]) -> str:
-    """The symbol of a book change that is the first of its symbol; raises PermanentError where a stream is refused."""
+def _first_of_book(mapper: Mapper, message: bytes, now: int, unsynced: set[str]) -> BookChange | BookSnapshot | None:
+    """What a symbol's book begins with: a change, whose snapshot has to be fetched, or a snapshot that was pushed.
+
+    Raises PermanentError where a stream is refused.
+    """
     try:
         said = mapper.map(message, now // 1000)
     except MarketPipelineError:
-        return ""
+        return None
     if isinstance(said, Refused):
         raise PermanentError(f"the exchange refuses a subscription: {said.reason}")
     if not isinstance(said, tuple):
-        return ""
+        return None
     stream, records = said
-    is_first = stream.symbol in unsynced and any(isinstance(record, BookChange) for record in records)
-    return stream.symbol if is_first else ""
+    books = (record for record in records if isinstance(record, BookChange | BookSnapshot))
+    return next(books, None) if stream.symbol in unsynced else None

@@ -84,9 +84,12 @@ def write_simulation(
             if one.stream not in streams:
                 continue
             if one.kind is Kind.DIFF and _follows_a_hole(protocol.events(one), one.symbol, last_ids):
+                opening = protocol.opening(one.stream, market, one.due // 1000)
+                for pushed in opening:
+                    writer.add_frame(one.due, pushed.message)
                 book = protocol.encode(one.due, one.symbol, market.depth(one.symbol, SNAPSHOT_LEVELS))
                 request = adapter.snapshot(symbols[one.symbol])
-                if request is not None:
+                if request is not None and not opening:
                     writer.add_answer(one.due, target.address(request), book.payload)
             writer.add_frame(one.due, one.message)
             count += 1

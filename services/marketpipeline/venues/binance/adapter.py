@@ -21,6 +21,7 @@ from marketpipeline.venues.adapter import (
 from marketpipeline.venues.binance import VENUE, rest
 from marketpipeline.venues.binance.mapper import BinanceMapper
 from marketpipeline.venues.continuity import NONE, SPANNING
+from marketpipeline.venues.instruments import Instruments
 from marketpipeline.venues.messages import BookSnapshot, Stream
 
 __all__ = ["ADAPTER", "BinanceAdapter"]
@@ -83,13 +84,9 @@ class BinanceAdapter(ExchangeAdapter):
         """`/api/v3/time`."""
         return rest.server_time()
 
-    def listed(self, symbols: Sequence[str]) -> RestRequest[frozenset[str]]:
-        """`/api/v3/exchangeInfo` of some symbols, as full ids."""
-        return _with_prefix(rest.listed(symbols))
-
-    def listing(self) -> RestRequest[frozenset[str]]:
-        """`/api/v3/exchangeInfo` of all symbols, as full ids."""
-        return _with_prefix(rest.listing())
+    def instruments(self, symbols: Sequence[str] | None) -> Sequence[RestRequest[Instruments]]:
+        """`/api/v3/exchangeInfo` of some symbols or all."""
+        return (rest.instruments(symbols),)
 
     def snapshot(self, symbol: str) -> RestRequest[BookSnapshot]:
         """`/api/v3/depth`."""
@@ -123,13 +120,6 @@ def _control(method: str, number: int, streams: Sequence[Stream]) -> bytes:
     return json.dumps(
         {"method": method, "params": [stream.name for stream in streams], "id": number}, separators=(",", ":")
     ).encode()
-
-
-def _with_prefix(request: RestRequest[frozenset[str]]) -> RestRequest[frozenset[str]]:
-    def read(body: bytes, receive_time: int) -> frozenset[str]:
-        return frozenset(f"{VENUE.name}:{name}" for name in request.read(body, receive_time))
-
-    return RestRequest(request.path, request.params, request.weight, read, request.headers)
 
 
 ADAPTER = BinanceAdapter()

@@ -14,11 +14,13 @@ import msgspec
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.records import AggTrade, Trade
 from marketpipeline.venues.adapter import Page, RestRequest, Throttled, UnknownSymbol
+from marketpipeline.venues.binance import VENUE
 from marketpipeline.venues.binance.convert import check_book, microseconds, number_in, unreadable
 from marketpipeline.venues.binance.wire import Count, ErrorBody, PartialMessage, Price, Size, Time
+from marketpipeline.venues.instruments import Instrument, Instruments
 from marketpipeline.venues.messages import BadRow, BookSnapshot, FrameError
 
-__all__ = ["agg_trades", "judge", "listed", "listing", "server_time", "snapshot", "trades", "used_weight"]
+__all__ = ["agg_trades", "instruments", "judge", "server_time", "snapshot", "trades", "used_weight"]
 
 T = TypeVar("T")
 R = TypeVar("R", Trade, AggTrade)
@@ -79,19 +81,13 @@ def server_time() -> RestRequest[int]:
     return RestRequest("/api/v3/time", (), _TIME_WEIGHT, read, _MICROSECONDS)
 
 
-def listed(symbols: Sequence[str]) -> RestRequest[frozenset[str]]:
-    """Which of these exist; refused as a whole (-1121) when one of them does not."""
-    names = json.dumps([_name(symbol) for symbol in symbols], separators=(",", ":"), ensure_ascii=False)
-    return _listing((("symbols", names),))
-
-
-def listing() -> RestRequest[frozenset[str]]:
-    """Every symbol; some megabytes."""
-    return _listing(())
-
-
-def _listing(params: tuple[tuple[str, str], ...]) -> RestRequest[frozenset[str]]:
-    read = _reader(_ListingBody, lambda body, _: frozenset(entry.symbol for entry in body.symbols))
+def instruments(symbols: Sequence[str] | None) -> RestRequest[Instruments]:
+    """Which of these exist, refused as a whole (-1121) when one of them does not; or all, which is some megabytes."""
+    names = json.dumps([_name(symbol) for symbol in symbols or ()], separators=(",", ":"), ensure_ascii=False)
+    params = (("symbols", names),) if symbols is not None else ()
+    read = _reader(
+        _ListingBody, lambda body, _: {f"{VENUE.name}:{entry.symbol}": Instrument() for entry in body.symbols}
+    )
     return RestRequest("/api/v3/exchangeInfo", (*params, ("showPermissionSets", "false")), _LISTING_WEIGHT, read)
 
 

@@ -35,7 +35,7 @@ class _Session:
         self._channels = channels
         self.streams: dict[str, None] = {}
 
-    def receive(self, message: bytes) -> Response:
+    def receive(self, message: bytes, now: float = 0.0) -> Response:
         """See `Session.receive`."""
         if message == b"ping":
             return Response((b"pong",))
@@ -151,7 +151,7 @@ class PushingProtocol:
             return ()
         return [self.encode(now * 1000, symbol, market.depth(symbol, 400))]
 
-    def open(self, path: str, query: str, max_streams: int) -> _Session | None:
+    def open(self, path: str, query: str, max_streams: int, market: MarketView) -> _Session | None:
         """See `WireProtocol.open`."""
         return _Session(_PATHS[path]) if path in _PATHS else None
 

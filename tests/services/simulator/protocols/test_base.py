@@ -57,7 +57,7 @@ async def first(socket: aiohttp.ClientWebSocketResponse, wanted: Callable[[Any],
 
 
 def test_it_is_found_by_name() -> None:
-    assert list(protocols()) == ["binance", "pushing"]
+    assert list(protocols()) == ["binance", "okx", "pushing"]
 
 
 async def test_each_argument_is_acknowledged_and_an_address_has_its_own_channels(exchange: SimulatedExchange) -> None:

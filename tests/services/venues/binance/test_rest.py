@@ -11,6 +11,7 @@ from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.records import AggTrade, Trade
 from marketpipeline.venues.adapter import Throttled, UnknownSymbol
 from marketpipeline.venues.binance.adapter import ADAPTER
+from marketpipeline.venues.instruments import Instrument
 from marketpipeline.venues.messages import FrameError
 
 SYMBOL = "binance:BTCUSDT"
@@ -25,7 +26,7 @@ def test_requests_and_their_weights() -> None:
             ADAPTER.snapshot(SYMBOL),
             ADAPTER.trades(SYMBOL, 12, 1000),
             ADAPTER.agg_trades(SYMBOL, None, 1),
-            ADAPTER.listed([SYMBOL, "binance:ETHUSDT"]),
+            *ADAPTER.instruments([SYMBOL, "binance:ETHUSDT"]),
         )
     }
     assert found == {
@@ -38,7 +39,7 @@ def test_requests_and_their_weights() -> None:
 
 
 def test_a_name_beyond_ascii_is_asked_for_as_it_is_written() -> None:
-    request = ADAPTER.listed(["binance:币安人生USDT", SYMBOL])
+    (request,) = ADAPTER.instruments(["binance:币安人生USDT", SYMBOL])
     assert dict(request.params)["symbols"] == '["币安人生USDT","BTCUSDT"]'
     assert dict(ADAPTER.snapshot("binance:币安人生USDT").params)["symbol"] == "币安人生USDT"
 
@@ -122,7 +123,8 @@ def test_deep_nesting_is_an_error_like_any_other() -> None:
 
 def test_listing_gives_full_ids() -> None:
     body = b'{"timezone":"UTC","symbols":[{"symbol":"BTCUSDT","status":"TRADING"},{"symbol":"ETHBTC"}]}'
-    assert ADAPTER.listing().read(body, NOW) == {"binance:BTCUSDT", "binance:ETHBTC"}
+    (request,) = ADAPTER.instruments(None)
+    assert request.read(body, NOW) == {"binance:BTCUSDT": Instrument(), "binance:ETHBTC": Instrument()}
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"lastUpdateId":1,"bids":[["x","1"]],"asks":[]}'])

@@ -71,7 +71,7 @@ class BinanceProtocol:
         """See `WireProtocol.spoil`."""
         return encode.spoil(frame, value)
 
-    def open(self, path: str, query: str, max_streams: int) -> BinanceSession | None:
+    def open(self, path: str, query: str, max_streams: int, market: MarketView) -> BinanceSession | None:
         """See `WireProtocol.open`."""
         return open_session(path, query, max_streams)
 

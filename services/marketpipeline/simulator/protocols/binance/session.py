@@ -64,7 +64,7 @@ class BinanceSession:
             return message
         return message[frame.start : len(message) - (len(frame.message) - frame.end)]
 
-    def receive(self, message: bytes) -> Response:
+    def receive(self, message: bytes, now: float = 0.0) -> Response:
         """See `Session.receive`."""
         try:
             request = msgspec.json.decode(message)

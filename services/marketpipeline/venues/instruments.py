@@ -1,0 +1,91 @@
+"""What an exchange lists, and what one contract of it stands for.
+
+Every quantity that leaves ingestion is in base units. Where an exchange counts in contracts its mapper gives the
+number as it came, and `in_base_units` makes the record of it: the quantity in base units beside the number itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec.structs import replace
+
+from marketpipeline.records import AggTrade, Book, ExchangeCandle, Level, Quote, Ticker, Trade
+
+__all__ = ["Contract", "Instrument", "Instruments", "in_base_units"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """One contract is `size` base units, or `size` quote units where it is `inverse`."""
+
+    size: float
+    inverse: bool = False
+
+    def base(self, contracts: float, price: float) -> float:
+        """So many contracts at a price, in base units; 0 where there is no price to tell by."""
+        if not self.inverse:
+            return contracts * self.size
+        return contracts * self.size / price if price else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What is listed. `contract` is None where the exchange counts in base units."""
+
+    contract: Contract | None = None
+
+
+Instruments = Mapping[str, Instrument]
+"""By symbol, `exchange:SYMBOL`."""
+
+
+def in_base_units(record: Any, contract: Contract) -> Any:
+    """A market record whose sizes are contracts, with these in base units; any other record as it is.
+
+    Volumes of tickers and candles are in base units already: a sum over prices cannot be converted.
+    """
+    base = contract.base
+    match record:
+        case Trade() | AggTrade():
+            return replace(record, quantity=base(record.quantity, record.price), contracts=record.quantity)
+        case Book():
+            return replace(
+                record,
+                bids=_levels(record.bids, contract),
+                asks=_levels(record.asks, contract),
+                bid_contracts=[quantity for _, quantity in record.bids],
+                ask_contracts=[quantity for _, quantity in record.asks],
+            )
+        case Quote():
+            return replace(record, **_best(record, contract))
+        case Ticker():
+            quote_volume = record.quote_volume
+            if quote_volume is None and contract.inverse and record.contracts is not None:
+                quote_volume = record.contracts * contract.size
+            last = base(record.last_quantity, record.last_price)
+            return replace(
+                record,
+                last_quantity=last,
+                last_contracts=record.last_quantity,
+                quote_volume=quote_volume,
+                **_best(record, contract),
+            )
+        case ExchangeCandle():
+            return record
+    return record
+
+
+def _levels(levels: list[Level], contract: Contract) -> list[Level]:
+    return [(price, contract.base(quantity, price)) for price, quantity in levels]
+
+
+def _best(record: Quote | Ticker, contract: Contract) -> dict[str, float]:
+    return {
+        "bid_quantity": contract.base(record.bid_quantity, record.bid_price),
+        "ask_quantity": contract.base(record.ask_quantity, record.ask_price),
+        "bid_contracts": record.bid_quantity,
+        "ask_contracts": record.ask_quantity,
+    }
