@@ -7,7 +7,7 @@ number as it came, and `in_base_units` makes the record of it: the quantity in b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec.structs import replace
@@ -23,11 +23,18 @@ class Contract:
 
     size: float
     inverse: bool = False
+    _per_unit: float = field(init=False, repr=False, compare=False)
+    """Contracts for one unit where that is a whole number: to divide by it gives the decimal that is meant."""
+
+    def __post_init__(self) -> None:
+        per_unit = round(1 / self.size) if self.size < 1 else 0
+        is_whole = per_unit > 0 and abs(per_unit * self.size - 1) < 1e-12
+        object.__setattr__(self, "_per_unit", float(per_unit) if is_whole else 0.0)
 
     def base(self, contracts: float, price: float) -> float:
         """So many contracts at a price, in base units; 0 where there is no price to tell by."""
         if not self.inverse:
-            return contracts * self.size
+            return contracts / self._per_unit if self._per_unit else contracts * self.size
         return contracts * self.size / price if price else 0.0
 
 
