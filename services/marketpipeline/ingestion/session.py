@@ -36,11 +36,14 @@ from marketpipeline.venues.adapter import ExchangeAdapter, RestRequest, StreamOp
 from marketpipeline.venues.instruments import Instrument, Instruments
 from marketpipeline.venues.messages import FrameError, Stream
 
-__all__ = ["Session"]
+__all__ = ["RELIST_AFTER", "Session"]
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+RELIST_AFTER = 600.0
+"""Seconds until the exchange is asked again for symbols that it does not list."""
 
 
 class Session:
@@ -98,7 +101,7 @@ class Session:
         self._delivered = delivered or Delivered()
         self._instruments = dict(instruments or {})
         self.absent = dict(absent or {}) | {symbol: UNSIZED for symbol in symbols if not self._is_sized(symbol)}
-        self._ask_absent_at = settings.relist_after_ms / 1000
+        self._ask_absent_at: float | None = None
         self._connects = Window(adapter.limits.connects.count, adapter.limits.connects.seconds)
         self._mapper = adapter.mapper([])
         self.handlers: dict[Stream, StreamHandler] = {}
@@ -114,9 +117,10 @@ class Session:
             return
         for symbol in [symbol for symbol, seen in self._unlisted_seen.items() if self._seen(symbol) > seen]:
             self.listed(symbol)
-        if now >= self._ask_absent_at:
-            self._ask_absent_at = now + self._settings.relist_after_ms / 1000
-            self._ask_absent()
+        if self._ask_absent_at is None or now >= self._ask_absent_at:
+            asks, self._ask_absent_at = self._ask_absent_at is not None, now + RELIST_AFTER
+            if asks:
+                self._ask_absent()
         for manager in self.managers:
             manager.tick(now)
         for handler in self.handlers.values():

@@ -49,10 +49,6 @@ class IngestionSettings(Settings):
         default=30_000,
         description="Silence of a subscribed stream after which it is reported, at the least.",
     )
-    relist_after_ms: Milliseconds = Field(
-        default=600_000,
-        description="How long until the exchange is asked again for symbols that it does not list.",
-    )
     max_backfill: Annotated[int, Field(ge=0)] = Field(
         default=100_000,
         description="Trades of a symbol to fetch over REST after an interruption; more are a gap.",
