@@ -183,6 +183,7 @@ def test_the_wire_form_of_a_trade_and_of_a_book() -> None:
         "quantity": 0.00012,
         "taker_side": "sell",
         "backfilled": False,
+        "contracts": None,
     }
     assert json.loads(encode(SAMPLES["book"]))["bids"] == [[2.0, 1.0], [1.5, 3.0]]
 
