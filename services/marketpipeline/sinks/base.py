@@ -13,7 +13,7 @@ after a restart it begins again after the last committed offset. So each store e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -21,7 +21,10 @@ from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.records import Record
 from marketpipeline.topics import TopicKind
 
-__all__ = ["Backpressure", "Delivery", "RowsRejected", "Sink", "Unusable"]
+__all__ = ["Backpressure", "Delivery", "HoldingSink", "Place", "RowsRejected", "Sink", "Unusable"]
+
+Place = tuple[str, int]
+"""Topic and partition."""
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):
@@ -71,3 +74,26 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of the connection. May be called twice."""
+
+
+@runtime_checkable
+class HoldingSink(Sink, Protocol):
+    """A sink whose `write` only takes rows: the store has them after a `flush`.
+
+    The runner commits no offset of a partition in `holds`; what is held when the process dies is read again. `flush` is
+    asked after every batch and every turn without one, so it decides itself what is due.
+    """
+
+    @property
+    def holds(self) -> set[Place]:
+        """The partitions of which rows are held."""
+
+    @property
+    def held_rows(self) -> int:
+        """How many rows are held."""
+
+    def flush(self, *, everything: bool) -> None:
+        """Store what is due, or all of it; each part whole or not at all. Raises Backpressure, PermanentError."""
+
+    def lose(self, places: set[Place]) -> None:
+        """Let go of what is held of partitions that went to another member."""

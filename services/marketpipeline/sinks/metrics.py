@@ -37,6 +37,7 @@ class SinkMetrics:
         self.dead_letters = 0
         self.retries = 0
         self.skewed = 0
+        self.held = 0
         self.ready = False
         self.error: str | None = None
         self.away_since: float | None = None
@@ -61,6 +62,9 @@ class SinkMetrics:
         )
         meter.create_observable_gauge(
             "sink.away", [self._observe_away], "s", "Time for which the store has taken nothing; 0 while it does."
+        )
+        meter.create_observable_gauge(
+            "sink.held", [self._observe_held], description="Records taken from the topics and not yet in the store."
         )
         for name, description in _COUNTERS.items():
             self._count(meter, name, description)
@@ -87,6 +91,9 @@ class SinkMetrics:
         since = self.away_since
         return [Observation(0.0 if since is None else time.monotonic() - since, self._labels)]
 
+    def _observe_held(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(self.held, self._labels)]
+
     def away(self, error: str) -> None:
         """The store did not take a batch."""
         self.retries += 1
@@ -98,15 +105,15 @@ class SinkMetrics:
         """The store takes batches (again)."""
         self.ready, self.error, self.away_since = True, None, None
 
-    def stored(self, rows: Sequence[Delivery], began_ns: int) -> None:
-        """A batch is in the store, whose write began at `began_ns` (wall clock)."""
+    def stored(self, rows: Sequence[Delivery], began_ns: int, *, held: bool = False) -> None:
+        """A batch is in the store, whose write began at `began_ns` (wall clock), or `held` on its way there."""
         self.back()
         now_ns = time.time_ns()
         self.batches += 1
         self.last_write = time.monotonic()
         kinds = Counter(type(row.record).__struct_config__.tag for row in rows)
         self.rows.update({str(kind): count for kind, count in kinds.items()})
-        if self._tracing is None:
+        if self._tracing is None or held:
             return
         self._write.record((now_ns - began_ns) / 1e9, self._labels)
         for row in rows[:: -(-len(rows) // _SAMPLE) or 1]:
@@ -153,6 +160,7 @@ class SinkMetrics:
             "dead_letters": self.dead_letters,
             "retries": self.retries,
             "partitions": assigned,
+            "held": self.held,
             "lag": sum(self._source.lag.values()) if self._source else None,
             "last_write_age_ms": None if self.last_write is None else round((now - self.last_write) * 1000),
         }

@@ -4,8 +4,8 @@
                   │   └ repeats   └ away: hold the flow, stay in the group, try again with backoff
                   └ dead letter   └ rows refused: halve the batch until the row is found ─▶ dead letter
 
-What is read but not stored when the process dies is read again. Memory is bounded by one batch and the consumer's
-queue.
+What is read but not stored when the process dies is read again. Memory is bounded by one batch, the consumer's queue
+and what a sink that holds rows (`HoldingSink`) allows itself.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ import time
 from collections.abc import Callable, Sequence
 
 from marketpipeline.backoff import Backoff
+from marketpipeline.errors import RetryableError
 from marketpipeline.records import Heartbeat
 from marketpipeline.sink_kinds import SinkSettings
-from marketpipeline.sinks.base import Backpressure, Delivery, RowsRejected, Sink
+from marketpipeline.sinks.base import Backpressure, Delivery, HoldingSink, Place, RowsRejected, Sink
 from marketpipeline.sinks.batch import Batch
 from marketpipeline.sinks.dead_letters import DeadLetters, Origin
 from marketpipeline.sinks.decoding import Decoder, Undecodable
 from marketpipeline.sinks.metrics import SinkMetrics
 from marketpipeline.sinks.repeats import Repeats
-from marketpipeline.sinks.source import Place, Source
+from marketpipeline.sinks.source import Offsets, Source
 
 __all__ = ["Runner"]
 
@@ -55,7 +56,10 @@ class Runner:
         self._decoder = Decoder(settings.topic_prefix)
         self._dead_letters = DeadLetters(settings, sink.name)
         self._repeats = Repeats()
-        self.source = Source(settings, sink.topics, f"{settings.pipeline}-sink-{sink.name}", self._lose)
+        self._holding = sink if isinstance(sink, HoldingSink) else None
+        self._taken: Offsets = {}
+        client = f"{settings.pipeline}-sink-{sink.name}"
+        self.source = Source(settings, sink.topics, client, self._lose, self._hand_over)
         metrics.observe(self.source)
         self._stopping = threading.Event()
         self._stop_by: float | None = None
@@ -74,8 +78,9 @@ class Runner:
             while not self._stopping.is_set():
                 self._turn()
             self._flush()
+            self._settle(everything=True)
         except _Abandoned:
-            left = len(self._batch.rows) + self._dead_letters.unsettled
+            left = len(self._batch.rows) + self._dead_letters.unsettled + self._held_rows
             if left:
                 _log.warning("stopped with rows not stored; they will be read again", extra={"rows": left})
             return left == 0
@@ -93,6 +98,8 @@ class Runner:
         now = time.monotonic()
         if self._batch.is_due(now):
             self._flush()
+        elif self._taken:
+            self._settle(everything=False)
         if now >= self._next_commit and self.source.has_uncommitted:
             self._next_commit = now + _COMMIT_INTERVAL
             self.source.commit()
@@ -114,11 +121,6 @@ class Runner:
                 self._batch.rows.append(delivery)
         self._batch.reach(reached, time.monotonic())
 
-    def _lose(self, places: set[Place]) -> None:
-        """Partitions are another member's now: what was read of them and not stored is read again, by somebody."""
-        self._batch.lose(places)
-        self._repeats.forget()
-
     def _flush(self) -> None:
         """Store the batch, whatever it takes."""
         began = time.time_ns()
@@ -126,9 +128,45 @@ class Runner:
         self._metrics.back()
         rows = [row for row in self._batch.rows if not isinstance(row.record, Heartbeat)]
         if rows:
-            self._metrics.stored(rows, began)
-        self.source.stored(self._batch.offsets)
+            self._metrics.stored(rows, began, held=self._holding is not None)
+        self._taken |= self._batch.offsets
         self._batch.clear()
+        self._settle(everything=False)
+
+    def _settle(self, *, everything: bool) -> None:
+        """Let a sink that holds rows store what is due; what no row is held of is what the store has."""
+        if self._holding is not None:
+            holding = self._holding
+            self._persist(lambda: holding.flush(everything=everything))
+        self._note_stored()
+
+    def _note_stored(self) -> None:
+        held = self._holding.holds if self._holding is not None else set()
+        self.source.stored({place: offset for place, offset in self._taken.items() if place not in held})
+        self._taken = {place: offset for place, offset in self._taken.items() if place in held}
+        self._metrics.held = self._held_rows
+
+    @property
+    def _held_rows(self) -> int:
+        return self._holding.held_rows if self._holding is not None else 0
+
+    def _hand_over(self) -> None:
+        """Before partitions go: store what is held, if the store takes it now; else the next member reads it again."""
+        if self._holding is None or not self._taken:
+            return
+        try:
+            self._holding.flush(everything=True)
+        except RetryableError as error:
+            _log.warning("held rows are left to the next member", extra={"error": str(error)})
+        self._note_stored()
+
+    def _lose(self, places: set[Place]) -> None:
+        """Partitions are another member's now: what was read of them and not stored is read again, by somebody."""
+        self._batch.lose(places)
+        self._repeats.forget()
+        self._taken = {place: offset for place, offset in self._taken.items() if place not in places}
+        if self._holding is not None:
+            self._holding.lose(places)
 
     def _store(self) -> None:
         """Write the batch as it is now, then settle its dead letters.
@@ -185,7 +223,7 @@ class Runner:
             self._metrics.tick = now
             if self._stopping.is_set():
                 self._stop_by = self._stop_by or now + self._drain_timeout
-                nothing_left = not self._batch.rows and not self._dead_letters.unsettled
+                nothing_left = not (self._batch.rows or self._dead_letters.unsettled or self._held_rows)
                 if nothing_left or now > self._stop_by:
                     raise _Abandoned
             self._collect(100, min(_LONGEST_POLL, until - now))

@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from marketpipeline.errors import PermanentError
 from marketpipeline.kafka import consumer_config
 from marketpipeline.sink_kinds import SinkSettings
+from marketpipeline.sinks.base import Place
 from marketpipeline.topics import TopicKind, topic_name
 
 __all__ = ["Offsets", "Place", "Source"]
@@ -27,9 +28,6 @@ _LAG_INTERVAL = 1.0
 _COMMIT_TIMEOUT = 30.0
 """Seconds."""
 
-Place = tuple[str, int]
-"""Topic and partition."""
-
 Offsets = dict[Place, int]
 """The next offset to read of each partition."""
 
@@ -37,8 +35,9 @@ Offsets = dict[Place, int]
 class Source:
     """One member of the sink's consumer group. All methods are called from one thread; others read the attributes.
 
-    `on_lost` is told of partitions that went to another member, whose rows are then that member's to store. `lag` is
-    how many records of each partition were not given out yet, as of the last second's fetches.
+    `on_revoke` is told before partitions are handed over, while their offsets can still be committed, `on_lost` when
+    they went to another member, whose rows are then that member's to store. `lag` is how many records of each
+    partition were not given out yet, as of the last second's fetches.
 
     Its membership is not static: a killed process is missed for a session's time-out (10 s), but one that is stopped,
     as in every rollout and every new run, leaves its partitions to the next at once (docs/decisions/0053).
@@ -50,10 +49,12 @@ class Source:
         kinds: Iterable[TopicKind],
         client_id: str,
         on_lost: Callable[[set[Place]], None],
+        on_revoke: Callable[[], None] = lambda: None,
     ) -> None:
         names = sorted(topic_name(settings.topic_prefix, kind) for kind in kinds)
         self._patterns = [f"^{name.replace('.', '[.]')}$" for name in names]
         self._on_lost = on_lost
+        self._on_revoke = on_revoke
         self._reached: Offsets = {}
         self._stored: Offsets = {}
         self._committed: Offsets = {}
@@ -190,6 +191,7 @@ class Source:
         _log.info("partitions assigned", extra={"partitions": sorted(_places(partitions))})
 
     def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._on_revoke()
         self.commit(wait=True)
         self._forget(_places(partitions))
 

@@ -10,24 +10,29 @@ import clickhouse_connect
 import psycopg
 import pytest
 import redis
+from marketpipeline.lake.delta import open_table
 from marketpipeline.sink_kinds.clickhouse import ClickHouseStoreSettings
+from marketpipeline.sink_kinds.lake import LakeStoreSettings
 from marketpipeline.sink_kinds.redis import RedisStoreSettings
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.sinks.base import Sink
 from marketpipeline.sinks.clickhouse import ClickHouseSink
+from marketpipeline.sinks.lake import LakeSink
 from marketpipeline.sinks.memory import MemorySink
 from marketpipeline.sinks.redis import RedisSink
 from marketpipeline.sinks.timescale import TimescaleSink
 from marketpipeline.store import LatestKeys
 from marketpipeline.store.clickhouse import client_options
+from marketpipeline.store.lake import lake_table
 from pydantic import SecretStr
 
 from tests.support.clickhouse import RunningClickHouse
 from tests.support.postgres import PASSWORD, RunningPostgres
+from tests.support.seaweed import RunningSeaweed
 from tests.support.server import RunningServer
 from tests.support.valkey import RunningValkey
 
-__all__ = ["STORES", "ClickHouseStore", "MemoryStore", "PostgresStore", "Store", "ValkeyStore"]
+__all__ = ["STORES", "ClickHouseStore", "LakeStore", "MemoryStore", "PostgresStore", "Store", "ValkeyStore"]
 
 
 class Store(Protocol):
@@ -201,8 +206,50 @@ class ClickHouseStore:
         return self.query(f"SELECT {columns} FROM candles FINAL WHERE {where}", symbol=symbol, interval=interval)
 
 
+class LakeStore:
+    """A lake of its own on the real server. What its sinks hold they write before anybody looks."""
+
+    def __init__(self, settings: LakeStoreSettings, server: RunningSeaweed | None = None) -> None:
+        self.server: RunningServer | None = server
+        self.settings = settings
+        self._sinks: list[LakeSink] = []
+
+    def sink(self) -> Sink:
+        self._sinks.append(LakeSink(self.settings))
+        return self._sinks[-1]
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        for sink in self._sinks:
+            if sink.held_rows:
+                sink.flush(everything=True)
+        found = open_table(self.settings, lake_table(table))
+        return [] if found is None else found.to_pyarrow_table().to_pylist()
+
+    def newest_trade(self, symbol: str) -> int | None:
+        return max((row["trade_id"] for row in self.rows("trades") if row["symbol"] == symbol), default=None)
+
+    def newest_candle(self, symbol: str, interval: str) -> tuple[int, bool, float] | None:
+        row = self._newest_candle(symbol, interval)
+        return None if row is None else (round(row["open_time"].timestamp() * 1e6), row["closed"], row["close"])
+
+    def is_complete(self, symbol: str, interval: str) -> bool:
+        row = self._newest_candle(symbol, interval)
+        return row is not None and bool(row["complete"])
+
+    def alert(self, alert_id: str) -> tuple[str, float] | None:
+        found = [row for row in self.rows("alerts") if row["id"] == alert_id]
+        assert len(found) <= 1, "an alert stands twice in the lake"
+        return (found[0]["status"], found[0]["extreme"]) if found else None
+
+    def _newest_candle(self, symbol: str, interval: str) -> dict[str, Any] | None:
+        found = [row for row in self.rows("candles") if (row["symbol"], row["interval"]) == (symbol, interval)]
+        assert len({row["open_time"] for row in found}) == len(found), "a candle stands twice in the lake"
+        return max(found, key=lambda row: row["open_time"], default=None)
+
+
 STORES: Mapping[str, Callable[[pytest.FixtureRequest], Store]] = {
     "clickhouse": lambda request: ClickHouseStore(request.getfixturevalue("clickhouse")),
+    "lake": lambda request: LakeStore(request.getfixturevalue("seaweed").lake(), request.getfixturevalue("seaweed")),
     "redis": lambda request: ValkeyStore(request.getfixturevalue("valkey")),
     "timescale": lambda request: PostgresStore(
         request.getfixturevalue("postgres"), request.getfixturevalue("database")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from marketpipeline.records import Candle
-from marketpipeline.sinks.base import Backpressure, Sink
+from marketpipeline.sinks.base import Backpressure, HoldingSink, Sink
 
 from tests.conftest import wait_for
 from tests.services.sinks.samples import (
@@ -144,12 +144,11 @@ def test_a_heartbeat_is_passed_over(store: Store, sink: Sink) -> None:
 
 
 def test_what_is_stored_outlives_the_sink(store: Store, sink: Sink) -> None:
-    sink.write(deliver(trade(1)))
+    _offer(sink, deliver(trade(1)))
     sink.close()
     sink.close()
     second = store.sink()
-    second.open()
-    second.write(deliver(trade(2)))
+    _offer(second, deliver(trade(2)))
     second.close()
     assert store.newest_trade(BTC) == 1_002
 
@@ -174,6 +173,8 @@ def test_a_server_that_is_away_is_backpressure_and_then_the_same_batch_is_taken(
 def _offer(sink: Sink, batch: list) -> None:  # type: ignore[type-arg]
     sink.open()
     sink.write(batch)
+    if isinstance(sink, HoldingSink):
+        sink.flush(everything=True)
 
 
 def _is_taken(sink: Sink, batch: list) -> bool:  # type: ignore[type-arg]

@@ -1,0 +1,43 @@
+"""The tables of the lake follow from the records."""
+
+from __future__ import annotations
+
+from marketpipeline.record_kinds import KINDS, Writer
+from marketpipeline.store import TABLES
+from marketpipeline.store.lake import LAKE_TABLES, LAKE_TOPICS, lake_table
+from marketpipeline.topics import TopicKind
+
+from tests.services.sinks.samples import BTC, START, feed_event, trade
+
+
+def test_every_kind_of_market_data_has_its_table() -> None:
+    names = {table.name for table in LAKE_TABLES}
+    assert names >= {table.name for table in TABLES}, "whatever the database keeps can be archived"
+    assert names >= {"book", "quotes"}
+    assert len(names) == len(LAKE_TABLES)
+    assert {kind.topic for kind in KINDS if kind.writer is Writer.INGESTION} <= LAKE_TOPICS
+    assert not LAKE_TOPICS & {TopicKind.DEAD_LETTERS, TopicKind.THRESHOLDS}
+
+
+def test_columns_are_the_records_fields() -> None:
+    for table in LAKE_TABLES:
+        fields = [name for name in table.kind.record.__struct_fields__ if name != "v"]
+        assert [column.name for column in table.columns] == fields
+        assert set(table.key) < set(fields)
+    kinds = {column.name: column.type for column in lake_table("book").columns}
+    assert (kinds["bids"], kinds["receive_time"], kinds["update_id"]) == ("levels", "time", "integer")
+
+
+def test_a_log_is_told_from_what_is_replaced() -> None:
+    replaced = {table.name for table in LAKE_TABLES if not table.is_log}
+    assert replaced >= {"candles", "exchange_candles", "alerts", "feed_events"}
+    assert not replaced & {"trades", "book_metrics", "book", "quotes"}
+
+
+def test_a_record_is_filed_by_the_time_that_it_is_asked_for() -> None:
+    day = START // 86_400_000_000
+    assert lake_table("trades").place_of(trade()) == ("binance", day)
+    late = feed_event(event_time=START, receive_time=START + 86_400_000_000)
+    assert lake_table("feed_events").place_of(late) == ("binance", day)
+    untimed = feed_event(event_time=None, receive_time=START + 86_400_000_000, symbol=BTC)
+    assert lake_table("feed_events").place_of(untimed) == ("binance", day + 1)
