@@ -57,6 +57,7 @@ COVERED = (
     Covered(f"{SRC}/api", "measuring problems", "services/api/test_app.py", PROCESS),
     Covered(f"{SRC}/api", "serving", "services/api/test_main.py", PROCESS),
     Covered(f"{SRC}/api/stream", "feed newest tail", "services/api/routes/test_stream.py", PROCESS),
+    Covered(f"{SRC}/local", "change", "services/cli/test_apply.py", PROCESS),
     Covered(f"{SRC}/cli", "components", "repository/test_extras.py", PROCESS),
     Covered(f"{SRC}/cli", "parameters", "services/cli/test_run.py", DEFINITION),
     Covered(f"{SRC}/readers", "*", "services/readers/test_contract.py", SHARED),

@@ -41,6 +41,7 @@ _OWN = MappingProxyType(
         "validate": Entry("marketpipeline.cli.pipeline:validate", "Check a MarketPipeline."),
         "plan": Entry("marketpipeline.cli.pipeline:plan", "Show everything that a MarketPipeline consists of."),
         "run": Entry("marketpipeline.cli.run:run", "Run a MarketPipeline on this machine.", "local"),
+        "apply": Entry("marketpipeline.cli.apply:apply", "Change what runs on this machine.", "local"),
         "query": Entry("marketpipeline.cli.query:query", "Read what a run has stored.", "local"),
         "simulator": Entry(
             "marketpipeline.cli.simulator:simulator", "Serve an exchange, simulated or replayed.", "simulator"

@@ -71,10 +71,14 @@ class Look:
     text: str
 
 
-async def drained(stack: LocalStack, plan: Plan, report: Callable[[str], None]) -> None:
-    """Return when the replay is drained. `report` is told what is waited for. Raises NotDrained when a stage stalls."""
-    replay = Replay(stack.exchanges)
+async def drained(current: Callable[[], tuple[LocalStack, Plan]], report: Callable[[str], None]) -> None:
+    """Return when the replay is drained. `report` is told what is waited for. Raises NotDrained when a stage stalls.
+
+    `current` gives what runs, which may be changed while the replay goes on.
+    """
+    replay = Replay(current()[0].exchanges)
     await wait_for(replay.look, report)
+    stack, plan = current()
     for exchange, services in stack.ingestion.items():
         for service in services:
             await wait_for(Delivered(service, replay.last_event_times.get(exchange, 0)).look, report)

@@ -7,11 +7,12 @@ import contextlib
 import signal
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from marketpipeline.errors import InvalidInput, MarketPipelineError, Problem, RetryableError
+from marketpipeline.local.change import Change, read_change, settings_of
 from marketpipeline.local.drain import CaughtUp, drained, group_of_job, groups_of_sinks, wait_for
 from marketpipeline.local.environment import without_libpq_variables
 from marketpipeline.local.extras import require_extras
@@ -23,7 +24,7 @@ from marketpipeline.local.prerequisites import find_java, require_flink, require
 from marketpipeline.local.process import created_at, end_leftovers
 from marketpipeline.local.reaper import Reaper
 from marketpipeline.local.schedule import run_scheduled
-from marketpipeline.local.stack import LocalStack, assemble
+from marketpipeline.local.stack import LocalStack, Ports, assemble
 from marketpipeline.local.state import StateFolder, choose_folder
 from marketpipeline.local.steps import steps_of
 from marketpipeline.local.supervisor import Supervisor
@@ -36,6 +37,7 @@ __all__ = ["run"]
 
 INTERRUPTED = 130
 SETTLE_SECONDS = 5.0
+CHANGES_LOOKED_FOR_SECONDS = 0.5
 
 
 def run(pipeline: MarketPipeline, source: str, options: RunOptions) -> int:
@@ -59,10 +61,14 @@ def run(pipeline: MarketPipeline, source: str, options: RunOptions) -> int:
     try:
         end_leftovers(state.read_live())
         planned = plan(pipeline)
-        stack = assemble(pipeline, planned, options, state, places, java)
+
+        def assembled(pipeline: MarketPipeline, planned: Plan, ports: Ports | None = None) -> LocalStack:
+            return assemble(pipeline, planned, options, state, places, java, ports)
+
+        stack = assembled(pipeline, planned)
         view = make_view(pipeline, planned, stack, options, state.path)
         with without_libpq_variables():
-            return asyncio.run(Run(pipeline, planned, stack, options, state, view).run())
+            return asyncio.run(Run(pipeline, planned, stack, options, state, view, assembled).run())
     finally:
         state.close()
 
@@ -78,7 +84,10 @@ class Run:
         options: RunOptions,
         state: StateFolder,
         view: View,
+        assemble: Callable[[MarketPipeline, Plan, Ports | None], LocalStack],
     ) -> None:
+        self._assemble = assemble
+        self._asked = state.wanted_change().get("id")
         self._pipeline = pipeline
         self._plan = plan
         self._stack = stack
@@ -139,16 +148,60 @@ class Run:
         await supervisor.ready()
         self._view.say(f"all components are ready after {time.monotonic() - began:.1f} s")
         if self._options.until_drained:
-            await drained(self._stack, self._plan, self._view.waiting_for)
+            async with asyncio.TaskGroup() as group:
+                following = group.create_task(self._follow(supervisor))
+                await drained(lambda: (self._stack, self._plan), self._view.waiting_for)
+                following.cancel()
             self._view.say("drained: every frame of the replay is in the tables")
             return
         jobs = self._stack.scheduled
         async with asyncio.TaskGroup() as group:
+            following = group.create_task(self._follow(supervisor))
             scheduled = group.create_task(run_scheduled(jobs, self._reaper, self._state.log, self._view.say))
             if self._options.seconds is None:
                 await asyncio.Event().wait()
             await asyncio.sleep(self._options.seconds or 0.0)
             scheduled.cancel()
+            following.cancel()
+
+    async def _follow(self, supervisor: Supervisor) -> None:
+        """Make the changes that `marketpipeline apply` asks for, for ever."""
+        while True:
+            await asyncio.sleep(CHANGES_LOOKED_FOR_SECONDS)
+            asked = self._state.wanted_change()
+            if asked.get("id") != self._asked:
+                self._asked = asked["id"]
+                await self._take_change(supervisor, asked)
+
+    async def _take_change(self, supervisor: Supervisor, asked: Mapping[str, Any]) -> None:
+        """Make a change, or say why not; what ran before runs on then."""
+        said: list[str] = []
+
+        def say(text: str) -> None:
+            said.append(text)
+            self._view.say(text)
+            self._state.tell_changed(asked, said, done=None)
+
+        say(f"changing to {asked['source']}")
+        try:
+            pipeline = read_change(asked, self._pipeline)
+            planned = plan(pipeline)
+            before = settings_of(self._stack, self._state)
+            stack = self._assemble(pipeline, planned, self._stack.ports)
+            change = Change(pipeline, planned, self._stack, stack, before, self._state, say)
+            try:
+                await change.make(supervisor)
+            finally:
+                self._stack = stack
+        except MarketPipelineError as error:
+            say(f"not changed: {error}")
+            self._state.tell_changed(asked, said, done=False)
+        else:
+            self._pipeline, self._plan = pipeline, planned
+            self._view.follow(pipeline.spec.symbols)
+            self._write_live(self._live())
+            say(f"changed to {asked['source']}")
+            self._state.tell_changed(asked, said, done=True)
 
     async def _stop(self, supervisor: Supervisor, *, settle: bool) -> None:
         """Look a last time and stop in order, so that what came in reaches the tables; at once when told again."""
@@ -183,7 +236,7 @@ class Run:
             groups = [group for group in [group_of_job(self._plan)] if group is not None]
         elif any(sink.name in stage for sink in self._stack.sinks):
             groups = groups_of_sinks(self._plan)
-        if not groups or any(not self._processes[name].ready.is_set() for name in stage):
+        if not groups or any(not self._processes[name].ready.is_set() for name in stage if name in self._processes):
             return
         with contextlib.suppress(TimeoutError, MarketPipelineError):
             async with asyncio.timeout(SETTLE_SECONDS):

@@ -24,11 +24,11 @@ from marketpipeline.plan import Plan, Workload
 from marketpipeline.registry import resolve
 from marketpipeline.settings import HttpSettings, KafkaSettings, SimulatorSettings
 from marketpipeline.settings.local import LocalSettings, is_loopback, proxy_for
-from marketpipeline.sink_kinds import SinkKind, sink_kinds
+from marketpipeline.sink_kinds import SinkKind
 from marketpipeline.spec import MarketPipeline
 from marketpipeline.venues import split_symbol
 
-__all__ = ["SYMBOLS", "TOPICS", "LocalStack", "assemble"]
+__all__ = ["SYMBOLS", "TOPICS", "LocalStack", "Ports", "assemble"]
 
 SYMBOLS = "symbols"
 """The step that checks that the exchanges of this machine have the pipeline's symbols."""
@@ -58,36 +58,59 @@ class LocalStack:
     broker: Broker
     servers: Mapping[str, StoreServer]
     stores: Mapping[str, Mapping[str, Any]]
-    ingestion: Mapping[str, Sequence[Service]]
+    ingestion: Mapping[str, list[Service]]
     sinks: Sequence[Service]
     stream_job: Service | None
     exchanges: Mapping[str, Service]
     api: Service | None
     scheduled: Sequence[Scheduled]
+    ports: Ports
+
+    def took_over(self, service: Service, successor: Service) -> None:
+        """A process of ingestion was replaced by another of its name."""
+        for services in self.ingestion.values():
+            services[:] = [successor if one is service else one for one in services]
 
 
-class _Ports:
-    """Free ports, taken one after another."""
+class Ports:
+    """Free ports, one for each name: who runs already keeps its own when the stack is assembled again."""
 
-    def __init__(self, count: int) -> None:
-        self._left = free_ports(count)
+    def __init__(self) -> None:
+        self._taken: dict[str, int] = {}
 
-    def take(self) -> int:
-        return self._left.pop()
+    def take(self, name: str) -> int:
+        """The port of `name`."""
+        return self._taken[name] if name in self._taken else self.renew(name)
+
+    def renew(self, name: str) -> int:
+        """Another port for `name`; its last one may still be listened on."""
+        while (port := free_ports(1)[0]) in self._taken.values():
+            """Somebody has it who does not listen yet."""
+        self._taken[name] = port
+        return port
+
+    def keep(self, name: str, port: int) -> None:
+        """It stays where it is."""
+        self._taken[name] = port
 
 
 def assemble(
-    pipeline: MarketPipeline, plan: Plan, options: RunOptions, state: StateFolder, places: LocalSettings, java: Java
+    pipeline: MarketPipeline,
+    plan: Plan,
+    options: RunOptions,
+    state: StateFolder,
+    places: LocalSettings,
+    java: Java,
+    ports: Ports | None = None,
 ) -> LocalStack:
-    """Everything that runs, with its settings written to the state folder."""
-    processes = sum(workload.replicas * workload.copies for workload in plan.workloads)
-    ports = _Ports(processes + len(pipeline.spec.exchanges) + len(sink_kinds()) + 6)
+    """Everything that runs, with its settings written to the state folder. `ports` are those of what runs already."""
+    ports = ports or Ports()
     broker = Broker(
         java=java.program,
         jars=places.kafka_jars,
         folder=state.folder("broker"),
-        port=ports.take(),
-        controller_port=ports.take(),
+        port=ports.take("broker"),
+        controller_port=ports.take("broker-controller"),
     )
     servers = _servers(pipeline, state, ports)
     stores = _Stores(broker, servers, is_replay=bool(options.replay))
@@ -128,17 +151,18 @@ def assemble(
         exchanges=exchanges,
         api=api,
         scheduled=[] if options.replay else _scheduled(plan, stores, state),
+        ports=ports,
     )
 
 
-def _servers(pipeline: MarketPipeline, state: StateFolder, ports: _Ports) -> dict[str, StoreServer]:
+def _servers(pipeline: MarketPipeline, state: StateFolder, ports: Ports) -> dict[str, StoreServer]:
     """The servers of the sinks that run, by the kind of sink; kinds that name the same server share it."""
     made: dict[str, StoreServer] = {}
     found = {}
     for kind, sink in pipeline.spec.sinks.enabled():
         if kind.server is not None and kind.has_server(sink):
             if kind.server not in made:
-                made[kind.server] = resolve(kind.server)(state, ports.take())
+                made[kind.server] = resolve(kind.server)(state, ports.take(kind.server))
             found[kind.name] = made[kind.server]
     return found
 
@@ -225,7 +249,7 @@ def _ingestion(
     workload: Workload,
     stores: _Stores,
     state: StateFolder,
-    ports: _Ports,
+    ports: Ports,
     exchanges: Mapping[str, Service],
     feeds: Mapping[str, Endpoints],
     places: LocalSettings,
@@ -236,7 +260,7 @@ def _ingestion(
     after = [TOPICS, *([SYMBOLS] if exchange in exchanges else []), *readers]
     found = []
     for number, name in _names(workload):
-        settings = stores.applied(workload.settings, ports.take()) | {"replica": number}
+        settings = stores.applied(workload.settings, ports.take(name)) | {"replica": number}
         if exchange in feeds:
             settings |= {"websocket_url": feeds[exchange].websocket, "rest_url": feeds[exchange].rest}
         settings |= _route(settings["rest_url"], places)
@@ -258,23 +282,23 @@ def _route(url: str, places: LocalSettings) -> dict[str, str]:
     return {**found, "ca_file": str(places.ca_file.absolute())}
 
 
-def _sinks(workload: Workload, stores: _Stores, state: StateFolder, ports: _Ports) -> list[Service]:
+def _sinks(workload: Workload, stores: _Stores, state: StateFolder, ports: Ports) -> list[Service]:
     kind = workload.component.sink
     server = stores.servers.get(kind.name) if kind is not None else None
     after = [TOPICS, *([server.name] if server is not None else [])]
     return [
-        _service(workload, name, stores.applied(workload.settings, ports.take(), kind), state, after)
+        _service(workload, name, stores.applied(workload.settings, ports.take(name), kind), state, after)
         for _, name in _names(workload)
     ]
 
 
 def _stream_job(
-    plan: Plan, stores: _Stores, state: StateFolder, ports: _Ports, places: LocalSettings, java: Java
+    plan: Plan, stores: _Stores, state: StateFolder, ports: Ports, places: LocalSettings, java: Java
 ) -> Service | None:
     job = plan.stream_job
     if job is None:
         return None
-    settings = stores.applied(job.settings, ports.take()) | {
+    settings = stores.applied(job.settings, ports.take(job.name)) | {
         "checkpoint_directory": state.folder("checkpoints").as_uri(),
         "keeps_state": True,
         "checkpoint_interval_ms": CHECKPOINT_INTERVAL_MS,
@@ -303,7 +327,7 @@ def _scheduled(plan: Plan, stores: _Stores, state: StateFolder) -> list[Schedule
     return found
 
 
-def _exchanges(pipeline: MarketPipeline, options: RunOptions, state: StateFolder, ports: _Ports) -> dict[str, Service]:
+def _exchanges(pipeline: MarketPipeline, options: RunOptions, state: StateFolder, ports: Ports) -> dict[str, Service]:
     """The exchanges that this machine serves itself: one process for each that the symbols name."""
     if not options.replay and options.exchange != "simulated":
         return {}
@@ -313,7 +337,7 @@ def _exchanges(pipeline: MarketPipeline, options: RunOptions, state: StateFolder
         name = "simulator" if len(names) == 1 else f"simulator-{exchange}"
         settings = SimulatorSettings(
             pipeline=pipeline.name,
-            http=HttpSettings(host=HOST, port=ports.take()),
+            http=HttpSettings(host=HOST, port=ports.take(name)),
             exchange=exchange,
             captures=[str(path.absolute()) for path in options.replay],
             other_exchanges=[name for name in names if name != exchange],

@@ -3,6 +3,7 @@
 version.json   format of the folder, name of the pipeline, kind of exchange that its data came from
 lock           held (flock) by the process that uses the folder; its id is written in it
 state.json     while it runs: components with process id, address and state
+change.json    what `marketpipeline apply` asks of the run, and changed.json what became of it
 secrets.json   passwords of the stores on this machine, readable by the owner only
 settings/      settings of each component as it was started
 logs/          a log for each component
@@ -18,14 +19,14 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from marketpipeline import __version__
 from marketpipeline.errors import InvalidInput, Problem, RetryableError
 
-__all__ = ["FORMAT", "STORES", "StateFolder", "StateInUse", "choose_folder"]
+__all__ = ["FORMAT", "STORES", "RunningFolder", "StateFolder", "StateInUse", "choose_folder"]
 
 FORMAT = 1
 STORES = "stores"
@@ -128,6 +129,14 @@ class StateFolder:
         """What state.json holds; empty when there is none."""
         return _read(self.path / "state.json")
 
+    def wanted_change(self) -> dict[str, Any]:
+        """What was asked of this run last, with its `id`; empty when nothing was."""
+        return _read(self.path / "change.json")
+
+    def tell_changed(self, asked: Mapping[str, Any], said: Sequence[str], *, done: bool | None) -> None:
+        """What has become of a change: what was said so far, and once it has ended whether it was made."""
+        self._write("changed.json", {"id": asked["id"], "said": list(said), "done": done})
+
     def password(self, store: str) -> str:
         """The password of a store on this machine, made at the first use."""
         known = _read(self.path / "secrets.json")
@@ -141,13 +150,58 @@ class StateFolder:
         os.close(self.lock)
 
     def _write(self, name: str, content: Mapping[str, Any]) -> Path:
-        target = self.path / name
-        temporary = target.with_name(f".{target.name}.new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            json.dump(content, out, indent=2, default=str)
-        temporary.replace(target)
-        return target
+        return _write(self.path / name, content)
+
+
+class RunningFolder:
+    """The state folder of a run, as another process sees it that wants the run to change."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def find(cls, pipeline: str, path: Path | None, root: Path = _ROOT) -> Self:
+        """The folder `path`, or that of the run of this pipeline. Raises InvalidInput where none is running."""
+        some = [path] if path is not None else sorted(root.glob(f"{pipeline}*"))
+        found = [one for one in some if _read(one / "version.json").get("pipeline") == pipeline and _is_running(one)]
+        if len(found) == 1:
+            return cls(found[0].absolute())
+        if found:
+            raise _wrong(found[0], f"is one of several: name one of {', '.join(map(str, found))}")
+        where = root / pipeline if path is None else path
+        raise _wrong(where, f"must be of a run of {pipeline!r} that is on now; start one with `marketpipeline run`")
+
+    def ask(self, source: str, text: str) -> str:
+        """Ask the run to become what `text` says, YAML read from `source`; the id of what was asked."""
+        name = secrets.token_hex(8)
+        _write(self.path / "change.json", {"id": name, "source": source, "text": text})
+        return name
+
+    def changed(self, name: str) -> dict[str, Any]:
+        """What has become of it, empty while the run has not taken it up. Raises RetryableError when that has ended."""
+        told = _read(self.path / "changed.json")
+        if told.get("id") == name:
+            return told
+        if not _is_running(self.path):
+            raise RetryableError("the run has ended meanwhile")
+        return {}
+
+
+def _write(target: Path, content: Mapping[str, Any]) -> Path:
+    temporary = target.with_name(f".{target.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        json.dump(content, out, indent=2, default=str)
+    temporary.replace(target)
+    return target
+
+
+def _is_running(path: Path) -> bool:
+    try:
+        holder = (path / "lock").read_text(errors="replace").strip()
+    except OSError:
+        return False
+    return _read(path / "state.json").get("phase") == "running" and not _is_dead(holder)
 
 
 class StateInUse(InvalidInput):

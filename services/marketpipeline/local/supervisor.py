@@ -16,7 +16,8 @@ from typing import Any
 
 from marketpipeline.backoff import Backoff
 from marketpipeline.errors import MarketPipelineError, PermanentError
-from marketpipeline.local.component import Component
+from marketpipeline.local.component import Component, NotReady
+from marketpipeline.local.components.service import Service
 from marketpipeline.local.managed_process import Failure, ManagedProcess, State, last_words
 from marketpipeline.local.reaper import Reaper
 
@@ -59,6 +60,7 @@ class Supervisor:
         self._steps = {step.name: step for step in steps}
         self._reaper = reaper
         self._log_of = log_of
+        self._on_change = on_change
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.failed: asyncio.Future[Failure] = asyncio.get_running_loop().create_future()
 
@@ -84,10 +86,73 @@ class Supervisor:
             await self._cancel(name)
         named = {name for stage in stages for name in stage}
         rest = [name for name in self.processes if name not in named]
-        for stage in (rest, *stages):
+        there = [[name for name in stage if name in self.processes] for stage in stages]
+        for stage in (rest, *there):
             if stage:
                 await before(stage)
                 await asyncio.gather(*(self._stop(self.processes[name]) for name in stage))
+
+    async def add(self, component: Component) -> None:
+        """Start one more and wait until it is ready. Raises Failure when anything fails for good meanwhile."""
+        managed = self.processes[component.name] = ManagedProcess(component, self._on_change, _backoff())
+        self._tasks[managed.name] = asyncio.create_task(self._watched(managed.name, self._run(managed)))
+        waiting = asyncio.create_task(managed.ready.wait())
+        both: set[asyncio.Future[Any]] = {waiting, self.failed}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if self.failed.done():
+            raise self.failed.result()
+
+    async def remove(self, name: str) -> None:
+        """Stop one for good."""
+        await self._stop(self.processes.pop(name))
+        self._tasks.pop(name, None)
+
+    async def restart(self, component: Component) -> None:
+        """Stop the one of this name and start `component` in its place."""
+        await self.remove(component.name)
+        await self.add(component)
+
+    async def hand_over(self, successor: Service) -> None:
+        """Start `successor` beside the one of its name, and stop that when the next has caught up.
+
+        Raises Failure when it does not; then it is ended, and the one before runs on.
+        """
+        name, last = successor.name, self.processes[successor.name]
+        managed = ManagedProcess(successor, lambda _: None, _backoff())
+        running = asyncio.create_task(self._run(managed))
+        try:
+            await self._caught_up(successor, managed, running)
+        except BaseException:
+            managed.stopping = True
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            raise
+        await self._stop(last)
+        managed.on_change = self._on_change
+        self.processes[name] = managed
+        self._tasks[name] = asyncio.create_task(self._watched(name, running))
+        self._on_change(managed)
+
+    async def _caught_up(self, successor: Service, managed: ManagedProcess, running: asyncio.Task[None]) -> None:
+        deadline, waited_for = time.monotonic() + successor.ready_seconds, ""
+        while time.monotonic() < deadline:
+            if running.done():
+                running.result()
+            if managed.failures or managed.restarts:
+                raise Failure(
+                    f"{successor.name}: the next one {managed.note}\n{last_words(self._log_of(managed.name))}"
+                )
+            try:
+                await asyncio.to_thread(successor.check_synced)
+            except NotReady as error:
+                waited_for = str(error)
+                await asyncio.sleep(0.2)
+            else:
+                return
+        raise Failure(
+            f"{successor.name}: the next one is not in sync within {successor.ready_seconds:g} s: {waited_for}"
+        )
 
     async def kill(self) -> None:
         """End all at once."""

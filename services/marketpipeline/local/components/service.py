@@ -60,6 +60,15 @@ class Service:
             raise NotReady(f"{details.get('status', status)}: {said}" if said else str(details.get("status", status)))
         return details
 
+    def check_synced(self) -> None:
+        """Raises NotReady until it has caught up, so that one that does the same can go."""
+        try:
+            status, details = get_json(f"{self.url}/health/synced")
+        except RetryableError as error:
+            raise NotReady("no answer on its port yet") from error
+        if status != HTTPStatus.OK:
+            raise NotReady(f"not in sync: {details.get('doing', '')}, {details.get('pending', '?')} to be fetched")
+
     def alive(self) -> bool:
         """Whether `/health/live` answers 200."""
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,9 @@ class View(Protocol):
 
     def changed(self, managed: ManagedProcess) -> None:
         """A component has gone to another state."""
+
+    def follow(self, symbols: Sequence[str]) -> None:
+        """The pipeline has other symbols now."""
 
     def say(self, text: str) -> None:
         """Something happened in the run as a whole."""

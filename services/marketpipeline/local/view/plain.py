@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -54,6 +55,10 @@ class PlainView:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
             await self._observer.close()
+
+    def follow(self, symbols: Sequence[str]) -> None:
+        """From now on the last records of these are shown."""
+        self._heading = replace(self._heading, symbols=tuple(symbols))
 
     def changed(self, managed: ManagedProcess) -> None:
         """A line for each change that says something."""

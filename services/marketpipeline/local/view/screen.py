@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -55,6 +56,10 @@ class ScreenView:
                 await self._observer.close()
                 self._draw()
         self._console.print(render(self._frame(height=None)))
+
+    def follow(self, symbols: Sequence[str]) -> None:
+        """From now on these are shown."""
+        self._heading = replace(self._heading, symbols=tuple(symbols))
 
     def changed(self, managed: ManagedProcess) -> None:
         """Nothing: the next drawing shows it."""
