@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["Command", "Component", "NotReady"]
+__all__ = ["Command", "Component", "NotReady", "StoreServer", "Successor"]
 
 
 class NotReady(Exception):
@@ -78,6 +78,13 @@ class Component(Protocol):
 
     def alive(self) -> bool:
         """Asked while `check` raises: False when the process itself hangs and has to be ended. At most 2 s."""
+
+
+class Successor(Component, Protocol):
+    """A component that can take over from another while both run."""
+
+    def check_synced(self) -> None:
+        """Raises NotReady until it has caught up, so that the other can go. At most 2 s."""
 
 
 class StoreServer(Component, Protocol):

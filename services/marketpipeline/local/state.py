@@ -12,6 +12,7 @@ broker/ postgres/ valkey/ checkpoints/   the data
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -135,7 +136,8 @@ class StateFolder:
 
     def tell_changed(self, asked: Mapping[str, Any], said: Sequence[str], *, done: bool | None) -> None:
         """What has become of a change: what was said so far, and once it has ended whether it was made."""
-        self._write("changed.json", {"id": asked["id"], "said": list(said), "done": done})
+        with contextlib.suppress(OSError):  # a full disk must not end the run
+            self._write("changed.json", {"id": asked["id"], "said": list(said), "done": done})
 
     def password(self, store: str) -> str:
         """The password of a store on this machine, made at the first use."""

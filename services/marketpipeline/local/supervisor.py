@@ -16,8 +16,7 @@ from typing import Any
 
 from marketpipeline.backoff import Backoff
 from marketpipeline.errors import MarketPipelineError, PermanentError
-from marketpipeline.local.component import Component, NotReady
-from marketpipeline.local.components.service import Service
+from marketpipeline.local.component import Component, NotReady, Successor
 from marketpipeline.local.managed_process import Failure, ManagedProcess, State, last_words
 from marketpipeline.local.reaper import Reaper
 
@@ -113,7 +112,7 @@ class Supervisor:
         await self.remove(component.name)
         await self.add(component)
 
-    async def hand_over(self, successor: Service) -> None:
+    async def hand_over(self, successor: Successor) -> None:
         """Start `successor` beside the one of its name, and stop that when the next has caught up.
 
         Raises Failure when it does not; then it is ended, and the one before runs on.
@@ -134,15 +133,13 @@ class Supervisor:
         self._tasks[name] = asyncio.create_task(self._watched(name, running))
         self._on_change(managed)
 
-    async def _caught_up(self, successor: Service, managed: ManagedProcess, running: asyncio.Task[None]) -> None:
+    async def _caught_up(self, successor: Successor, managed: ManagedProcess, running: asyncio.Task[None]) -> None:
         deadline, waited_for = time.monotonic() + successor.ready_seconds, ""
         while time.monotonic() < deadline:
             if running.done():
                 running.result()
             if managed.failures or managed.restarts:
-                raise Failure(
-                    f"{successor.name}: the next one {managed.note}\n{last_words(self._log_of(managed.name))}"
-                )
+                raise Failure(f"{successor.name}: the next one ended\n{last_words(self._log_of(managed.name))}")
             try:
                 await asyncio.to_thread(successor.check_synced)
             except NotReady as error:

@@ -7,7 +7,7 @@ import asyncio
 import gzip
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -103,6 +103,9 @@ class Told:
         self.states.append((managed.name, managed.state))
         raise OSError("No space left on device")
 
+    def follow(self, symbols: Sequence[str]) -> None:
+        return
+
     def say(self, text: str) -> None:
         self.said.append(text)
 
@@ -136,7 +139,7 @@ def toy_run(
     spec = SimpleNamespace(symbols=[], windows=[])
     pipeline: Any = SimpleNamespace(name="toys", spec=spec)
     plan: Any = None
-    return Run(pipeline, plan, stack, RunOptions(seconds=seconds), state, view)
+    return Run(pipeline, plan, stack, RunOptions(seconds=seconds), state, view, lambda *_: stack)
 
 
 async def test_a_full_disk_neither_ends_a_run_nor_its_order(

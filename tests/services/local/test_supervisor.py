@@ -323,3 +323,60 @@ async def _kill(managed: ManagedProcess, restarts: int) -> None:
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     await until(lambda: managed.restarts == restarts and managed.pid not in (None, pid), "it runs again")
+
+
+async def test_a_successor_takes_over_when_it_is_in_sync_and_is_watched_from_then_on(tmp_path: Path) -> None:
+    synced = tmp_path / "synced"
+    async with supervised(tmp_path, [Toy(name="feed", runs=python(SLEEP))]) as found:
+        await found.ready()
+        last = found.processes["feed"]
+        handing_over = asyncio.create_task(found.hand_over(Toy(name="feed", runs=python(SLEEP), synced=synced)))
+        await asyncio.sleep(0.5)
+        assert found.processes["feed"] is last
+        assert last.pid is not None
+        synced.touch()
+        await handing_over
+        successor = found.processes["feed"]
+        assert (last.state, last.process) == (State.STOPPED, None)
+        assert successor.pid is not None
+        os.kill(successor.pid, signal.SIGKILL)
+        await until(lambda: successor.restarts == 1 and successor.state is State.READY, "it is started again")
+        await found.stop([["feed"]], nothing)
+        assert successor.state is State.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("successor", "said"),
+    [
+        (Toy(name="feed", runs=python("raise SystemExit(2)"), synced=Path("/nowhere")), "cannot run"),
+        (Toy(name="feed", runs=python("raise SystemExit(1)"), synced=Path("/nowhere")), "the next one ended"),
+        (Toy(name="feed", runs=python(SLEEP), synced=Path("/nowhere"), ready_seconds=0.3), "nowhere is absent"),
+    ],
+    ids=["refuses its settings", "ends", "is never in sync"],
+)
+async def test_where_the_successor_does_not_come_the_last_one_runs_on(
+    tmp_path: Path, successor: Toy, said: str
+) -> None:
+    async with supervised(tmp_path, [Toy(name="feed", runs=python(SLEEP))]) as found:
+        await found.ready()
+        last = found.processes["feed"]
+        with pytest.raises(Failure, match=said):
+            await found.hand_over(successor)
+        assert found.processes["feed"] is last
+        assert last.pid is not None
+        assert not found.failed.done()
+        await asyncio.sleep(0.1)
+        assert last.state is State.READY
+
+
+async def test_one_more_and_one_less(tmp_path: Path) -> None:
+    async with supervised(tmp_path, [Toy(name="first", runs=python(SLEEP))]) as found:
+        await found.ready()
+        await found.add(Toy(name="second", runs=python(SLEEP), after=["first"]))
+        second = found.processes["second"]
+        assert second.pid is not None
+        await found.restart(Toy(name="second", runs=python(SLEEP)))
+        assert (second.state, second.process) == (State.STOPPED, None)
+        await found.remove("first")
+        assert set(found.processes) == {"second"}
+        await found.stop([["first"], ["second"]], nothing)

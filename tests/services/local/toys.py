@@ -22,7 +22,7 @@ def python(program: str, *arguments: str) -> Command:
 
 @dataclass(kw_only=True)
 class Toy:
-    """Ready while the file `ready` is there, or at once without one; alive while `is_alive`."""
+    """Ready while the file `ready` is there, or at once without one, and likewise synced; alive while `is_alive`."""
 
     name: str
     runs: Command
@@ -34,6 +34,7 @@ class Toy:
     ready_seconds: float = 30.0
     is_alive: bool = True
     details: dict[str, object] = field(default_factory=dict)
+    synced: Path | None = None
 
     @property
     def address(self) -> str:
@@ -49,6 +50,10 @@ class Toy:
         if self.ready is not None and not self.ready.exists():
             raise NotReady(f"{self.ready.name} is absent")
         return self.details
+
+    def check_synced(self) -> None:
+        if self.synced is not None and not self.synced.exists():
+            raise NotReady(f"{self.synced.name} is absent")
 
     def alive(self) -> bool:
         return self.is_alive
