@@ -34,6 +34,7 @@ spec:
   depth: {{levels: 20, calculate: 10}}
   thresholds: {{imbalance: {{medium: 0.5, high: 0.7}}, whaleTrade: 50000}}
   processing: {{parallelism: {parallelism}}}
+  ingestion: {ingestion}
   api: {{port: {port}}}
 """
 
@@ -41,13 +42,16 @@ spec:
 class Pipeline:
     """One pipeline with a state folder of its own, below `folder`."""
 
-    def __init__(self, folder: Path, symbols: Sequence[str] = tuple(ALL), parallelism: int = 1) -> None:
+    def __init__(
+        self, folder: Path, symbols: Sequence[str] = tuple(ALL), parallelism: int = 1, ingestion: str = "{}"
+    ) -> None:
         require(FLINK_PYTHON.exists(), "Flink's environment is absent: run `make setup`")
         self.state = folder / "state"
         self.manifest = folder / "pipeline.yaml"
         self.log = folder / "run.log"
         self.port = free_port()
-        self.manifest.write_text(MANIFEST.format(symbols=", ".join(symbols), port=self.port, parallelism=parallelism))
+        values = {"symbols": ", ".join(symbols), "parallelism": parallelism, "ingestion": ingestion}
+        self.manifest.write_text(MANIFEST.format(port=self.port, **values))
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *options: str) -> None:

@@ -24,7 +24,7 @@ from marketpipeline.plan import Plan, Workload
 from marketpipeline.registry import resolve
 from marketpipeline.settings import HttpSettings, KafkaSettings, SimulatorSettings
 from marketpipeline.settings.local import LocalSettings, is_loopback, proxy_for
-from marketpipeline.sink_kinds import SinkKind
+from marketpipeline.sink_kinds import SinkKind, sink_kinds
 from marketpipeline.spec import MarketPipeline
 from marketpipeline.venues import split_symbol
 
