@@ -20,6 +20,8 @@ from tests.cluster.platform import OneNode
 from tests.conftest import PROJECT, require
 from tests.operator.support import Kubectl, OperatorUnderTest, Pipelines
 from tests.support.broker import broker  # noqa: F401
+from tests.support.clickhouse import clickhouse  # noqa: F401
+from tests.support.postgres import postgres  # noqa: F401
 from tests.support.valkey import valkey  # noqa: F401
 
 NAME = f"operator-{hashlib.sha1(str(PROJECT).encode()).hexdigest()[:6]}"

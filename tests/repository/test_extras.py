@@ -44,6 +44,7 @@ SERVERS = "marketpipeline.local.servers"
 COMPONENTS = {
     "": [*CORE, *COMMANDS, "marketpipeline.cli.pipeline"],
     "api": ["marketpipeline.api", "marketpipeline.readers", "marketpipeline.staleness", *COMMANDS],
+    "dashboards": ["marketpipeline_operator.dashboards"],
     "simulator": ["marketpipeline.simulator", *COMMANDS, "marketpipeline.cli.simulator"],
     "ingestion": ["marketpipeline.ingestion", "marketpipeline.venues", *COMMANDS],
     "local": ["marketpipeline.local", *COMMANDS],
@@ -84,6 +85,7 @@ def modules(package: str, extra: str) -> Iterator[tuple[str, Path]]:
     """The modules of a component with their files, in the order of their names."""
     others = set(SINKS.values()) - {SINKS.get(extra)} if package == "marketpipeline.sinks" else set()
     others |= {"servers"} if package == "marketpipeline.local" else set()
+    others |= {"dashboards"} if package == "marketpipeline_operator" else set()
     for source in SOURCES:
         place = source.joinpath(*package.split("."))
         files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]

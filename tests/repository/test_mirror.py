@@ -96,6 +96,7 @@ COVERED = (
     Covered(f"{OPR}/chart", "files values", "helm/marketpipeline_operator/test_objects.py", GOLDEN),
     Covered(f"{OPR}/cluster", "client discovery events kinds", "operator/test_rights_api.py", CLUSTER),
     Covered(f"{OPR}/crd", "*", "operator/crd/test_definition.py", GOLDEN),
+    Covered(f"{OPR}/dashboards", "*", "operator/dashboards/test_panels.py", GOLDEN),
     Covered(f"{OPR}/flink", "health lifecycle rest savepoint", "operator/flink/test_standalone.py", PROCESS),
     Covered(f"{OPR}/observe", "secrets topics", "operator/test_process_api.py", CLUSTER),
     Covered(f"{OPR}/reconcile", "children ownership", "operator/test_drift_api.py", CLUSTER),

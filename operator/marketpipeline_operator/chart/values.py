@@ -124,6 +124,28 @@ class Metrics(_Values):
     )
 
 
+DataSource = Literal["clickhouse", "prometheus", "timescale"]
+
+
+class Dashboards(_Values):
+    enabled: bool = Field(
+        default=False,
+        description=(
+            "Whether to make a ConfigMap with each dashboard, which the sidecar of Grafana's chart loads by its labels."
+        ),
+    )
+    stores: list[DataSource] = Field(
+        default=["timescale", "prometheus"],
+        description="Data sources that Grafana has: a history to read by SQL, Prometheus for the pipeline's health.",
+    )
+    labels: dict[str, str] = Field(
+        default={"grafana_dashboard": "1"}, description="Labels by which the sidecar finds them."
+    )
+    annotations: dict[str, str] = Field(
+        default={"grafana_folder": "Market data"}, description="Annotations, e.g. of the folder."
+    )
+
+
 class Variable(_Values):
     name: Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")]
     value: str | None = None
@@ -189,6 +211,7 @@ class Values(_Values):
     crds: Crds = Field(default_factory=Crds, description="The CustomResourceDefinition.")
     service_account: ServiceAccount = Field(default_factory=ServiceAccount, description="What the operator runs as.")
     rbac: Rbac = Field(default_factory=Rbac, description="The rights of the operator.")
+    dashboards: Dashboards = Field(default_factory=Dashboards, description="Grafana's dashboards.")
     metrics: Metrics = Field(default_factory=Metrics, description="The operator's own metrics, served on port 9100.")
     resources: dict[Literal["requests", "limits", "claims"], Amounts | list[Any]] = Field(
         default_factory=lambda: _CONTAINER["resources"], description="Compute of the operator."

@@ -18,6 +18,7 @@ from tests.conftest import PROJECT
 from tests.helm.marketpipeline_operator.support import CHART, NAMESPACE, RELEASE, Helm, named, settings_of
 from tests.support.prometheus import UnitTest, verdicts
 
+DASHBOARDS = CHART / "files" / "dashboards"
 OF_HELM = {"app.kubernetes.io/instance", "app.kubernetes.io/version", "app.kubernetes.io/managed-by", "helm.sh/chart"}
 ADDED = OF_HELM | {"checksum/settings", "helm.sh/resource-policy"}
 
@@ -212,6 +213,22 @@ def test_alerts_on_the_operator_fire_when_it_is_gone_or_does_nothing(helm: Helm,
     for alert in rule["spec"]["groups"][0]["rules"]:
         page = alert["annotations"]["runbook_url"].rpartition("/")[2]
         assert alert["annotations"]["summary"] in (PROJECT / "docs" / "runbooks" / page).read_text()
+
+
+def test_grafana_finds_the_dashboards_of_the_stores_that_it_has(helm: Helm) -> None:
+    assert not [name for name in named(helm.render(), "ConfigMap") if "dashboard" in name]
+    stores = ["clickhouse", "prometheus"]
+    values = {"enabled": True, "stores": stores, "annotations": {"grafana_folder": "Markets"}}
+    found = named(helm.render(dashboards=values), "ConfigMap").values()
+    boards = [each for each in found if each["metadata"]["labels"].get("grafana_dashboard") == "1"]
+    assert all(each["metadata"]["annotations"] == {"grafana_folder": "Markets"} for each in boards)
+    files = {name: text for each in boards for name, text in each["data"].items()}
+    of_both = {f"{folder}-{path.name}" for folder in stores for path in (DASHBOARDS / folder).iterdir()}
+    assert set(files) == of_both
+    for name, text in files.items():
+        folder, _, file = name.partition("-")
+        assert json.loads(text) == json.loads((DASHBOARDS / folder / file).read_text())
+        assert len(text) < 256 * 1024
 
 
 def test_the_rights_in_the_chart_are_those_of_the_code() -> None:

@@ -1,0 +1,54 @@
+"""What differs between the stores in the SQL of a panel. Tables and columns have the same names in each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["CLICKHOUSE", "TIMESCALE", "Store"]
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store that Grafana reads by SQL. `plugin` is the id of the data source's plugin."""
+
+    name: str
+    title: str
+    plugin: str
+
+    @property
+    def is_clickhouse(self) -> bool:
+        return self.name == "clickhouse"
+
+    def table(self, name: str) -> str:
+        """A table, each of its records once: ClickHouse merges versions of a row only in its own time."""
+        return f"{name} FINAL" if self.is_clickhouse else name
+
+    def bucket(self, column: str) -> str:
+        """The begin of the interval of the panel's resolution that a time is in."""
+        return f"$__timeInterval({column})" if self.is_clickhouse else f"$__timeGroup({column}, $__interval)"
+
+    def last(self, value: str, by: str) -> str:
+        """The value of the newest row of a group."""
+        if self.is_clickhouse:
+            return f"argMax({value}, {by})"
+        return f"(array_agg({value} ORDER BY {by} DESC))[1]"
+
+    def first(self, value: str, by: str) -> str:
+        """The value of the oldest row of a group."""
+        if self.is_clickhouse:
+            return f"argMin({value}, {by})"
+        return f"(array_agg({value} ORDER BY {by}))[1]"
+
+    @property
+    def deviation(self) -> str:
+        """The function of a sample's standard deviation."""
+        return "stddevSamp" if self.is_clickhouse else "stddev_samp"
+
+    @property
+    def exchange(self) -> str:
+        """The exchange of a symbol, which is before its colon."""
+        return "splitByChar(':', symbol)[1]" if self.is_clickhouse else "split_part(symbol, ':', 1)"
+
+
+TIMESCALE = Store("timescale", "TimescaleDB", "grafana-postgresql-datasource")
+CLICKHOUSE = Store("clickhouse", "ClickHouse", "grafana-clickhouse-datasource")
