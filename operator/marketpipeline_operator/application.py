@@ -15,7 +15,7 @@ from marketpipeline.errors import MarketPipelineError
 
 from marketpipeline_operator.cluster.cache import Cache, Key
 from marketpipeline_operator.cluster.client import Kubernetes
-from marketpipeline_operator.cluster.discovery import capabilities_of, discover, outdated_fields
+from marketpipeline_operator.cluster.discovery import capabilities_of, discover, is_openshift, outdated_fields
 from marketpipeline_operator.cluster.events import Events
 from marketpipeline_operator.cluster.kinds import AUTOSCALER, CHILD_KINDS, PIPELINE_KIND, POD, Kind, kind_of
 from marketpipeline_operator.flink.rest import FlinkRest
@@ -53,7 +53,7 @@ class Operator:
     async def look_around(self) -> None:
         """Discover what the cluster serves. Raises the errors of `cluster.errors`."""
         self.kinds = await discover(self._kubernetes)
-        self.reconciler.capabilities = capabilities_of(self.kinds)
+        self.reconciler.capabilities = capabilities_of(self.kinds, openshift=await is_openshift(self._kubernetes))
         self.reconciler.outdated = await outdated_fields(self._kubernetes)
         if self.reconciler.outdated:
             _log.error("the cluster's CRD is of an older version", extra={"lacks": self.reconciler.outdated})

@@ -107,6 +107,10 @@ class FlinkSettings(SettingsModel):
     service_account: str = Field(
         default="flink", description="ServiceAccount of a FlinkDeployment, as Flink's operator installs it."
     )
+    operator_namespace: str | None = Field(
+        default=None,
+        description="Namespace of Flink's operator, which alone then asks a JobManager; any without it.",
+    )
     python_jar: str = Field(
         default="local:///opt/flink/opt/flink-python-2.2.1.jar", description="The jar of Flink's Python driver."
     )

@@ -74,6 +74,16 @@ BY_NAME: dict[str, tuple[Any, ...]] = {
     "key": ("x", "x" * 253),
     "certificate": ("x", "x" * 253),
     "accessKeyId": ("x", "x" * 253),
+    "labels": ({"team": "x"},),
+    "annotations": ({"note": "x" * 4096},),
+    "nodeSelector": ({"disk": "fast"},),
+    "tolerations": ([{"key": "only", "effect": e, "operator": "Exists"} for e in ("NoSchedule", "NoExecute")],),
+    "affinity": ({"podAntiAffinity": {}},),
+    "topologySpreadConstraints": ([],),
+    "priorityClassName": ("x" * 253,),
+    "securityContext": ({"supplementalGroups": [1]},),
+    "env": ([{"name": "A", "value": "b"}],),
+    "imagePullSecrets": (["x"],),
     "secretAccessKey": ("x", "x" * 253),
 }
 """By the last part of the path, wherever it is."""

@@ -33,6 +33,7 @@ class Capabilities:
     strimzi: bool = False
     strimzi_version: str = "v1"
     prometheus: bool = False
+    openshift: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from marketpipeline_operator.names import COMPONENT, FIELD_MANAGER, PIPELINE, PO
 __all__ = ["METRICS", "api_service", "job_network_policy", "metrics_service", "network_policy"]
 
 METRICS = "metrics"
+_NAMESPACE = "kubernetes.io/metadata.name"
 
 
 def api_service(context: Context, process: Process) -> Object:
@@ -50,17 +51,21 @@ def api_address(context: Context) -> str | None:
 
 FLINK_METRICS_PORT = 9249
 FLINK_REST_PORT = 8081
+_EVERYWHERE: list[Object] = [{}]
+"""Exchanges and stores have names, which no policy can hold, and a broker tells its clients ports that are in no spec:
+this opens what a namespace forbids by default. Whoever wants less adds a policy of the network plugin's own kind."""
 
 
 def network_policy(context: Context) -> Object:
-    """For the services: the ports of the plan, from anywhere."""
+    """For the services: the ports of the plan from anywhere, and the way out."""
     numbers = sorted({port.number for workload in context.plan.workloads for port in workload.ports})
     outside_job = {"key": COMPONENT, "operator": "NotIn", "values": [Component.STREAM_JOB.value]}
     return child(context, "networking.k8s.io/v1", "NetworkPolicy", PODS) | {
         "spec": {
             "podSelector": {"matchLabels": {PIPELINE: context.name}, "matchExpressions": [outside_job]},
-            "policyTypes": ["Ingress"],
+            "policyTypes": ["Ingress", "Egress"],
             "ingress": [{"ports": [_port(number) for number in numbers]}] if numbers else [],
+            "egress": _EVERYWHERE,
         }
     }
 
@@ -72,7 +77,8 @@ def job_network_policy(context: Context) -> Object:
     return child(context, "networking.k8s.io/v1", "NetworkPolicy", component, component=component) | {
         "spec": {
             "podSelector": {"matchLabels": job},
-            "policyTypes": ["Ingress"],
+            "policyTypes": ["Ingress", "Egress"],
+            "egress": _EVERYWHERE,
             "ingress": [
                 {"from": [{"podSelector": {"matchLabels": job}}]},
                 {"ports": [_port(FLINK_METRICS_PORT)]},
@@ -85,9 +91,10 @@ def job_network_policy(context: Context) -> Object:
 def _controller(context: Context) -> Object:
     """Flink's operator, wherever it is installed, or this one, in its own namespace."""
     if context.uses_flink_operator:
-        name, namespace = "flink-kubernetes-operator", {}
+        place = context.settings.flink.operator_namespace
+        name, namespace = "flink-kubernetes-operator", {_NAMESPACE: place} if place else {}
     else:
-        name, namespace = FIELD_MANAGER, {"kubernetes.io/metadata.name": context.settings.lease.namespace}
+        name, namespace = FIELD_MANAGER, {_NAMESPACE: context.settings.lease.namespace}
     spaces: Object = {"matchLabels": namespace} if namespace else {}
     return {"namespaceSelector": spaces, "podSelector": {"matchLabels": {"app.kubernetes.io/name": name}}}
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from marketpipeline.plan import Component, Port, Probe, SecretEnv
-from marketpipeline.schema import cpu_millis
 
 from marketpipeline_operator.builders.context import Context, child, digest
+from marketpipeline_operator.builders.placement import placed
 from marketpipeline_operator.names import PODS, SECRETS, SETTINGS, Object, child_name, labels
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "pod_security",
     "pod_template",
     "probe",
-    "resources",
     "service_account",
     "settings_config_map",
     "settings_hash",
@@ -54,7 +53,7 @@ def pod_template(
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": drain_seconds + _STOPPING_SLACK,
-        "securityContext": pod_security(user),
+        "securityContext": pod_security(None if context.capabilities.openshift else user),
         "containers": [container | _mounts(container)],
         "volumes": [
             {"name": "settings", "configMap": {"name": child_name(context.name, process)}},
@@ -63,11 +62,10 @@ def pod_template(
     }
     if restart_policy:
         spec["restartPolicy"] = restart_policy
-    if context.settings.images.pull_secrets:
-        spec["imagePullSecrets"] = [{"name": name} for name in context.settings.images.pull_secrets]
     marks = labels(context.name, component=component.value, workload=workload, process=process)
     annotations = {SETTINGS: settings_hash} | _secrets_mark(context, container)
-    return {"metadata": {"labels": marks, "annotations": annotations}, "spec": spec}
+    template: Object = {"metadata": {"labels": marks, "annotations": annotations}, "spec": spec}
+    return placed(context, component, workload, template)
 
 
 def _secrets_mark(context: Context, container: Object) -> dict[str, str]:
@@ -86,15 +84,11 @@ def _mounts(container: Object) -> Object:
     return {"volumeMounts": common + own}
 
 
-def pod_security(user: int = USER) -> Object:
-    """Security of a whole Pod, as the `restricted` Pod security standard wants it."""
-    return {
-        "runAsNonRoot": True,
-        "runAsUser": user,
-        "runAsGroup": user,
-        "fsGroup": user,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
+def pod_security(user: int | None) -> Object:
+    """Security of a whole Pod, as the `restricted` Pod security standard wants it; without a user the cluster gives
+    one, as OpenShift does."""
+    common: Object = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    return common if user is None else {"runAsUser": user, "runAsGroup": user, "fsGroup": user} | common
 
 
 def container_security() -> Object:
@@ -127,12 +121,6 @@ def probe(wanted: Probe) -> Object:
         "failureThreshold": wanted.failures,
         "timeoutSeconds": 5,
     }
-
-
-def resources(cpu: str, memory: str) -> Object:
-    """Requests, and limits with twice the CPU and the same memory."""
-    limits = {"cpu": f"{cpu_millis(cpu) * 2}m", "memory": memory}
-    return {"requests": {"cpu": cpu, "memory": memory}, "limits": limits}
 
 
 _IN_FORCE_WITHOUT_RESTART = frozenset({"thresholds"})

@@ -6,7 +6,7 @@ from marketpipeline.plan import Component, StreamJob
 
 from marketpipeline_operator.builders.context import Context, child, digest
 from marketpipeline_operator.builders.network import FLINK_METRICS_PORT, FLINK_REST_PORT
-from marketpipeline_operator.builders.pod import resources
+from marketpipeline_operator.builders.placement import resources
 from marketpipeline_operator.builders.stream_job import (
     CHECKPOINTS,
     DRIVER,
@@ -134,7 +134,7 @@ def _template(context: Context, job: StreamJob, process: str, container: Object)
         "name": process,
         "image": images.of(Component.STREAM_JOB),
         "imagePullPolicy": images.pull_policy,
-        "resources": resources(job.cpu, job.memory),
+        "resources": resources(context, Component.STREAM_JOB, job.cpu, job.memory),
     }
     return job_pod_template(context, job, common | container, process=process)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from marketpipeline.plan import Component, StreamJob
-from marketpipeline.schema import S3Access, memory_bytes
+from marketpipeline.schema import S3Access, cpu_millis, memory_bytes
 
 from marketpipeline_operator.builders.context import Context
 from marketpipeline_operator.builders.network import FLINK_METRICS_PORT
@@ -66,7 +66,22 @@ def flink_configuration(context: Context, job: StreamJob) -> dict[str, str]:
         "state.backend.type": job.state_backend,
         "taskmanager.numberOfTaskSlots": "1",
     }
-    return own | _s3(context, job) | context.pipeline.spec.processing.flink_configuration
+    return own | _limit_factors(context, job) | _s3(context, job) | context.pipeline.spec.processing.flink_configuration
+
+
+def _limit_factors(context: Context, job: StreamJob) -> dict[str, str]:
+    """Limits of the containers that Flink's operator makes: how many times what they request."""
+    limits = context.pipeline.spec.processing.resources.limits
+    found: dict[str, str] = {}
+    if limits is None or not context.uses_flink_operator:
+        return found
+    for process in ("jobmanager", "taskmanager"):
+        if limits.cpu:
+            found[f"kubernetes.{process}.cpu.limit-factor"] = f"{cpu_millis(limits.cpu) / cpu_millis(job.cpu):.3f}"
+        if limits.memory:
+            factor = memory_bytes(limits.memory) / memory_bytes(job.memory)
+            found[f"kubernetes.{process}.memory.limit-factor"] = f"{factor:.3f}"
+    return found
 
 
 def _s3(context: Context, job: StreamJob) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from marketpipeline.plan import ScheduledJob
 
 from marketpipeline_operator.builders.context import Context, Process, child
+from marketpipeline_operator.builders.placement import resources
 from marketpipeline_operator.builders.pod import (
     SETTINGS_FILE,
     container_security,
@@ -12,7 +13,6 @@ from marketpipeline_operator.builders.pod import (
     pod_template,
     ports,
     probe,
-    resources,
     settings_hash,
 )
 from marketpipeline_operator.names import PIPELINE, PROCESS, WORKLOAD, Object
@@ -34,8 +34,6 @@ def deployment(context: Context, process: Process) -> Object:
         container=_container(context, process),
         drain_seconds=process.drain_seconds,
     )
-    if process.replicas > 1:
-        template["spec"]["topologySpreadConstraints"] = [_spread(context, process)]
     head = child(
         context,
         "apps/v1",
@@ -61,15 +59,6 @@ def _selector(context: Context, process: Process) -> dict[str, str]:
     return {PIPELINE: context.name, PROCESS: process.name}
 
 
-def _spread(context: Context, process: Process) -> Object:
-    return {
-        "maxSkew": 1,
-        "topologyKey": "kubernetes.io/hostname",
-        "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": _selector(context, process)},
-    }
-
-
 def _container(context: Context, process: Process) -> Object:
     images = context.settings.images
     return {
@@ -82,7 +71,7 @@ def _container(context: Context, process: Process) -> Object:
         "startupProbe": probe(process.startup),
         "readinessProbe": probe(process.readiness),
         "livenessProbe": probe(process.liveness),
-        "resources": resources(process.cpu, process.memory),
+        "resources": resources(context, process.component, process.cpu, process.memory),
         "securityContext": container_security(),
     }
 
@@ -100,7 +89,7 @@ def cron_job(context: Context, job: ScheduledJob) -> Object:
         "imagePullPolicy": images.pull_policy,
         "command": ["marketpipeline", job.component.value, "--config", SETTINGS_FILE],
         "env": environment(job.secrets),
-        "resources": resources("100m", "256Mi"),
+        "resources": resources(context, job.component, "100m", "256Mi"),
         "securityContext": container_security(),
     }
     template = pod_template(

@@ -9,7 +9,7 @@ from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.kinds import OPTIONAL_KINDS, PIPELINE_KIND, Kind
 from marketpipeline_operator.crd import custom_resource_definition
 
-__all__ = ["capabilities_of", "discover", "is_served", "outdated_fields"]
+__all__ = ["capabilities_of", "discover", "is_openshift", "is_served", "outdated_fields"]
 
 
 async def discover(kubernetes: Kubernetes) -> frozenset[Kind]:
@@ -27,7 +27,7 @@ def _versions_of(kind: Kind) -> list[Kind]:
     return [each for each in OPTIONAL_KINDS if (each.group, each.kind) == (kind.group, kind.kind)]
 
 
-def capabilities_of(kinds: frozenset[Kind]) -> Capabilities:
+def capabilities_of(kinds: frozenset[Kind], *, openshift: bool = False) -> Capabilities:
     """The same in the builders' terms."""
     names = {kind.kind for kind in kinds}
     topics = next((kind.version for kind in kinds if kind.kind == "KafkaTopic"), "v1")
@@ -36,8 +36,15 @@ def capabilities_of(kinds: frozenset[Kind]) -> Capabilities:
         redpanda="Topic" in names,
         strimzi="KafkaTopic" in names,
         strimzi_version=topics,
+        openshift=openshift,
         prometheus={"ServiceMonitor", "PrometheusRule"} <= names,
     )
+
+
+async def is_openshift(kubernetes: Kubernetes) -> bool:
+    """Whether the cluster gives each namespace users of its own, and refuses Pods that ask for another."""
+    served = await kubernetes.read("/apis/security.openshift.io/v1")
+    return any(resource["name"] == "securitycontextconstraints" for resource in served.get("resources", []))
 
 
 async def is_served(kubernetes: Kubernetes) -> bool:

@@ -60,8 +60,12 @@ def _compare_lists(wanted: list[Any], live: list[Any], path: str, name: str) -> 
 def _merge_key(entries: list[Any]) -> str | None:
     """The field by which the entries of a list are told apart, whatever their order; None where that is the order."""
     if entries and all(isinstance(entry, Mapping) for entry in entries):
-        return next((key for key in _MERGE_KEYS if all(key in entry for entry in entries)), None)
+        return next((key for key in _MERGE_KEYS if _tells_apart(key, entries)), None)
     return None
+
+
+def _tells_apart(key: str, entries: list[Any]) -> bool:
+    return all(key in entry for entry in entries) and len({str(entry[key]) for entry in entries}) == len(entries)
 
 
 def _first(found: Any) -> str | None:

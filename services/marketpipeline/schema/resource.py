@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 
 from marketpipeline.schema.text import Url
-from marketpipeline.schema.units import Cpu, Memory
+from marketpipeline.schema.units import Cpu, Memory, cpu_millis, memory_bytes
 
 __all__ = [
     "CertificateKey",
     "ClientCertificate",
+    "Limits",
     "Name",
+    "PodTemplate",
     "Resources",
     "S3Access",
     "S3Credentials",
@@ -98,8 +100,70 @@ class S3Access(SpecModel):
         return self.path_style if self.path_style is not None else self.endpoint is not None
 
 
+class Limits(SpecModel):
+    """The most that a container may use."""
+
+    cpu: Cpu | None = Field(default=None, description="CPU, as it is requested; no limit when absent.")
+    memory: Memory | None = Field(default=None, description="Memory, as it is requested; that when absent.")
+
+
 class Resources(SpecModel):
-    """Compute of one container: requested, and with twice the CPU and the same memory as the limit."""
+    """Compute of one container, as it is requested. Its memory is limited to the same, its CPU is not."""
 
     cpu: Cpu = Field(default="250m", description="CPU in cores, or in thousandths with `m`: 2, 0.5 or 500m.")
     memory: Memory = Field(default="256Mi", description="Memory with its unit, or in bytes: 512Mi, 512M or 1e9.")
+    limits: Limits | None = Field(default=None, description="Other limits than these.")
+
+    @model_validator(mode="after")
+    def _limits_hold_what_is_requested(self) -> Self:
+        if self.limits is None:
+            return self
+        if self.limits.cpu is not None and cpu_millis(self.limits.cpu) < cpu_millis(self.cpu):
+            raise ValueError(f"limits.cpu ({self.limits.cpu}) must be at least cpu ({self.cpu})")
+        if self.limits.memory is not None and memory_bytes(self.limits.memory) < memory_bytes(self.memory):
+            raise ValueError(f"limits.memory ({self.limits.memory}) must be at least memory ({self.memory})")
+        return self
+
+
+_Marks = Annotated[dict[str, Annotated[str, StringConstraints(max_length=4096)]], Field(max_length=64)]
+_Kubernetes = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+_Part = Annotated[dict[str, Any], WithJsonSchema(_Kubernetes)]
+_Parts = Annotated[list[_Part], Field(max_length=64)]
+
+
+class PodTemplate(SpecModel):
+    """What the Pods of a component have beside what the operator gives them, in Kubernetes' own form.
+
+    A field that is described as Kubernetes' is handed on as it is: the API server checks it with the Pod.
+    """
+
+    labels: _Marks = Field(default_factory=dict, description="Labels; the operator's own stay as they are.")
+    annotations: _Marks = Field(default_factory=dict, description="Annotations, likewise.")
+    node_selector: _Marks = Field(default_factory=dict, description="Labels of the nodes that they may run on.")
+    tolerations: _Parts = Field(default_factory=list, description="Kubernetes' tolerations.")
+    affinity: _Part | None = Field(default=None, description="Kubernetes' affinity.")
+    topology_spread_constraints: _Parts | None = Field(
+        default=None,
+        description="Kubernetes' topologySpreadConstraints; over zones and nodes, where it can be, when absent.",
+    )
+    priority_class_name: Name | None = Field(default=None, description="Name of a PriorityClass.")
+    security_context: _Part = Field(
+        default_factory=dict, description="Fields of Kubernetes' securityContext of the Pod, over the operator's."
+    )
+    env: _Parts = Field(
+        default_factory=list, description="Kubernetes' env of the container; variables that the operator sets stay."
+    )
+    image_pull_secrets: Annotated[list[Name], Field(max_length=16)] = Field(
+        default_factory=list, description="Names of Secrets to pull the image with, beside the operator's."
+    )
+
+    def over(self, common: PodTemplate) -> PodTemplate:
+        """This one where it says something, else what is common to all components; mappings are merged."""
+        merged: dict[str, Any] = {}
+        for name, field in PodTemplate.model_fields.items():
+            own, base = getattr(self, name), getattr(common, name)
+            if isinstance(own, dict) and isinstance(base, dict):
+                merged[name] = {**base, **own}
+            else:
+                merged[name] = base if own == field.get_default(call_default_factory=True) else own
+        return PodTemplate(**merged)

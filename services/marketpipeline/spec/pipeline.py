@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from marketpipeline.schema import SpecModel, microseconds
+from marketpipeline.schema import PodTemplate, SpecModel, microseconds
 from marketpipeline.sink_kinds import sink_kinds
 from marketpipeline.spec.market import BookSource, Depth, Window
 from marketpipeline.spec.platform import (
@@ -84,6 +84,9 @@ class PipelineSpec(SpecModel):
     processing: Processing = Field(default_factory=Processing, description="The stream job.")
     sinks: Sinks = Field(default_factory=Sinks, description="Where the results are stored.")
     api: Api = Field(default_factory=Api, description="The query API.")
+    pods: PodTemplate | None = Field(
+        default=None, description="What all Pods have beside what the operator gives them."
+    )
     retention: Retention = Field(default_factory=Retention, description="How long data is kept.")
     suspend: bool = Field(
         default=False,

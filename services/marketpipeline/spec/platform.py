@@ -14,6 +14,7 @@ from marketpipeline.schema import (
     Duration,
     KeptFor,
     Name,
+    PodTemplate,
     Resources,
     S3Access,
     SaslMechanism,
@@ -188,6 +189,9 @@ class Processing(SpecModel):
         default_factory=lambda: Resources(cpu="1", memory="1728Mi"),
         description="Compute of each of the JobManager and the TaskManagers.",
     )
+    pod: PodTemplate | None = Field(
+        default=None, description="What their Pods have beside it, over what `pods` says for all."
+    )
 
 
 class Ingestion(SpecModel):
@@ -207,6 +211,9 @@ class Ingestion(SpecModel):
     resources: Resources = Field(
         default_factory=lambda: Resources(cpu="500m"),
         description="Compute of each process.",
+    )
+    pod: PodTemplate | None = Field(
+        default=None, description="What their Pods have beside it, over what `pods` says for all."
     )
     websocket_urls: Annotated[
         dict[ExchangeName, Annotated[str, StringConstraints(max_length=2048), Url("ws", "wss")]], Field(max_length=16)
@@ -237,6 +244,9 @@ class Api(SpecModel):
     port: Annotated[int, Field(ge=1, le=65535)] = Field(default=8000, description="TCP port that it serves on.")
     replicas: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="Processes of the API.")
     resources: Resources = Field(default_factory=Resources, description="Compute of each process.")
+    pod: PodTemplate | None = Field(
+        default=None, description="What their Pods have beside it, over what `pods` says for all."
+    )
 
 
 class TopicRetention(SpecModel):
