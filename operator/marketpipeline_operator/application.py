@@ -40,10 +40,10 @@ class Operator:
         self._settings = settings
         self.cache = Cache()
         events = Events(kubernetes, instance)
-        self.health = HealthMonitor(self.cache, self.wake, settings.reconcile.health_interval)
-        self.reconciler = Reconciler(
-            kubernetes, self.cache, events, settings, FlinkRest(), self.health.degraded, self.wake
+        self.health = HealthMonitor(
+            self.cache, self.wake, settings.reconcile.health_interval, settings.reconcile.silent_after
         )
+        self.reconciler = Reconciler(kubernetes, self.cache, events, settings, FlinkRest(), self.health, self.wake)
         self.queue = Queue(self.reconciler.reconcile, settings.reconcile)
         self.kinds: frozenset[Kind] = frozenset()
         self.deaf_since: float | None = None

@@ -36,6 +36,7 @@ __all__ = [
     "namespaced",
     "rbac_yaml",
     "rules",
+    "user_rules",
 ]
 
 NAMESPACE = "marketpipeline-system"
@@ -65,6 +66,17 @@ def rules() -> list[Object]:
     ]
 
 
+def user_rules() -> dict[str, tuple[list[Object], list[str]]]:
+    """Rights of users by the last part of a role's name, and the roles of the cluster that they are added to."""
+    group, plural = [PIPELINE_KIND.group], PIPELINE_KIND.plural
+    view = _rule(group, [plural, f"{plural}/status"], ["get", "list", "watch"])
+    edit = [
+        _rule(group, [plural], ["create", "delete", "deletecollection", "patch", "update"]),
+        _rule(group, [f"{plural}/scale"], ["get", "patch", "update"]),
+    ]
+    return {"view": ([view], ["view", "edit", "admin"]), "edit": (edit, ["edit", "admin"])}
+
+
 def lease_rules() -> list[Object]:
     """Rights in the operator's own namespace."""
     return [_rule([LEASE.group], [LEASE.plural], ["create", "get", "update"])]
@@ -78,6 +90,7 @@ def documents() -> dict[str, list[Object]]:
             _object("v1", "ServiceAccount"),
             _object(_RBAC, "ClusterRole", None) | {"rules": rules()},
             _binding("ClusterRoleBinding", "ClusterRole", NAME, None),
+            *_user_roles(),
             *_lease_rights(),
         ],
         "deployment.yaml": [_config_map({}), _deployment()],
@@ -121,6 +134,15 @@ def _binding(kind: str, role_kind: str, role: str, namespace: str | None) -> Obj
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role_kind, "name": role},
         "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}],
     }
+
+
+def _user_roles() -> list[Object]:
+    found = []
+    for part, (granted, to) in user_rules().items():
+        role = _object(_RBAC, "ClusterRole", None, f"{NAME}-{part}") | {"rules": granted}
+        role["metadata"]["labels"] |= {f"rbac.authorization.k8s.io/aggregate-to-{name}": "true" for name in to}
+        found.append(role)
+    return found
 
 
 def _lease_rights() -> list[Object]:

@@ -70,6 +70,9 @@ class ReconcileSettings(SettingsModel):
     health_interval: Seconds = Field(
         default=15, description="Time between two questions to each process about how it is (its /health)."
     )
+    silent_after: Seconds = Field(
+        default=60, description="Time without a frame of the exchange after which a process's data does not flow."
+    )
     request_timeout: Seconds = Field(default=30, description="Longest time for one request to the API server.")
 
 

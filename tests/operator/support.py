@@ -312,7 +312,7 @@ class ScriptedFlink:
     async def job(self, address: str) -> JobView | None:
         if self.away:
             raise RetryableError("Flink is away")
-        told = {"directory": _STATE, "origin": self.origin, "reason": self.reason}
+        told: dict[str, Any] = {"directory": _STATE, "origin": self.origin, "reason": self.reason}
         return JobView(self.id, self.state, self.savepoint_path, "file:///state/chk-9", **told)
 
     async def stop(self, address: str, job: str, directory: str | None) -> str:

@@ -60,6 +60,7 @@ async def test_a_pipeline_is_made_and_becomes_ready(
     assert (await pipelines.condition("SinksReady"))["message"] == "sink-redis 1/1, sink-timescale 1/1"
     assert {c["type"]: c["status"] for c in status["conditions"]} == {
         **dict.fromkeys(("Ready", "TopicsReady", "IngestionReady", "ProcessingReady", "SinksReady"), "True"),
+        "DataFlowing": "Unknown",
         "Degraded": "False",
         "Paused": "False",
     }

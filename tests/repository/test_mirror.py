@@ -102,7 +102,6 @@ COVERED = (
     Covered(f"{OPR}/reconcile", "children ownership", "operator/test_drift_api.py", CLUSTER),
     Covered(f"{OPR}/reconcile", "deletion reconciler", "operator/test_lifecycle_api.py", CLUSTER),
     Covered(f"{OPR}/reconcile", "working_state", "operator/test_lifecycle_api.py", CLUSTER),
-    Covered(f"{OPR}/status", "report", "operator/status/test_conditions.py", SHARED),
     Covered(JOB, "__main__", "flink_jobs/test_main.py", PROCESS),
     Covered(JOB, "book candles clock deadletters", "flink_jobs/test_tables.py", GOLDEN),
     Covered(f"{JOB}/alerts", "*", "flink_jobs/test_alerts.py", SHARED),

@@ -8,10 +8,12 @@ from __future__ import annotations
 from marketpipeline_operator.chart.files import (
     chart_yaml,
     crd_template,
+    edit_rules_yaml,
     lease_rules_yaml,
     rules_yaml,
     values_schema_json,
     values_yaml,
+    view_rules_yaml,
 )
 from marketpipeline_operator.chart.values import Values
 
@@ -19,8 +21,10 @@ __all__ = [
     "Values",
     "chart_yaml",
     "crd_template",
+    "edit_rules_yaml",
     "lease_rules_yaml",
     "rules_yaml",
     "values_schema_json",
     "values_yaml",
+    "view_rules_yaml",
 ]

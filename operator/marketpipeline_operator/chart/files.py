@@ -13,9 +13,18 @@ from pydantic import BaseModel
 
 from marketpipeline_operator.chart.values import OtherSettings, Values
 from marketpipeline_operator.crd import NAME, custom_resource_definition_yaml
-from marketpipeline_operator.install import lease_rules, rules
+from marketpipeline_operator.install import lease_rules, rules, user_rules
 
-__all__ = ["chart_yaml", "crd_template", "lease_rules_yaml", "rules_yaml", "values_schema_json", "values_yaml"]
+__all__ = [
+    "chart_yaml",
+    "crd_template",
+    "edit_rules_yaml",
+    "lease_rules_yaml",
+    "rules_yaml",
+    "values_schema_json",
+    "values_yaml",
+    "view_rules_yaml",
+]
 
 Schema = dict[str, Any]
 
@@ -73,6 +82,16 @@ def rules_yaml() -> str:
 def lease_rules_yaml() -> str:
     """Rights in the operator's own namespace."""
     return _rules(lease_rules())
+
+
+def view_rules_yaml() -> str:
+    """Rights of whoever may look at a namespace."""
+    return _rules(user_rules()["view"][0])
+
+
+def edit_rules_yaml() -> str:
+    """What is added to these for whoever may change things in it."""
+    return _rules(user_rules()["edit"][0])
 
 
 def _rules(found: list[dict[str, Any]]) -> str:

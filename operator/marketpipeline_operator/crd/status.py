@@ -48,7 +48,7 @@ STATUS: dict[str, Any] = _object(
     symbols=_count("Symbols that the pipeline follows."),
     conditions={
         "type": "array",
-        "description": "Ready, TopicsReady, IngestionReady, ProcessingReady, SinksReady, Degraded, Paused.",
+        "description": "Ready, DataFlowing, Degraded, Paused, and one for each part: TopicsReady, SinksReady, …",
         "items": _CONDITION,
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],
@@ -66,6 +66,14 @@ STATUS: dict[str, Any] = _object(
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["name"],
     },
+    processes=_text("Processes that do their work, of those that should run: 7/8."),
+    data=_object(
+        "What the processes' counters tell of the data.",
+        observed=_text("When it was looked at; once a minute at the most.", format="date-time"),
+        newestRecord=_text("When a frame of an exchange was read last.", format="date-time"),
+        gapsLastHour=_count("Gaps of the last hour, or since the operator looks."),
+        lag={"type": "integer", "format": "int64", "description": "Records that the sinks have to store still."},
+    ),
     topics=_object(
         "The topics of the pipeline.",
         provider=_text("Who creates them: redpanda, strimzi or admin (the broker itself)."),
@@ -94,6 +102,8 @@ STATUS: dict[str, Any] = _object(
         id=_text("Flink's id of the job that `message` is of."),
         savepoint=_text("Where the job was last stopped with a savepoint."),
         message=_text("What the job goes on from, or why it started without its former state."),
+        checkpointTime=_text("When its newest checkpoint was complete.", format="date-time"),
+        checkpointBytes={"type": "integer", "format": "int64", "description": "Size of that checkpoint."},
     ),
     ingestion=_object(
         "For `kubectl scale` and autoscalers.",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from marketpipeline.plan import StreamJob
@@ -35,7 +36,7 @@ from marketpipeline_operator.observe.components import deployment_state, merged
 
 __all__ = ["STATE_UNFIT", "JobDecision", "JobTasks", "decide_job"]
 
-_KEPT = ("id", "savepoint", "message")
+_KEPT = ("id", "savepoint", "message", "checkpointTime", "checkpointBytes")
 """What a status of the job carries on from one pass to the next."""
 STATE_UNFIT = "JobStateUnfit"
 """The event of a job that started without the state that there is."""
@@ -110,7 +111,11 @@ def _carried(mode: str, before: Object) -> Object:
 
 
 def _told(view: JobView | None, status: Object) -> tuple[tuple[str, str], ...]:
-    """What a job that was not seen before says of its state: into the status, and an event."""
+    """What a job says of its state, into the status: its newest checkpoint, and of one that was not seen before what it
+    goes on from, also as an event."""
+    if view is not None and view.completed_at is not None:
+        moment = datetime.fromtimestamp(view.completed_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        status |= {"checkpointTime": moment, "checkpointBytes": view.completed_bytes or 0}
     if view is None or not view.origin or view.id == status.get("id"):
         return ()
     status |= {"id": view.id, "message": view.reason}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -31,6 +31,9 @@ class JobView:
     directory: str | None = None
     origin: str = ""
     reason: str = ""
+    completed_at: float | None = None
+    completed_bytes: int | None = None
+    """Of the newest checkpoint: when it was complete, in seconds since the epoch, and its size."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,10 @@ class FlinkRest:
         told = await self._told(address, identity)
         if checkpoint and "directory" not in told:
             told["directory"] = checkpoint.rsplit("/", 2)[0]  # <directory>/<job>/chk-<n>
-        return JobView(identity, state, savepoint, checkpoint, error, **told)
+        completed = latest.get("completed") or {}
+        moment, size = completed.get("latest_ack_timestamp"), completed.get("state_size")
+        view = JobView(identity, state, savepoint, checkpoint, error, **told)
+        return replace(view, completed_at=None if moment is None else moment / 1000, completed_bytes=size)
 
     async def stop(self, address: str, job: str, directory: str | None) -> str:
         """Ask for a stop with a savepoint below `directory`; the id to ask for its result with."""

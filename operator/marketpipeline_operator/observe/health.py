@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 
 from marketpipeline_operator.cluster.cache import Cache, Key
+from marketpipeline_operator.observe.flow import Reading, read
 
 __all__ = ["HealthMonitor", "words_of"]
 
@@ -21,7 +22,7 @@ _CONCURRENT = 32
 _SOONER = 3
 """A part of the interval, after which a process that says it is degraded is asked again."""
 _LONGEST = 300
-_LARGEST = 65_536
+_LARGEST = 1 << 20
 """Bytes of an answer that are read."""
 _CHANGING = (int, float, type(None))
 """Values that differ from one answer to the next, as ages and counts do; a status with them would never rest."""
@@ -34,10 +35,15 @@ class HealthMonitor:
     Pod that does not answer here does not count: the kubelet, which is nearer, says whether it is ready.
     """
 
-    def __init__(self, cache: Cache, wake: Callable[[Key], None], interval: float) -> None:
+    def __init__(
+        self, cache: Cache, wake: Callable[[Key], None], interval: float, silent_after: float = math.inf
+    ) -> None:
         self._cache = cache
         self._wake = wake
         self._interval = interval
+        self._silent_after = silent_after
+        self._readings: dict[str, Reading] = {}
+        self._silent: set[str] = set()
         self._asked: dict[str, float] = {}
         self._suspected: set[str] = set()
         self._degraded: dict[str, str] = {}
@@ -46,6 +52,11 @@ class HealthMonitor:
     def degraded(self) -> Mapping[str, str]:
         """By Pod uid: what is wrong, of those that say so."""
         return self._degraded
+
+    @property
+    def readings(self) -> Mapping[str, Reading]:
+        """By Pod uid: what its counters said last."""
+        return self._readings
 
     async def run(self) -> None:
         """Ask, for ever."""
@@ -58,6 +69,9 @@ class HealthMonitor:
                     del self._asked[uid]
                     self._suspected.discard(uid)
                     self._degraded.pop(uid, None)
+                for uid in self._readings.keys() - pods.keys():
+                    del self._readings[uid]
+                    self._silent.discard(uid)
                 due = {uid: each for uid, each in pods.items() if self._is_due(uid)}
                 async with asyncio.TaskGroup() as group:
                     for uid, (key, url) in due.items():
@@ -73,8 +87,10 @@ class HealthMonitor:
         self, session: aiohttp.ClientSession, limit: asyncio.Semaphore, uid: str, key: Key, url: str
     ) -> None:
         async with limit:
-            said = await self._answer(session, url)
+            answer = await self._answer(session, url)
         self._asked[uid] = time.monotonic()
+        self._read(uid, key, answer)
+        said = words_of(answer)
         if said is not None and uid not in self._suspected:
             self._suspected.add(uid)
             return
@@ -88,12 +104,21 @@ class HealthMonitor:
             self._degraded[uid] = said
         self._wake(key)
 
+    def _read(self, uid: str, key: Key, answer: Any) -> None:
+        """Note the counters; that a process reads nothing any more, or again, is news."""
+        now = time.time()
+        reading = self._readings[uid] = read(answer, self._readings.get(uid), now)
+        silent = reading.moved is not None and now - reading.moved > self._silent_after
+        if silent is not (uid in self._silent):
+            (self._silent.add if silent else self._silent.discard)(uid)
+            self._wake(key)
+
     @staticmethod
-    async def _answer(session: aiohttp.ClientSession, url: str) -> str | None:
-        """What is wrong; None where nothing is, or there is no answer that says so."""
+    async def _answer(session: aiohttp.ClientSession, url: str) -> Any:
+        """The answer; None where there is none that can be read."""
         try:
             async with session.get(url, allow_redirects=False) as answer:
-                return words_of(json.loads(await answer.content.read(_LARGEST)))
+                return json.loads(await answer.content.read(_LARGEST))
         except (aiohttp.ClientError, OSError, RecursionError, TimeoutError, ValueError):
             return None
 

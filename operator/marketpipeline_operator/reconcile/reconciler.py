@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -36,6 +37,8 @@ from marketpipeline_operator.names import (
     switched_on,
 )
 from marketpipeline_operator.observe.components import ComponentState, Fault, cron_job_fault, deployment_state
+from marketpipeline_operator.observe.flow import data_of
+from marketpipeline_operator.observe.health import HealthMonitor
 from marketpipeline_operator.observe.secrets import SecretsState, observe_secrets
 from marketpipeline_operator.observe.topics import TopicsState, observe_topics
 from marketpipeline_operator.reconcile.children import Applied, apply_children, remove_orphans
@@ -64,7 +67,7 @@ class _Outcome:
 
 
 class Reconciler:
-    """Works on any pipeline of the cache. `wake` asks for a pass over one; `degraded` has by Pod uid what is wrong."""
+    """Works on any pipeline of the cache. `wake` asks for a pass over one; `health` is what the processes say."""
 
     def __init__(
         self,
@@ -73,7 +76,7 @@ class Reconciler:
         events: Events,
         settings: OperatorSettings,
         rest: FlinkRest,
-        degraded: Mapping[str, str],
+        health: HealthMonitor,
         wake: Wake,
     ) -> None:
         self._kubernetes = kubernetes
@@ -82,7 +85,7 @@ class Reconciler:
         self._status = StatusWriter(kubernetes, cache, events, lambda: self.outdated)
         self._settings = settings
         self._rest = rest
-        self._degraded = degraded
+        self._health = health
         self._wake = wake
         self._working: dict[Key, WorkingState] = {}
         self.ownership = TopicOwnership(cache)
@@ -213,7 +216,7 @@ class Reconciler:
             desired = 0 if process.name in context.stopped else process.replicas
             if live and desired and self._cache.is_scaled(key[0], live["metadata"]["name"]):
                 desired = live["spec"].get("replicas", 1)
-            return rollout.seen(deployment_state(process.name, desired, live, pods, self._degraded))
+            return rollout.seen(deployment_state(process.name, desired, live, pods, self._health.degraded))
 
         found = [(process, state(process)) for process in processes(context)]
         faults += rollout.faults([each for _, each in found])
@@ -223,7 +226,10 @@ class Reconciler:
                 faults.append(fault)
         pending = secrets.pending or topics.pending or job.pending
         everything = [*secrets.faults, *faults]
-        return Findings(found, topics, job, everything, secrets.entries, context.hold_workloads, pending)
+        patience = self._settings.reconcile.silent_after
+        data = data_of(pods, self._health.readings, time.time(), patience)
+        held = context.hold_workloads
+        return Findings(found, topics, job, everything, secrets.entries, held, pending, data)
 
     def _own_faults(self, context: Context, applied: Applied) -> list[Fault]:
         found = []

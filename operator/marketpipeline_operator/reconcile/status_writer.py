@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from marketpipeline_operator.flink.lifecycle import STATE_UNFIT
 from marketpipeline_operator.names import IGNORE_SECRETS, Object, switched_on
 from marketpipeline_operator.reconcile.children import Applied
 from marketpipeline_operator.status.conditions import Findings, find
+from marketpipeline_operator.status.report import is_news, time_of
 
 __all__ = ["StatusWriter", "without"]
 
@@ -41,7 +43,7 @@ class StatusWriter:
         """Write the status when it says something new, and an event for each condition that turned."""
         for path in self._unknown():
             status = without({"status": status}, path.split("."))["status"]
-        if status == (pipeline.get("status") or {}):
+        if not is_news(status, pipeline.get("status") or {}, time_of(time.time())):
             return
         metadata = {key: pipeline["metadata"][key] for key in ("name", "namespace", "uid")}
         thing = {"apiVersion": pipeline["apiVersion"], "kind": pipeline["kind"], "metadata": metadata, "status": status}

@@ -11,6 +11,7 @@ from marketpipeline_operator.builders import Context, Process
 from marketpipeline_operator.flink.lifecycle import JobDecision
 from marketpipeline_operator.names import Object
 from marketpipeline_operator.observe.components import ComponentState, Fault
+from marketpipeline_operator.observe.flow import DataState
 from marketpipeline_operator.observe.topics import TopicsState
 
 __all__ = ["Condition", "Findings", "as_objects", "conditions_of", "faults_of", "find", "holds"]
@@ -46,6 +47,7 @@ class Findings:
     secrets: Sequence[Object] = ()
     held: bool = False
     pending: bool = False
+    data: DataState = field(default_factory=DataState)
 
 
 def conditions_of(context: Context, found: Findings) -> list[Condition]:
@@ -61,6 +63,7 @@ def conditions_of(context: Context, found: Findings) -> list[Condition]:
     return [
         _ready([*parts, api], found.faults, suspended),
         *parts,
+        _flowing(found.data, suspended),
         _degraded(faults_of(found)),
         Condition("Paused", False, "NotPaused"),
     ]
@@ -103,6 +106,17 @@ def _part(kind: str, found: Findings, components: Sequence[Component], suspended
         return Condition(kind, False, fault.reason, fault.message)
     waiting = "waiting for the topics: " if found.held else "waiting for "
     return Condition(kind, False, "Progressing", waiting + ", ".join(missing))
+
+
+def _flowing(data: DataState, suspended: bool) -> Condition:
+    """Whether the exchanges send and ingestion reads. It is told beside `Ready`: a market may be quiet."""
+    if suspended:
+        return Condition("DataFlowing", False, "Suspended")
+    if data.flows is None:
+        return Condition("DataFlowing", None, "NotSeen", "no process has read anything yet that was seen")
+    if data.silent:
+        return Condition("DataFlowing", False, "Silent", f"nothing is read any more by {', '.join(data.silent)}")
+    return Condition("DataFlowing", True, "Flowing")
 
 
 def _processing(job: JobDecision) -> Condition:

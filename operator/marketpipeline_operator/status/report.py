@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from marketpipeline.plan import Component
 
@@ -12,7 +13,10 @@ from marketpipeline_operator.observe.components import Fault
 from marketpipeline_operator.observe.topics import TopicsState
 from marketpipeline_operator.status.conditions import Condition, Findings, as_objects, conditions_of, faults_of
 
-__all__ = ["report", "report_halted"]
+__all__ = ["is_news", "report", "report_halted", "time_of"]
+
+_NUMBERS_SECONDS = 60
+"""Time between two writes of a status in which only numbers differ."""
 
 
 def report(context: Context, pipeline: Object, found: Findings, now: str) -> Object:
@@ -26,12 +30,15 @@ def report(context: Context, pipeline: Object, found: Findings, now: str) -> Obj
         "symbols": len(context.pipeline.spec.symbols),
         "conditions": as_objects(conditions, before.get("conditions", []), generation, now),
         "components": _counts(found, context),
+        "processes": _sum(_counts(found, context)),
         "topics": _topic_status(found.topics),
         "ingestion": {
             "replicas": sum(p.component is Component.INGESTION for p, _ in found.components),
             "selector": f"{PIPELINE}={context.name},{COMPONENT}={Component.INGESTION.value}",
         },
     }
+    if data := _data(found, now) or before.get("data"):
+        status["data"] = data
     if found.secrets:
         status["secrets"] = list(found.secrets)
     if found.job.status:
@@ -80,6 +87,44 @@ def _counts(found: Findings, context: Context) -> list[Object]:
         name = context.plan.stream_job.name
         counts.append({"name": name, "desired": running, "ready": int(found.job.health.ready)})
     return counts
+
+
+def _sum(counts: Sequence[Object]) -> str:
+    """All of them, for the column."""
+    return "/".join(str(sum(count[name] for count in counts)) for name in ("ready", "desired"))
+
+
+def _data(found: Findings, now: str) -> Object:
+    """What is known of the data, nothing where that is nothing."""
+    data = found.data
+    lag = {} if not data.lag else {"lag": sum(data.lag.values())}
+    gaps = {} if data.gaps is None else {"gapsLastHour": data.gaps}
+    newest = {} if data.newest is None else {"newestRecord": time_of(data.newest)}
+    return {"observed": now, **newest, **gaps, **lag} if lag or gaps or newest else {}
+
+
+def time_of(seconds: float) -> str:
+    """Seconds since the epoch as Kubernetes writes a time."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def is_news(status: Object, before: Object, now: str) -> bool:
+    """Whether a status says something new; that numbers went on is news once a minute."""
+    if status == before:
+        return False
+    seen = (before.get("data") or {}).get("observed")
+    if seen is None or _seconds(now) - _seconds(seen) >= _NUMBERS_SECONDS:
+        return True
+    return _without_numbers(status) != _without_numbers(before)
+
+
+def _without_numbers(status: Object) -> Object:
+    job = {name: value for name, value in (status.get("job") or {}).items() if not name.startswith("checkpoint")}
+    return {name: value for name, value in status.items() if name != "data"} | {"job": job}
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
 
 
 def _topic_status(topics: TopicsState) -> Object:
