@@ -163,9 +163,16 @@ def _along_in_a_sink(path: str) -> dict[str, Any]:
     return found | {f"sinks.{kind.name}.{alias}": (examples or [None])[0] for alias, examples in needed.items()}
 
 
+def _along_a_limit(path: str) -> dict[str, Any]:
+    """A limit is not below what is requested."""
+    requested = {"cpu": "1m", "memory": "1Mi"}
+    resources, found, what = path.partition(".limits.")
+    return {f"{resources}.{what}": requested[what]} if found else {}
+
+
 def _spec(path: str, value: Any) -> dict[str, Any]:
     made: dict[str, Any] = {"symbols": [SYMBOL]}
-    for where, what in {**_along_in_a_sink(path), path: value, **ALONG.get(path, {})}.items():
+    for where, what in {**_along_in_a_sink(path), **_along_a_limit(path), path: value, **ALONG.get(path, {})}.items():
         *groups, last = where.split(".")
         place = made
         for group in groups:
