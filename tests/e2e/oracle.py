@@ -119,7 +119,8 @@ def lines(capture: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             head, brace, body = line.partition("{")
             received, _, address = head.partition(" ")
             frame = json.loads(brace + body, parse_float=Decimal)
-            time = frame.get("data", {}).get("E")
+            data = frame.get("data")
+            time = data.get("E") if isinstance(data, dict) else None
             if time is None or abs(time - int(received) // 1_000_000) < 3_600_000:
                 yield address.strip(), frame
 
@@ -131,9 +132,35 @@ def events(capture: Path, kind: str, symbol: str = "") -> Iterator[dict[str, Any
             yield frame["data"]
 
 
+CONTRACTS = {"BTC-USD-220527": Decimal(100), "UNI-USD-SWAP": Decimal(10)}
+"""Quote units of one contract, of the instruments that are counted in these."""
+
+
+def rows(capture: Path, channel: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where messages name channel and instrument, e.g. `BTC-USDT`: what each message is, and its rows."""
+    for _, frame in lines(capture):
+        if frame.get("arg") == {"channel": channel, "instId": name} and "data" in frame:
+            yield from ((frame.get("action", ""), row) for row in frame["data"])
+
+
+def base(name: str, quantity: str, price: str) -> Decimal:
+    """A quantity in base units."""
+    size = CONTRACTS.get(name)
+    return Decimal(quantity) if size is None else Decimal(quantity) * size / Decimal(price)
+
+
 @functools.cache
 def trades(capture: Path, symbol: str = "") -> list[TradeRow]:
     """Every trade once, by id."""
+    if "-" in symbol:
+        found = {
+            int(t["tradeId"]): TradeRow(
+                int(t["tradeId"]), int(t["ts"]) * 1000, Decimal(t["px"]), base(symbol, t["sz"], t["px"]),
+                t["side"] == "buy",
+            )
+            for channel in ("trades", "trades-all") for _, t in rows(capture, channel, symbol)
+        }  # fmt: skip
+        return [found[key] for key in sorted(found)]
     found = {
         t["t"]: TradeRow(t["t"], t["T"] * 1000, Decimal(t["p"]), Decimal(t["q"]), not t["m"])
         for t in events(capture, "@trade", symbol)
@@ -209,6 +236,8 @@ def book_rows(capture: Path, levels: int, calculate: int, within_bps: int, symbo
 
     `levels` of each side are known to whoever measures, `calculate` of them count in the ratios.
     """
+    if "-" in symbol:
+        return list(_pushed_rows(capture, levels, calculate, within_bps, symbol))
     last = -1
     bids: dict[Decimal, Decimal] = {}
     asks: dict[Decimal, Decimal] = {}
@@ -234,6 +263,22 @@ def book_rows(capture: Path, levels: int, calculate: int, within_bps: int, symbo
             rows.append(_book_row(event, bids, asks, levels, calculate, within_bps))
     assert not waiting, f"the capture has a gap before {waiting[0]['U']} and no snapshot after it"
     return rows
+
+
+def _pushed_rows(capture: Path, levels: int, calculate: int, within_bps: int, name: str) -> Iterator[BookRow]:
+    """A row for every message of a book that begins with a snapshot; numbered by time where it has no number."""
+    bids: dict[Decimal, Decimal] = {}
+    asks: dict[Decimal, Decimal] = {}
+    for action, row in rows(capture, "books", name):
+        for side, changes in ((bids, row["bids"]), (asks, row["asks"])):
+            if action == "snapshot":
+                side.clear()
+            for price, quantity, *_ in changes:
+                side[Decimal(price)] = base(name, quantity, price)
+                if not side[Decimal(price)]:
+                    del side[Decimal(price)]
+        time = int(row["ts"])
+        yield _book_row({"u": row.get("seqId", time), "E": time}, bids, asks, levels, calculate, within_bps)
 
 
 def _book_row(

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import wait_for
 from tests.e2e import compare, oracle
-from tests.e2e.pipeline import ALL, Pipeline
+from tests.e2e.pipeline import ALL, OTHERS, Pipeline
 from tests.support import captures
 
 Capture = Callable[[str], Path]
@@ -34,8 +34,8 @@ def answer_of(address: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def replayed(tmp_path_factory: pytest.TempPathFactory, capture: Capture) -> Iterator[Pipeline]:
     """A run that has ended by itself, drained."""
-    pipeline = Pipeline(tmp_path_factory.mktemp("replay"))
-    paths = [str(capture(name)) for name in dict.fromkeys(ALL.values())]
+    pipeline = Pipeline(tmp_path_factory.mktemp("replay"), [*ALL, *OTHERS])
+    paths = [str(capture(name)) for name in dict.fromkeys([*ALL.values(), *OTHERS.values()])]
     pipeline.run("--replay", *paths, "--speed", "max", "--until-drained", seconds=300)
     yield pipeline
     pipeline.stop()
@@ -67,6 +67,26 @@ def test_every_book_event_and_alert_and_no_gap_but_those_of_the_capture(
     compare.check_alerts(replayed, symbol, capture(ALL[symbol]), Decimal(50_000), gaps)
 
 
+@pytest.mark.parametrize("symbol", OTHERS)
+def test_the_other_exchange_at_once(replayed: Pipeline, capture: Capture, symbol: str) -> None:
+    """Trades, candles, books and alerts of both exchanges in the same tables; contracts are in base units."""
+    path = capture(OTHERS[symbol])
+    compare.check_trades(replayed, symbol, path)
+    for minutes in (1, 5):
+        compare.check_candles(replayed, symbol, path, minutes)
+    assert compare.check_gaps(replayed, symbol, path) == []
+    assert compare.check_book(replayed, symbol, path) == 0, "the snapshot that is pushed is the first record"
+    compare.check_alerts(replayed, symbol, path, Decimal(50_000))
+
+
+def test_the_number_of_contracts_is_kept(replayed: Pipeline, capture: Capture) -> None:
+    symbol = captures.OKX_SYMBOLS[1]
+    wanted = {int(row["tradeId"]): float(row["sz"]) for channel in ("trades", "trades-all")
+              for _, row in oracle.rows(capture(OTHERS[symbol]), channel, compare.native(symbol))}  # fmt: skip
+    rows = replayed.query("trades", symbol, "--limit", "1000000")
+    assert {row["trade_id"]: row["contracts"] for row in rows} == wanted
+
+
 def test_the_simulated_capture_has_what_it_is_there_for(replayed: Pipeline, capture: Capture) -> None:
     """Wrong times, holes, a quiet market, and each alert on both sides and in both severities."""
     path = capture(captures.SIMULATED)
@@ -85,11 +105,15 @@ def test_the_simulated_capture_has_what_it_is_there_for(replayed: Pipeline, capt
 def test_a_second_run_picks_up_the_state_and_the_api_serves_it(replayed: Pipeline, capture: Capture) -> None:
     """The state folder of the ended run serves the next one, whose API answers from the stored candles."""
     first = replayed.query("candles", "binance:BTCUSDT", "--interval", "5m")
-    replayed.start("--replay", *(str(capture(name)) for name in dict.fromkeys(ALL.values())))
+    other = captures.OKX_SYMBOLS[0]
+    known = replayed.query("candles", other, "--interval", "5m")
+    replayed.start("--replay", *(str(capture(name)) for name in dict.fromkeys([*ALL.values(), *OTHERS.values()])))
     try:
-        address = f"http://127.0.0.1:{replayed.port}/api/v1/analytics/klines/BTCUSDT?interval=5m"
-        served = wait_for(lambda: answer_of(address), f"{address} answers", seconds=180)
+        address = f"http://127.0.0.1:{replayed.port}/api/v1/analytics/klines"
+        served = wait_for(lambda: answer_of(f"{address}/BTCUSDT?interval=5m"), f"{address} answers", seconds=180)
+        beside = answer_of(f"{address}/{other}?interval=5m")
     finally:
         replayed.stop()
     times = {row["open_time"] for row in served["candles"]}
     assert {row["open_time"] for row in first} <= times
+    assert {row["open_time"] for row in known} <= {row["open_time"] for row in beside["candles"]}

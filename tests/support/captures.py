@@ -22,6 +22,8 @@ __all__ = [
     "BTC",
     "ETH",
     "GENERATED",
+    "OKX",
+    "OKX_SYMBOLS",
     "REAL",
     "SIMULATED",
     "SIMULATED_SYMBOLS",
@@ -42,6 +44,10 @@ SIMULATED_SYMBOLS = ("binance:SOLUSDT", "binance:XRPUSDT", "binance:ADAUSDT")
 ALERTS = "alerts.gz"
 """One capture that every alert fires in, for as long as windows take to have a usual count."""
 ALERTS_SYMBOLS = ("binance:SOLUSDT", "binance:XRPUSDT")
+
+OKX = "okx_20220513.gz"
+"""Ten seconds of three instruments, two of them contracts; the real one has a checksum with every change of a book."""
+OKX_SYMBOLS = ("okx:BTC-USDT", "okx:BTC-USD-220527", "okx:UNI-USD-SWAP")
 
 START = "2024-08-08T23:54:15Z"
 SLOW_CLOCK_NS = 1_270_000_000
@@ -71,6 +77,7 @@ def _scenarios(*texts: str) -> tuple[str, ...]:
 RECIPES: Mapping[str, Recipe] = {
     BTC: Recipe(("binance:BTCUSDT",), 345, ("--seed", "8")),
     ETH: Recipe(("binance:ETHUSDT",), 345, ("--seed", "9")),
+    OKX: Recipe(OKX_SYMBOLS, 20, ("--seed", "10")),
     SIMULATED: Recipe(
         SIMULATED_SYMBOLS,
         200,
@@ -116,7 +123,7 @@ RECIPES: Mapping[str, Recipe] = {
         ),
     ),
 }
-"""By file name. The first two stand in for real captures, and only where those are absent."""
+"""By file name. The first three stand in for real captures, and only where those are absent."""
 
 
 def folder() -> Path:

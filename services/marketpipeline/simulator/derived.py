@@ -256,8 +256,8 @@ class Derived:
         if frame.symbol in self._symbols and frame.kind in (Kind.TRADE, Kind.DIFF):
             events = self._market.read(frame)
             for stream in self._streams.values():
-                if stream.derivation.symbol != frame.symbol or stream.name == frame.stream:
-                    continue  # another's, or what the source tells itself
+                if stream.derivation.symbol != frame.symbol:
+                    continue
                 for event in events:
                     stream.take(event)
                 if not stream.derivation.every:

@@ -24,6 +24,11 @@ class Source(Protocol):
         ...
 
     @property
+    def makes(self) -> frozenset[str]:
+        """What it tells by itself; other streams may follow from these."""
+        ...
+
+    @property
     def symbols(self) -> Sequence[str]:
         """Every symbol that there is."""
         ...
@@ -58,6 +63,7 @@ class Replay:
         _refuse_overlaps(captures)
         self.captures = captures
         self.streams = frozenset(stream for capture in captures for stream in capture.streams)
+        self.makes = self.streams
         self.symbols = sorted({symbol for capture in captures for symbol in capture.symbols})
         self.last_event_time = max(capture.last_event_time for capture in captures)
         self.snapshots = _first_snapshots(captures)

@@ -182,7 +182,7 @@ class Timeline:
         if self._version == self.hub.version:
             return
         self._version = self.hub.version
-        known, held = set(self.source.symbols), self.source.streams
+        known, held = set(self.source.symbols), self.source.makes
         wanted = ((stream, filters.derive(stream)) for stream in self.hub.routes if stream not in held)
         filters.derived.choose(((s, d) for s, d in wanted if d is not None and d.symbol in known), self.clock.now)
 

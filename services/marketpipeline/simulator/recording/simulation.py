@@ -76,7 +76,8 @@ def write_simulation(
     for snapshot in source.snapshots:
         market.seed(snapshot)
     derived = Derived(market, protocol.encoders)
-    derived.choose([(name, d) for name in streams if (d := protocol.derive(name)) is not None], simulation.start)
+    followed = [name for name in streams if name not in source.makes]
+    derived.choose([(name, d) for name in followed if (d := protocol.derive(name)) is not None], simulation.start)
     last_ids: dict[str, int] = {}
     count = 0
     for frame, sent in _frames(simulation, source, derived, protocol):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from marketpipeline.errors import InvalidInput, Problem
-from marketpipeline.simulator.events import Event
+from marketpipeline.simulator.events import AggTrade, BookDiff, Event, Quote, Trade
 from marketpipeline.simulator.frames import Frame
 from marketpipeline.simulator.schedule import Planned, Schedule, build
 from marketpipeline.simulator.simulation.instruments import instrument
@@ -22,6 +22,14 @@ TOUR = "tour"
 SLICE = 10_000
 """Microseconds that are simulated at once."""
 
+_EXAMPLES = (
+    Trade(1, "1", "1", 0, 0, False),
+    AggTrade(1, "1", "1", 1, 1, 0, 0, False),
+    Quote(1, "1", "1", "2", "1"),
+    BookDiff(1, 1, 0, [], []),
+)
+"""One of each that it makes, to ask for the streams of."""
+
 Encode = Callable[[int, str, Event], Frame]
 
 
@@ -34,6 +42,7 @@ class SimulatedMarket:
         self, symbols: Sequence[str], seed: int, start: int, planned: Sequence[Planned], encode: Encode
     ) -> None:
         self.symbols = list(symbols)
+        self.makes = frozenset(encode(0, name, event).stream for name in self.symbols for event in _EXAMPLES)
         self._markets = {name: SymbolMarket(instrument(name), seed, start) for name in self.symbols}
         self._encode = encode
         self._start = self._now = start

@@ -1,0 +1,288 @@
+"""Sessions as wholes: one over a real socket with a simulated exchange, others with everything around played."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from marketpipeline.backoff import Backoff
+from marketpipeline.ingestion.context import CloseConnection, Get, OpenConnection, Send
+from marketpipeline.ingestion.engine import Engine, now_us
+from marketpipeline.ingestion.order_book_builder import OrderBookBuilder
+from marketpipeline.ingestion.rest import RestClient
+from marketpipeline.ingestion.route import Route
+from marketpipeline.ingestion.session import RELIST_AFTER, Session
+from marketpipeline.ingestion.symbol_validation import UNSIZED, choose_symbols
+from marketpipeline.records import AggTrade, Book, Trade
+from marketpipeline.settings import IngestionSettings, KafkaSettings
+from marketpipeline.simulator.events import BookDiff, BookSnapshot
+from marketpipeline.simulator.main import SimulatedExchange
+from marketpipeline.simulator.market_state import MarketState
+from marketpipeline.simulator.protocols.okx import PROTOCOL
+from marketpipeline.topics import Feed, TopicKind
+from marketpipeline.venues.instruments import Contract, Instrument
+from marketpipeline.venues.okx import VENUE
+from marketpipeline.venues.okx.adapter import ADAPTER
+
+from tests.services.ingestion.recorders import RecordingPublisher
+from tests.services.simulator.client import eventually, serving
+
+CAPTURE = "okx_20220513.gz"
+SPOT, SWAP = "okx:BTC-USDT", "okx:BTC-USDT-SWAP"
+WALL = 1_800_000_000_000_000
+
+
+class EndlessPublisher(RecordingPublisher):
+    """What an engine wants of a publisher, without a broker."""
+
+    failure = None
+
+    def poll(self) -> None:
+        pass
+
+    def pressed(self, paused: bool) -> bool:
+        return False
+
+
+def settings(*names: str, feeds: tuple[Feed, ...], url: str = "http://host") -> IngestionSettings:
+    return IngestionSettings(
+        pipeline="test", kafka=KafkaSettings(bootstrap_servers="unused"), topic_prefix="test", exchange="okx",
+        symbols=list(names), feeds=list(feeds), levels=20, websocket_url=url.replace("http", "ws"), rest_url=url,
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def following(
+    exchange: SimulatedExchange, *symbols: str, feeds: tuple[Feed, ...] = tuple(Feed)
+) -> AsyncIterator[tuple[Session, EndlessPublisher]]:
+    """Ingestion of a simulated exchange, without a broker."""
+    names = [symbol.partition(":")[2] for symbol in symbols]
+    chosen, route, publisher = settings(*names, feeds=feeds, url=exchange.url), Route(), EndlessPublisher()
+    rest = RestClient(exchange.url, "test", route)
+    choice = await choose_symbols(list(symbols), ADAPTER, lambda request: rest.fetch(request, ADAPTER), Backoff(0.1, 1))
+    session = Session(
+        chosen, list(choice.instruments), ADAPTER, publisher, max_streams=VENUE.max_streams,
+        instruments=choice.instruments, absent=choice.rejected,
+    )  # fmt: skip
+    session.wall = now_us()
+    session.exchange_clock.told(await rest.fetch(ADAPTER.server_time(), ADAPTER), now_us())
+    stop = asyncio.Event()
+    running = asyncio.create_task(Engine(session, publisher, rest, route, None).run(stop))  # type: ignore[arg-type]
+    try:
+        yield session, publisher
+    finally:
+        stop.set()
+        await running
+        await rest.close()
+
+
+async def test_every_checksum_of_a_capture_matches_and_every_trade_comes(real_capture: Callable[[str], Path]) -> None:
+    """290 messages of three books with 290 checksums, through real sockets; two of the instruments are contracts."""
+    symbols = [SPOT, "okx:BTC-USD-220527", "okx:UNI-USD-SWAP"]
+    async with (
+        serving(exchange="okx", captures=[str(real_capture(CAPTURE))], speed=None, settle_ms=300) as exchange,
+        following(exchange, *symbols) as (session, publisher),
+    ):
+        books = [handler for handler in session.handlers.values() if isinstance(handler, OrderBookBuilder)]
+        await eventually(lambda: sum(book.checksums for book in books) == 290, "290 checksums", 30)
+        await eventually(lambda: len(of(publisher, TopicKind.TRADES, Trade)) == 74, "74 trades", 10)
+    assert [book.resyncs for book in books] == [0, 0, 0]
+    assert sorted(book.checksums for book in books) == [93, 98, 99]
+    assert len(of(publisher, TopicKind.BOOK, Book)) == 290
+    assert len(of(publisher, TopicKind.AGG_TRADES, AggTrade)) == 74
+    assert not publisher.of(TopicKind.DEAD_LETTERS)
+    future = next(trade for trade in of(publisher, TopicKind.TRADES, Trade) if trade.symbol == symbols[1])
+    assert (future.contracts, future.price) == (1.0, 30218.8)
+    assert future.quantity == pytest.approx(100 / 30218.8)
+
+
+async def test_what_a_wire_does_to_its_readers_leaves_no_gap_but_what_is_lost(tmp_path: Path) -> None:
+    """A lost connection, a notice of an end, lost messages: trades are fetched by id, books begin with a push."""
+    faults = ["disconnect@2s", "gap:symbol=BTC-USDT-SWAP,count=4@5s", "shutdown:after=2@8s"]
+    async with (
+        serving(exchange="okx", symbols=["BTC-USDT", "BTC-USDT-SWAP"], faults=faults, speed=2.0) as exchange,
+        following(exchange, SPOT, SWAP) as (session, publisher),
+    ):
+        await eventually(lambda: exchange.timeline.elapsed > 14, "the faults are over", 40)
+        await eventually(lambda: session.ready_connections == 2 and not session.pending, "all is well", 20)
+    for symbol in (SPOT, SWAP):
+        ids = [trade.trade_id for trade in of(publisher, TopicKind.TRADES, Trade) if trade.symbol == symbol]
+        assert ids == list(range(ids[0], ids[0] + len(ids)))
+        assert len(ids) > 50
+    events = publisher.of(TopicKind.EVENTS)
+    gaps = [event for event in events if event.kind == "gap" and event.feed == "book"]
+    assert {event.symbol for event in gaps} >= {SWAP}
+    assert not [event for event in events if event.kind == "gap" and event.feed != "book"]
+    assert not publisher.of(TopicKind.DEAD_LETTERS)
+
+
+def of(publisher: RecordingPublisher, kind: TopicKind, record: type[Any]) -> list[Any]:
+    return [found for found in publisher.of(kind) if isinstance(found, record)]
+
+
+class Played:
+    """A session; connections and answers are played by a protocol of the simulator, without sockets."""
+
+    def __init__(
+        self, *symbols: str, feeds: tuple[Feed, ...] = (Feed.BOOK,), listed: tuple[str, ...] = (), **more: Any
+    ) -> None:
+        self.publisher = RecordingPublisher()
+        self.market = MarketState(PROTOCOL.events, [symbol.partition(":")[2] for symbol in listed or symbols], 1000)
+        self.now = 0.0
+        self.opened: list[tuple[int, str]] = []
+        self.sent: list[tuple[int, dict[str, Any]]] = []
+        self.gets: list[str] = []
+        self.exchange: dict[int, Any] = {}
+        names = [symbol.partition(":")[2] for symbol in symbols]
+        self.session = Session(
+            settings(*names, feeds=feeds), symbols, ADAPTER, self.publisher, max_streams=300, random=Random(1), **more
+        )
+        self.run(0.1)
+
+    def run(self, seconds: float) -> None:
+        for _ in range(max(1, round(seconds * 10))):
+            self.now += 0.1
+            self.session.tick(self.now, WALL + int(self.now * 1e6))
+            self._take()
+
+    def _take(self) -> None:
+        while self.session.commands:
+            commands = self.session.commands[:]
+            self.session.commands.clear()
+            for command in commands:
+                match command:
+                    case OpenConnection(number, url):
+                        self.opened.append((number, url))
+                        self.exchange[number] = PROTOCOL.open("/ws/v5" + url.partition("/ws/v5")[2], "", 0, self.market)
+                        self.session.connected(number, self.now)
+                    case CloseConnection(number, reason):
+                        self.session.closed(number, reason)
+                    case Send(number, message):
+                        if message != b"ping":
+                            self.sent.append((number, json.loads(message)))
+                        response = self.exchange[number].receive(message, self.now)
+                        for reply in response.replies:
+                            self.frame(number, reply)
+                    case Get(call, request):
+                        self.gets.append(request.path.rpartition("/")[2])
+                        answer = PROTOCOL.answer(
+                            request.path, dict(request.params), {}, self.market, WALL + int(self.now * 1e6)
+                        )
+                        self.session.limiter.answered(
+                            call, answer.status, {}, answer.body, self.now, WALL + int(self.now * 1e6)
+                        )
+
+    def frame(self, number: int, payload: bytes) -> None:
+        if (connection := self.session.connection(number)) is not None:
+            connection.frame(payload, WALL + int(self.now * 1e6))
+
+    def change(self, first: int, last: int, number: int = 1) -> None:
+        diff = BookDiff(first, last, WALL + int(self.now * 1e6), [("99.0", str(last))], [])
+        frame = PROTOCOL.encode(0, "BTC-USDT", diff)
+        self.market.note(frame)
+        self.frame(number, frame.message)
+        self._take()
+
+    def books(self) -> list[int]:
+        return [record.update_id for record in of(self.publisher, TopicKind.BOOK, Book)]
+
+    def events(self, *kinds: str) -> list[tuple[str, str]]:
+        found = self.publisher.of(TopicKind.EVENTS)
+        return [(event.kind, event.symbol) for event in found if not kinds or event.kind in kinds]
+
+
+def test_a_book_whose_snapshot_is_not_pushed_starts_from_rest_and_goes_on_from_there() -> None:
+    wire = Played(SPOT)
+    wire.market.seed(PROTOCOL.encode(0, "BTC-USDT", BookSnapshot(5, [("99.0", "1.0")], [("101.0", "1.0")])))
+    wire.run(1.0)
+    wire.change(6, 8)
+    wire.run(5.0)
+    assert wire.books() == [], "it may still be pushed"
+    wire.run(6.0)
+    wire.change(9, 12)
+    assert wire.books() == [12]
+    wire.change(20, 22)
+    wire.run(1.0)
+    assert wire.gets.count("books") == 2, "once it was not pushed REST is asked at once"
+    assert [op["op"] for _, op in wire.sent] == ["subscribe"]
+    assert wire.events("synced", "gap", "resync")[0] == ("synced", SPOT)
+
+
+def test_a_symbol_that_is_listed_later_is_followed_from_then_on() -> None:
+    late = "okx:ETH-USDT-SWAP"
+    wire = Played(SPOT, listed=(SPOT,), feeds=(Feed.TRADES, Feed.BOOK), absent={late: "not there"})
+    wire.run(1.0)
+    assert {stream.symbol for stream in wire.session.handlers} == {SPOT}
+    wire.run(RELIST_AFTER + 1)
+    assert list(wire.session.absent) == [late]
+    wire.market = MarketState(PROTOCOL.events, ["BTC-USDT", "ETH-USDT-SWAP"], 1000)
+    wire.run(RELIST_AFTER + 1)
+    assert not wire.session.absent
+    assert {stream.symbol for stream in wire.session.handlers} == {SPOT, late}
+    assert wire.session.started
+    assert ("recovered", late) in wire.events()
+    asked = [(one["channel"], one["instId"]) for _, message in wire.sent for one in message["args"]]
+    assert asked.count(("trades-all", "ETH-USDT-SWAP")) == asked.count(("books", "ETH-USDT-SWAP")) == 1
+    time = str((WALL + int(wire.now * 1e6)) // 1000)
+    row = {"instId": "ETH-USDT-SWAP", "tradeId": "7", "px": "2000", "sz": "30", "side": "buy", "ts": time}
+    message = json.dumps({"arg": {"channel": "trades-all", "instId": "ETH-USDT-SWAP"}, "data": [row]}).encode()
+    (business,) = {
+        number for number, sent in wire.sent if {"channel": "trades-all", "instId": "ETH-USDT-SWAP"} in sent["args"]
+    }
+    wire.frame(business, message)
+    (trade,) = of(wire.publisher, TopicKind.TRADES, Trade)
+    assert (trade.quantity, trade.contracts) == (3.0, 30.0), "a contract is 0.1 of the base unit"
+
+
+def test_what_is_counted_in_contracts_is_not_followed_before_it_is_known_what_one_is() -> None:
+    wire = Played(SPOT, SWAP, listed=(SPOT, SWAP))
+    assert {stream.symbol for stream in wire.session.handlers} == {SPOT}
+    assert wire.session.absent == {SWAP: UNSIZED}
+    wire.run(RELIST_AFTER + 1)
+    assert {stream.symbol for stream in wire.session.handlers} == {SPOT, SWAP}
+    known = Played(SWAP, instruments={SWAP: Instrument(Contract(0.01))})
+    assert not known.session.absent
+
+
+def test_a_refused_stream_is_asked_for_again_once_its_symbol_is_listed() -> None:
+    late = "okx:ETH-USDT"
+    wire = Played(SPOT, late, listed=(SPOT,))
+    wire.run(1.0)
+    assert wire.events() == [("rejected", late)]
+    assert wire.session.ready_connections == 1
+    wire.market = MarketState(PROTOCOL.events, ["BTC-USDT", "ETH-USDT"], 1000)
+    for session in wire.exchange.values():
+        session._market = wire.market
+    wire.run(RELIST_AFTER + 1)
+    assert not wire.session.managers[0].rejected
+    asked = [message["op"] for _, message in wire.sent if {"channel": "books", "instId": "ETH-USDT"} in message["args"]]
+    assert asked[:2] == ["subscribe", "subscribe"]
+
+
+def test_a_connection_that_may_subscribe_no_more_is_replaced_by_one_that_may() -> None:
+    """480 in an hour: a book that is lost again and again must not stay lost for the rest of it."""
+    wire = Played(SPOT)
+    wire.market.seed(PROTOCOL.encode(0, "BTC-USDT", BookSnapshot(5, [("99.0", "1.0")], [("101.0", "1.0")])))
+    wire.run(1.0)
+    manager = wire.session.managers[0]
+    for _ in range(240):
+        manager.resubscribe(SPOT, Feed.BOOK)
+        wire.run(0.5)
+    assert len(wire.opened) == 2
+    assert manager.active is not None
+    assert manager.active.number == 2
+    counts = [sum(number == connection for number, _ in wire.sent) for connection in (1, 2)]
+    assert counts[0] == 480
+    assert wire.events("disconnect", "reconnect") == []
+
+
+def test_pings_are_not_counted_among_subscriptions() -> None:
+    wire = Played(SPOT)
+    wire.run(3 * 3600.0)
+    assert len(wire.opened) == 1
