@@ -14,7 +14,18 @@ from benchmarks.support import ROOT
 
 __all__ = ["ALL", "main"]
 
-ALL = ("ingestion", "stream_job", "latency", "sinks", "stream", "replay_feed", "operator", "kills")
+ALL = (
+    "ingestion",
+    "exchanges",
+    "mutations",
+    "stream_job",
+    "latency",
+    "sinks",
+    "stream",
+    "replay_feed",
+    "operator",
+    "kills",
+)
 RESULTS = ROOT / ".cache" / "benchmarks"
 
 

@@ -6,13 +6,14 @@ number as it came, and `in_base_units` makes the record of it: the quantity in b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from msgspec.structs import replace
 
-from marketpipeline.records import AggTrade, Book, ExchangeCandle, Level, Quote, Ticker, Trade
+from marketpipeline.records import AggTrade, Book, Level, Quote, Ticker, Trade
 
 __all__ = ["Contract", "Instrument", "Instruments", "in_base_units"]
 
@@ -23,18 +24,18 @@ class Contract:
 
     size: float
     inverse: bool = False
-    _per_unit: float = field(init=False, repr=False, compare=False)
+    per_unit: float = field(init=False, repr=False, compare=False)
     """Contracts for one unit where that is a whole number: to divide by it gives the decimal that is meant."""
 
     def __post_init__(self) -> None:
         per_unit = round(1 / self.size) if self.size < 1 else 0
         is_whole = per_unit > 0 and abs(per_unit * self.size - 1) < 1e-12
-        object.__setattr__(self, "_per_unit", float(per_unit) if is_whole else 0.0)
+        object.__setattr__(self, "per_unit", float(per_unit) if is_whole else 0.0)
 
     def base(self, contracts: float, price: float) -> float:
         """So many contracts at a price, in base units; 0 where there is no price to tell by."""
         if not self.inverse:
-            return contracts / self._per_unit if self._per_unit else contracts * self.size
+            return contracts / self.per_unit if self.per_unit else contracts * self.size
         return contracts * self.size / price if price else 0.0
 
 
@@ -54,39 +55,50 @@ def in_base_units(record: Any, contract: Contract) -> Any:
 
     Volumes of tickers and candles are in base units already: a sum over prices cannot be converted.
     """
-    base = contract.base
-    match record:
-        case Trade() | AggTrade():
-            return replace(record, quantity=base(record.quantity, record.price), contracts=record.quantity)
-        case Book():
-            return replace(
-                record,
-                bids=_levels(record.bids, contract),
-                asks=_levels(record.asks, contract),
-                bid_contracts=[quantity for _, quantity in record.bids],
-                ask_contracts=[quantity for _, quantity in record.asks],
-            )
-        case Quote():
-            return replace(record, **_best(record, contract))
-        case Ticker():
-            quote_volume = record.quote_volume
-            if quote_volume is None and contract.inverse and record.contracts is not None:
-                quote_volume = record.contracts * contract.size
-            last = base(record.last_quantity, record.last_price)
-            return replace(
-                record,
-                last_quantity=last,
-                last_contracts=record.last_quantity,
-                quote_volume=quote_volume,
-                **_best(record, contract),
-            )
-        case ExchangeCandle():
-            return record
-    return record
+    convert = _CONVERTERS.get(type(record))
+    return record if convert is None else convert(record, contract)
+
+
+def _match(record: Trade | AggTrade, contract: Contract) -> Any:
+    return replace(record, quantity=contract.base(record.quantity, record.price), contracts=record.quantity)
+
+
+def _book(record: Book, contract: Contract) -> Book:
+    bids, asks = record.bids, record.asks
+    return replace(
+        record,
+        bids=_levels(bids, contract),
+        asks=_levels(asks, contract),
+        bid_contracts=[level[1] for level in bids],
+        ask_contracts=[level[1] for level in asks],
+    )
 
 
 def _levels(levels: list[Level], contract: Contract) -> list[Level]:
-    return [(price, contract.base(quantity, price)) for price, quantity in levels]
+    """Once for every record of a book, so written out."""
+    size, per_unit = contract.size, contract.per_unit
+    if contract.inverse:
+        return [(price, quantity * size / price) for price, quantity in levels]
+    if per_unit:
+        return [(price, quantity / per_unit) for price, quantity in levels]
+    return [(price, quantity * size) for price, quantity in levels]
+
+
+def _quote(record: Quote, contract: Contract) -> Quote:
+    return replace(record, **_best(record, contract))
+
+
+def _ticker(record: Ticker, contract: Contract) -> Ticker:
+    quote_volume = record.quote_volume
+    if quote_volume is None and contract.inverse and record.contracts is not None:
+        quote_volume = record.contracts * contract.size
+    return replace(
+        record,
+        last_quantity=contract.base(record.last_quantity, record.last_price),
+        last_contracts=record.last_quantity,
+        quote_volume=quote_volume,
+        **_best(record, contract),
+    )
 
 
 def _best(record: Quote | Ticker, contract: Contract) -> dict[str, float]:
@@ -96,3 +108,8 @@ def _best(record: Quote | Ticker, contract: Contract) -> dict[str, float]:
         "bid_contracts": record.bid_quantity,
         "ask_contracts": record.ask_quantity,
     }
+
+
+_CONVERTERS: Mapping[type[Any], Callable[[Any, Contract], Any]] = MappingProxyType(
+    {Trade: _match, AggTrade: _match, Book: _book, Quote: _quote, Ticker: _ticker}
+)

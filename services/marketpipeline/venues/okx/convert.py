@@ -7,6 +7,7 @@ not crossed. Raises FrameError.
 from __future__ import annotations
 
 import re
+from functools import cache
 from itertools import pairwise
 from math import isfinite
 from typing import Any
@@ -38,6 +39,7 @@ class Nothing(Exception):
     """A row that is right and tells nothing; its text is why, in a word or two."""
 
 
+@cache
 def name_of(symbol: str) -> str:
     """The exchange's own name of `exchange:SYMBOL`."""
     return symbol.partition(":")[2] or symbol
@@ -137,7 +139,8 @@ def top(row: wire.TopRow, symbol: str, receive_time: int) -> Book:
         for level, following in pairwise(found):
             if level[0] == following[0]:
                 raise FrameError(f"price {level[0]} twice in {side}", symbol)
-    _check_crossed(bids, asks, symbol)
+    if bids and asks and bids[0][0] >= asks[0][0]:
+        raise _crossed(bids[0][0], asks[0][0], symbol)
     return Book(
         symbol=symbol,
         event_time=row.ts * MILLI,
@@ -153,7 +156,8 @@ def quote(row: wire.TopRow, symbol: str, receive_time: int) -> Quote:
     if not row.bids or not row.asks or not row.bids[0].sz or not row.asks[0].sz:
         raise Nothing("one-sided book")
     bid, ask = row.bids[0], row.asks[0]
-    _check_crossed([(bid.px, bid.sz)], [(ask.px, ask.sz)], symbol)
+    if bid.px >= ask.px:
+        raise _crossed(bid.px, ask.px, symbol)
     return Quote(
         symbol=symbol,
         event_time=row.ts * MILLI,
@@ -227,9 +231,8 @@ def _text(row: Any) -> RawLevels | None:
     return [(level.px, level.sz) for level in row.bids], [(level.px, level.sz) for level in row.asks]
 
 
-def _check_crossed(bids: list[Level], asks: list[Level], symbol: str) -> None:
-    if bids and asks and bids[0][0] >= asks[0][0]:
-        raise FrameError(f"crossed: bid {bids[0][0]} is not below ask {asks[0][0]}", symbol)
+def _crossed(bid: float, ask: float, symbol: str) -> FrameError:
+    return FrameError(f"crossed: bid {bid} is not below ask {ask}", symbol)
 
 
 def _number(text: str, field: str, symbol: str) -> float:

@@ -135,7 +135,10 @@ def _reader(stream: Stream) -> _Reader:
 
     def read(payload: bytes, receive_time: int) -> Data | FlawedData:
         try:
-            return stream, [make(row, symbol, receive_time) for row in decode(payload).data]
+            rows = decode(payload).data
+            if len(rows) == 1:
+                return stream, (make(rows[0], symbol, receive_time),)
+            return stream, [make(row, symbol, receive_time) for row in rows]
         except Nothing as why:
             return FlawedData(stream, nothing=str(why))
         except (FrameError, msgspec.ValidationError):
@@ -172,7 +175,9 @@ def _book_reader(stream: Stream) -> _Reader:
     def read(payload: bytes, receive_time: int) -> Data:
         frame = decode(payload)
         make = convert.snapshot if frame.action == "snapshot" else convert.change
-        texts = decode_raw(payload).data if any(row.checksum for row in frame.data) else [None] * len(frame.data)
+        if len(frame.data) == 1 and not frame.data[0].checksum:
+            return stream, (make(frame.data[0], None, symbol, receive_time),)
+        texts = decode_raw(payload).data
         return stream, [make(row, text, symbol, receive_time) for row, text in zip(frame.data, texts, strict=True)]
 
     return read
