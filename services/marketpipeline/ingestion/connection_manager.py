@@ -34,7 +34,7 @@ class ConnectionManager:
 
     A connection is replaced after `lifetime`; the wait for a new one starts from the beginning when the last was
     connected for `stable_after`; `stale_after` is the least silence of a stream that is reported. In seconds.
-    `disorder` as in the exchange's limits.
+    `disorder` as in the exchange's limits. `exchange_now` estimates the exchange's time, µs; 0 where it is not known.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class ConnectionManager:
         stable_after: float,
         stale_after: float,
         disorder: int,
+        exchange_now: Callable[[], int] = lambda: 0,
     ) -> None:
         self.handlers = dict(handlers)
         self.symbols = sorted({stream.symbol for stream in handlers})
@@ -69,6 +70,8 @@ class ConnectionManager:
         self._stable_after = stable_after
         self._stale_after = stale_after
         self._disorder = disorder
+        self._exchange_now = exchange_now
+        self._since = 0
         self._coming: Connection | None = None
         self._stable: Connection | None = None
         self._leaving: list[tuple[Connection, float]] = []
@@ -188,6 +191,8 @@ class ConnectionManager:
         elif self.started:
             self.reconnects += 1
             self._tell("reconnect", "")
+        if not self.started:
+            self._since = self._exchange_now()
         _log.info("connection %d carries %d streams", connection.number, len(connection.streams))
         for stream in connection.streams:
             handler = self.handlers[stream]
@@ -226,6 +231,8 @@ class ConnectionManager:
             return
         self._remember(connection)
         through, wall = max(self._clock, self._proven) - self._disorder, self._wall()
+        if through < self._since:
+            return  # nothing from before the first subscription was received but what is pushed with it
         for symbol, handlers in self._beating.items():
             heartbeat = Heartbeat(symbol=symbol, event_time=through, receive_time=wall, process=self._context.process)
             for handler in handlers:

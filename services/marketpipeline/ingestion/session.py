@@ -427,6 +427,7 @@ class Session:
             stable_after=settings.stable_after_ms / 1000,
             stale_after=settings.stale_after_ms / 1000,
             disorder=self._adapter.limits.disorder,
+            exchange_now=lambda: self.wall + self.exchange_clock.offset if self.exchange_clock.known else 0,
         )
 
     def _make_connection(self, streams: Sequence[Stream], now: float) -> Connection:

@@ -19,7 +19,7 @@ from marketpipeline.ingestion.rest import RestClient
 from marketpipeline.ingestion.route import Route
 from marketpipeline.ingestion.session import RELIST_AFTER, Session
 from marketpipeline.ingestion.symbol_validation import UNSIZED, choose_symbols
-from marketpipeline.records import AggTrade, Book, Trade
+from marketpipeline.records import AggTrade, Book, Heartbeat, Trade
 from marketpipeline.settings import IngestionSettings, KafkaSettings
 from marketpipeline.simulator.events import BookDiff, BookSnapshot
 from marketpipeline.simulator.main import SimulatedExchange
@@ -143,6 +143,7 @@ class Played:
         self.session = Session(
             settings(*names, feeds=feeds), symbols, ADAPTER, self.publisher, max_streams=300, random=Random(1), **more
         )
+        self.session.exchange_clock.told(WALL, WALL)
         self.run(0.1)
 
     def run(self, seconds: float) -> None:
@@ -238,6 +239,18 @@ def test_a_symbol_that_is_listed_later_is_followed_from_then_on() -> None:
     wire.frame(business, message)
     (trade,) = of(wire.publisher, TopicKind.TRADES, Trade)
     assert (trade.quantity, trade.contracts) == (3.0, 30.0), "a contract is 0.1 of the base unit"
+
+
+def test_a_trade_of_long_ago_that_comes_with_a_subscription_promises_nothing() -> None:
+    """An exchange pushes the last trade there was: what came between it and the subscription was never received."""
+    wire = Played(SPOT, feeds=(Feed.TRADES,))
+    for number, ago in ((7, 26.0), (8, -0.5), (9, -1.5)):
+        time = str((WALL + int((wire.now - ago) * 1e6)) // 1000)
+        row = {"instId": "BTC-USDT", "tradeId": str(number), "px": "9", "sz": "3", "side": "buy", "ts": time}
+        wire.frame(1, json.dumps({"arg": {"channel": "trades-all", "instId": "BTC-USDT"}, "data": [row]}).encode())
+    assert [trade.trade_id for trade in of(wire.publisher, TopicKind.TRADES, Trade)] == [7, 8, 9]
+    (beat,) = of(wire.publisher, TopicKind.TRADES, Heartbeat)
+    assert beat.event_time >= WALL
 
 
 def test_what_is_counted_in_contracts_is_not_followed_before_it_is_known_what_one_is() -> None:
