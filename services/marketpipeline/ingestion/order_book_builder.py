@@ -239,15 +239,19 @@ class OrderBookBuilder(StreamHandler):
 
     def _look(self) -> bool:
         """Ask whether the topic has reached the snapshot; False where nobody looks."""
-        delivered, self._look_at = self._delivered, None
+        self._look_at = None
         self._looks += 1
-        return delivered is not None and self._context.look(
-            self.symbol, self.feed, delivered, self.whole_at, self._seen
-        )
+        after = -1 if self._delivered is None else self._delivered
+        return self._context.look(self.symbol, self.feed, after, self.whole_at, self._seen)
 
     def _seen(self, written: Written | None) -> None:
         """What others wrote lies before the first record that waits, or is waited for, or is missing."""
-        if self._waiting is None or self._synced_at is None or self._delivered is None:
+        if self._waiting is None or self._synced_at is None:
+            return
+        if self._delivered is None and written is not None and written.spans:
+            self._delivered = written.spans[-1][1]  # others began while this process did
+        if self._delivered is None:
+            self._go_on()
             return
         whole = written is not None and not written.missing(self._delivered + 1, self._synced_at)
         if not whole and self._looks < LOOKS and (written is None or written.others):
@@ -389,7 +393,7 @@ class OrderBookBuilder(StreamHandler):
             self._live, self._live_since, self._synced_at = True, self._snapshots.now, snapshot.last_id
             self._last_id, self._judge = snapshot.last_id, self._rule.starts
             self._looks = 0
-            if self._delivered is not None and self._delivered < snapshot.last_id and self._look():
+            if (self._delivered is None or self._delivered < snapshot.last_id) and self._look():
                 self._waiting = deque()
             if snapshot.symbol:
                 self._write(_as_change(snapshot), snapshot.last_id)

@@ -372,7 +372,7 @@ class Session:
             for stream in streams
         }
         for handler in handlers.values():
-            handler.whole_at = self.wall or self._created
+            handler.whole_at = self._created
         self.handlers = self.handlers | handlers
         self._mapper = adapter.mapper(list(self.handlers))
         managers = [

@@ -486,3 +486,22 @@ def test_what_waits_is_written_before_the_book_is_lost_again() -> None:
     b.live((30, 30))
     assert b.ids == [21, 22]
     assert ("gap", 11, 20) in b.context.told()
+
+
+def test_of_two_that_begin_at_once_the_slower_writes_nothing_that_is_older_than_what_is_there() -> None:
+    b = scenario()
+    b.context.looks = True
+    b.handler.resume()
+    b.live((20, 20), (21, 21))
+    b.answer(20)
+    b.live((22, 22), (23, 23))
+    b.context.looked.popleft().done(Written([(20, 22)], others={"other": 1}))
+    assert b.ids == [23]
+    assert b.context.told() == [("synced", 20, None)]
+    alone = scenario()
+    alone.context.looks = True
+    alone.handler.resume()
+    alone.live((20, 20), (21, 21))
+    alone.answer(20)
+    alone.context.looked.popleft().done(Written())
+    assert alone.ids == [21]
