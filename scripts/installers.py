@@ -24,6 +24,7 @@ __all__ = [
     "FLINK",
     "ROOT",
     "SERVICES",
+    "build_flink_jars",
     "build_go_tools",
     "call",
     "copy_jars",
@@ -181,6 +182,14 @@ def copy_jars(project: Path, target: Path) -> None:
         )
     shutil.rmtree(target, ignore_errors=True)
     fresh.rename(target)
+
+
+def build_flink_jars(project: Path, target: Path) -> None:
+    """What the stream job needs beside PyFlink: the jars of its pom, and its own functions, compiled."""
+    copy_jars(project, target)
+    module = project / "java"
+    call(["mvn", "-q", "-B", "-ntp", "-f", module / "pom.xml", "package", "-Dmaven.test.skip=true"])
+    shutil.copy(module / "target" / "marketpipeline-functions.jar", target)
 
 
 def install_node_packages(folder: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import types
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from marketpipeline.alert_kinds import watched_alerts
 from marketpipeline.errors import InvalidInput, Problem
 from marketpipeline.record_kinds import kind_in, records_in
 from marketpipeline.records import Record
@@ -21,8 +20,10 @@ __all__ = ["column_type", "columns", "sink", "source", "upsert_sink"]
 
 _SCALARS = {int: "BIGINT", float: "DOUBLE", str: "STRING", bool: "BOOLEAN"}
 
-HEADERS = "`headers` MAP<STRING NOT NULL, BYTES NOT NULL> METADATA"
-"""Kafka's headers: a trace context that a record came with goes on with what was made of it."""
+HEADERS = "`headers` MAP<STRING, BYTES> METADATA"
+"""Kafka's headers: a trace context that a record came with goes on with what was made of it.
+
+The type is the connector's own: a cast would copy the map for every row."""
 
 
 def column_type(annotation: Any) -> str:
@@ -64,11 +65,9 @@ def source(settings: JobSettings, kind: TopicKind) -> str:
     """
     declared = [f"`{name}` {sql_type}" for name, sql_type in columns(*records_in(kind)).items()]
     declared += [
-        "`partition` INT METADATA VIRTUAL",
-        "`offset` BIGINT METADATA VIRTUAL",
-        *([f"{HEADERS} VIRTUAL"] if kind is TopicKind.BOOK else []),
-        *(_threshold_columns() if kind is TopicKind.THRESHOLDS else []),
-        "`arrival` AS PROCTIME()",
+        "`partition` INT NOT NULL METADATA VIRTUAL",
+        "`offset` BIGINT NOT NULL METADATA VIRTUAL",
+        *([HEADERS.replace(" METADATA", " NOT NULL METADATA VIRTUAL")] if kind is TopicKind.BOOK else []),
     ]
     values = {
         "connector": "kafka",
@@ -122,12 +121,6 @@ def upsert_sink(settings: JobSettings, kind: TopicKind, *, flush_ms: int) -> str
         "sink.buffer-flush.interval": f"{flush_ms} ms",
     }
     return table(_name(kind), declared, values)
-
-
-def _threshold_columns() -> list[str]:
-    """A column for each threshold of the alerts that are watched; null in a record that does not know it."""
-    names = [threshold.name for kind in watched_alerts().values() for threshold in kind.thresholds]
-    return [f"`{name}` AS `values`['{name}']" for name in names]
 
 
 def _name(kind: TopicKind) -> str:

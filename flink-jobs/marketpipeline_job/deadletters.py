@@ -19,15 +19,14 @@ __all__ = ["dead_letters"]
 
 
 def dead_letters(
-    settings: JobSettings, kind: TopicKind, other: str, faults: Sequence[tuple[str, str]]
+    settings: JobSettings, kind: TopicKind, other: str, faults: Sequence[tuple[str, str]], *, rows: str
 ) -> tuple[str, str]:
-    """The sink, and the statement that writes to it from a source.
+    """The sink, and the statement that writes to it from `rows`, a view of all that the source gives.
 
     `other` is true for rows of the topic that are not looked at here; `faults` are conditions, in their order, with
-    what is said of a row that meets one.
+    what is said of a row that meets one: an expression, null for a row that is none.
     """
-    name = kind.value.replace("-", "_")
-    cases = "\n        ".join(f"WHEN {condition} THEN '{text}'" for condition, text in faults)
+    cases = "\n        ".join(f"WHEN {condition} THEN {told}" for condition, told in faults)
     place = topic_name(settings.topic_prefix, kind)
     statement = f"""\
 INSERT INTO dead_letters (`type`, v, symbol, payload, encoding, error, source, ingestion_time)
@@ -40,8 +39,8 @@ FROM (
         CASE
         {cases}
         END AS error
-    FROM {name}
-    WHERE NOT {other}
+    FROM {rows}
+    WHERE ({other}) IS NOT TRUE
 )
 WHERE error IS NOT NULL"""
     return sink(settings, TopicKind.DEAD_LETTERS), statement

@@ -7,9 +7,8 @@ from marketpipeline.topics import Feed, TopicKind
 
 from marketpipeline_job.alerts import alerts
 from marketpipeline_job.book import book
-from marketpipeline_job.candles import candles
-from marketpipeline_job.clock import clock
 from marketpipeline_job.sql import Script
+from marketpipeline_job.trades import trades
 
 __all__ = ["script", "sources"]
 
@@ -20,9 +19,7 @@ def script(settings: JobSettings) -> Script:
     if Feed.BOOK in settings.feeds:
         found += book(settings)
     if Feed.TRADES in settings.feeds:
-        found += clock(settings)
-        if settings.windows:
-            found += candles(settings)
+        found += trades(settings)
     return found + alerts(settings)
 
 

@@ -6,13 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from textwrap import indent
 
-__all__ = ["PROCESS_TIME", "Script", "View", "lines", "literal", "options", "table", "total"]
+__all__ = ["PROCESS_TIME", "Script", "View", "lines", "literal", "options", "table"]
 
 PROCESS_TIME = "EXTRACT(EPOCH FROM LOCALTIMESTAMP) * 1000000 + EXTRACT(MILLISECOND FROM LOCALTIMESTAMP) * 1000"
 """Now, in microseconds since the epoch; Flink's SQL knows no finer clock than milliseconds. The session's time zone
 is UTC, where this costs a few additions; the same of a TIMESTAMP_LTZ converts through the time zone for every row."""
-
-_BLOCK = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,27 +26,37 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Statements in their order: `tables` and `views` are made one by one, all of `inserts` are one job."""
+    """Statements in their order: all but `inserts` are made one by one, these are one job."""
 
     tables: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
     views: tuple[View, ...] = ()
     inserts: tuple[str, ...] = ()
 
     def __add__(self, other: Script) -> Script:
         """Both, a table that both name only once."""
-        tables = dict.fromkeys((*self.tables, *other.tables))
-        return Script(tuple(tables), (*self.views, *other.views), (*self.inserts, *other.inserts))
+        return Script(
+            tables=tuple(dict.fromkeys((*self.tables, *other.tables))),
+            functions=(*self.functions, *other.functions),
+            views=(*self.views, *other.views),
+            inserts=(*self.inserts, *other.inserts),
+        )
 
     def text(self) -> str:
         """The whole as SQL that Flink's own client takes."""
         inserts = "\n".join(f"{statement};" for statement in self.inserts)
-        statements = [*self.tables, *map(str, self.views), f"EXECUTE STATEMENT SET BEGIN\n{inserts}\nEND"]
+        statements = [
+            *self.tables,
+            *self.functions,
+            *map(str, self.views),
+            f"EXECUTE STATEMENT SET BEGIN\n{inserts}\nEND",
+        ]
         return "\n\n".join(f"{statement};" for statement in statements) + "\n"
 
     def queries(self) -> str:
         """What the state of a job follows from: columns, views and inserts, without what tables are connected to."""
         columns = (statement.partition(") WITH (")[0] for statement in self.tables)
-        return "\n".join((*columns, *map(str, self.views), *self.inserts))
+        return "\n".join((*columns, *self.functions, *map(str, self.views), *self.inserts))
 
 
 def lines(parts: Iterable[str], separator: str = ",") -> str:
@@ -60,17 +68,6 @@ def literal(number: float) -> str:
     """A DOUBLE literal: without the exponent it would be a DECIMAL, whose arithmetic is slow and rounds."""
     text = repr(float(number))
     return text if "e" in text else f"{text}e0"
-
-
-def total(terms: Iterable[str]) -> str:
-    """Sum of terms, from left to right: of blocks of 32 terms, of blocks of blocks, and so on.
-
-    The planner descends once for each `+` on the way to the first term; a thousand of them in a row exhaust its stack.
-    """
-    parts = list(terms)
-    while len(parts) > _BLOCK:
-        parts = [f"({' + '.join(parts[start : start + _BLOCK])})" for start in range(0, len(parts), _BLOCK)]
-    return " + ".join(parts)
 
 
 def options(values: Mapping[str, str]) -> str:

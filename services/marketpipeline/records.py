@@ -266,7 +266,7 @@ class BookMetrics(Record, tag="book_metrics", frozen=True, kw_only=True, gc=Fals
     imbalance = (ΣQ_b − ΣQ_a) / (ΣQ_b + ΣQ_a), in −1…1; `weighted_imbalance` the same with Q / level;
     vtob_ratio = (Q_b1 + Q_a1) / (ΣQ_b + ΣQ_a), in 0…1; weighted_mid = (P_b1·Q_a1 + P_a1·Q_b1) / (Q_b1 + Q_a1);
     bid_quantity, ask_quantity = ΣQ (base); bid_depth, ask_depth = ΣP·Q (quote) of the levels within
-    `depth.withinBps` of the mid, null when the known book, of which the best 100 levels count, does not reach that far.
+    `depth.withinBps` of the mid, null when the known book does not reach that far.
     `event_time` is the receive time, and `event_time_estimated` true, where the exchange gives none.
     """
 

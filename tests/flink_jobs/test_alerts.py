@@ -1,44 +1,35 @@
-"""Each alert that is watched has its SQL, found by its name."""
+"""Each alert that is watched is a rule of the functions, or has SQL that a plugin brings."""
 
 from __future__ import annotations
 
-import pkgutil
 from dataclasses import replace
 
 import pytest
 from marketpipeline.alert_kinds import AlertKind, watched_alerts
 from marketpipeline.errors import PermanentError
-from marketpipeline_job import alerts as package
 from marketpipeline_job.alerts import alerts, script_of
+from marketpipeline_job.sql import Script
 
+from tests.conftest import PROJECT
 from tests.flink_jobs.examples import job_settings
 
 KIND = next(iter(watched_alerts().values()))
+RULES = PROJECT / "flink-jobs" / "java" / "src" / "main"
 
 
 @pytest.mark.parametrize("kind", watched_alerts().values(), ids=lambda kind: kind.name)
-def test_the_script_raises_the_alert(kind: AlertKind) -> None:
-    inserts = script_of(kind)(job_settings()).inserts
-    assert any(f"'{kind.name}'" in insert and "INSERT INTO alerts" in insert for insert in inserts)
+def test_an_alert_is_a_rule_of_the_functions(kind: AlertKind) -> None:
+    sources = "\n".join(path.read_text() for path in RULES.rglob("*.java"))
+    assert f'RULE = "{kind.name}"' in sources
+    for threshold in kind.thresholds:
+        assert f'"{threshold.name}"' in sources
 
 
-def test_every_module_is_an_alerts_own() -> None:
-    modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
-    assert modules == {"row", *watched_alerts()}
+def test_without_a_plugin_there_is_no_sql() -> None:
+    assert alerts(job_settings()) == Script()
 
 
-def test_only_alerts_whose_feed_there_is() -> None:
-    for feed in ("book", "trades"):
-        made = "\n".join(alerts(job_settings(feeds=[feed])).inserts)
-        assert {name for name in watched_alerts() if f"'{name}'" in made} == {
-            kind.name for kind in watched_alerts().values() if kind.feed == feed
-        }
-
-
-@pytest.mark.parametrize(
-    ("sql", "says"),
-    [(None, "alerts.absent:script"), ("no_such:script", "no_such:script"), ("json:no_such", "json:no_such")],
-)
-def test_sql_that_is_not_installed_is_named(sql: str | None, says: str) -> None:
-    with pytest.raises(PermanentError, match=f"alert absent: its SQL, [a-z_.]*{says}, does not load"):
+@pytest.mark.parametrize("sql", ["absent:script", "no_such:script", "json:no_such"])
+def test_sql_that_is_not_installed_is_named(sql: str) -> None:
+    with pytest.raises(PermanentError, match=f"alert absent: its SQL, {sql}, does not load"):
         script_of(replace(KIND, name="absent", sql=sql))

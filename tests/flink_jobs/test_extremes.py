@@ -14,7 +14,6 @@ from marketpipeline.records import Book, Trade
 from marketpipeline.settings import JobSettings
 from marketpipeline.spec import load_object
 from marketpipeline.topics import TopicKind
-from marketpipeline_job.book import MOST_MEASURED
 from marketpipeline_job.job import script
 
 from tests.conftest import JARS, require
@@ -97,9 +96,8 @@ def test_it_starts_and_measures(start: Callable[..., RunningJob], changes: dict[
     assert (row.bid_quantity, row.ask_quantity) == (calculate, 3 * calculate)
     assert row.vtob_ratio == pytest.approx(1 / calculate)
     reach = 100 * changes["within_bps"] / 10_000
-    seen = min(levels, MOST_MEASURED)
-    within = [STEP * n for n in range(1, seen + 1) if STEP * n <= reach]
-    if len(within) == seen:
+    within = [STEP * n for n in range(1, levels + 1) if STEP * n <= reach]
+    if len(within) == levels:
         assert (row.bid_depth, row.ask_depth) == (None, None), "there may be more beyond what is known"
     else:
         assert row.bid_depth == pytest.approx(sum(100 - distance for distance in within))

@@ -38,32 +38,16 @@ def test_a_table_is_made_once() -> None:
 def test_without_a_feed_nothing_of_it_is_there() -> None:
     of_book = "\n".join(script(job_settings(feeds=["book"])).inserts)
     assert "INTO candles" not in of_book
-    assert "whale_trade" not in of_book
+    assert "trades_found" not in of_book
     of_trades = "\n".join(script(job_settings(feeds=["trades"])).inserts)
     assert "INTO book_metrics" not in of_trades
-    assert "extreme_imbalance" not in of_trades
-
-
-@pytest.mark.parametrize(("levels", "columns"), [(100, 100), (101, 100), (1_000, 100)])
-def test_of_a_deep_book_the_best_levels_are_measured(levels: int, columns: int) -> None:
-    text = script(job_settings(feeds=["book"], levels=levels, calculate=100)).text()
-    assert f" AS bid_q{columns}," in text
-    assert f"bid_q{columns + 1}" not in text
-    assert ("LEAST(CARDINALITY(bids), 100)" in text) == (levels > columns)
+    assert "book_found" not in of_trades
 
 
 def test_without_a_window_there_are_no_candles_and_no_trade_is_late() -> None:
     made = script(job_settings(windows=[]))
     assert not [insert for insert in made.inserts if "INTO candles" in insert or "INTO late" in insert]
-    assert "whale_trade" in "\n".join(made.inserts)
-    assert "COALESCE(FALSE, FALSE) AS late" in made.text()
-
-
-@pytest.mark.parametrize(("lateness_ms", "steps"), [(2_000, 2), (60_000, 2), (60_001, 3), (300_000, 6)])
-def test_as_many_candles_may_close_as_fit_into_the_lateness(lateness_ms: int, steps: int) -> None:
-    text = script(job_settings(windows=["1m"], allowed_lateness_ms=lateness_ms)).text()
-    assert f"CAST(60000000 AS BIGINT), {steps})" in text
-    assert f"CAST(60000000 AS BIGINT), {steps + 1})" not in text
+    assert "FROM trades_found" in "\n".join(made.inserts)
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -81,3 +65,4 @@ def test_what_state_follows_from_are_columns_and_queries_and_no_addresses() -> N
     assert "secret-place" not in queries
     assert "CREATE TEMPORARY TABLE trades (" in queries
     assert all(view.query in queries for view in script(settings).views)
+    assert all(function in queries for function in script(settings).functions)

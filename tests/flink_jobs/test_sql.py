@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
-from marketpipeline_job.sql import total
+from marketpipeline_job.sql import Script, View, literal
 
 
-@pytest.mark.parametrize("count", [1, 2, 32, 33, 1_000, 1_024, 1_025, 40_000])
-def test_a_sum_has_each_term_once_in_order_and_no_long_row(count: int) -> None:
-    terms = [f"t{number}" for number in range(count)]
-    text = total(terms)
-    assert re.findall(r"t\d+", text) == terms
-    assert len(re.findall(r"\+", text)) == count - 1
-    while "(" in text:
-        text, replaced = re.subn(r"\(([^()]*)\)", lambda block: row(block[1]), text)
-        assert replaced
-    row(text)
+@pytest.mark.parametrize(("number", "text"), [(2, "2.0e0"), (0.5, "0.5e0"), (1e-9, "1e-09"), (1e300, "1e+300")])
+def test_a_literal_is_a_double(number: float, text: str) -> None:
+    assert literal(number) == text
 
 
-def row(text: str) -> str:
-    """A row of terms without brackets, as one term."""
-    assert text.count("+") < 32
-    return "t"
+def test_scripts_are_put_together_in_the_order_in_which_they_can_be_made() -> None:
+    one = Script(tables=("t",), functions=("f",), views=(View("v", "q"),), inserts=("i",))
+    both = one + Script(tables=("t", "u"), functions=("g",), inserts=("j",))
+    assert both.text().split(";\n\n")[:5] == ["t", "u", "f", "g", "CREATE TEMPORARY VIEW v AS\nq"]
+    assert both.text().endswith("BEGIN\ni;\nj;\nEND;\n")

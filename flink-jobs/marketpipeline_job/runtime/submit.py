@@ -11,10 +11,9 @@ from marketpipeline.settings import JobSettings
 from py4j.protocol import Py4JError, Py4JNetworkError
 from pyflink.common import Configuration
 from pyflink.java_gateway import get_gateway
-from pyflink.table import CompiledPlan, EnvironmentSettings, PlanReference, TableEnvironment
+from pyflink.table import EnvironmentSettings, TableEnvironment
 
 from marketpipeline_job.job import script
-from marketpipeline_job.state_ttl import with_state_ttl
 
 __all__ = ["Job", "jvm", "release", "submit"]
 
@@ -73,7 +72,7 @@ def submit(settings: JobSettings, configuration: Mapping[str, str], told: Mappin
         )
         for key, value in told.items():
             environment.get_config()._j_table_config.addJobParameter(key, value)  # PyFlink has no name for it
-        for statement in wanted.tables:
+        for statement in (*wanted.tables, *wanted.functions):
             environment.execute_sql(statement)
         for view in wanted.views:
             # As a planned query: a view that is only text is parsed and checked again wherever it is used.
@@ -81,11 +80,7 @@ def submit(settings: JobSettings, configuration: Mapping[str, str], told: Mappin
         together = environment.create_statement_set()
         for statement in wanted.inserts:
             together.add_insert_sql(statement)
-        plan = with_state_ttl(together.compile_plan().as_json_string(), settings.windows, settings.allowed_lateness_ms)
-        loaded = environment.load_plan(PlanReference.from_json_string(plan))
-        # PyFlink 2.2 gives the loaded plan the Java environment where its own is needed.
-        result = CompiledPlan(loaded._j_compiled_plan, environment).execute()
-        client = result.get_job_client()
+        client = together.execute().get_job_client()
     except Exception as error:  # PyFlink turns every Java exception into one of its own, without a common base
         raise PermanentError(f"Flink refused the job: {_cause(error)}") from error
     finally:

@@ -14,7 +14,6 @@ ALERT = AlertKind(
     feed=Feed.BOOK,
     momentary=True,
     measured=Unit.RATIO,
-    watched=False,
     thresholds=(
         Threshold(
             path="imbalanceFlip",

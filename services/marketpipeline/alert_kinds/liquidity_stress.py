@@ -12,7 +12,6 @@ ALERT = AlertKind(
     title="liquidity stress",
     description="A side of the book is far thinner than usual.",
     feed=Feed.BOOK,
-    watched=False,
     thresholds=(
         Threshold(
             path="liquidityStress",

@@ -12,7 +12,6 @@ ALERT = AlertKind(
     title="spread widening",
     description="A spread far above what is normal for the symbol.",
     feed=Feed.BOOK,
-    watched=False,
     thresholds=(
         Threshold(
             path="spreadWidening",

@@ -54,6 +54,7 @@ def plan_stream_job(pipeline: MarketPipeline) -> StreamJob | None:
         windows=list(spec.windows),
         allowed_lateness_ms=milliseconds(processing.allowed_lateness),
         thresholds=spec.thresholds.by_name(),
+        cooldown_ms=milliseconds(spec.thresholds.cooldown),
         parallelism=processing.parallelism,
         checkpoint_interval_ms=milliseconds(processing.checkpoint_interval),
         checkpoint_directory=processing.checkpoint_directory,

@@ -101,6 +101,9 @@ class JobSettings(Settings):
     windows: list[str] = Field(description="Candle intervals, e.g. 1m.")
     allowed_lateness_ms: Milliseconds = Field(description="How long a candle stays open after its end, in event time.")
     thresholds: ThresholdSettings = Field(description="Thresholds of the alerts, until those of a symbol are read.")
+    cooldown_ms: Milliseconds = Field(
+        default=60_000, description="Least time between two messages about one alert that goes on, in event time."
+    )
     parallelism: Annotated[int, Field(ge=1)] = Field(default=1, description="Parallel tasks.")
     checkpoint_interval_ms: Milliseconds = Field(default=10_000, description="Time between two checkpoints.")
     checkpoint_directory: str = Field(description="URI of the folder of checkpoints.")

@@ -33,7 +33,7 @@ class Depth(SpecModel):
     within_bps: Annotated[float, Field(gt=0, le=1000)] = Field(
         default=10.0,
         description="Distance from the mid price, in basis points, within which the depth in quote units is summed; "
-        "of the best 100 levels, and null when they do not reach that far.",
+        "null when the known levels do not reach that far.",
     )
     source: BookSource = Field(
         default=BookSource.DIFF,

@@ -17,6 +17,7 @@ __all__ = ["Thresholds"]
 class _Thresholds(SpecModel):
     """When an alert fires. A change is in force within seconds, without a restart."""
 
+<<<<<<< HEAD
     overrides: dict[str, SpecModel] = Field(default={})
 
     def by_name(self, symbol: str | None = None) -> dict[str, float]:
@@ -33,6 +34,15 @@ class _Thresholds(SpecModel):
             if threshold.usual:
                 found[threshold.usual_name] = float(multiple)
         return found
+=======
+    if TYPE_CHECKING:
+        cooldown: Duration
+
+    def by_name(self) -> dict[str, float]:
+        """Every threshold by the name that it has in records and settings."""
+        document = self.model_dump(by_alias=True)
+        return {name: _value(document, threshold.path) for name, threshold in thresholds().items()}
+>>>>>>> c0d42b6 (State and rules of the stream job are functions in Java, called from the generated SQL: one class a rule, and no tricks that the next planner may break)
 
 
 class Usual(SpecModel):
@@ -124,8 +134,9 @@ def _overrides_in_order(self: _Thresholds) -> _Thresholds:
 def _model() -> type[_Thresholds]:
     cooldown = Field(
         default="60s",
-        description="The least time between two messages about one alert that stays open. No alert of this version "
-        "repeats itself: each is told when it opens, when it becomes more or less severe, and when it closes.",
+        description="The least time, by the exchange's clock, between two messages about one alert that goes on. It "
+        "is told when it opens, when it becomes more severe, again after this time, and when it closes. A change of "
+        "it starts the stream job again.",
     )
     doc = "Thresholds of one symbol; what is absent is as for all."
     own: Any = create_model("ThresholdOverrides", __base__=SpecModel, __doc__=doc, **_fields(optional=True))

@@ -10,11 +10,8 @@ CREATE TEMPORARY TABLE trades (
     `quantity` DOUBLE,
     `taker_side` STRING,
     `backfilled` BOOLEAN,
-    `contracts` DOUBLE,
-    `process` STRING,
-    `partition` INT METADATA VIRTUAL,
-    `offset` BIGINT METADATA VIRTUAL,
-    `arrival` AS PROCTIME()
+    `partition` INT NOT NULL METADATA VIRTUAL,
+    `offset` BIGINT NOT NULL METADATA VIRTUAL
 ) WITH (
     'connector' = 'kafka',
     'topic' = 'crypto.trades',
@@ -37,12 +34,8 @@ CREATE TEMPORARY TABLE thresholds (
     `symbol` STRING,
     `effective_from` BIGINT,
     `values` MAP<STRING, DOUBLE>,
-    `partition` INT METADATA VIRTUAL,
-    `offset` BIGINT METADATA VIRTUAL,
-    `imbalance_medium` AS `values`['imbalance_medium'],
-    `imbalance_high` AS `values`['imbalance_high'],
-    `whale_trade` AS `values`['whale_trade'],
-    `arrival` AS PROCTIME()
+    `partition` INT NOT NULL METADATA VIRTUAL,
+    `offset` BIGINT NOT NULL METADATA VIRTUAL
 ) WITH (
     'connector' = 'kafka',
     'topic' = 'crypto.thresholds',
@@ -59,21 +52,18 @@ CREATE TEMPORARY TABLE thresholds (
     'json.ignore-parse-errors' = 'true'
 );
 
-CREATE TEMPORARY TABLE late (
+CREATE TEMPORARY TABLE dead_letters (
     `type` STRING,
     `v` BIGINT,
     `symbol` STRING,
-    `trade_time` BIGINT,
-    `receive_time` BIGINT,
-    `process_time` BIGINT,
-    `trade_id` BIGINT,
-    `price` DOUBLE,
-    `quantity` DOUBLE,
-    `taker_side` STRING,
-    `clock` BIGINT
+    `payload` STRING,
+    `encoding` STRING,
+    `error` STRING,
+    `source` STRING,
+    `ingestion_time` BIGINT
 ) WITH (
     'connector' = 'kafka',
-    'topic' = 'crypto.late',
+    'topic' = 'crypto.dead-letters',
     'properties.bootstrap.servers' = 'broker:9092',
     'properties.security.protocol' = 'PLAINTEXT',
     'properties.linger.ms' = '2',
@@ -88,18 +78,27 @@ CREATE TEMPORARY TABLE late (
     'sink.delivery-guarantee' = 'at-least-once'
 );
 
-CREATE TEMPORARY TABLE dead_letters (
+CREATE TEMPORARY TABLE alerts (
     `type` STRING,
     `v` BIGINT,
     `symbol` STRING,
-    `payload` STRING,
-    `encoding` STRING,
-    `error` STRING,
-    `source` STRING,
-    `ingestion_time` BIGINT
+    `id` STRING,
+    `rule` STRING,
+    `severity` STRING,
+    `status` STRING,
+    `side` STRING,
+    `started_at` BIGINT,
+    `ended_at` BIGINT,
+    `event_time` BIGINT,
+    `value` DOUBLE,
+    `extreme` DOUBLE,
+    `threshold` DOUBLE,
+    `trade_id` BIGINT,
+    `receive_time` BIGINT,
+    `process_time` BIGINT
 ) WITH (
     'connector' = 'kafka',
-    'topic' = 'crypto.dead-letters',
+    'topic' = 'crypto.alerts',
     'properties.bootstrap.servers' = 'broker:9092',
     'properties.security.protocol' = 'PLAINTEXT',
     'properties.linger.ms' = '2',
@@ -157,27 +156,21 @@ CREATE TEMPORARY TABLE candles (
     'sink.buffer-flush.interval' = '50 ms'
 );
 
-CREATE TEMPORARY TABLE alerts (
+CREATE TEMPORARY TABLE late (
     `type` STRING,
     `v` BIGINT,
     `symbol` STRING,
-    `id` STRING,
-    `rule` STRING,
-    `severity` STRING,
-    `status` STRING,
-    `side` STRING,
-    `started_at` BIGINT,
-    `ended_at` BIGINT,
-    `event_time` BIGINT,
-    `value` DOUBLE,
-    `extreme` DOUBLE,
-    `threshold` DOUBLE,
-    `trade_id` BIGINT,
+    `trade_time` BIGINT,
     `receive_time` BIGINT,
-    `process_time` BIGINT
+    `process_time` BIGINT,
+    `trade_id` BIGINT,
+    `price` DOUBLE,
+    `quantity` DOUBLE,
+    `taker_side` STRING,
+    `clock` BIGINT
 ) WITH (
     'connector' = 'kafka',
-    'topic' = 'crypto.alerts',
+    'topic' = 'crypto.late',
     'properties.bootstrap.servers' = 'broker:9092',
     'properties.security.protocol' = 'PLAINTEXT',
     'properties.linger.ms' = '2',
@@ -192,19 +185,20 @@ CREATE TEMPORARY TABLE alerts (
     'sink.delivery-guarantee' = 'at-least-once'
 );
 
-CREATE TEMPORARY VIEW trade_feed AS
+CREATE TEMPORARY SYSTEM FUNCTION rules_of_trades AS 'dev.marketpipeline.flink.trades.TradeRules' LANGUAGE JAVA;
+
+CREATE TEMPORARY VIEW trade_events AS
 SELECT
-    symbol,
+    symbol AS symbol,
     COALESCE(trade_time, event_time) AS reached,
-    trade_time,
-    receive_time,
-    trade_id,
-    price,
-    quantity,
-    taker_side,
-    CAST(NULL AS DOUBLE) AS whale_trade,
-    FALSE AS is_threshold,
-    arrival
+    trade_time AS trade_time,
+    receive_time AS receive_time,
+    EXTRACT(EPOCH FROM LOCALTIMESTAMP) * 1000000 + EXTRACT(MILLISECOND FROM LOCALTIMESTAMP) * 1000 AS process_time,
+    trade_id AS trade_id,
+    price AS price,
+    quantity AS quantity,
+    taker_side AS taker_side,
+    CAST(NULL AS MAP<STRING, DOUBLE>) AS limits
 FROM trades
 WHERE (v = 1 AND `type` = 'trade' AND symbol IS NOT NULL AND trade_time IS NOT NULL AND receive_time IS NOT NULL AND trade_id IS NOT NULL AND taker_side IN ('buy', 'sell') AND price > 0e0 AND quantity > 0e0)
    OR (v = 1 AND `type` = 'heartbeat' AND symbol IS NOT NULL AND event_time IS NOT NULL)
@@ -215,163 +209,19 @@ SELECT
     CAST(NULL AS BIGINT),
     CAST(NULL AS BIGINT),
     CAST(NULL AS BIGINT),
+    CAST(NULL AS BIGINT),
     CAST(NULL AS DOUBLE),
     CAST(NULL AS DOUBLE),
     CAST(NULL AS STRING),
-    whale_trade,
-    TRUE,
-    arrival
+    `values`
 FROM thresholds
-WHERE v = 1 AND symbol IS NOT NULL;
+WHERE v = 1 AND symbol IS NOT NULL AND `values` IS NOT NULL;
 
-CREATE TEMPORARY VIEW trade_clock AS
-SELECT
-    symbol,
-    trade_time,
-    receive_time,
-    trade_id,
-    price,
-    quantity,
-    taker_side,
-    is_threshold,
-    arrival,
-    MAX(reached) OVER of_symbol AS clock,
-    MAX(trade_time) OVER of_symbol AS newest,
-    FIRST_VALUE(reached) OVER of_symbol AS since,
-    COALESCE(LAST_VALUE(whale_trade) OVER of_symbol, 50000.0e0) AS whale_trade
-FROM trade_feed
-WINDOW of_symbol AS (PARTITION BY symbol ORDER BY arrival);
-
-CREATE TEMPORARY VIEW ticks AS
-SELECT
-    symbol,
-    trade_time,
-    receive_time,
-    trade_id,
-    price,
-    quantity,
-    taker_side,
-    arrival,
-    clock,
-    since,
-    whale_trade,
-    clock_before,
-    newest_before,
-    COALESCE((clock - 200000000) / 180000000 > (clock_before - 200000000) / 180000000 OR (clock - 200000000) / 300000000 > (clock_before - 200000000) / 300000000, FALSE) AS crosses,
-    COALESCE(trade_time - MOD(trade_time, 180000000) + 380000000 <= clock OR trade_time - MOD(trade_time, 300000000) + 500000000 <= clock, FALSE) AS late
-FROM (
-SELECT
-    symbol,
-    trade_time,
-    receive_time,
-    trade_id,
-    price,
-    quantity,
-    taker_side,
-    arrival,
-    clock,
-    since,
-    whale_trade,
-    LAG(clock) OVER of_symbol AS clock_before,
-    LAG(newest) OVER of_symbol AS newest_before
-FROM trade_clock
-WHERE NOT is_threshold
-WINDOW of_symbol AS (PARTITION BY symbol ORDER BY arrival)
-);
-
-CREATE TEMPORARY VIEW ticks_once AS
-SELECT symbol, trade_time, receive_time, trade_id, price, quantity, taker_side, clock, since, clock_before, newest_before, crosses, late, whale_trade
-FROM (
-SELECT *, ROW_NUMBER() OVER (PARTITION BY symbol, COALESCE(trade_id, -clock) ORDER BY arrival) AS nth
-FROM ticks
-WHERE trade_id IS NOT NULL OR crosses
-)
-WHERE nth = 1;
-
-CREATE TEMPORARY VIEW candle_parts AS
-SELECT
-    symbol,
-    `interval`,
-    open_time,
-    since,
-    back,
-    CASE WHEN back = 0 THEN price END AS price,
-    CASE WHEN back = 0 THEN quantity END AS quantity,
-    CASE WHEN back = 0 THEN taker_side END AS taker_side,
-    CASE WHEN back = 0 THEN trade_key END AS trade_key
-FROM (
-SELECT *, CASE WHEN back = 0 THEN trade_time - MOD(trade_time, width) ELSE newest_before - MOD(newest_before, width) - (back - 1) * width END AS open_time
-FROM (
-SELECT *, CAST(trade_time + 1000000000000000000 AS STRING) || CAST(trade_id + 1000000000000000000 AS STRING) || CAST(receive_time + 1000000000000000000 AS STRING) || CAST(price AS STRING) AS trade_key,
-CASE WHEN crosses THEN ARRAY[
-    ROW(CAST('3m' AS STRING), CAST(180000000 AS BIGINT), 0),
-    ROW(CAST('5m' AS STRING), CAST(300000000 AS BIGINT), 0),
-    ROW(CAST('3m' AS STRING), CAST(180000000 AS BIGINT), 1),
-    ROW(CAST('3m' AS STRING), CAST(180000000 AS BIGINT), 2),
-    ROW(CAST('3m' AS STRING), CAST(180000000 AS BIGINT), 3),
-    ROW(CAST('5m' AS STRING), CAST(300000000 AS BIGINT), 1),
-    ROW(CAST('5m' AS STRING), CAST(300000000 AS BIGINT), 2)
-] ELSE ARRAY[
-    ROW(CAST('3m' AS STRING), CAST(180000000 AS BIGINT), 0),
-    ROW(CAST('5m' AS STRING), CAST(300000000 AS BIGINT), 0)
-] END AS steps
-FROM ticks_once
-)
-CROSS JOIN UNNEST(steps) AS step (`interval`, width, back)
-)
-WHERE (back = 0 AND trade_id IS NOT NULL AND NOT late)
-   OR (back > 0 AND open_time + width + 200000000 > clock_before AND open_time + width + 200000000 <= clock);
-
-CREATE TEMPORARY VIEW candle_groups AS
-SELECT
-    *,
-    CASE `interval` WHEN '3m' THEN 180000000 WHEN '5m' THEN 300000000 END AS width,
-    CAST(SUBSTRING(first_key FROM 58) AS DOUBLE) AS `open`,
-    CAST(SUBSTRING(last_key FROM 58) AS DOUBLE) AS `close`,
-    CAST(SUBSTRING(first_key FROM 20 FOR 19) AS BIGINT) - 1000000000000000000 AS first_trade_id,
-    CAST(SUBSTRING(last_key FROM 20 FOR 19) AS BIGINT) - 1000000000000000000 AS last_trade_id,
-    CAST(SUBSTRING(last_key FROM 39 FOR 19) AS BIGINT) - 1000000000000000000 AS receive_time
-FROM (
-SELECT
-    symbol,
-    `interval`,
-    open_time,
-    MAX(back) > 0 AS closed,
-    open_time >= MIN(since) + 200000000 AS complete,
-    MIN(trade_key) AS first_key,
-    MAX(trade_key) AS last_key,
-    MAX(price) AS high,
-    MIN(price) AS low,
-    SUM(quantity) AS volume,
-    SUM(price * quantity) AS quote_volume,
-    COUNT(price) AS trades,
-    SUM(CASE WHEN taker_side = 'buy' THEN quantity ELSE 0e0 END) AS bought,
-    SUM(CASE WHEN taker_side = 'sell' THEN quantity ELSE 0e0 END) AS sold
-FROM candle_parts
-GROUP BY symbol, `interval`, open_time
-HAVING COUNT(price) > 0
-);
+CREATE TEMPORARY VIEW trades_found AS
+SELECT *
+FROM rules_of_trades(`input` => TABLE trade_events PARTITION BY symbol, `settings` => 'imbalance_medium=0.5,imbalance_high=0.7,spread_widening=2.0,price_spike=0.02,volume_spike=1000000.0,whale_trade=50000.0,cooldown=60.0', `windows` => '3m=180000000,5m=300000000', `lateness` => CAST(200000000 AS BIGINT), `idsKept` => CAST(3600000 AS BIGINT), `ticks` => FALSE, `uid` => 'rules_of_trades');
 
 EXECUTE STATEMENT SET BEGIN
-INSERT INTO late (`type`, `v`, `symbol`, `trade_time`, `receive_time`, `process_time`, `trade_id`, `price`, `quantity`, `taker_side`, `clock`)
-SELECT
-    `type`,
-    CAST(1 AS BIGINT),
-    `symbol`,
-    `trade_time`,
-    `receive_time`,
-    EXTRACT(EPOCH FROM LOCALTIMESTAMP) * 1000000 + EXTRACT(MILLISECOND FROM LOCALTIMESTAMP) * 1000,
-    `trade_id`,
-    `price`,
-    `quantity`,
-    `taker_side`,
-    `clock`
-FROM (
-    SELECT *, ARRAY['late_trade'] AS types
-    FROM ticks_once
-    WHERE trade_id IS NOT NULL AND late
-)
-CROSS JOIN UNNEST(types) AS unnested (`type`);
 INSERT INTO dead_letters (`type`, v, symbol, payload, encoding, error, source, ingestion_time)
 SELECT 'dead_letter', CAST(1 AS BIGINT), symbol, payload, 'utf-8', error, source, EXTRACT(EPOCH FROM LOCALTIMESTAMP) * 1000000 + EXTRACT(MILLISECOND FROM LOCALTIMESTAMP) * 1000
 FROM (
@@ -380,61 +230,73 @@ FROM (
         JSON_OBJECT('type' VALUE `type`, 'v' VALUE v, 'symbol' VALUE symbol) AS payload,
         'crypto.trades[' || CAST(`partition` AS STRING) || ']@' || CAST(`offset` AS STRING) AS source,
         CASE
-        WHEN NOT COALESCE(v = 1 AND `type` = 'trade' AND symbol IS NOT NULL AND trade_time IS NOT NULL AND receive_time IS NOT NULL AND trade_id IS NOT NULL AND taker_side IN ('buy', 'sell') AND price > 0e0 AND quantity > 0e0, FALSE) THEN 'no trade of version 1 with all its fields'
+        WHEN (v = 1 AND `type` = 'trade' AND symbol IS NOT NULL AND trade_time IS NOT NULL AND receive_time IS NOT NULL AND trade_id IS NOT NULL AND taker_side IN ('buy', 'sell') AND price > 0e0 AND quantity > 0e0) IS NOT TRUE THEN 'no trade of version 1 with all its fields'
         END AS error
     FROM trades
-    WHERE NOT COALESCE(v = 1 AND `type` = 'heartbeat' AND symbol IS NOT NULL AND event_time IS NOT NULL, FALSE)
+    WHERE (v = 1 AND `type` = 'heartbeat' AND symbol IS NOT NULL AND event_time IS NOT NULL) IS NOT TRUE
 )
 WHERE error IS NOT NULL;
-INSERT INTO candles (`type`, `v`, `symbol`, `interval`, `open_time`, `close_time`, `closed`, `complete`, `open`, `high`, `low`, `close`, `volume`, `quote_volume`, `trades`, `taker_buy_volume`, `vwap`, `buy_sell_ratio`, `price_change`, `first_trade_id`, `last_trade_id`, `receive_time`, `process_time`)
-SELECT
-    'candle',
-    CAST(1 AS BIGINT),
-    `symbol`,
-    `interval`,
-    `open_time`,
-    open_time + width,
-    `closed`,
-    `complete`,
-    `open`,
-    `high`,
-    `low`,
-    `close`,
-    `volume`,
-    `quote_volume`,
-    `trades`,
-    bought,
-    quote_volume / volume,
-    bought / NULLIF(sold, 0e0),
-    `close` / `open` - 1e0,
-    `first_trade_id`,
-    `last_trade_id`,
-    `receive_time`,
-    EXTRACT(EPOCH FROM LOCALTIMESTAMP) * 1000000 + EXTRACT(MILLISECOND FROM LOCALTIMESTAMP) * 1000
-FROM candle_groups;
 INSERT INTO alerts (`type`, `v`, `symbol`, `id`, `rule`, `severity`, `status`, `side`, `started_at`, `ended_at`, `event_time`, `value`, `extreme`, `threshold`, `trade_id`, `receive_time`, `process_time`)
 SELECT
     'alert',
     CAST(1 AS BIGINT),
-    `symbol`,
-    'whale_trade:' || symbol || ':' || CAST(trade_time AS STRING) || ':' || CAST(trade_id AS STRING),
-    'whale_trade',
-    'MEDIUM',
-    `status`,
-    taker_side,
-    trade_time,
-    CASE WHEN status = 'closed' THEN trade_time END,
-    trade_time,
-    price * quantity,
-    price * quantity,
-    whale_trade,
-    `trade_id`,
-    `receive_time`,
+    symbol,
+    f.alert.`id`,
+    f.alert.`rule`,
+    f.alert.`severity`,
+    f.alert.`status`,
+    f.alert.`side`,
+    f.alert.`started_at`,
+    f.alert.`ended_at`,
+    f.alert.`event_time`,
+    f.alert.`value`,
+    f.alert.`extreme`,
+    f.alert.`threshold`,
+    f.alert.`trade_id`,
+    f.alert.`receive_time`,
+    f.alert.`process_time`
+FROM trades_found AS f
+WHERE f.alert IS NOT NULL;
+INSERT INTO candles (`type`, `v`, `symbol`, `interval`, `open_time`, `close_time`, `closed`, `complete`, `open`, `high`, `low`, `close`, `volume`, `quote_volume`, `trades`, `taker_buy_volume`, `vwap`, `buy_sell_ratio`, `price_change`, `first_trade_id`, `last_trade_id`, `receive_time`, `process_time`)
+SELECT
+    'candle',
+    CAST(1 AS BIGINT),
+    symbol,
+    t.candle.`interval`,
+    t.candle.`open_time`,
+    t.candle.`close_time`,
+    t.candle.`closed`,
+    t.candle.`complete`,
+    t.candle.`open`,
+    t.candle.`high`,
+    t.candle.`low`,
+    t.candle.`close`,
+    t.candle.`volume`,
+    t.candle.`quote_volume`,
+    t.candle.`trades`,
+    t.candle.bought,
+    t.candle.quote_volume / t.candle.volume,
+    t.candle.bought / NULLIF(t.candle.sold, 0e0),
+    t.candle.`close` / t.candle.`open` - 1e0,
+    t.candle.`first_trade_id`,
+    t.candle.`last_trade_id`,
+    t.candle.`receive_time`,
     EXTRACT(EPOCH FROM LOCALTIMESTAMP) * 1000000 + EXTRACT(MILLISECOND FROM LOCALTIMESTAMP) * 1000
-FROM (
-    SELECT *, ARRAY['open', 'closed'] AS stages
-    FROM ticks_once
-    WHERE trade_id IS NOT NULL AND price * quantity > whale_trade
-)
-CROSS JOIN UNNEST(stages) AS stage (status);
+FROM trades_found AS t
+WHERE t.candle IS NOT NULL;
+INSERT INTO late (`type`, `v`, `symbol`, `trade_time`, `receive_time`, `process_time`, `trade_id`, `price`, `quantity`, `taker_side`, `clock`)
+SELECT
+    'late_trade',
+    CAST(1 AS BIGINT),
+    symbol,
+    t.late.`trade_time`,
+    t.late.`receive_time`,
+    EXTRACT(EPOCH FROM LOCALTIMESTAMP) * 1000000 + EXTRACT(MILLISECOND FROM LOCALTIMESTAMP) * 1000,
+    t.late.`trade_id`,
+    t.late.`price`,
+    t.late.`quantity`,
+    t.late.`taker_side`,
+    t.late.`clock`
+FROM trades_found AS t
+WHERE t.late IS NOT NULL;
 END;

@@ -96,7 +96,6 @@ def test_the_newest_that_is_complete(folder: Folder) -> None:
     [
         {"windows": ["1m"]},
         {"calculate": 5},
-        {"levels": 10},
         {"within_bps": 5.0},
         {"feeds": ["book"]},
         {"allowed_lateness_ms": 1_000},

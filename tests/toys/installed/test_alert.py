@@ -160,4 +160,4 @@ def test_without_it_the_job_says_so(tmp_path: Path) -> None:
     done = subprocess.run(command, env=without, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "absent or unknown: block_trade_huge, block_trade_large" in done.stderr
-    assert set(watched_alerts()) == {"block_trade", "extreme_imbalance", "whale_trade"}
+    assert {"block_trade", "extreme_imbalance", "whale_trade"} <= set(watched_alerts())

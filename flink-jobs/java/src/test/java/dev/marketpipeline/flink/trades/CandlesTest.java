@@ -1,0 +1,76 @@
+package dev.marketpipeline.flink.trades;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.marketpipeline.flink.Limits;
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.flink.table.api.dataview.MapView;
+import org.junit.jupiter.api.Test;
+
+class CandlesTest {
+    private static final long SECOND = 1_000_000;
+    private static final long MINUTE = 60 * SECOND;
+
+    private final Candles candles = new Candles("1m=60000000,3m=180000000", 2 * SECOND);
+    private final Candles.Clock clock = new Candles.Clock();
+    private final MapView<Long, Candle> open = new MapView<>();
+    private final List<String> told = new ArrayList<>();
+
+    private void tell(Candle c) {
+        told.add(String.join(" ", c.interval, "" + c.open_time / SECOND, c.open + "-" + c.high + "-" + c.low + "-" + c.close, "" + c.trades, c.closed ? "closed" : "", c.complete ? "complete" : "").trim());
+    }
+
+    private static TradeEvent trade(long time, long id, double price, double quantity) {
+        TradeEvent made = new TradeEvent();
+        made.symbol = "a:B";
+        made.time = time;
+        made.id = id;
+        made.price = price;
+        made.quantity = quantity;
+        made.takerSide = "buy";
+        return made;
+    }
+
+    private void send(long time, long id, double price) throws Exception {
+        candles.reach(time, clock, open, this::tell);
+        candles.add(trade(time, id, price, 1), clock, open, this::tell);
+    }
+
+    @Test
+    void firstAndLastAreByTimeAndId() throws Exception {
+        send(10 * SECOND, 2, 20);
+        send(10 * SECOND, 1, 10);
+        send(11 * SECOND, 3, 30);
+        send(10 * SECOND, 4, 40);
+        assertEquals("1m 0 10.0-40.0-10.0-30.0 4", told.get(told.size() - 2));
+    }
+
+    @Test
+    void aCandleClosesWhenTheClockIsPastItsEndByTheLateness() throws Exception {
+        send(10 * SECOND, 1, 10);
+        send(61 * SECOND, 2, 20);
+        assertFalse(candles.isLate(59 * SECOND, clock));
+        told.clear();
+        candles.reach(62 * SECOND - 1, clock, open, this::tell);
+        assertEquals(List.of(), told);
+        candles.reach(62 * SECOND, clock, open, this::tell);
+        assertEquals(List.of("1m 0 10.0-10.0-10.0-10.0 1 closed"), told);
+        assertTrue(candles.isLate(59 * SECOND, clock));
+        candles.reach(10 * MINUTE, clock, open, this::tell);
+        assertEquals(List.of("1m 60 20.0-20.0-20.0-20.0 1 closed complete", "3m 0 10.0-20.0-10.0-20.0 2 closed"), told.subList(1, 3).stream().sorted().toList());
+        assertTrue(open.getMap().isEmpty());
+    }
+
+    @Test
+    void aTradeAboveTheThresholdIsAWhale() {
+        List<String> whales = new ArrayList<>();
+        Limits limits = new Limits("whale_trade=100.0");
+        for (double quantity : new double[] {10, 10.5}) {
+            new WhaleTrade().on(trade(5, 7, 10, quantity), limits, a -> whales.add(a.id + " " + a.status + " " + a.value + " " + a.ended_at));
+        }
+        assertEquals(List.of("whale_trade:a:B:5:7 open 105.0 null", "whale_trade:a:B:5:7 closed 105.0 5"), whales);
+    }
+}
