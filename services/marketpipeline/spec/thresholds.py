@@ -17,7 +17,9 @@ __all__ = ["Thresholds"]
 class _Thresholds(SpecModel):
     """When an alert fires. A change is in force within seconds, without a restart."""
 
-<<<<<<< HEAD
+    if TYPE_CHECKING:
+        cooldown: Duration
+
     overrides: dict[str, SpecModel] = Field(default={})
 
     def by_name(self, symbol: str | None = None) -> dict[str, float]:
@@ -34,15 +36,6 @@ class _Thresholds(SpecModel):
             if threshold.usual:
                 found[threshold.usual_name] = float(multiple)
         return found
-=======
-    if TYPE_CHECKING:
-        cooldown: Duration
-
-    def by_name(self) -> dict[str, float]:
-        """Every threshold by the name that it has in records and settings."""
-        document = self.model_dump(by_alias=True)
-        return {name: _value(document, threshold.path) for name, threshold in thresholds().items()}
->>>>>>> c0d42b6 (State and rules of the stream job are functions in Java, called from the generated SQL: one class a rule, and no tricks that the next planner may break)
 
 
 class Usual(SpecModel):

@@ -243,7 +243,7 @@ WHERE v = 1 AND symbol IS NOT NULL AND `values` IS NOT NULL;
 
 CREATE TEMPORARY VIEW book_found AS
 SELECT *
-FROM rules_of_book(`input` => TABLE book_events PARTITION BY symbol, `settings` => 'imbalance_medium=0.5,imbalance_high=0.7,spread_widening=2.0,price_spike=0.02,volume_spike=1000000.0,whale_trade=50000.0,cooldown=60.0', `uid` => 'rules_of_book');
+FROM rules_of_book(`input` => TABLE book_events PARTITION BY symbol, `settings` => 'imbalance_medium=0.5,imbalance_high=0.7,imbalance_flip=10.0,liquidity_stress=0.3,spread_widening=2.0,outlier=10.0,price_spike=0.02,trade_burst=5.0,volume_spike=1000000.0,whale_trade=50000.0,volume_spike_usual=0.0,whale_trade_usual=0.0,cooldown=60.0', `uid` => 'rules_of_book');
 
 EXECUTE STATEMENT SET BEGIN
 INSERT INTO book_metrics (

@@ -219,7 +219,7 @@ WHERE v = 1 AND symbol IS NOT NULL AND `values` IS NOT NULL;
 
 CREATE TEMPORARY VIEW trades_found AS
 SELECT *
-FROM rules_of_trades(`input` => TABLE trade_events PARTITION BY symbol, `settings` => 'imbalance_medium=0.5,imbalance_high=0.7,spread_widening=2.0,price_spike=0.02,volume_spike=1000000.0,whale_trade=50000.0,cooldown=60.0', `windows` => '3m=180000000,5m=300000000', `lateness` => CAST(200000000 AS BIGINT), `idsKept` => CAST(3600000 AS BIGINT), `ticks` => FALSE, `uid` => 'rules_of_trades');
+FROM rules_of_trades(`input` => TABLE trade_events PARTITION BY symbol, `settings` => 'imbalance_medium=0.5,imbalance_high=0.7,imbalance_flip=10.0,liquidity_stress=0.3,spread_widening=2.0,outlier=10.0,price_spike=0.02,trade_burst=5.0,volume_spike=1000000.0,whale_trade=50000.0,volume_spike_usual=0.0,whale_trade_usual=0.0,cooldown=60.0', `windows` => '3m=180000000,5m=300000000', `lateness` => CAST(200000000 AS BIGINT), `idsKept` => CAST(3600000 AS BIGINT), `ticks` => FALSE, `uid` => 'rules_of_trades');
 
 EXECUTE STATEMENT SET BEGIN
 INSERT INTO dead_letters (`type`, v, symbol, payload, encoding, error, source, ingestion_time)

@@ -48,7 +48,9 @@ public class BookRules extends ProcessTableFunction<BookRules.Found> {
             @StateHint Episode spread,
             @StateHint LiquidityStress.Memory low,
             @StateHint Episode stress,
-            @ArgumentHint(value = SET_SEMANTIC_TABLE, type = @DataTypeHint(value = BookEvent.ROW, bridgedTo = RowData.class))
+            @ArgumentHint(
+                            value = SET_SEMANTIC_TABLE,
+                            type = @DataTypeHint(value = BookEvent.ROW, bridgedTo = RowData.class))
                     RowData input,
             String settings)
             throws Exception {

@@ -6,8 +6,8 @@ import dev.marketpipeline.flink.Limits;
 import java.util.function.Consumer;
 
 /**
- * A run of book events on one side whose |imbalance| is at least the medium threshold. Where the book flips from one side
- * to the other, that event closes one episode and opens the next.
+ * A run of book events on one side whose |imbalance| is at least the medium threshold. Where the book flips from one
+ * side to the other, that event closes one episode and opens the next.
  */
 final class ExtremeImbalance {
     private static final String RULE = "extreme_imbalance";

@@ -4,11 +4,11 @@ import dev.marketpipeline.flink.Alert;
 import dev.marketpipeline.flink.Limits;
 import java.util.function.Consumer;
 
-/** The imbalance goes from one side's medium threshold to the other's within the threshold's seconds; told in that moment. */
+/** The imbalance goes from one side's medium threshold to the other's within some seconds; told in that moment. */
 final class ImbalanceFlip {
     private static final String RULE = "imbalance_flip";
 
-    /** The last event beyond the medium threshold: its side as a sign (0 is none), its time, and if it was beyond high. */
+    /** The last event beyond the medium threshold: its side as a sign (0 is none), its time, if it was beyond high. */
     public static class Memory {
         public int side;
         public long time;

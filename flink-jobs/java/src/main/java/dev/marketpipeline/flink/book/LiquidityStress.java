@@ -21,27 +21,30 @@ final class LiquidityStress {
     }
 
     void on(BookEvent book, Normal.Memory normal, Limits limits, Memory memory, Episode episode, Consumer<Alert> out) {
-        double bid = normal.normalBidDepth > 0 ? book.bidDepth / normal.normalBidDepth : Double.NaN;
-        double ask = normal.normalAskDepth > 0 ? book.askDepth / normal.normalAskDepth : Double.NaN;
-        boolean isBid = bid <= ask || Double.isNaN(ask);
-        double ratio = isBid ? bid : ask;
-        double stress = limits.get("liquidity_stress");
+        double bid = ratio(book.bidDepth, normal.normalBidDepth);
+        double ask = ratio(book.askDepth, normal.normalAskDepth);
+        double ratio = Math.min(bid, ask);
+        String side = bid <= ask ? "buy" : "sell";
+        double stress = limits.get(RULE);
         if (!(ratio < stress)) {
-            if (!Double.isNaN(ratio)) episode.side = isBid ? "buy" : "sell";
-            episode.ends(RULE, book, Double.isNaN(ratio) ? 1 : ratio, episode.high ? stress / 2 : stress, out);
             memory.low = false;
+            if (!episode.open) return;
+            episode.side = side;
+            episode.ends(RULE, book, ratio, episode.high ? stress / 2 : stress, out);
             return;
         }
-        if (!memory.low) {
-            memory.low = true;
-            memory.since = book.time;
-            memory.least = ratio;
-        }
-        memory.least = Math.min(memory.least, ratio);
+        memory.least = memory.low ? Math.min(memory.least, ratio) : ratio;
+        if (!memory.low) memory.since = book.time;
+        memory.low = true;
         if (!episode.open && book.time - memory.since <= LASTS) return;
         boolean isHigh = memory.least < stress / 2;
         episode.extreme = memory.least;
-        episode.side = isBid ? "buy" : "sell";
+        episode.side = side;
         episode.holds(RULE, book, memory.since, isHigh, ratio, isHigh ? stress / 2 : stress, limits, out);
+    }
+
+    /** A side of which nothing is known is as it always is. */
+    private static double ratio(double depth, double normal) {
+        return normal > 0 && !Double.isNaN(depth) ? depth / normal : 1;
     }
 }

@@ -66,10 +66,11 @@ final class Normal {
             memory.normalBidDepth = moved(windows, "bid_depth", memory.second, memory.bidDepth, second);
             memory.normalAskDepth = moved(windows, "ask_depth", memory.second, memory.askDepth, second);
             memory.second = second;
+            memory.bidDepth = memory.askDepth = Double.NaN;
         }
         memory.spread = book.spreadBps;
-        memory.bidDepth = book.bidDepth;
-        memory.askDepth = book.askDepth;
+        if (!Double.isNaN(book.bidDepth)) memory.bidDepth = book.bidDepth;
+        if (!Double.isNaN(book.askDepth)) memory.askDepth = book.askDepth;
     }
 
     private static double moved(MapView<String, Window> windows, String name, long ended, double value, long now)

@@ -1,8 +1,8 @@
 package dev.marketpipeline.flink.trades;
 
 /**
- * What has been traded in a window, as state and as a row; what its columns mean is said of the record `Candle`. Its first
- * and last trade are the least and the greatest (trade time, trade id), not the first and last to arrive.
+ * What has been traded in a window, as state and as a row; what its columns mean is said of the record `Candle`. Its
+ * first and last trade are the least and the greatest (trade time, trade id), not the first and last to arrive.
  */
 public class Candle {
     public String interval;

@@ -8,9 +8,10 @@ import org.apache.flink.table.api.dataview.MapView;
 /**
  * The symbol's clock, and the candles of every window that it closes.
  *
- * <p>The clock is the greatest time that the symbol's trades and heartbeats have reached, in the order of its partition.
- * That order is the same when records are read again, so what is late and when a candle closes is the same too; no other
- * symbol can hold it up or run ahead of it. A candle closes when the clock is past its end by the allowed lateness.
+ * <p>The clock is the greatest time that the symbol's trades and heartbeats have reached, in the order of its
+ * partition. That order is the same when records are read again, so what is late and when a candle closes is the same
+ * too; no other symbol can hold it up or run ahead of it. A candle closes when the clock is past its end by the allowed
+ * lateness.
  *
  * <p>It is complete when the symbol's records were read from before it opened, by as much as they may be out of order.
  */

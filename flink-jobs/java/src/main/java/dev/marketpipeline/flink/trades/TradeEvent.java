@@ -6,8 +6,8 @@ import org.apache.flink.table.data.RowData;
 /** A trade; its `time` is that of the match. */
 public final class TradeEvent extends Event {
     /**
-     * What the function of the rules reads: `reached` is the time that a trade or heartbeat moves the symbol's clock to,
-     * a heartbeat has no trade_id, and `limits` is null but in rows that are a change of the thresholds.
+     * What the function of the rules reads: `reached` is the time that a trade or heartbeat moves the symbol's clock
+     * to, a heartbeat has no trade_id, and `limits` is null but in rows that are a change of the thresholds.
      */
     static final String ROW = "ROW<symbol STRING, reached BIGINT, trade_time BIGINT, receive_time BIGINT, "
             + "process_time BIGINT, trade_id BIGINT, price DOUBLE, quantity DOUBLE, taker_side STRING, "

@@ -42,7 +42,10 @@ public class TradeRules extends ProcessTableFunction<TradeRules.Found> {
             @StateHint Candles.Clock clock,
             @StateHint MapView<Long, Boolean> seen,
             @StateHint MapView<Long, Candle> open,
-            @ArgumentHint(value = SET_SEMANTIC_TABLE, type = @DataTypeHint(value = TradeEvent.ROW, bridgedTo = RowData.class))
+            @StateHint MapView<String, WhaleTrade.Recent> recent,
+            @ArgumentHint(
+                            value = SET_SEMANTIC_TABLE,
+                            type = @DataTypeHint(value = TradeEvent.ROW, bridgedTo = RowData.class))
                     RowData input,
             String settings,
             String windows,
@@ -72,7 +75,7 @@ public class TradeRules extends ProcessTableFunction<TradeRules.Found> {
             found.late = Tick.of(trade, clock.now);
             collect(found);
         }
-        whaleTrade.on(trade, limits, this::tell);
+        whaleTrade.on(trade, limits, recent, this::tell);
         if (ticks) {
             Found found = new Found();
             found.tick = Tick.of(trade, clock.now);

@@ -30,7 +30,8 @@ class BookRulesTest {
 
     private void tell(Alert alert) {
         double since = (alert.started_at - START) / 1e6;
-        told.add(String.join(" ", alert.status, alert.severity, alert.side, "" + since, "" + alert.value, "" + alert.extreme, "" + alert.threshold));
+        String measured = alert.value + " " + alert.extreme + " " + alert.threshold;
+        told.add(String.join(" ", alert.status, alert.severity, alert.side, "" + since, measured));
         assertEquals(alert.rule + ":a:B:" + alert.started_at, alert.id);
     }
 
@@ -38,7 +39,9 @@ class BookRulesTest {
     void anEpisodeOpensEscalatesIsToldAgainAndCloses() {
         ExtremeImbalance rule = new ExtremeImbalance();
         Episode episode = new Episode();
-        double[][] events = {{0, 0.1}, {1, 0.6}, {2, 0.55}, {60, 0.6}, {61, 0.6}, {90, 0.8}, {149, 0.5}, {150, 0.6}, {151, 0.4}};
+        double[][] events = {
+            {0, 0.1}, {1, 0.6}, {2, 0.55}, {60, 0.6}, {61, 0.6}, {90, 0.8}, {149, 0.5}, {150, 0.6}, {151, 0.4}
+        };
         for (double[] event : events) {
             at(event[0]).imbalance = event[1];
             rule.on(book, limits, episode, this::tell);

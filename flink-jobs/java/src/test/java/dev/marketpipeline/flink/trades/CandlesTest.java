@@ -17,10 +17,13 @@ class CandlesTest {
     private final Candles candles = new Candles("1m=60000000,3m=180000000", 2 * SECOND);
     private final Candles.Clock clock = new Candles.Clock();
     private final MapView<Long, Candle> open = new MapView<>();
+    private final MapView<String, WhaleTrade.Recent> recent = new MapView<>();
     private final List<String> told = new ArrayList<>();
 
     private void tell(Candle c) {
-        told.add(String.join(" ", c.interval, "" + c.open_time / SECOND, c.open + "-" + c.high + "-" + c.low + "-" + c.close, "" + c.trades, c.closed ? "closed" : "", c.complete ? "complete" : "").trim());
+        String prices = c.open + "-" + c.high + "-" + c.low + "-" + c.close;
+        String state = (c.closed ? " closed" : "") + (c.complete ? " complete" : "");
+        told.add(c.interval + " " + c.open_time / SECOND + " " + prices + " " + c.trades + state);
     }
 
     private static TradeEvent trade(long time, long id, double price, double quantity) {
@@ -60,17 +63,31 @@ class CandlesTest {
         assertEquals(List.of("1m 0 10.0-10.0-10.0-10.0 1 closed"), told);
         assertTrue(candles.isLate(59 * SECOND, clock));
         candles.reach(10 * MINUTE, clock, open, this::tell);
-        assertEquals(List.of("1m 60 20.0-20.0-20.0-20.0 1 closed complete", "3m 0 10.0-20.0-10.0-20.0 2 closed"), told.subList(1, 3).stream().sorted().toList());
+        assertEquals(
+                List.of("1m 60 20.0-20.0-20.0-20.0 1 closed complete", "3m 0 10.0-20.0-10.0-20.0 2 closed"),
+                told.subList(1, 3).stream().sorted().toList());
         assertTrue(open.getMap().isEmpty());
     }
 
     @Test
-    void aTradeAboveTheThresholdIsAWhale() {
+    void aTradeAboveTheThresholdIsAWhale() throws Exception {
         List<String> whales = new ArrayList<>();
         Limits limits = new Limits("whale_trade=100.0");
         for (double quantity : new double[] {10, 10.5}) {
-            new WhaleTrade().on(trade(5, 7, 10, quantity), limits, a -> whales.add(a.id + " " + a.status + " " + a.value + " " + a.ended_at));
+            TradeEvent trade = trade(5, 7, 10, quantity);
+            new WhaleTrade().on(trade, limits, recent, a -> whales.add(a.id + " " + a.status + " " + a.value));
         }
-        assertEquals(List.of("whale_trade:a:B:5:7 open 105.0 null", "whale_trade:a:B:5:7 closed 105.0 5"), whales);
+        assertEquals(List.of("whale_trade:a:B:5:7 open 105.0", "whale_trade:a:B:5:7 closed 105.0"), whales);
+    }
+
+    @Test
+    void orAboveAMultipleOfWhatIsUsual() throws Exception {
+        List<Double> whales = new ArrayList<>();
+        Limits limits = new Limits("whale_trade=100.0,whale_trade_usual=3.0");
+        WhaleTrade rule = new WhaleTrade();
+        for (int n = 1; n <= 21; n++) rule.on(trade(n, n, 1, n), limits, recent, a -> whales.add(a.value));
+        rule.on(trade(22, 22, 1, 32), limits, recent, a -> whales.add(a.value));
+        rule.on(trade(23, 23, 1, 35), limits, recent, a -> whales.add(a.threshold));
+        assertEquals(List.of(34.5, 34.5), whales, "three times the median of 1 to 21 and 32");
     }
 }
