@@ -20,6 +20,9 @@ __all__ = ["column_type", "columns", "sink", "source", "upsert_sink"]
 
 _SCALARS = {int: "BIGINT", float: "DOUBLE", str: "STRING", bool: "BOOLEAN"}
 
+_FORMAT = "plain-json"
+"""Flink's `json`, quicker for records that are plain (`flink-jobs/java`, docs/decisions/0131)."""
+
 HEADERS = "`headers` MAP<STRING, BYTES> METADATA"
 """Kafka's headers: a trace context that a record came with goes on with what was made of it.
 
@@ -75,13 +78,13 @@ def source(settings: JobSettings, kind: TopicKind) -> str:
         **_client(settings.kafka),
         "properties.group.id": settings.consumer_group,
         "properties.client.id.prefix": f"{settings.consumer_group}.{kind.value}",
-        "properties.fetch.max.wait.ms": "20",
+        "properties.fetch.max.wait.ms": "500",
         "properties.isolation.level": "read_committed",
         "properties.register.consumer.metrics": "false",
         "properties.partition.discovery.interval.ms": "30000",
         "scan.startup.mode": "earliest-offset",
-        "format": "json",
-        "json.ignore-parse-errors": "true",
+        "format": _FORMAT,
+        f"{_FORMAT}.ignore-parse-errors": "true",
     }
     return table(_name(kind), declared, values)
 
@@ -97,7 +100,7 @@ def sink(settings: JobSettings, kind: TopicKind) -> str:
         **_producer(settings.kafka),
         "key.format": "raw",
         "key.fields": "symbol",
-        "value.format": "json",
+        "value.format": _FORMAT,
         "value.fields-include": "ALL",
         "sink.delivery-guarantee": "at-least-once",
     }
@@ -114,7 +117,7 @@ def upsert_sink(settings: JobSettings, kind: TopicKind, *, flush_ms: int) -> str
         "topic": topic_name(settings.topic_prefix, kind),
         **_producer(settings.kafka),
         "key.format": "json",
-        "value.format": "json",
+        "value.format": _FORMAT,
         "value.fields-include": "ALL",
         "sink.delivery-guarantee": "at-least-once",
         "sink.buffer-flush.max-rows": "5000",
@@ -130,7 +133,7 @@ def _name(kind: TopicKind) -> str:
 def _producer(kafka: KafkaSettings) -> dict[str, str]:
     return {
         **_client(kafka),
-        "properties.linger.ms": "2",
+        "properties.linger.ms": "5",
         "properties.batch.size": "262144",
         "properties.compression.type": "lz4",
         "properties.delivery.timeout.ms": "600000",

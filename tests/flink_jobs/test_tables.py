@@ -17,6 +17,8 @@ from marketpipeline.topics import TopicKind
 from tests.e2e import oracle
 from tests.flink_jobs.conftest import BTC, ETH
 from tests.flink_jobs.running import RunningJob
+from tests.support.oracle.book_rules import imbalance_flips, spread_widening
+from tests.support.oracle.episodes import SECOND
 
 pytestmark = pytest.mark.timeout(900)  # the first test waits for a broker, and for the job to start twice
 
@@ -88,7 +90,7 @@ def test_extreme_imbalance(replayed: RunningJob, capture: Find, symbol: str) -> 
     found: dict[str, dict[str, Alert]] = defaultdict(dict)
     for row in replayed.rows(TopicKind.ALERTS):
         if row.symbol == symbol and row.rule == "extreme_imbalance":
-            found[row.id][row.status] = row
+            found[row.id].setdefault(row.status, row)
     assert set(found) == {f"extreme_imbalance:{symbol}:{episode.started_at}" for episode in episodes}
     for episode in episodes:
         told = found[f"extreme_imbalance:{symbol}:{episode.started_at}"]
@@ -101,6 +103,27 @@ def test_extreme_imbalance(replayed: RunningJob, capture: Find, symbol: str) -> 
         if episode.ended_at is not None:
             assert told["closed"].ended_at == episode.ended_at
             assert near(told["closed"].extreme, episode.extreme)
+
+
+@symbols
+@pytest.mark.parametrize("rule", ["imbalance_flip", "spread_widening"])
+def test_rules_of_the_book(replayed: RunningJob, capture: Find, symbol: str, rule: str) -> None:
+    rows = oracle.book_rows(capture(SYMBOLS[symbol]), 20, 10, 10)
+    if rule == "imbalance_flip":
+        wanted = imbalance_flips(rows, Decimal("0.5"), Decimal("0.7"))
+    else:
+        wanted = spread_widening(rows, Decimal(2), 60 * SECOND)
+    assert wanted
+    sent = [row for row in replayed.rows(TopicKind.ALERTS) if (row.symbol, row.rule) == (symbol, rule)]
+    found = list({(row.id, row.status, row.event_time): row for row in sent}.values())
+    fields = ("status", "severity", "side", "started_at", "ended_at", "event_time")
+    assert [tuple(getattr(one, name) for name in fields) for one in found] == [
+        tuple(getattr(one, name) for name in fields) for one in wanted
+    ]
+    for row, right in zip(found, wanted, strict=True):
+        assert row.id == f"{rule}:{symbol}:{right.started_at}"
+        for name in ("value", "extreme", "threshold"):
+            assert near(getattr(row, name), getattr(right, name)), f"{name} of {row}, not {getattr(right, name)}"
 
 
 @symbols

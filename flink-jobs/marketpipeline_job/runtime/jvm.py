@@ -74,6 +74,7 @@ def _command(java: str, heap_mb: int, temporary: Path, environment: dict[str, st
         "--add-opens=jdk.proxy2/jdk.proxy2=ALL-UNNAMED",
         *gateway_server.get_jvm_opts(environment),
         f"-Xmx{heap_mb}m",
+        f"-Xmn{heap_mb // 2}m",  # most of what is made for a row is gone after it
         f"-Djava.io.tmpdir={temporary}",
         *_TUNING,
         "-XX:+ExitOnOutOfMemoryError",

@@ -17,13 +17,13 @@ CREATE TEMPORARY TABLE book (
     'properties.security.protocol' = 'PLAINTEXT',
     'properties.group.id' = 'crypto.stream-job',
     'properties.client.id.prefix' = 'crypto.stream-job.book',
-    'properties.fetch.max.wait.ms' = '20',
+    'properties.fetch.max.wait.ms' = '500',
     'properties.isolation.level' = 'read_committed',
     'properties.register.consumer.metrics' = 'false',
     'properties.partition.discovery.interval.ms' = '30000',
     'scan.startup.mode' = 'earliest-offset',
-    'format' = 'json',
-    'json.ignore-parse-errors' = 'true'
+    'format' = 'plain-json',
+    'plain-json.ignore-parse-errors' = 'true'
 );
 
 CREATE TEMPORARY TABLE thresholds (
@@ -41,13 +41,13 @@ CREATE TEMPORARY TABLE thresholds (
     'properties.security.protocol' = 'PLAINTEXT',
     'properties.group.id' = 'crypto.stream-job',
     'properties.client.id.prefix' = 'crypto.stream-job.thresholds',
-    'properties.fetch.max.wait.ms' = '20',
+    'properties.fetch.max.wait.ms' = '500',
     'properties.isolation.level' = 'read_committed',
     'properties.register.consumer.metrics' = 'false',
     'properties.partition.discovery.interval.ms' = '30000',
     'scan.startup.mode' = 'earliest-offset',
-    'format' = 'json',
-    'json.ignore-parse-errors' = 'true'
+    'format' = 'plain-json',
+    'plain-json.ignore-parse-errors' = 'true'
 );
 
 CREATE TEMPORARY TABLE book_metrics (
@@ -80,14 +80,14 @@ CREATE TEMPORARY TABLE book_metrics (
     'topic' = 'crypto.book-metrics',
     'properties.bootstrap.servers' = 'broker:9092',
     'properties.security.protocol' = 'PLAINTEXT',
-    'properties.linger.ms' = '2',
+    'properties.linger.ms' = '5',
     'properties.batch.size' = '262144',
     'properties.compression.type' = 'lz4',
     'properties.delivery.timeout.ms' = '600000',
     'properties.register.producer.metrics' = 'false',
     'key.format' = 'raw',
     'key.fields' = 'symbol',
-    'value.format' = 'json',
+    'value.format' = 'plain-json',
     'value.fields-include' = 'ALL',
     'sink.delivery-guarantee' = 'at-least-once'
 );
@@ -115,14 +115,14 @@ CREATE TEMPORARY TABLE alerts (
     'topic' = 'crypto.alerts',
     'properties.bootstrap.servers' = 'broker:9092',
     'properties.security.protocol' = 'PLAINTEXT',
-    'properties.linger.ms' = '2',
+    'properties.linger.ms' = '5',
     'properties.batch.size' = '262144',
     'properties.compression.type' = 'lz4',
     'properties.delivery.timeout.ms' = '600000',
     'properties.register.producer.metrics' = 'false',
     'key.format' = 'raw',
     'key.fields' = 'symbol',
-    'value.format' = 'json',
+    'value.format' = 'plain-json',
     'value.fields-include' = 'ALL',
     'sink.delivery-guarantee' = 'at-least-once'
 );
@@ -141,14 +141,14 @@ CREATE TEMPORARY TABLE dead_letters (
     'topic' = 'crypto.dead-letters',
     'properties.bootstrap.servers' = 'broker:9092',
     'properties.security.protocol' = 'PLAINTEXT',
-    'properties.linger.ms' = '2',
+    'properties.linger.ms' = '5',
     'properties.batch.size' = '262144',
     'properties.compression.type' = 'lz4',
     'properties.delivery.timeout.ms' = '600000',
     'properties.register.producer.metrics' = 'false',
     'key.format' = 'raw',
     'key.fields' = 'symbol',
-    'value.format' = 'json',
+    'value.format' = 'plain-json',
     'value.fields-include' = 'ALL',
     'sink.delivery-guarantee' = 'at-least-once'
 );

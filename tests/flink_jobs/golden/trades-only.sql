@@ -19,13 +19,13 @@ CREATE TEMPORARY TABLE trades (
     'properties.security.protocol' = 'PLAINTEXT',
     'properties.group.id' = 'crypto.stream-job',
     'properties.client.id.prefix' = 'crypto.stream-job.trades',
-    'properties.fetch.max.wait.ms' = '20',
+    'properties.fetch.max.wait.ms' = '500',
     'properties.isolation.level' = 'read_committed',
     'properties.register.consumer.metrics' = 'false',
     'properties.partition.discovery.interval.ms' = '30000',
     'scan.startup.mode' = 'earliest-offset',
-    'format' = 'json',
-    'json.ignore-parse-errors' = 'true'
+    'format' = 'plain-json',
+    'plain-json.ignore-parse-errors' = 'true'
 );
 
 CREATE TEMPORARY TABLE thresholds (
@@ -43,13 +43,13 @@ CREATE TEMPORARY TABLE thresholds (
     'properties.security.protocol' = 'PLAINTEXT',
     'properties.group.id' = 'crypto.stream-job',
     'properties.client.id.prefix' = 'crypto.stream-job.thresholds',
-    'properties.fetch.max.wait.ms' = '20',
+    'properties.fetch.max.wait.ms' = '500',
     'properties.isolation.level' = 'read_committed',
     'properties.register.consumer.metrics' = 'false',
     'properties.partition.discovery.interval.ms' = '30000',
     'scan.startup.mode' = 'earliest-offset',
-    'format' = 'json',
-    'json.ignore-parse-errors' = 'true'
+    'format' = 'plain-json',
+    'plain-json.ignore-parse-errors' = 'true'
 );
 
 CREATE TEMPORARY TABLE dead_letters (
@@ -66,14 +66,14 @@ CREATE TEMPORARY TABLE dead_letters (
     'topic' = 'crypto.dead-letters',
     'properties.bootstrap.servers' = 'broker:9092',
     'properties.security.protocol' = 'PLAINTEXT',
-    'properties.linger.ms' = '2',
+    'properties.linger.ms' = '5',
     'properties.batch.size' = '262144',
     'properties.compression.type' = 'lz4',
     'properties.delivery.timeout.ms' = '600000',
     'properties.register.producer.metrics' = 'false',
     'key.format' = 'raw',
     'key.fields' = 'symbol',
-    'value.format' = 'json',
+    'value.format' = 'plain-json',
     'value.fields-include' = 'ALL',
     'sink.delivery-guarantee' = 'at-least-once'
 );
@@ -101,14 +101,14 @@ CREATE TEMPORARY TABLE alerts (
     'topic' = 'crypto.alerts',
     'properties.bootstrap.servers' = 'broker:9092',
     'properties.security.protocol' = 'PLAINTEXT',
-    'properties.linger.ms' = '2',
+    'properties.linger.ms' = '5',
     'properties.batch.size' = '262144',
     'properties.compression.type' = 'lz4',
     'properties.delivery.timeout.ms' = '600000',
     'properties.register.producer.metrics' = 'false',
     'key.format' = 'raw',
     'key.fields' = 'symbol',
-    'value.format' = 'json',
+    'value.format' = 'plain-json',
     'value.fields-include' = 'ALL',
     'sink.delivery-guarantee' = 'at-least-once'
 );
@@ -143,13 +143,13 @@ CREATE TEMPORARY TABLE candles (
     'topic' = 'crypto.candles',
     'properties.bootstrap.servers' = 'broker:9092',
     'properties.security.protocol' = 'PLAINTEXT',
-    'properties.linger.ms' = '2',
+    'properties.linger.ms' = '5',
     'properties.batch.size' = '262144',
     'properties.compression.type' = 'lz4',
     'properties.delivery.timeout.ms' = '600000',
     'properties.register.producer.metrics' = 'false',
     'key.format' = 'json',
-    'value.format' = 'json',
+    'value.format' = 'plain-json',
     'value.fields-include' = 'ALL',
     'sink.delivery-guarantee' = 'at-least-once',
     'sink.buffer-flush.max-rows' = '5000',
@@ -173,14 +173,14 @@ CREATE TEMPORARY TABLE late (
     'topic' = 'crypto.late',
     'properties.bootstrap.servers' = 'broker:9092',
     'properties.security.protocol' = 'PLAINTEXT',
-    'properties.linger.ms' = '2',
+    'properties.linger.ms' = '5',
     'properties.batch.size' = '262144',
     'properties.compression.type' = 'lz4',
     'properties.delivery.timeout.ms' = '600000',
     'properties.register.producer.metrics' = 'false',
     'key.format' = 'raw',
     'key.fields' = 'symbol',
-    'value.format' = 'json',
+    'value.format' = 'plain-json',
     'value.fields-include' = 'ALL',
     'sink.delivery-guarantee' = 'at-least-once'
 );

@@ -1,0 +1,131 @@
+package dev.marketpipeline.flink.json;
+
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import org.apache.flink.api.common.serialization.SerializationSchema;
+import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.io.NumberOutput;
+import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.types.logical.LogicalType;
+import org.apache.flink.table.types.logical.RowType;
+
+/** Writes a row of strings, numbers and booleans straight into bytes, with the values of Flink's JSON format. */
+final class PlainJsonWriter implements SerializationSchema<RowData> {
+    private enum Kind {
+        STRING, LONG, INT, DOUBLE, BOOLEAN;
+
+        /** Null for any other type. */
+        static Kind of(LogicalType type) {
+            switch (type.getTypeRoot()) {
+                case CHAR:
+                case VARCHAR:
+                    return STRING;
+                case BIGINT:
+                    return LONG;
+                case INTEGER:
+                    return INT;
+                case DOUBLE:
+                    return DOUBLE;
+                case BOOLEAN:
+                    return BOOLEAN;
+                default:
+                    return null;
+            }
+        }
+    }
+
+    private static final long serialVersionUID = 1L;
+    private static final int LONGEST_NUMBER = 40;
+
+    private final byte[][] labels;
+    private final Kind[] kinds;
+    private final SerializationSchema<RowData> whole;
+    private transient byte[] out;
+    private transient int at;
+
+    /** This writer, or Flink's own where a column is of another type, or has a name that must be escaped. */
+    static SerializationSchema<RowData> of(RowType type, SerializationSchema<RowData> whole) {
+        Kind[] kinds = type.getChildren().stream().map(Kind::of).toArray(Kind[]::new);
+        boolean plain = type.getFieldNames().stream().allMatch(name -> name.matches("[a-z_]+"));
+        return plain && !Arrays.asList(kinds).contains(null) ? new PlainJsonWriter(type, kinds, whole) : whole;
+    }
+
+    private PlainJsonWriter(RowType type, Kind[] kinds, SerializationSchema<RowData> whole) {
+        this.kinds = kinds;
+        this.whole = whole;
+        labels = new byte[kinds.length][];
+        for (int n = 0; n < labels.length; n++) {
+            String label = (n == 0 ? "{\"" : ",\"") + type.getFieldNames().get(n) + "\":";
+            labels[n] = label.getBytes(StandardCharsets.US_ASCII);
+        }
+    }
+
+    @Override
+    public void open(InitializationContext context) throws Exception {
+        whole.open(context);
+    }
+
+    @Override
+    public byte[] serialize(RowData row) {
+        if (out == null) out = new byte[1024];
+        at = 0;
+        for (int n = 0; n < kinds.length; n++) {
+            bytes(labels[n]);
+            if (row.isNullAt(n)) ascii("null");
+            else if (!value(row, n)) return whole.serialize(row);
+        }
+        room(1);
+        out[at++] = '}';
+        return Arrays.copyOf(out, at);
+    }
+
+    /** False where Flink's own writer is to decide what is written. */
+    private boolean value(RowData row, int n) {
+        room(LONGEST_NUMBER);
+        switch (kinds[n]) {
+            case STRING:
+                return text(row.getString(n).toBytes());
+            case LONG:
+                at = NumberOutput.outputLong(row.getLong(n), out, at);
+                return true;
+            case INT:
+                at = NumberOutput.outputLong(row.getInt(n), out, at);
+                return true;
+            case DOUBLE:
+                double value = row.getDouble(n);
+                if (Double.isNaN(value) || Double.isInfinite(value)) return false;
+                ascii(NumberOutput.toString(value, true));
+                return true;
+            default:
+                ascii(row.getBoolean(n) ? "true" : "false");
+                return true;
+        }
+    }
+
+    private boolean text(byte[] value) {
+        room(value.length + 2);
+        out[at++] = '"';
+        for (byte b : value) {
+            if (b == '"' || b == '\\' || (b >= 0 && b < ' ')) return false;
+            out[at++] = b;
+        }
+        out[at++] = '"';
+        return true;
+    }
+
+    private void bytes(byte[] value) {
+        room(value.length);
+        System.arraycopy(value, 0, out, at, value.length);
+        at += value.length;
+    }
+
+    @SuppressWarnings("deprecation") // of its characters only the low bytes are taken, which is what is wanted
+    private void ascii(String text) {
+        room(text.length());
+        text.getBytes(0, text.length(), out, at);
+        at += text.length();
+    }
+
+    private void room(int more) {
+        if (at + more > out.length) out = Arrays.copyOf(out, Math.max(out.length * 2, at + more));
+    }
+}
