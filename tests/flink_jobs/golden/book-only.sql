@@ -5,8 +5,10 @@ CREATE TEMPORARY TABLE book (
     `event_time` BIGINT,
     `receive_time` BIGINT,
     `update_id` BIGINT,
+    `previous_id` BIGINT,
     `bids` ARRAY<ARRAY<DOUBLE>>,
     `asks` ARRAY<ARRAY<DOUBLE>>,
+    `process` STRING,
     `partition` INT NOT NULL METADATA VIRTUAL,
     `offset` BIGINT NOT NULL METADATA VIRTUAL,
     `headers` MAP<STRING, BYTES> NOT NULL METADATA VIRTUAL
