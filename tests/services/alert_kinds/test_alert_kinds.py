@@ -29,7 +29,8 @@ def test_those_of_the_book_come_first() -> None:
         "extreme_imbalance", "imbalance_flip", "liquidity_stress", "spread_widening", "outlier", "price_spike",
         "trade_burst", "volume_spike", "whale_trade",
     ]  # fmt: skip
-    assert list(watched_alerts()) == ["extreme_imbalance", "whale_trade"]
+    of_the_book = ["extreme_imbalance", "imbalance_flip", "liquidity_stress", "spread_widening"]
+    assert list(watched_alerts()) == [*of_the_book, "whale_trade"]
 
 
 def test_a_threshold_is_named_after_its_place_in_the_spec() -> None:
