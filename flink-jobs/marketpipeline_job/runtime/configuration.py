@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 from marketpipeline.settings import JobSettings
 
@@ -43,13 +42,12 @@ def common(settings: JobSettings) -> dict[str, str]:
     }
 
 
-def embedded(rest_port: int, jars: Sequence[Path]) -> Mapping[str, str]:
+def embedded(rest_port: int) -> Mapping[str, str]:
     """What holds beside it where this process brings its own Flink: one JVM, reached over the loopback only.
 
     Temporary files go to the JVM's working folder: Flink splits a path at commas.
     """
     return {
-        "pipeline.jars": ";".join(jar.resolve().as_uri() for jar in jars),
         "rest.address": "127.0.0.1",
         "rest.bind-address": "127.0.0.1",
         "rest.port": str(rest_port),

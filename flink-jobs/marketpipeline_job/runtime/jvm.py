@@ -13,6 +13,7 @@ import struct
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from marketpipeline.errors import InvalidInput, PermanentError, Problem
@@ -36,8 +37,12 @@ _TUNING = (
 """docs/decisions/0022."""
 
 
-def start_jvm(java_home: str | None, heap_mb: int, log_level: str, temporary: Path) -> subprocess.Popen[bytes]:
+def start_jvm(
+    java_home: str | None, heap_mb: int, log_level: str, temporary: Path, jars: Sequence[Path]
+) -> subprocess.Popen[bytes]:
     """Start it and let PyFlink use it; what a killed JVM leaves behind is in `temporary`.
+
+    `jars` are on its class path: loaded for each job, all that a job has read of them would be read again.
 
     Raises InvalidInput without a Java, PermanentError when it does not come up.
     """
@@ -52,7 +57,7 @@ def start_jvm(java_home: str | None, heap_mb: int, log_level: str, temporary: Pa
     with tempfile.TemporaryDirectory(dir=temporary) as folder:
         answer = Path(folder) / "port"
         environment["_PYFLINK_CONN_INFO_PATH"] = str(answer)
-        command = _command(java, heap_mb, temporary, environment)
+        command = _command(java, heap_mb, temporary, environment, jars)
         process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, cwd=temporary)
         try:
             port = _port(process, answer)
@@ -64,7 +69,7 @@ def start_jvm(java_home: str | None, heap_mb: int, log_level: str, temporary: Pa
     return process
 
 
-def _command(java: str, heap_mb: int, temporary: Path, environment: dict[str, str]) -> list[str]:
+def _command(java: str, heap_mb: int, temporary: Path, environment: dict[str, str], jars: Sequence[Path]) -> list[str]:
     """With `setpriv`, where there is one, the kernel ends it in the moment in which this process is gone."""
     bound = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
     return [
@@ -82,7 +87,7 @@ def _command(java: str, heap_mb: int, temporary: Path, environment: dict[str, st
         "-Duser.language=en",
         f"-Dlog4j2.configurationFile={_LOG_CONFIGURATION}",
         "-cp",
-        gateway_server.construct_flink_classpath(environment),
+        os.pathsep.join((gateway_server.construct_flink_classpath(environment), *(str(jar.resolve()) for jar in jars))),
         _MAIN,
     ]
 

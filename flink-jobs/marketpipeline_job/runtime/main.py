@@ -15,7 +15,6 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from urllib.parse import unquote, urlsplit
@@ -89,9 +88,9 @@ def _run_embedded(settings: JobSettings, places: Places, monitor: Monitor, stopp
     broker = look_at_broker(settings)
     from marketpipeline_job.runtime.jvm import start_jvm  # imports PyFlink, which takes a second
 
-    process = start_jvm(places.java_home, settings.heap_mb, _JVM_LEVELS[settings.telemetry.log_level], temporary)
+    process = start_jvm(places.java_home, settings.heap_mb, _JVM_LEVELS[settings.telemetry.log_level], temporary, jars)
     try:
-        _run_job(settings, broker, process, jars, monitor, stopping)
+        _run_job(settings, broker, process, monitor, stopping)
     finally:
         _end(process)
         shutil.rmtree(temporary, ignore_errors=True)
@@ -101,7 +100,6 @@ def _run_job(
     settings: JobSettings,
     broker: BrokerView,
     process: subprocess.Popen[bytes],
-    jars: Sequence[Path],
     monitor: Monitor,
     stopping: threading.Event,
 ) -> None:
@@ -111,7 +109,7 @@ def _run_job(
         start = find_start(settings, broker, FlinkFiles(submit.jvm()))
         _log.log(logging.WARNING if start.origin is Origin.UNFIT else logging.INFO, "the job %s", start.reason)
         port = _free_port()
-        configuration = {**common(settings), **embedded(port, jars), **start.configuration}
+        configuration = {**common(settings), **embedded(port), **start.configuration}
         job = submit.submit(settings, configuration, start.told)
         monitor.watch(FlinkRest(port, job.id), start)
         _watch(monitor, process, stopping)

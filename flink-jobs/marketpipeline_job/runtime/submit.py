@@ -1,4 +1,8 @@
-"""From the script to a running job, through PyFlink. The only module that speaks to it."""
+"""From the script to a running job, in the JVM that PyFlink's gateway leads to.
+
+Flink's own Table API is called there: PyFlink's classes around it are not needed for SQL, and importing what they need
+takes longer than the planner.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,7 @@ from typing import Any
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.settings import JobSettings
 from py4j.protocol import Py4JError, Py4JNetworkError
-from pyflink.common import Configuration
 from pyflink.java_gateway import get_gateway
-from pyflink.table import EnvironmentSettings, TableEnvironment
 
 from marketpipeline_job.job import script
 
@@ -25,7 +27,7 @@ class Job:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self.id: str = str(client.get_job_id())
+        self.id: str = client.getJobID().toString()
 
     def stop(self, folder: str, timeout_seconds: float) -> str:
         """Stop it with a savepoint in `folder`, which is complete when this returns; gives its URI.
@@ -35,7 +37,7 @@ class Job:
         java = jvm()
         try:
             form = java.org.apache.flink.core.execution.SavepointFormatType.NATIVE
-            future = self._client._j_job_client.stopWithSavepoint(False, folder, form)
+            future = self._client.stopWithSavepoint(False, folder, form)
             milliseconds = java.java.util.concurrent.TimeUnit.MILLISECONDS
             return str(future.get(int(timeout_seconds * 1000), milliseconds))
         except (Py4JError, Py4JNetworkError) as error:
@@ -50,7 +52,7 @@ def jvm() -> Any:
 def release() -> None:
     """Let go of the JVM, which may end now.
 
-    PyFlink's objects would still release their counterparts there, each with an error that it is gone.
+    Objects of it that are still held would be released there, each with an error that it is gone.
     """
     logging.getLogger("py4j.java_gateway").setLevel(logging.CRITICAL)
     get_gateway().close()
@@ -61,31 +63,27 @@ def submit(settings: JobSettings, configuration: Mapping[str, str], told: Mappin
 
     Raises PermanentError with Flink's own reason when it is refused.
     """
-    flink = Configuration()
-    for key, value in configuration.items():
-        flink.set_string(key, value)
     wanted = script(settings)
-    level = logging.getLogger().level
     try:
-        environment = TableEnvironment.create(
-            EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(flink).build()
-        )
+        flink = jvm().org.apache.flink
+        configured = flink.configuration.Configuration()
+        for key, value in configuration.items():
+            configured.setString(key, value)
+        modes = flink.table.api.EnvironmentSettings.newInstance().inStreamingMode().withConfiguration(configured)
+        environment = flink.table.api.TableEnvironment.create(modes.build())
         for key, value in told.items():
-            environment.get_config()._j_table_config.addJobParameter(key, value)  # PyFlink has no name for it
+            environment.getConfig().addJobParameter(key, value)
         for statement in (*wanted.tables, *wanted.functions):
-            environment.execute_sql(statement)
+            environment.executeSql(statement)
         for view in wanted.views:
             # As a planned query: a view that is only text is parsed and checked again wherever it is used.
-            environment.create_temporary_view(view.name, environment.sql_query(view.query))
-        together = environment.create_statement_set()
+            environment.createTemporaryView(view.name, environment.sqlQuery(view.query))
+        together = environment.createStatementSet()
         for statement in wanted.inserts:
-            together.add_insert_sql(statement)
-        client = together.execute().get_job_client()
-    except Exception as error:  # PyFlink turns every Java exception into one of its own, without a common base
+            together.addInsertSql(statement)
+        client = together.execute().getJobClient().orElse(None)
+    except Exception as error:  # PyFlink turns some Java exceptions into its own, without a common base
         raise PermanentError(f"Flink refused the job: {_cause(error)}") from error
-    finally:
-        # Something that PyFlink imports turns all logging to warnings.
-        logging.getLogger().setLevel(level)
     if client is None:
         raise PermanentError("Flink gave no handle of the job")
     return Job(client)

@@ -8,6 +8,8 @@ CREATE TEMPORARY TABLE book (
     `previous_id` BIGINT,
     `bids` ARRAY<ARRAY<DOUBLE>>,
     `asks` ARRAY<ARRAY<DOUBLE>>,
+    `bid_contracts` ARRAY<DOUBLE>,
+    `ask_contracts` ARRAY<DOUBLE>,
     `process` STRING,
     `partition` INT NOT NULL METADATA VIRTUAL,
     `offset` BIGINT NOT NULL METADATA VIRTUAL,

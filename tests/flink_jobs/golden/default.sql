@@ -8,6 +8,8 @@ CREATE TEMPORARY TABLE book (
     `previous_id` BIGINT,
     `bids` ARRAY<ARRAY<DOUBLE>>,
     `asks` ARRAY<ARRAY<DOUBLE>>,
+    `bid_contracts` ARRAY<DOUBLE>,
+    `ask_contracts` ARRAY<DOUBLE>,
     `process` STRING,
     `partition` INT NOT NULL METADATA VIRTUAL,
     `offset` BIGINT NOT NULL METADATA VIRTUAL,
@@ -167,6 +169,7 @@ CREATE TEMPORARY TABLE trades (
     `quantity` DOUBLE,
     `taker_side` STRING,
     `backfilled` BOOLEAN,
+    `contracts` DOUBLE,
     `process` STRING,
     `partition` INT NOT NULL METADATA VIRTUAL,
     `offset` BIGINT NOT NULL METADATA VIRTUAL

@@ -10,6 +10,7 @@ CREATE TEMPORARY TABLE trades (
     `quantity` DOUBLE,
     `taker_side` STRING,
     `backfilled` BOOLEAN,
+    `contracts` DOUBLE,
     `process` STRING,
     `partition` INT NOT NULL METADATA VIRTUAL,
     `offset` BIGINT NOT NULL METADATA VIRTUAL

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from marketpipeline.spec.platform import Processing
 from marketpipeline_job.runtime.configuration import MAX_PARALLELISM, common, embedded
 
@@ -15,7 +13,7 @@ def test_what_holds_everywhere_names_no_place_of_this_machine() -> None:
     assert found["parallelism.default"] == "3"
     assert found["execution.checkpointing.mode"] == "EXACTLY_ONCE"
     assert found["execution.checkpointing.incremental"] == "true"
-    assert not any(key.startswith(("rest.", "pipeline.jars", "execution.state-recovery")) for key in found)
+    assert not any(key.startswith(("rest.", "execution.state-recovery")) for key in found)
     assert "execution.checkpointing.dir" not in found, "which folder that is is decided with the state to go on from"
 
 
@@ -24,9 +22,8 @@ def test_state_can_go_on_with_any_parallelism_of_the_spec() -> None:
     assert bounds["maximum"] == MAX_PARALLELISM == int(common(job_settings())["pipeline.max-parallelism"])
 
 
-def test_an_embedded_flink_is_reached_over_the_loopback_only(tmp_path: Path) -> None:
-    found = embedded(1234, [tmp_path / "a b.jar"])
+def test_an_embedded_flink_is_reached_over_the_loopback_only() -> None:
+    found = embedded(1234)
     assert found["rest.bind-address"] == "127.0.0.1"
     assert found["rest.port"] == found["rest.bind-port"] == "1234"
-    assert found["pipeline.jars"].endswith("/a%20b.jar")
     assert found["io.tmp.dirs"] == ".", "Flink splits it at commas"
