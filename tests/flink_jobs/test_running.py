@@ -173,9 +173,12 @@ def test_a_flip_closes_one_episode_and_opens_the_next(replayed: RunningJob) -> N
     measures = [(1.0, 1.0), (8.0, 2.0), (9.0, 1.0), (7.0, 3.0), (9.0, 1.0), (1.0, 9.0), (1.0, 1.0)]
     replayed.send(TopicKind.BOOK, [book(symbol, T0 + n, n, bid, ask) for n, (bid, ask) in enumerate(measures)])
     rows = replayed.wait_rows(
-        TopicKind.ALERTS, lambda rows: sum(row.symbol == symbol for row in rows) >= 5, "both episodes"
+        TopicKind.ALERTS,
+        lambda rows: sum((row.symbol, row.rule) == (symbol, "extreme_imbalance") for row in rows) >= 7,
+        "both episodes",
     )
-    found = [(r.status, r.side, r.severity, r.started_at - T0, r.extreme) for r in rows if r.symbol == symbol]
+    of_rule = [row for row in rows if (row.symbol, row.rule) == (symbol, "extreme_imbalance")]
+    found = [(r.status, r.side, r.severity, r.started_at - T0, r.extreme) for r in of_rule]
     # 0.6, 0.8, 0.4 (closes), 0.8 and at once -0.8, 0.
     assert found == [
         ("open", "buy", "MEDIUM", 1, 0.6),
