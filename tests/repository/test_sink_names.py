@@ -10,7 +10,9 @@ from tests.conftest import PROJECT
 from tests.repository.test_exchange_names import CODE, offences
 
 # Servers of the local platform, and what the kinds' tables and keys are called in the core.
-OWN = re.compile(r"/(local/components/(postgres|seaweed|valkey)|store/(__init__|tables|latest|postgres|redis))\.py$")
+OWN = re.compile(
+    r"/(local/components/(postgres|seaweed|valkey)|sinks/tiers/\w+|store/(__init__|digest|tables|latest|postgres|redis))\.py$"
+)
 ALLOWED = {
     "services/marketpipeline/sinks/memory.py": "the same topics as the history's",
     "operator/marketpipeline_operator/crd/status.py": "an example in a description",

@@ -61,7 +61,7 @@ def _api_has_a_store() -> Rule:
     enabled = []
     for name, field in Sinks.model_fields.items():
         given = "" if field.default_factory else f"has(self.sinks.{name}) && "
-        if sink_kinds()[name].reader:
+        if sink_kinds()[name].answers:
             enabled.append(f"({given}self.sinks.{name}.enabled)" if given else f"self.sinks.{name}.enabled")
     return {"rule": " || ".join(["!self.api.enabled", *enabled]), "message": API_NEEDS_A_SINK}
 

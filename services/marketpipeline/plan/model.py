@@ -40,6 +40,7 @@ class Component(StrEnum):
     INGESTION = "ingestion"
     API = "api"
     STALENESS_CHECK = "staleness-check"
+    TIERS = "tiers"
     STREAM_JOB = "stream-job"
 
     _ignore_ = ["kind", "name"]  # noqa: RUF012 - the form that enum wants

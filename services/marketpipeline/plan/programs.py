@@ -10,7 +10,7 @@ from types import MappingProxyType
 import yaml
 
 from marketpipeline.plan.model import Component
-from marketpipeline.settings import ApiSettings, IngestionSettings, Settings
+from marketpipeline.settings import ApiSettings, IngestionSettings, Settings, TiersSettings
 from marketpipeline.sink_kinds import sink_kinds
 
 __all__ = ["Program", "components_yaml", "programs"]
@@ -39,13 +39,22 @@ _COMMON = {
         extra="ingestion",
     ),
     Component.API: Program(
-        settings=ApiSettings, target="marketpipeline.api.main:run", summary="Serve queries over HTTP.", extra="api"
+        settings=ApiSettings,
+        target="marketpipeline.api.main:run",
+        summary="Serve queries over HTTP.",
+        extra="api-image",
     ),
     Component.STALENESS_CHECK: Program(
         settings=ApiSettings,
         target="marketpipeline.staleness.main:run",
         summary="Report the symbols whose newest data is older than it should be; status 1 when there are any.",
-        extra="api",
+        extra="api-image",
+    ),
+    Component.TIERS: Program(
+        settings=TiersSettings,
+        target="marketpipeline.sinks.tiers.main:run",
+        summary="Tidy the archive, and drop from the database the days that the archive has whole.",
+        extra="tiers",
     ),
 }
 

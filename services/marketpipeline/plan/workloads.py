@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from marketpipeline.plan.model import Component, Port, Probe, ScheduledJob, SecretEnv, StreamJob, Workload
-from marketpipeline.schema import S3Access
+from marketpipeline.schema import S3Access, retention_milliseconds
 from marketpipeline.settings import (
     ENV_PREFIX,
     ApiSettings,
@@ -15,6 +15,7 @@ from marketpipeline.settings import (
     KafkaSettings,
     Settings,
     Stores,
+    TiersSettings,
 )
 from marketpipeline.sink_kinds import SinkKind, SinkSettings, SinkSpec
 from marketpipeline.spec import BookSource, MarketPipeline, milliseconds
@@ -100,6 +101,23 @@ def plan_scheduled_jobs(pipeline: MarketPipeline) -> tuple[ScheduledJob, ...]:
                 schedule="*/5 * * * *",
                 secrets=_api_secrets(pipeline),
                 timeout_seconds=120,
+            )
+        )
+    if pipeline.spec.sinks.has_archive:
+        retention = pipeline.spec.retention
+        archived = retention_milliseconds(retention.archive)
+        fields = _api_settings(pipeline).model_dump() | {"warm_days": retention.tables.days}
+        settings = TiersSettings.model_validate(
+            fields | {"cold_days": None if archived is None else archived / 86_400_000}
+        )
+        found.append(
+            ScheduledJob(
+                name="tiers",
+                component=Component.TIERS,
+                settings=_dump(settings),
+                schedule="0 3 * * *",
+                secrets=_api_secrets(pipeline),
+                timeout_seconds=4 * 3600,
             )
         )
     return tuple(found)

@@ -6,9 +6,11 @@ They are imported when a store of their kind is there to be read: who has none n
 
 from __future__ import annotations
 
+from marketpipeline.readers.making import readers_of
 from marketpipeline.readers.reading import (
     Answer,
     Blocking,
+    Coverage,
     HistoryQuery,
     NewestRecords,
     NotKept,
@@ -16,13 +18,14 @@ from marketpipeline.readers.reading import (
     Readers,
     Span,
     StoreHealth,
+    TierState,
     blocking,
-    readers_of,
 )
 
 __all__ = [
     "Answer",
     "Blocking",
+    "Coverage",
     "HistoryQuery",
     "NewestRecords",
     "NotKept",
@@ -30,6 +33,7 @@ __all__ = [
     "Readers",
     "Span",
     "StoreHealth",
+    "TierState",
     "blocking",
     "readers_of",
 ]

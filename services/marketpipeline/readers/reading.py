@@ -5,7 +5,8 @@ the methods of `Reader`; it is asynchronous, and `blocking` is its shell for cal
 
 What is newest is asked of the quickest store first, and of the next what that one lacks (a value that expired, a cache
 that is new) or all of it while the first is away. The history is asked of one store only, the first that keeps the
-table: another one may keep less of it, and an answer that lacks rows must not look like a whole one.
+table: another one may keep less of it, and an answer that lacks rows must not look like a whole one. With an archive
+that one store is two, of which each day is asked of one: see `tiers`.
 """
 
 from __future__ import annotations
@@ -13,24 +14,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Protocol, Self
+from datetime import date, datetime
+from typing import Any, Protocol, Self, runtime_checkable
 
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.records import Record
-from marketpipeline.registry import resolve
-from marketpipeline.settings import ApiSettings
-from marketpipeline.sink_kinds import sink_kinds
+from marketpipeline.sink_kinds import ReadRank
 from marketpipeline.store.latest import ENTRIES
 from marketpipeline.store.rows import JsonRow
-from marketpipeline.store.tables import Table
+from marketpipeline.store.tables import TABLES, Table
 
 __all__ = [
     "Answer",
     "Blocking",
+    "Coverage",
     "HistoryQuery",
     "NewestRecords",
     "NotKept",
@@ -38,8 +38,8 @@ __all__ = [
     "Readers",
     "Span",
     "StoreHealth",
+    "TierState",
     "blocking",
-    "readers_of",
 ]
 
 _log = logging.getLogger(__name__)
@@ -118,6 +118,50 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Coverage:
+    """What a store has of a symbol and a UTC day in one table: its rows, and the times of the first and the last."""
+
+    symbol: str
+    day: date
+    store: str
+    rows: int
+    first: str
+    last: str
+
+
+@runtime_checkable
+class Covering(Protocol):
+    """A reader that can say what it has of each day."""
+
+    async def coverage(self, table: Table, symbols: Sequence[str], span: Span) -> list[Coverage]:
+        """Of each symbol and day what there is, in order of days; days without rows are absent."""
+
+
+@runtime_checkable
+class Archived(Protocol):
+    """A reader whose days go to an archive."""
+
+    async def archived_days(self, table: str) -> Collection[date]:
+        """The UTC days of a table that the archive answers for."""
+
+
+@dataclass(frozen=True, slots=True)
+class TierState:
+    """A store as a tier: `hot` has what is newest, `warm` the history, `cold` what the history gave up.
+
+    `archived_days` is by table how many days of a warm store the cold one answers for.
+    """
+
+    tier: str
+    store: str
+    error: str | None
+    archived_days: Mapping[str, int] = field(default_factory=dict)
+
+
+_TIERS = {ReadRank.NEWEST: "hot", ReadRank.HISTORY: "warm", ReadRank.ARCHIVE: "cold"}
+
+
+@dataclass(frozen=True, slots=True)
 class StoreHealth:
     """How a store is: `error` is None where it answers, which took `latency_ms`."""
 
@@ -149,9 +193,13 @@ class _Lacks:
 class Readers:
     """The readers of one pipeline's stores, in the order in which each sort of question is put to them."""
 
-    def __init__(self, newest: Sequence[Reader], history: Sequence[Reader]) -> None:
+    def __init__(
+        self, newest: Sequence[Reader], history: Sequence[Reader], ranks: Mapping[str, ReadRank] | None = None
+    ) -> None:
+        """`ranks` tells by a reader's name which tier its store is."""
         self._newest = tuple(newest)
         self._history = tuple(history)
+        self._ranks = dict(ranks or {})
         self._lacks = {reader.name: _Lacks() for reader in newest}
 
     @property
@@ -277,6 +325,26 @@ class Readers:
             raise away
         return found
 
+    async def coverage(self, table: Table, symbols: Sequence[str], span: Span) -> list[Coverage]:
+        """What there is of each symbol and day. Raises NotKept where no store can say, RetryableError."""
+        for reader in self._history:
+            if reader.keeps_history(table.name) and isinstance(reader, Covering):
+                return await reader.coverage(table, symbols, span)
+        raise NotKept(f"this pipeline has no store that can say which days of {table.name} it has")
+
+    async def tiers(self) -> list[TierState]:
+        """Every store as a tier, the hot one first."""
+        found, states = await self.health(), []
+        for name, rank in sorted(self._ranks.items(), key=lambda ranked: ranked[1]):
+            reader = next(reader for reader in self.readers if reader.name == name)
+            days: dict[str, int] = {}
+            if isinstance(reader, Archived) and found[name].error is None:
+                for table in TABLES:
+                    days[table.name] = len(await reader.archived_days(table.name))
+            archived = {table: count for table, count in days.items() if count}
+            states.append(TierState(_TIERS[rank], name, found[name].error, archived))
+        return states
+
     async def health(self) -> dict[str, StoreHealth]:
         """How each store is, by its name."""
         return {reader.name: await _health(reader) for reader in self.readers}
@@ -344,16 +412,3 @@ def blocking(readers: Readers) -> Iterator[Blocking]:
             yield Blocking(readers, runner)
         finally:
             runner.run(readers.__aexit__())
-
-
-def readers_of(settings: ApiSettings, application: str, patience: float = 2.0) -> Readers:
-    """Readers of the stores that the settings name, each made by its kind of sink.
-
-    `application` is who asks, for the stores' own logs; `patience` is how many seconds a question may wait for a store.
-    """
-    kinds = sink_kinds()
-    readers: list[Reader] = [
-        resolve(str(kinds[name].reader))(store, application, patience)
-        for name, store in settings.stores.by_kind().items()
-    ]
-    return Readers(newest=readers, history=readers[::-1])

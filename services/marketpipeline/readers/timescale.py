@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import date
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -13,12 +14,12 @@ from psycopg.sql import SQL, Composable, Composed, Identifier
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from marketpipeline.errors import PermanentError, RetryableError
-from marketpipeline.readers.reading import HistoryQuery, NewestRecords
+from marketpipeline.readers.reading import Coverage, HistoryQuery, NewestRecords, Span
 from marketpipeline.records import Record
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.store.latest import ENTRIES
 from marketpipeline.store.postgres import libpq_options
-from marketpipeline.store.rows import JsonRow, record_reader, row_reader
+from marketpipeline.store.rows import JsonRow, iso, record_reader, row_reader
 from marketpipeline.store.sqlstate import Verdict, verdict
 from marketpipeline.store.tables import Table, table_of
 
@@ -124,6 +125,29 @@ class TimescaleReader:
             while rows := await cursor.fetchmany(_ROWS_AT_ONCE):
                 yield list(map(read, rows))
 
+    async def archived_days(self, table: str) -> frozenset[date]:
+        """As the job that archives has noted them."""
+        rows = await self._fetch(Statement(SQL(_ARCHIVED).format(), [table]))
+        return frozenset(day for (day,) in rows)
+
+    async def coverage(self, table: Table, symbols: Sequence[str], span: Span) -> list[Coverage]:
+        """Counted, so that a long span of single trades takes its time."""
+        time = _time(table)
+        values: list[Any] = [list(symbols)]
+        conditions: list[Composable] = [SQL("symbol = ANY(%s)")]
+        for bound, operator in ((span.since, ">="), (span.until, "<")):
+            if bound is not None:
+                conditions.append(time + SQL(f" {operator} %s"))
+                values.append(bound)
+        statement = SQL(
+            "SELECT symbol, ({} AT TIME ZONE 'UTC')::date AS day, count(*), min({}), max({}) FROM {} WHERE {}"
+            " GROUP BY 1, 2 ORDER BY 2, 1"
+        ).format(time, time, time, Identifier(table.name), SQL(" AND ").join(conditions))
+        rows = await self._fetch(Statement(statement, values))
+        return [
+            Coverage(symbol, day, self.name, count, iso(first), iso(last)) for symbol, day, count, first, last in rows
+        ]
+
     async def holdings(self) -> dict[str, set[str]]:
         """Symbols that the sink has seen, with the candles that there are, and the tables that have a row of theirs."""
         found: dict[str, set[str]] = {}
@@ -192,6 +216,7 @@ _VERSION = "SELECT coalesce(max(version), 0) FROM marketpipeline_migrations"
 _SEEN = """
 SELECT symbol, extract(epoch FROM seen_at) * 1000000 FROM symbols WHERE symbol = ANY(%s) AND seen_at IS NOT NULL
 """
+_ARCHIVED = "SELECT day FROM archived_days WHERE table_name = %s AND restored_until IS NULL"
 _SOME = "SELECT symbol FROM symbols WHERE EXISTS (SELECT 1 FROM {} AS rows WHERE rows.symbol = symbols.symbol)"
 _INTERVALS = """
 WITH RECURSIVE found (symbol, interval) AS (

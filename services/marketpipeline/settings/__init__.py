@@ -18,6 +18,7 @@ from marketpipeline.settings.components import (
     SimulatorSettings,
     Stores,
     ThresholdSettings,
+    TiersSettings,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "Stores",
     "TelemetrySettings",
     "ThresholdSettings",
+    "TiersSettings",
 ]

@@ -18,6 +18,7 @@ __all__ = [
     "SimulatorSettings",
     "Stores",
     "ThresholdSettings",
+    "TiersSettings",
 ]
 
 
@@ -154,6 +155,24 @@ class ApiSettings(Settings):
     topic_prefix: str = Field(default="", description="First part of every topic's name.")
     max_stream_readers: Annotated[int, Field(ge=1)] = Field(
         default=2_000, description="Readers of the stream at the most; each more is told to come again."
+    )
+
+
+class TiersSettings(ApiSettings):
+    """The daily job that moves the history from tier to tier."""
+
+    warm_days: dict[str, Annotated[float, Field(gt=0, le=99_999)]] = Field(
+        default_factory=dict,
+        description="Days after which rows leave the database, once the archive has them, by table group: trades, "
+        "book, candles, alerts, events; one that is absent stays.",
+    )
+    cold_days: Annotated[float, Field(gt=0, le=99_999)] | None = Field(
+        default=None, description="Days that the archive keeps rows; for ever without it."
+    )
+    grace_ms: Milliseconds = Field(
+        default=30_000,
+        description="Time from the note that a day is archived to the dropping of its rows: longer than any question "
+        "takes to begin.",
     )
 
 

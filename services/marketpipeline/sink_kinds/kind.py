@@ -200,6 +200,11 @@ class SinkKind:
                 raise ValueError(f"sink {self.name}: secrets: {self.spec.__name__} has no field {secret!r}")
 
     @property
+    def answers(self) -> bool:
+        """Whether its store can be asked for what is newest too: an archive alone serves no API."""
+        return self.reader is not None and self.rank is not ReadRank.ARCHIVE
+
+    @property
     def component(self) -> str:
         """Name of its process, command, consumer group and image."""
         return f"sink-{self.name}"

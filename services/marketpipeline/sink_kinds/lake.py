@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, SecretStr, StringConstraints
 
 from marketpipeline.schema import Duration, Milliseconds, Resources, S3Access, Url, memory_bytes, milliseconds
-from marketpipeline.sink_kinds.kind import SinkKind, SinkSettings, SinkSpec, StoreSettings
+from marketpipeline.sink_kinds.kind import ReadRank, SinkKind, SinkSettings, SinkSpec, StoreSettings
 from marketpipeline.store.lake import LAKE_TOPICS
 
 if TYPE_CHECKING:
@@ -56,9 +56,6 @@ class LakeStoreSettings(StoreSettings):
         default=256 << 20, description="Memory that rows are gathered in; when it is full the largest table is written."
     )
     file_bytes: Annotated[int, Field(ge=1)] = Field(default=128 << 20, description="Size of a file to aim at.")
-    keep_days: Annotated[float, Field(gt=0, le=99_999)] | None = Field(
-        default=None, description="Days that rows are kept; for ever without it."
-    )
 
 
 class LakeSinkSettings(SinkSettings):
@@ -93,5 +90,7 @@ SINK = SinkKind(
     server_extra="lake-server",
     in_replay={"hold_ms": 60_000},
     has_server=lambda sink: sink.url.startswith("s3://"),
+    reader="marketpipeline.readers.lake:LakeReader",
+    rank=ReadRank.ARCHIVE,
     secrets={"access_key_id": "credentials_secret", "secret_access_key": "credentials_secret"},
 )

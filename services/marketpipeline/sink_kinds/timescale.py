@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, StringConstraints
 
-from marketpipeline.schema import FOREVER, Url, seconds
+from marketpipeline.schema import Url, seconds
 from marketpipeline.sink_kinds.kind import (
     SECURED,
     ReadRank,
@@ -58,12 +58,11 @@ class TimescaleSinkSettings(SinkSettings):
 
 
 def _store(pipeline: MarketPipeline, sink: TimescaleSinkSpec) -> TimescaleStoreSettings:
+    """With an archive nothing is dropped by itself: the job that archives drops what the archive has."""
     tables = pipeline.spec.retention.tables
-    groups = {"trades": tables.trades, "book": tables.book, "candles": tables.candles}
-    groups |= {"alerts": tables.alerts, "events": tables.events}
     return TimescaleStoreSettings(
         url=sink.url,
-        retention_days={group: seconds(kept) / _DAY for group, kept in groups.items() if kept != FOREVER},
+        retention_days={} if pipeline.spec.sinks.has_archive else tables.days,
         compress_after_days=seconds(tables.compress_after) / _DAY,
     )
 

@@ -36,7 +36,7 @@ KIND = "MarketPipeline"
 
 
 API_NEEDS_A_SINK = "api.enabled needs at least one sink: set {} to true, or api.enabled to false".format(
-    " or ".join(f"sinks.{kind.name}.enabled" for kind in sink_kinds().values() if kind.reader)
+    " or ".join(f"sinks.{kind.name}.enabled" for kind in sink_kinds().values() if kind.answers)
 )
 
 
@@ -137,7 +137,7 @@ class PipelineSpec(SpecModel):
             raise ValueError(f"broker.cluster is needed with broker.provider {self.broker.provider.value}")
         if self.broker.namespace and not self.broker.cluster:
             raise ValueError("broker.cluster is needed with broker.namespace")
-        if self.api.enabled and not any(kind.reader for kind, _ in self.sinks.enabled()):
+        if self.api.enabled and not any(kind.answers for kind, _ in self.sinks.enabled()):
             raise ValueError(API_NEEDS_A_SINK)
         return self
 

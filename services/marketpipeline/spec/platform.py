@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, field_validator
 
 from marketpipeline.schema import (
     ADDRESSES,
+    FOREVER,
     CertificateKey,
     ClientCertificate,
     Duration,
@@ -23,6 +24,7 @@ from marketpipeline.schema import (
     TextRule,
     TextRules,
     Url,
+    seconds,
 )
 from marketpipeline.spec.flink import FlinkConfiguration
 from marketpipeline.venues import venues
@@ -267,9 +269,20 @@ class TableRetention(SpecModel):
     events: KeptFor = Field(default="365d", description="Gaps, backfills and other events of the feeds.")
     compress_after: Duration = Field(default="2d", description="Age at which TimescaleDB compresses a chunk.")
 
+    @property
+    def days(self) -> dict[str, float]:
+        """Days by the group of tables; one that is kept for ever is absent."""
+        groups = {"trades": self.trades, "book": self.book, "candles": self.candles}
+        groups |= {"alerts": self.alerts, "events": self.events}
+        return {group: seconds(kept) / 86_400 for group, kept in groups.items() if kept != FOREVER}
+
 
 class Retention(SpecModel):
-    """How long data is kept."""
+    """How long data is kept: by the broker, by the database (the warm tier), and by the archive (the cold one).
+
+    With an archive a day leaves the database only when that has it whole. The cache (the hot tier) has an `expiry`.
+    """
 
     topics: TopicRetention = Field(default_factory=TopicRetention, description="In the broker.")
     tables: TableRetention = Field(default_factory=TableRetention, description="In the database.")
+    archive: KeptFor = Field(default="forever", description="In the archive, where there is one.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, create_model
 
 from marketpipeline.schema import SpecModel
-from marketpipeline.sink_kinds import SinkKind, SinkSpec, sink_kinds
+from marketpipeline.sink_kinds import ReadRank, SinkKind, SinkSpec, sink_kinds
 
 __all__ = ["SinkSpecs", "Sinks"]
 
@@ -26,6 +26,11 @@ class SinkSpecs(SpecModel):
             sink: SinkSpec | None = self.of(kind.name)
             if sink is not None and sink.enabled:
                 yield kind, sink
+
+    @property
+    def has_archive(self) -> bool:
+        """Whether a sink keeps what the others give up."""
+        return any(kind.rank is ReadRank.ARCHIVE for kind, _ in self.enabled())
 
 
 def _field(kind: SinkKind) -> Any:

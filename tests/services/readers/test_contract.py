@@ -11,7 +11,8 @@ from marketpipeline.errors import RetryableError
 from marketpipeline.readers import HistoryQuery, Reader, Span
 from marketpipeline.records import Record
 from marketpipeline.registry import resolve
-from marketpipeline.sink_kinds import sink_kinds
+from marketpipeline.sink_kinds import ReadRank, sink_kinds
+from marketpipeline.sinks.base import HoldingSink
 from marketpipeline.store import newest_kinds, table_of
 from marketpipeline.store.rows import json_of
 
@@ -36,7 +37,8 @@ KINDS = newest_kinds(["1m", "5m"])
 NOBODY = "elsewhere:NOBODY"
 ALERTS = table_of("alerts")
 
-READ = [name for name, kind in sink_kinds().items() if kind.reader]
+READ = [name for name, kind in sink_kinds().items() if kind.reader and kind.rank is not ReadRank.ARCHIVE]
+ARCHIVES = [name for name, kind in sink_kinds().items() if kind.rank is ReadRank.ARCHIVE]
 
 FilledStore = Any
 """A store of the sinks' contract suite; `settings` are those of its kind."""
@@ -55,6 +57,8 @@ def put(store: FilledStore, *records: Record) -> None:
     sink.open()
     if records:
         sink.write(deliver(*records))
+        if isinstance(sink, HoldingSink):
+            sink.flush(everything=True)
     sink.close()
 
 
@@ -128,6 +132,7 @@ async def test_only_what_is_asked_for(store: FilledStore, reader: Reader) -> Non
     ],
     ids=repr,
 )
+@pytest.mark.parametrize("store", [*READ, *ARCHIVES], indirect=True)
 async def test_history(
     store: FilledStore, reader: Reader, filters: dict[str, Any], span: Span, newest_first: bool, wanted: list[int]
 ) -> None:

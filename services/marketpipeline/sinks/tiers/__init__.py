@@ -1,0 +1,1 @@
+"""Moving the history between the database and the archive."""
