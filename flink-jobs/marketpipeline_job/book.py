@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from marketpipeline.records import BookMetrics
+from marketpipeline.records import BookMetrics, BookStatistics
 from marketpipeline.settings import JobSettings
 from marketpipeline.topics import TopicKind
 
 from marketpipeline_job.alerts.row import found
 from marketpipeline_job.ddl import columns, sink, source
 from marketpipeline_job.deadletters import dead_letters
-from marketpipeline_job.functions import BOOK_MEASURES, BOOK_RULES, call, limits, with_thresholds
+from marketpipeline_job.functions import BOOK_MEASURES, BOOK_RULES, call, limits, widths, with_thresholds
 from marketpipeline_job.sql import PROCESS_TIME, Script, View, lines, literal
 
 __all__ = ["book"]
@@ -33,12 +33,12 @@ def book(settings: JobSettings) -> Script:
     return Script(
         tables=(
             *(source(settings, kind) for kind in (TopicKind.BOOK, TopicKind.THRESHOLDS)),
-            *(sink(settings, kind) for kind in (TopicKind.BOOK_METRICS, TopicKind.ALERTS)),
+            *(sink(settings, kind) for kind in (TopicKind.BOOK_METRICS, TopicKind.BOOK_STATISTICS, TopicKind.ALERTS)),
             reported,
         ),
         functions=(BOOK_MEASURES, BOOK_RULES),
         views=(_records(), _measured(settings), _measures(), _events(), _found(settings)),
-        inserts=(_insert(), faults, found("book_found")),
+        inserts=(_insert(), faults, _statistics(), found("book_found")),
     )
 
 
@@ -59,7 +59,7 @@ def _measures() -> View:
         f"{PROCESS_TIME} AS process_time",
     )
     known = {"type", "v", "event_time", "event_time_estimated", "process_time"}
-    kept = [name for name in columns(BookMetrics) if name not in known]
+    kept = [*(name for name in columns(BookMetrics) if name not in known), "bid_slope", "ask_slope"]
     where = f"WHERE {_EVENT}\n  AND error IS NULL"
     return View("book_measures", f"SELECT\n{lines([*fields, *kept, '`headers`'])}\nFROM book_measured\n{where}")
 
@@ -70,13 +70,15 @@ def _events() -> View:
         "symbol": "STRING", "event_time": "BIGINT", "receive_time": "BIGINT", "process_time": "BIGINT",
         "update_id": "BIGINT", "event_time_estimated": "BOOLEAN", "mid": "DOUBLE", "spread_bps": "DOUBLE",
         "imbalance": "DOUBLE", "bid_quantity": "DOUBLE", "ask_quantity": "DOUBLE", "bid_depth": "DOUBLE",
-        "ask_depth": "DOUBLE",
+        "ask_depth": "DOUBLE", "weighted_imbalance": "DOUBLE", "best_bid": "DOUBLE", "best_bid_quantity": "DOUBLE",
+        "best_ask": "DOUBLE", "best_ask_quantity": "DOUBLE", "bid_slope": "DOUBLE", "ask_slope": "DOUBLE",
     }  # fmt: skip
     return with_thresholds("book_events", "book_measures", {name: (name, kind) for name, kind in fields.items()})
 
 
 def _found(settings: JobSettings) -> View:
-    return View("book_found", call(BOOK_RULES, "book_events", {"settings": limits(settings)}, by_symbol=True))
+    arguments = {"settings": limits(settings), "widths": widths(settings)}
+    return View("book_found", call(BOOK_RULES, "book_events", arguments, by_symbol=True))
 
 
 def _insert() -> str:
@@ -84,3 +86,11 @@ def _insert() -> str:
     values = ["'book_metrics'", "CAST(1 AS BIGINT)", *names[2:]]
     into = f"INSERT INTO book_metrics (\n{lines([*names, '`headers`'])}\n)"
     return f"{into}\nSELECT\n{lines([*values, '`headers`'])}\nFROM book_measures"
+
+
+def _statistics() -> str:
+    fixed = {"type": "'book_statistics'", "v": "CAST(1 AS BIGINT)", "symbol": "symbol", "process_time": PROCESS_TIME}
+    names = list(columns(BookStatistics))
+    selected = lines(fixed.get(name, f"b.statistics.`{name}`") for name in names)
+    into = f"INSERT INTO book_statistics ({', '.join(f'`{name}`' for name in names)})"
+    return f"{into}\nSELECT\n{selected}\nFROM book_found AS b\nWHERE b.statistics IS NOT NULL"

@@ -9,11 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from marketpipeline.schema import microseconds
 from marketpipeline.settings import JobSettings
 
 from marketpipeline_job.sql import View, lines
 
-__all__ = ["BOOK_MEASURES", "BOOK_RULES", "TRADE_RULES", "call", "limits", "text", "with_thresholds"]
+__all__ = [
+    "BOOK_MEASURES",
+    "BOOK_RULES",
+    "PATTERN_RULES",
+    "TRADE_RULES",
+    "call",
+    "limits",
+    "text",
+    "widths",
+    "with_thresholds",
+]
 
 _PACKAGE = "dev.marketpipeline.flink"
 
@@ -25,6 +36,7 @@ def _function(name: str, java: str) -> str:
 BOOK_MEASURES = _function("measures_of_book", "book.BookMeasures")
 BOOK_RULES = _function("rules_of_book", "book.BookRules")
 TRADE_RULES = _function("rules_of_trades", "trades.TradeRules")
+PATTERN_RULES = _function("rules_of_patterns", "patterns.PatternRules")
 
 
 def call(statement: str, table: str, arguments: Mapping[str, str], *, by_symbol: bool) -> str:
@@ -59,6 +71,10 @@ def text(value: str) -> str:
 
 
 def limits(settings: JobSettings) -> str:
-    """What rules are told before a symbol's own thresholds are read, as a literal; the cooldown in seconds."""
-    numbers = [*settings.thresholds.items(), ("cooldown", settings.cooldown_ms / 1_000)]
-    return text(",".join(f"{name}={number!r}" for name, number in numbers))
+    """What rules are told before a symbol's own thresholds are read, as a literal."""
+    return text(",".join(f"{name}={number!r}" for name, number in settings.thresholds.items()))
+
+
+def widths(settings: JobSettings) -> str:
+    """The windows that are asked for and how long each is in microseconds, as a literal."""
+    return text(",".join(f"{window}={microseconds(window)}" for window in settings.windows))

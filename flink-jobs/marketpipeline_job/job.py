@@ -7,6 +7,7 @@ from marketpipeline.topics import Feed, TopicKind
 
 from marketpipeline_job.alerts import alerts
 from marketpipeline_job.book import book
+from marketpipeline_job.patterns import patterns
 from marketpipeline_job.sql import Script
 from marketpipeline_job.trades import trades
 
@@ -20,6 +21,8 @@ def script(settings: JobSettings) -> Script:
         found += book(settings)
     if Feed.TRADES in settings.feeds:
         found += trades(settings)
+    if found.inserts:
+        found += patterns(settings)
     return found + alerts(settings)
 
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from marketpipeline.alert_kinds import watched_alerts
-from marketpipeline.records import Candle, LateTrade
-from marketpipeline.schema import microseconds, milliseconds
+from marketpipeline.records import Candle, LateTrade, TradeStatistics
+from marketpipeline.schema import milliseconds
 from marketpipeline.settings import JobSettings
 from marketpipeline.topics import Feed, TopicKind
 
 from marketpipeline_job.alerts.row import found
 from marketpipeline_job.ddl import columns, sink, source, upsert_sink
 from marketpipeline_job.deadletters import dead_letters
-from marketpipeline_job.functions import TRADE_RULES, call, limits, text, with_thresholds
+from marketpipeline_job.functions import TRADE_RULES, call, limits, widths, with_thresholds
 from marketpipeline_job.sql import PROCESS_TIME, Script, View, lines
 
 __all__ = ["FLUSH_MS", "IDS_KEPT_MS", "trades"]
@@ -47,8 +47,11 @@ def trades(settings: JobSettings) -> Script:
         inserts=(faults, found("trades_found")),
     ) + Script(tables=(sink(settings, TopicKind.ALERTS),))
     if settings.windows:  # without candles no trade is late for one
-        tables = (upsert_sink(settings, TopicKind.CANDLES, flush_ms=FLUSH_MS), sink(settings, TopicKind.LATE))
-        own += Script(tables=tables, inserts=(_candles(), _late()))
+        tables = (
+            upsert_sink(settings, TopicKind.CANDLES, flush_ms=FLUSH_MS),
+            *(sink(settings, kind) for kind in (TopicKind.TRADE_STATISTICS, TopicKind.LATE)),
+        )
+        own += Script(tables=tables, inserts=(_candles(), _statistics(), _late()))
     return own
 
 
@@ -69,12 +72,12 @@ def _events() -> View:
 
 
 def _found(settings: JobSettings) -> View:
-    widths = [milliseconds(window) for window in settings.windows] or [0]
+    shortest = min(map(milliseconds, settings.windows), default=0)
     arguments = {
         "settings": limits(settings),
-        "windows": text(",".join(f"{window}={microseconds(window)}" for window in settings.windows)),
+        "windows": widths(settings),
         "lateness": f"CAST({settings.allowed_lateness_ms * 1_000} AS BIGINT)",
-        "idsKept": f"CAST({max(IDS_KEPT_MS, min(widths) + settings.allowed_lateness_ms)} AS BIGINT)",
+        "idsKept": f"CAST({max(IDS_KEPT_MS, shortest + settings.allowed_lateness_ms)} AS BIGINT)",
         "ticks": "TRUE" if _in_sql() else "FALSE",
     }
     return View("trades_found", call(TRADE_RULES, "trade_events", arguments, by_symbol=True))
@@ -112,6 +115,24 @@ def _candles() -> str:
         "process_time": PROCESS_TIME,
     }
     return _insert("candles", "candle", list(columns(Candle)), values)
+
+
+def _statistics() -> str:
+    """Of a candle that has closed."""
+    values = {
+        "type": "'trade_statistics'",
+        "v": "CAST(1 AS BIGINT)",
+        "symbol": "symbol",
+        "taker_buy_volume": "t.candle.bought",
+        "taker_sell_volume": "t.candle.sold",
+        "vwap": "t.candle.quote_volume / t.candle.volume",
+        "price_change": "t.candle.`close` / t.candle.`open` - 1e0",
+        "range_bps": "(t.candle.high / t.candle.low - 1e0) * 1e4",
+        "realised_volatility": "CASE WHEN t.candle.`returns` > 0 THEN SQRT(t.candle.squares) END",
+        "process_time": PROCESS_TIME,
+    }
+    insert = _insert("trade_statistics", "candle", list(columns(TradeStatistics)), values)
+    return f"{insert} AND t.candle.closed"
 
 
 def _late() -> str:

@@ -226,6 +226,18 @@ KINDS = (
         ),
     ),
     RecordKind(
+        record=records.TradeStatistics, topic=TopicKind.TRADE_STATISTICS, writer=Writer.STREAM_JOB,
+        feeds=frozenset({Feed.TRADES}), key=_CANDLE, time="open_time",
+        rank=Rank((Measure("trades"), Measure("complete"))),
+        table=TableLayout(name="trade_statistics", group="candles", chunk_days=30, segment=("symbol", "interval")),
+        newest=(Newest("statistics", lambda row: (row.open_time, row.trades, row.complete), "interval"),),
+    ),
+    RecordKind(
+        record=records.BookStatistics, topic=TopicKind.BOOK_STATISTICS, writer=Writer.STREAM_JOB,
+        feeds=frozenset({Feed.BOOK}), key=_CANDLE, time="open_time", rank=Rank((Measure("events"),)),
+        table=TableLayout(name="book_statistics", group="book", chunk_days=7, segment=("symbol", "interval")),
+    ),
+    RecordKind(
         record=records.Alert, topic=TopicKind.ALERTS, writer=Writer.STREAM_JOB, feeds=_PRICED,
         key=("id",), time="started_at", rank=Rank((Measure("status", ("open", "escalated", "closed")),)),
         table=TableLayout(name="alerts", group="alerts"),

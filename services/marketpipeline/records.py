@@ -31,6 +31,7 @@ __all__ = [
     "AnyRecord",
     "Book",
     "BookMetrics",
+    "BookStatistics",
     "Candle",
     "DeadLetter",
     "ExchangeCandle",
@@ -46,6 +47,7 @@ __all__ = [
     "Ticker",
     "Time",
     "Trade",
+    "TradeStatistics",
     "WindowEdge",
     "cut_dead_letter",
     "decode",
@@ -253,10 +255,12 @@ class SymbolThresholds(Record, tag="thresholds", frozen=True, kw_only=True, gc=F
     """The thresholds in force for a symbol from `effective_from` on; the newest record of a symbol wins.
 
     `values` by the names that the entries of the alerts give them (`alert_kinds.Threshold.name`), each in its unit.
+    `patterns` are the sequences of alerts: `name|severity|microseconds|rule,rule`, joined by `;`.
     """
 
     effective_from: Time
     values: dict[str, float]
+    patterns: str = ""
 
 
 class BookMetrics(Record, tag="book_metrics", frozen=True, kw_only=True, gc=False):
@@ -325,6 +329,73 @@ class Candle(Record, tag="candle", frozen=True, kw_only=True, gc=False):
     process_time: Time
 
 
+class TradeStatistics(Record, tag="trade_statistics", frozen=True, kw_only=True, gc=False):
+    """What the trades of a window say beside its candle, once that has closed.
+
+    `quote_volume`, `largest_trade` in quote units, taker_buy_volume + taker_sell_volume = the candle's volume, in base;
+    range_bps = (high / low − 1) · 10⁴; realised_volatility = √Σr², r the log returns of the closes of the minutes in
+    the window, each from the close of the last minute before it that had trades (null where there is none). `outliers`
+    are the trades among them that the alert `outlier` was raised for; they count in everything here, as in the candle.
+    `complete` as with the candle.
+    """
+
+    interval: str
+    open_time: WindowEdge
+    close_time: WindowEdge
+    complete: bool
+    trades: int
+    quote_volume: float
+    taker_buy_volume: float
+    taker_sell_volume: float
+    vwap: float
+    price_change: float
+    range_bps: float
+    realised_volatility: float | None
+    largest_trade: float
+    largest_trade_id: int
+    outliers: int
+    receive_time: Time
+    process_time: Time
+
+
+class BookStatistics(Record, tag="book_statistics", frozen=True, kw_only=True, gc=False):
+    """The book of a window, once it has ended. The rows of the interval `1s` are the reduced book: one a second.
+
+    A window has the `events` whose second lies in it, the second that the newest event time of the symbol has reached.
+    Of the last of them are `mid`, `spread_bps`, `imbalance`, `weighted_imbalance`, `bid_depth`, `ask_depth`; lowest and
+    highest imbalance and spread (bps) have the event time at which they were reached first. order_flow_imbalance (base)
+    = Σe over the changes of the best quotes, e = 1{P_b≥P_b′}Q_b − 1{P_b≤P_b′}Q_b′ − 1{P_a≤P_a′}Q_a + 1{P_a≥P_a′}Q_a′
+    (′ = before). A slope is that of the cumulated quantity over the distance from the mid in bps, least squares over
+    the levels 1…N, in base per bps: of the last book of a second, and the mean of those of a window's seconds (null
+    with one level). `normal_spread_bps` is the median of the spread over the 300 seconds before the last event's.
+    """
+
+    interval: str
+    open_time: WindowEdge
+    close_time: WindowEdge
+    events: int
+    mid: float
+    spread_bps: float
+    imbalance: float
+    weighted_imbalance: float
+    bid_depth: float | None
+    ask_depth: float | None
+    lowest_imbalance: float
+    lowest_imbalance_time: Time
+    highest_imbalance: float
+    highest_imbalance_time: Time
+    lowest_spread_bps: float
+    lowest_spread_time: Time
+    highest_spread_bps: float
+    highest_spread_time: Time
+    order_flow_imbalance: float
+    bid_slope: float | None
+    ask_slope: float | None
+    normal_spread_bps: float | None
+    receive_time: Time
+    process_time: Time
+
+
 AlertStatus = Literal["open", "escalated", "closed"]
 
 
@@ -334,6 +405,9 @@ class Alert(Record, tag="alert", frozen=True, kw_only=True, gc=False):
     `rule` is the name of its entry in `alert_kinds`. `id` is `rule:exchange:SYMBOL:started_at` (a whale trade adds its
     trade id), so a replay makes the same alerts. `side` is the heavy side of the book or the taker's. `value` is the
     measure at this record, `extreme` the furthest it reached since the start, `threshold` the limit of the severity.
+    An alert that lasts is told again, in the same status, whenever the cooldown has passed. The `rule` of a pattern is
+    its name, `made_of` the ids of its alerts in their order, joined by spaces; its values are seconds from the first to
+    the last.
     """
 
     id: str
@@ -350,6 +424,7 @@ class Alert(Record, tag="alert", frozen=True, kw_only=True, gc=False):
     trade_id: int | None
     receive_time: Time
     process_time: Time
+    made_of: str | None = None
 
 
 class LateTrade(Record, tag="late_trade", frozen=True, kw_only=True, gc=False):
@@ -379,6 +454,8 @@ AnyRecord = (
     | SymbolThresholds
     | BookMetrics
     | Candle
+    | TradeStatistics
+    | BookStatistics
     | Alert
     | LateTrade
 )

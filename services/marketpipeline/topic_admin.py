@@ -43,6 +43,9 @@ from marketpipeline.settings import KafkaSettings
 
 __all__ = ["TopicsReport", "delete_topics", "ensure_topics", "publish_thresholds"]
 
+InForce = tuple[dict[str, float], str]
+"""Thresholds by name, and patterns."""
+
 _TIMEOUT = 10.0
 _CLIENT = "marketpipeline-topics"
 _QUIET = {"log_level": 0}
@@ -129,7 +132,7 @@ def publish_thresholds(settings: KafkaSettings, topic: Topic, thresholds: Sequen
         changed = [
             msgspec.structs.replace(record, effective_from=now) if record.symbol in known else record
             for record in thresholds
-            if known.get(record.symbol) != record.values
+            if known.get(record.symbol) != (record.values, record.patterns)
         ]
         if changed:
             _write(settings, topic.name, changed)
@@ -154,11 +157,11 @@ def _write(settings: KafkaSettings, topic: str, thresholds: Sequence[SymbolThres
         raise TimeoutError
 
 
-def _newest_thresholds(settings: KafkaSettings, topic: Topic) -> dict[str, dict[str, float]]:
-    """The values in force of each symbol; a record that this release cannot read is as if there were none."""
+def _newest_thresholds(settings: KafkaSettings, topic: Topic) -> dict[str, InForce]:
+    """The values and patterns in force of each symbol; a record that this release cannot read is as none."""
     config = consumer_config(settings, _CLIENT, f"{topic.name}.reader") | {"enable.partition.eof": True} | _QUIET
     consumer = Consumer(config)
-    newest: dict[str, dict[str, float]] = {}
+    newest: dict[str, InForce] = {}
     try:
         found = consumer.list_topics(topic.name, timeout=_TIMEOUT).topics[topic.name]
         if found.error is not None:
@@ -180,13 +183,13 @@ def _newest_thresholds(settings: KafkaSettings, topic: Topic) -> dict[str, dict[
     return newest
 
 
-def _keep(newest: dict[str, dict[str, float]], value: bytes | None) -> None:
+def _keep(newest: dict[str, InForce], value: bytes | None) -> None:
     try:
         record = decode(value or b"")
     except msgspec.MsgspecError:
         return
     if isinstance(record, SymbolThresholds):
-        newest[record.symbol] = record.values
+        newest[record.symbol] = record.values, record.patterns
 
 
 def _connect(settings: KafkaSettings) -> AdminClient:

@@ -36,6 +36,8 @@ class TopicKind(StrEnum):
     THRESHOLDS = "thresholds"
     BOOK_METRICS = "book-metrics"
     CANDLES = "candles"
+    TRADE_STATISTICS = "trade-statistics"
+    BOOK_STATISTICS = "book-statistics"
     ALERTS = "alerts"
     LATE = "late"
 

@@ -9,8 +9,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tests.e2e import oracle
+from tests.support.oracle.statistics import trade_statistics
+from tests.support.oracle.trade_rules import MINUTE, outlier_alerts, price_spikes, volume_spikes
 
-__all__ = ["Queried", "check_alerts", "check_book", "check_candles", "check_gaps", "check_trades", "microseconds"]
+__all__ = [
+    "Queried",
+    "check_alerts",
+    "check_book",
+    "check_candles",
+    "check_gaps",
+    "check_statistics",
+    "check_trades",
+    "microseconds",
+]
 
 Row = dict[str, Any]
 
@@ -130,6 +141,32 @@ def check_book(pipeline: Queried, symbol: str, capture: Path, missing: Sequence[
     comparable = sum(row.update_id in quotes for row in all_wanted)
     assert compared >= comparable / 3, f"only {compared} rows of {comparable} were compared with the exchange's quotes"
     return sum(row.update_id < first for row in all_wanted)
+
+
+def check_statistics(pipeline: Queried, symbol: str, capture: Path, minutes: int) -> None:
+    """Of each window that has closed, those of its trades; of the alerts of trades, when each began."""
+    trades = oracle.trades(capture, native(symbol))
+    wanted = {row.open_time: row for row in trade_statistics(trades, minutes, Decimal(10))}
+    rows = pipeline.query("statistics", symbol, "--interval", f"{minutes}m", "--limit", "100000")
+    times = [microseconds(row["open_time"]) for row in rows]
+    assert times == list(wanted)[: len(times)]
+    assert len(times) >= len(wanted) - 1
+    for row, right in zip(rows, wanted.values(), strict=False):
+        for name in ("trades", "largest_trade_id", "outliers"):
+            assert row[name] == getattr(right, name), f"{name} of {row}"
+        for name in ("quote_volume", "taker_sell_volume", "range_bps", "largest_trade", "realised_volatility"):
+            should = getattr(right, name)
+            near(row[name], Decimal(repr(should)) if isinstance(should, float) else should, f"{name} of {row}")
+    ends = max((trade.time for trade in trades), default=0)
+    told = [
+        *price_spikes(trades, Decimal("0.02"), MINUTE, ends),
+        *volume_spikes(trades, Decimal(1_000_000), MINUTE, ends),
+        *outlier_alerts(trades, Decimal(10)),
+    ]
+    alerts = pipeline.query("alerts", symbol, "--limit", "1000000")
+    for rule in ("price_spike", "volume_spike", "outlier"):
+        found = sorted(microseconds(row["started_at"]) for row in alerts if row["rule"] == rule)
+        assert found == sorted(one.started_at for one in told if (one.rule, one.status) == (rule, "open")), rule
 
 
 def _within(update_id: int, ranges: Sequence[range]) -> bool:

@@ -54,6 +54,12 @@ def test_every_candle(replayed: Pipeline, capture: Capture, symbol: str, minutes
 
 
 @pytest.mark.parametrize("symbol", ALL)
+def test_the_statistics_of_every_window(replayed: Pipeline, capture: Capture, symbol: str) -> None:
+    for minutes in (1, 5):
+        compare.check_statistics(replayed, symbol, capture(ALL[symbol]), minutes)
+
+
+@pytest.mark.parametrize("symbol", ALL)
 def test_every_book_event_and_alert_and_no_gap_but_those_of_the_capture(
     replayed: Pipeline, capture: Capture, symbol: str
 ) -> None:

@@ -21,7 +21,7 @@ def plain_settings(**changes: Any) -> dict[str, Any]:
         "feeds": ["book", "trades"],
         "levels": 20,
         "calculate": 10,
-        "within_bps": 10.0,
+        "within_bps": 1.0,
         "windows": ["1m", "5m", "15m", "1h"],
         "allowed_lateness_ms": 2_000,
         "thresholds": threshold_defaults() | {"whale_trade": 50_000.0},

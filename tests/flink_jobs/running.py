@@ -27,7 +27,7 @@ __all__ = ["RunningJob"]
 
 KINDS = (
     TopicKind.TRADES, TopicKind.BOOK, TopicKind.THRESHOLDS, TopicKind.BOOK_METRICS, TopicKind.CANDLES,
-    TopicKind.ALERTS, TopicKind.LATE, TopicKind.DEAD_LETTERS,
+    TopicKind.ALERTS, TopicKind.LATE, TopicKind.DEAD_LETTERS, TopicKind.TRADE_STATISTICS, TopicKind.BOOK_STATISTICS,
 )  # fmt: skip
 PARTITIONS = 3
 AWKWARD = "check points, 50%41 of \"'all' #ü"

@@ -20,7 +20,7 @@ RULES = PROJECT / "flink-jobs" / "java" / "src" / "main"
 @pytest.mark.parametrize("kind", watched_alerts().values(), ids=lambda kind: kind.name)
 def test_an_alert_is_a_rule_of_the_functions(kind: AlertKind) -> None:
     sources = "\n".join(path.read_text() for path in RULES.rglob("*.java"))
-    assert f'RULE = "{kind.name}"' in sources
+    assert f' = "{kind.name}";' in sources
     for threshold in kind.thresholds:
         assert f'"{threshold.name}"' in sources
 

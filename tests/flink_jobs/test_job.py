@@ -32,6 +32,7 @@ def test_a_table_is_made_once() -> None:
     assert len(made) == len(set(made))
     assert set(made) == {
         "book", "trades", "thresholds", "book_metrics", "candles", "alerts", "late", "dead_letters",
+        "trade_statistics", "book_statistics",
     }  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def near(value: float | None, wanted: Decimal | None) -> bool:
 
 @symbols
 def test_book_metrics(replayed: RunningJob, capture: Find, symbol: str) -> None:
-    wanted = {row.update_id: row for row in oracle.book_rows(capture(SYMBOLS[symbol]), 20, 10, 10)}
+    wanted = {row.update_id: row for row in oracle.book_rows(capture(SYMBOLS[symbol]), 20, 10, 1)}
     rows = {row.update_id: row for row in replayed.rows(TopicKind.BOOK_METRICS) if row.symbol == symbol}
     assert rows.keys() == wanted.keys()
     for update_id, right in wanted.items():
@@ -86,7 +86,7 @@ def test_what_is_sent_as_closed_does_not_change(replayed: RunningJob, symbol: st
 
 @symbols
 def test_extreme_imbalance(replayed: RunningJob, capture: Find, symbol: str) -> None:
-    episodes = oracle.alerts(oracle.book_rows(capture(SYMBOLS[symbol]), 20, 10, 10), Decimal("0.5"), Decimal("0.7"))
+    episodes = oracle.alerts(oracle.book_rows(capture(SYMBOLS[symbol]), 20, 10, 1), Decimal("0.5"), Decimal("0.7"))
     found: dict[str, dict[str, Alert]] = defaultdict(dict)
     for row in replayed.rows(TopicKind.ALERTS):
         if row.symbol == symbol and row.rule == "extreme_imbalance":
@@ -108,7 +108,7 @@ def test_extreme_imbalance(replayed: RunningJob, capture: Find, symbol: str) -> 
 @symbols
 @pytest.mark.parametrize("rule", ["imbalance_flip", "spread_widening"])
 def test_rules_of_the_book(replayed: RunningJob, capture: Find, symbol: str, rule: str) -> None:
-    rows = oracle.book_rows(capture(SYMBOLS[symbol]), 20, 10, 10)
+    rows = oracle.book_rows(capture(SYMBOLS[symbol]), 20, 10, 1)
     if rule == "imbalance_flip":
         wanted = imbalance_flips(rows, Decimal("0.5"), Decimal("0.7"))
     else:

@@ -107,6 +107,7 @@ COVERED = (
     Covered(f"{OPR}/reconcile", "working_state", "operator/test_lifecycle_api.py", CLUSTER),
     Covered(JOB, "__main__", "flink_jobs/test_main.py", PROCESS),
     Covered(JOB, "book trades functions deadletters", "flink_jobs/test_tables.py", GOLDEN),
+    Covered(JOB, "patterns", "flink_jobs/test_rules.py", GOLDEN),
     Covered(f"{JOB}/alerts", "*", "flink_jobs/test_alerts.py", SHARED),
     Covered(f"{JOB}/runtime", "broker", "flink_jobs/test_state.py", PROCESS),
     Covered(f"{JOB}/runtime", "files", "flink_jobs/runtime/test_state.py", SHARED),

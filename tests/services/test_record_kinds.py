@@ -46,7 +46,10 @@ def test_each_feed_has_a_topic_where_heartbeats_travel_too() -> None:
 def test_what_a_pipeline_has_follows_from_its_feeds() -> None:
     with_trades = {kind.topic for kind in KINDS if kind.exists_with(frozenset({Feed.TRADES}))}
     always = {TopicKind.EVENTS, TopicKind.DEAD_LETTERS}
-    of_trades = {TopicKind.TRADES, TopicKind.CANDLES, TopicKind.LATE, TopicKind.ALERTS, TopicKind.THRESHOLDS}
+    of_trades = {
+        TopicKind.TRADES, TopicKind.CANDLES, TopicKind.TRADE_STATISTICS, TopicKind.LATE, TopicKind.ALERTS,
+        TopicKind.THRESHOLDS,
+    }  # fmt: skip
     assert with_trades == always | of_trades
     assert {kind.topic for kind in KINDS if kind.exists_with(frozenset())} == always
     assert kind_in(TopicKind.DEAD_LETTERS).writer is Writer.ANYONE

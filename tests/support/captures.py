@@ -43,7 +43,7 @@ SIMULATED = "simulated.gz"
 SIMULATED_SYMBOLS = ("binance:SOLUSDT", "binance:XRPUSDT", "binance:ADAUSDT")
 ALERTS = "alerts.gz"
 """One capture that every alert fires in, for as long as windows take to have a usual count."""
-ALERTS_SYMBOLS = ("binance:SOLUSDT", "binance:XRPUSDT")
+ALERTS_SYMBOLS = ("binance:SOLUSDT",)
 
 OKX = "okx_20220513.gz"
 """Ten seconds of three instruments, two of them contracts; the real one has a checksum with every change of a book."""
@@ -118,7 +118,6 @@ RECIPES: Mapping[str, Recipe] = {
                 "price-spike:symbol=SOLUSDT,percent=-3@245s",
                 "volume-burst:symbol=SOLUSDT,seconds=110@308s",
                 "trade-burst:symbol=SOLUSDT@605s",
-                "quiet:symbol=XRPUSDT,seconds=3600,trade_every=8",
             ),
         ),
     ),

@@ -56,6 +56,13 @@ TEXTS: dict[str, tuple[Any, ...]] = {
     "ingestion.websocketUrls": ({}, {"binance": _long("wss://example/", 2048)}),
     "ingestion.restUrls": ({}, {"binance": _long("https://example/", 2048)}),
     "thresholds.overrides": ({}, {SYMBOL: {"whaleTrade": 1e300, "imbalance": {"high": 1}}}),
+    "patterns": (
+        [],
+        [
+            {"name": f"p{n}", "sequence": ["whaleTrade", "extremeImbalance"] * 4, "within": "10m", "severity": "MEDIUM"}
+            for n in range(50)
+        ],
+    ),
     "sinks.timescale.url": ("postgresql://h/d", _long("postgresql://h/d?options=", 2048)),
     "sinks.clickhouse.url": ("http://h/d", f"https://{'u' * 100}@{'h' * 63}.example:65535/{'d' * 63}"),
     "sinks.clickhouse.cluster.name": ("c", "c" * 63),

@@ -136,7 +136,7 @@ def identity_of(settings: JobSettings, broker: BrokerView) -> Identity:
     The thresholds, which a running job takes from their topic, have no part in it, and neither have addresses: the
     text hashed is of columns, views and inserts only.
     """
-    plain = settings.model_copy(update={"thresholds": dict.fromkeys(settings.thresholds, 1.0), "cooldown_ms": 1})
+    plain = settings.model_copy(update={"thresholds": dict.fromkeys(settings.thresholds, 1.0)})
     queries = f"{_PLAN_FORMAT}\n{script(plain).queries()}"
     return Identity(
         pipeline=settings.pipeline,

@@ -123,7 +123,7 @@ def probe(wanted: Probe) -> Object:
     }
 
 
-_IN_FORCE_WITHOUT_RESTART = frozenset({"thresholds", "cooldown_ms"})
+_IN_FORCE_WITHOUT_RESTART = frozenset({"thresholds"})
 """Settings that a running process takes from elsewhere (the thresholds topic): a change replaces no Pod."""
 
 

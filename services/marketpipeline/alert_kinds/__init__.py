@@ -166,8 +166,9 @@ def watched_alerts() -> Mapping[str, AlertKind]:
 
 
 def threshold_defaults() -> dict[str, float]:
-    """Every value that the stream job knows a symbol's thresholds by, as it is where a spec says nothing."""
-    found = {name: threshold.default for name, threshold in thresholds().items()}
+    """Every value that the stream job knows of a symbol, as it is where a spec says nothing: the thresholds, and the
+    `cooldown` in seconds."""
+    found = {name: threshold.default for name, threshold in thresholds().items()} | {"cooldown": 60.0}
     return found | {threshold.usual_name: 0.0 for threshold in thresholds().values() if threshold.usual}
 
 

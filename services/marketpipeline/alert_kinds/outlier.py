@@ -14,7 +14,6 @@ ALERT = AlertKind(
     feed=Feed.TRADES,
     momentary=True,
     measured=Unit.RATIO,
-    watched=False,
     thresholds=(
         Threshold(
             path="outlier",

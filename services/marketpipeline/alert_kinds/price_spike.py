@@ -12,7 +12,6 @@ ALERT = AlertKind(
     title="price spike",
     description="The price moves far within one minute.",
     feed=Feed.TRADES,
-    watched=False,
     thresholds=(
         Threshold(
             path="priceSpike",

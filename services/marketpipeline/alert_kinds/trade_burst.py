@@ -13,7 +13,6 @@ ALERT = AlertKind(
     description="Far more trades than usual within one minute.",
     feed=Feed.TRADES,
     measured=Unit.COUNT,
-    watched=False,
     thresholds=(
         Threshold(
             path="tradeBurst",

@@ -12,7 +12,6 @@ ALERT = AlertKind(
     title="volume spike",
     description="Much is traded within one minute.",
     feed=Feed.TRADES,
-    watched=False,
     thresholds=(
         Threshold(
             path="volumeSpike",

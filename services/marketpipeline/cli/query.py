@@ -30,6 +30,8 @@ TABLES = {
     "candles": "candles",
     "book": "book_metrics",
     "trades": "trades",
+    "statistics": "trade_statistics",
+    "book-statistics": "book_statistics",
     "alerts": "alerts",
     "gaps": "feed_events",
     "events": "feed_events",
@@ -45,6 +47,11 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "book": ("event_time", "update_id", "best_bid", "best_ask", "mid", "spread", "spread_bps", "imbalance",
              "weighted_imbalance", "vtob_ratio"),
     "trades": ("trade_time", "trade_id", "price", "quantity", "taker_side", "backfilled"),
+    "statistics": ("open_time", "trades", "quote_volume", "taker_buy_volume", "taker_sell_volume", "vwap",
+                   "price_change", "range_bps", "realised_volatility", "largest_trade", "outliers"),
+    "book-statistics": ("open_time", "events", "mid", "spread_bps", "imbalance", "lowest_imbalance",
+                        "highest_imbalance", "lowest_spread_bps", "highest_spread_bps", "order_flow_imbalance",
+                        "bid_slope", "ask_slope", "normal_spread_bps"),
     "alerts": ("started_at", "ended_at", "rule", "severity", "status", "side", "value", "extreme", "threshold"),
     "gaps": ("event_time", "receive_time", "feed", "first_id", "last_id", "detail"),
     "events": ("event_time", "receive_time", "kind", "feed", "first_id", "last_id", "detail"),
@@ -106,14 +113,31 @@ def book(**options: Any) -> None:
 
 @query.command()
 @_options
-def trades(**options: Any) -> None:
-    """Trades."""
-    _show("trades", **options)
+@click.option("--interval", default="1m", show_default=True, help="Length of a window.")
+def statistics(interval: str, **options: Any) -> None:
+    """Statistics of the trades of each window that has closed."""
+    _show("statistics", interval=interval, **options)
+
+
+@query.command("book-statistics")
+@_options
+@click.option("--interval", default="1s", show_default=True, help="Length of a window; 1s is the reduced book.")
+def book_statistics(interval: str, **options: Any) -> None:
+    """The book of each window that has ended, a second or longer."""
+    _show("book-statistics", interval=interval, **options)
 
 
 @query.command()
 @_options
-@click.option("--rule", type=click.Choice(list(watched_alerts())), help="Of this rule only.")
+@click.option("--without-outliers", is_flag=True, help="Leave out those that the alert `outlier` was raised for.")
+def trades(without_outliers: bool, **options: Any) -> None:
+    """Trades. --limit counts those that are left out, too."""
+    _show("trades", without_outliers=without_outliers, **options)
+
+
+@query.command()
+@_options
+@click.option("--rule", help=f"Of this rule only: {', '.join(watched_alerts())}, or the name of a pattern.")
 @click.option("--severity", type=click.Choice(get_args(Severity)), help="Of this severity only.")
 def alerts(rule: str | None, severity: str | None, **options: Any) -> None:
     """Alerts by the time they started, each in its last state."""
@@ -143,14 +167,16 @@ def _show(
     form: str,
     state: Path | None,
     interval: str | None = None,
+    without_outliers: bool = False,
 ) -> None:
     folder = only_folder() if state is None else state
     limit = TABLE_ROWS if limit is None and form == "table" else limit
     with open_stored(folder) as stored:
         query = _asked(stored, what, only, symbol, since, until, limit, interval)
         rows = stored.readers.history(query)
+        far = _outliers(stored.readers.history(_outliers_of(query))) if without_outliers else frozenset[int]()
         try:
-            _WRITERS[form](rows, what, sys.stdout)
+            _WRITERS[form]((row for row in rows if row.get("trade_id") not in far) if far else rows, what, sys.stdout)
             sys.stdout.flush()
         finally:
             rows.close()
@@ -184,7 +210,7 @@ def _asked(
             return None
 
     symbols = sorted(holdings.keys() | set(stored.symbols))
-    intervals = sorted(windows | set(stored.windows))
+    intervals = sorted(windows | set(stored.windows) | ({"1s"} if what == "book-statistics" else set()))
     filters = {
         "symbol": read("SYMBOL", symbol, lambda text: find_symbol(text, symbols)),
         "interval": read("--interval", interval, lambda text: choose("interval", text, intervals)),
@@ -203,6 +229,16 @@ def _late_of(query: HistoryQuery) -> HistoryQuery:
     """The late trades of the same symbol and time, all of them."""
     span = Span(query.span.since, query.span.until)
     return HistoryQuery(table_of("late_trades"), {"symbol": query.filters["symbol"]}, span)
+
+
+def _outliers_of(query: HistoryQuery) -> HistoryQuery:
+    """The alerts that name the outliers among these trades."""
+    filters = {"symbol": query.filters["symbol"], "rule": "outlier"}
+    return HistoryQuery(table_of("alerts"), filters, Span(query.span.since, query.span.until))
+
+
+def _outliers(alerts: Iterator[JsonRow]) -> frozenset[int]:
+    return frozenset(alert["trade_id"] for alert in alerts)
 
 
 def _tell_late(rows: Iterator[JsonRow], *, table: bool) -> None:

@@ -7,6 +7,7 @@ from marketpipeline.plan.topics import plan_topics
 from marketpipeline.plan.workloads import plan_scheduled_jobs, plan_stream_job, plan_workloads
 from marketpipeline.records import SymbolThresholds
 from marketpipeline.spec import MarketPipeline
+from marketpipeline.spec.patterns import patterns_text
 
 __all__ = ["plan"]
 
@@ -16,7 +17,7 @@ def plan(pipeline: MarketPipeline) -> Plan:
 
     A suspended pipeline has the same plan: `suspended` tells the platform to keep the topics and run nothing.
     """
-    thresholds = pipeline.spec.thresholds
+    thresholds, patterns = pipeline.spec.thresholds, patterns_text(pipeline.spec.patterns)
     return Plan(
         pipeline=pipeline.name,
         suspended=pipeline.spec.suspend,
@@ -25,7 +26,7 @@ def plan(pipeline: MarketPipeline) -> Plan:
         stream_job=plan_stream_job(pipeline),
         scheduled_jobs=plan_scheduled_jobs(pipeline),
         thresholds=tuple(
-            SymbolThresholds(symbol=symbol, effective_from=0, values=thresholds.by_name(symbol))
+            SymbolThresholds(symbol=symbol, effective_from=0, values=thresholds.by_name(symbol), patterns=patterns)
             for symbol in pipeline.spec.symbols
         ),
     )

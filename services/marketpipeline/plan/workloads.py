@@ -55,7 +55,6 @@ def plan_stream_job(pipeline: MarketPipeline) -> StreamJob | None:
         windows=list(spec.windows),
         allowed_lateness_ms=milliseconds(processing.allowed_lateness),
         thresholds=spec.thresholds.by_name(),
-        cooldown_ms=milliseconds(spec.thresholds.cooldown),
         parallelism=processing.parallelism,
         checkpoint_interval_ms=milliseconds(processing.checkpoint_interval),
         checkpoint_directory=processing.checkpoint_directory,
@@ -201,6 +200,7 @@ def _api_settings(pipeline: MarketPipeline) -> ApiSettings:
     stores = {kind.name: kind.store(pipeline, sink) for kind, sink in spec.sinks.enabled() if kind.reader}
     return ApiSettings(
         pipeline=pipeline.name,
+        patterns=[pattern.name for pattern in spec.patterns],
         http=HttpSettings(port=spec.api.port),
         symbols=spec.symbols,
         windows=list(spec.windows),

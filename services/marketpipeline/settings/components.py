@@ -102,9 +102,6 @@ class JobSettings(Settings):
     windows: list[str] = Field(description="Candle intervals, e.g. 1m.")
     allowed_lateness_ms: Milliseconds = Field(description="How long a candle stays open after its end, in event time.")
     thresholds: ThresholdSettings = Field(description="Thresholds of the alerts, until those of a symbol are read.")
-    cooldown_ms: Milliseconds = Field(
-        default=60_000, description="Least time between two messages about one alert that goes on, in event time."
-    )
     parallelism: Annotated[int, Field(ge=1)] = Field(default=1, description="Parallel tasks.")
     checkpoint_interval_ms: Milliseconds = Field(default=10_000, description="Time between two checkpoints.")
     checkpoint_directory: str = Field(description="URI of the folder of checkpoints.")
@@ -147,6 +144,7 @@ class ApiSettings(Settings):
     """The query API, and whatever else asks the stores."""
 
     symbols: list[str] = Field(description="The pipeline's symbols, as exchange:SYMBOL.")
+    patterns: list[str] = Field(default_factory=list, description="Names of the pipeline's patterns of alerts.")
     windows: list[str] = Field(description="Candle intervals that exist.")
     feeds: list[Feed] = Field(default_factory=list, description="What the pipeline subscribes to.")
     stores: Stores = Field(default_factory=Stores, description="Stores to ask, by the kind of sink.")

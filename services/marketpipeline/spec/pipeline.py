@@ -12,9 +12,11 @@ from pydantic import (
     model_validator,
 )
 
+from marketpipeline.alert_kinds import watched_alerts
 from marketpipeline.schema import PodTemplate, SpecModel, microseconds
 from marketpipeline.sink_kinds import sink_kinds
 from marketpipeline.spec.market import BookSource, Depth, Window
+from marketpipeline.spec.patterns import Pattern, sequence_name
 from marketpipeline.spec.platform import (
     Api,
     Broker,
@@ -71,6 +73,10 @@ class PipelineSpec(SpecModel):
         description="How much of the order book is kept and measured.",
     )
     thresholds: Thresholds = Field(default_factory=Thresholds, description="When an alert fires.")
+    patterns: Annotated[list[Pattern], Field(max_length=50)] = Field(
+        default=[],
+        description="Sequences of alerts that are alerts of their own. A change is in force without a restart.",
+    )
     feeds: Annotated[list[Feed], Field(min_length=1, max_length=len(Feed))] = Field(
         default=[Feed.BOOK, Feed.TRADES, Feed.QUOTES],
         description="Market data to ask the exchanges for. Candles and trade alerts need `trades`, ratios need `book`.",
@@ -121,6 +127,7 @@ class PipelineSpec(SpecModel):
                     f"depth.levels ({self.depth.levels}) must be one of {', '.join(map(str, offered))} "
                     f"with depth.source partial on {exchange}"
                 )
+        self._check_patterns()
         if strange := sorted(self.thresholds.overrides.keys() - set(self.symbols)):
             raise ValueError(
                 f"thresholds.overrides: {', '.join(strange)} must be among the symbols: {', '.join(self.symbols[:10])}"
@@ -140,6 +147,20 @@ class PipelineSpec(SpecModel):
         if self.api.enabled and not any(kind.answers for kind, _ in self.sinks.enabled()):
             raise ValueError(API_NEEDS_A_SINK)
         return self
+
+    def _check_patterns(self) -> None:
+        taken = {*watched_alerts()}
+        for number, pattern in enumerate(self.patterns):
+            if pattern.name in taken:
+                raise ValueError(
+                    f"patterns[{number}].name ({pattern.name}) is the name of another alert; choose another"
+                )
+            taken.add(pattern.name)
+            for kind in watched_alerts().values():
+                if sequence_name(kind.name) in pattern.sequence and kind.feed not in self.feeds:
+                    raise ValueError(
+                        f"patterns[{number}].sequence: {sequence_name(kind.name)} needs `{kind.feed.value}` in feeds"
+                    )
 
     @property
     def exchanges(self) -> list[str]:

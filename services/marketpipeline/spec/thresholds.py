@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Discriminator, Field, Tag, WithJsonSchema, create_model, model_validator
 
 from marketpipeline.alert_kinds import AlertKind, Threshold, alert_kinds, thresholds
-from marketpipeline.schema import Duration, SpecModel
+from marketpipeline.schema import Duration, SpecModel, microseconds
 
 __all__ = ["Thresholds"]
 
@@ -28,7 +28,7 @@ class _Thresholds(SpecModel):
         if own := self.overrides.get(symbol or ""):
             for name, value in own.model_dump(by_alias=True, exclude_none=True).items():
                 document[name] = document[name] | value if isinstance(value, dict) else value
-        found: dict[str, float] = {}
+        found = {"cooldown": microseconds(self.cooldown) / 1_000_000}
         for name, threshold in thresholds().items():
             value = _value(document, threshold.path)
             multiple = value["usual"] if isinstance(value, dict) else 0.0
@@ -58,8 +58,16 @@ def _type(threshold: Threshold) -> Any:
         return number
     either = Annotated[number, Tag("function-number")] | Annotated[Usual, Tag("function-usual")]
     told = Discriminator(lambda value: f"function-{'usual' if isinstance(value, (dict, Usual)) else 'number'}")
-    ends = [threshold.above + 1e-9, threshold.at_most or 1e300, {"usual": 1e-9}, {"usual": 1_000_000}]
-    return Annotated[either, told, WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True, "examples": ends})]
+    # Kubernetes knows no union. Any type is let through, but no text has this length, and an object one field.
+    schema = {
+        "x-kubernetes-preserve-unknown-fields": True,
+        "exclusiveMinimum": threshold.above,
+        "minLength": 1,
+        "maxLength": 0,
+        "maxProperties": 1,
+        "examples": [threshold.above + 1e-9, threshold.at_most or 1e300, {"usual": 1e-9}, {"usual": 1_000_000}],
+    }
+    return Annotated[either, told, WithJsonSchema(schema)]
 
 
 def _field(kind: AlertKind, threshold: Threshold, *, optional: bool) -> tuple[Any, Any]:
@@ -128,8 +136,7 @@ def _model() -> type[_Thresholds]:
     cooldown = Field(
         default="60s",
         description="The least time, by the exchange's clock, between two messages about one alert that goes on. It "
-        "is told when it opens, when it becomes more severe, again after this time, and when it closes. A change of "
-        "it starts the stream job again.",
+        "is told when it opens, when it becomes more severe, again after this time, and when it closes.",
     )
     doc = "Thresholds of one symbol; what is absent is as for all."
     own: Any = create_model("ThresholdOverrides", __base__=SpecModel, __doc__=doc, **_fields(optional=True))

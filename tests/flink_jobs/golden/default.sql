@@ -36,6 +36,7 @@ CREATE TEMPORARY TABLE thresholds (
     `symbol` STRING,
     `effective_from` BIGINT,
     `values` MAP<STRING, DOUBLE>,
+    `patterns` STRING,
     `partition` INT NOT NULL METADATA VIRTUAL,
     `offset` BIGINT NOT NULL METADATA VIRTUAL
 ) WITH (
@@ -96,6 +97,51 @@ CREATE TEMPORARY TABLE book_metrics (
     'sink.delivery-guarantee' = 'at-least-once'
 );
 
+CREATE TEMPORARY TABLE book_statistics (
+    `type` STRING,
+    `v` BIGINT,
+    `symbol` STRING,
+    `interval` STRING,
+    `open_time` BIGINT,
+    `close_time` BIGINT,
+    `events` BIGINT,
+    `mid` DOUBLE,
+    `spread_bps` DOUBLE,
+    `imbalance` DOUBLE,
+    `weighted_imbalance` DOUBLE,
+    `bid_depth` DOUBLE,
+    `ask_depth` DOUBLE,
+    `lowest_imbalance` DOUBLE,
+    `lowest_imbalance_time` BIGINT,
+    `highest_imbalance` DOUBLE,
+    `highest_imbalance_time` BIGINT,
+    `lowest_spread_bps` DOUBLE,
+    `lowest_spread_time` BIGINT,
+    `highest_spread_bps` DOUBLE,
+    `highest_spread_time` BIGINT,
+    `order_flow_imbalance` DOUBLE,
+    `bid_slope` DOUBLE,
+    `ask_slope` DOUBLE,
+    `normal_spread_bps` DOUBLE,
+    `receive_time` BIGINT,
+    `process_time` BIGINT
+) WITH (
+    'connector' = 'kafka',
+    'topic' = 'crypto.book-statistics',
+    'properties.bootstrap.servers' = 'broker:9092',
+    'properties.security.protocol' = 'PLAINTEXT',
+    'properties.linger.ms' = '5',
+    'properties.batch.size' = '262144',
+    'properties.compression.type' = 'lz4',
+    'properties.delivery.timeout.ms' = '600000',
+    'properties.register.producer.metrics' = 'false',
+    'key.format' = 'raw',
+    'key.fields' = 'symbol',
+    'value.format' = 'plain-json',
+    'value.fields-include' = 'ALL',
+    'sink.delivery-guarantee' = 'at-least-once'
+);
+
 CREATE TEMPORARY TABLE alerts (
     `type` STRING,
     `v` BIGINT,
@@ -113,7 +159,8 @@ CREATE TEMPORARY TABLE alerts (
     `threshold` DOUBLE,
     `trade_id` BIGINT,
     `receive_time` BIGINT,
-    `process_time` BIGINT
+    `process_time` BIGINT,
+    `made_of` STRING
 ) WITH (
     'connector' = 'kafka',
     'topic' = 'crypto.alerts',
@@ -232,6 +279,44 @@ CREATE TEMPORARY TABLE candles (
     'sink.buffer-flush.interval' = '50 ms'
 );
 
+CREATE TEMPORARY TABLE trade_statistics (
+    `type` STRING,
+    `v` BIGINT,
+    `symbol` STRING,
+    `interval` STRING,
+    `open_time` BIGINT,
+    `close_time` BIGINT,
+    `complete` BOOLEAN,
+    `trades` BIGINT,
+    `quote_volume` DOUBLE,
+    `taker_buy_volume` DOUBLE,
+    `taker_sell_volume` DOUBLE,
+    `vwap` DOUBLE,
+    `price_change` DOUBLE,
+    `range_bps` DOUBLE,
+    `realised_volatility` DOUBLE,
+    `largest_trade` DOUBLE,
+    `largest_trade_id` BIGINT,
+    `outliers` BIGINT,
+    `receive_time` BIGINT,
+    `process_time` BIGINT
+) WITH (
+    'connector' = 'kafka',
+    'topic' = 'crypto.trade-statistics',
+    'properties.bootstrap.servers' = 'broker:9092',
+    'properties.security.protocol' = 'PLAINTEXT',
+    'properties.linger.ms' = '5',
+    'properties.batch.size' = '262144',
+    'properties.compression.type' = 'lz4',
+    'properties.delivery.timeout.ms' = '600000',
+    'properties.register.producer.metrics' = 'false',
+    'key.format' = 'raw',
+    'key.fields' = 'symbol',
+    'value.format' = 'plain-json',
+    'value.fields-include' = 'ALL',
+    'sink.delivery-guarantee' = 'at-least-once'
+);
+
 CREATE TEMPORARY TABLE late (
     `type` STRING,
     `v` BIGINT,
@@ -267,6 +352,8 @@ CREATE TEMPORARY SYSTEM FUNCTION rules_of_book AS 'dev.marketpipeline.flink.book
 
 CREATE TEMPORARY SYSTEM FUNCTION rules_of_trades AS 'dev.marketpipeline.flink.trades.TradeRules' LANGUAGE JAVA;
 
+CREATE TEMPORARY SYSTEM FUNCTION rules_of_patterns AS 'dev.marketpipeline.flink.patterns.PatternRules' LANGUAGE JAVA;
+
 CREATE TEMPORARY VIEW book_records AS
 SELECT
     `type`,
@@ -284,7 +371,7 @@ FROM book;
 
 CREATE TEMPORARY VIEW book_measured AS
 SELECT *
-FROM measures_of_book(`input` => TABLE book_records, `calculate` => 10, `withinBps` => 10.0e0);
+FROM measures_of_book(`input` => TABLE book_records, `calculate` => 10, `withinBps` => 1.0e0);
 
 CREATE TEMPORARY VIEW book_measures AS
 SELECT
@@ -309,6 +396,8 @@ SELECT
     ask_quantity,
     bid_depth,
     ask_depth,
+    bid_slope,
+    ask_slope,
     `headers`
 FROM book_measured
 WHERE v = 1 AND `type` = 'book' AND receive_time IS NOT NULL AND update_id IS NOT NULL AND symbol IS NOT NULL
@@ -329,6 +418,13 @@ SELECT
     ask_quantity AS ask_quantity,
     bid_depth AS bid_depth,
     ask_depth AS ask_depth,
+    weighted_imbalance AS weighted_imbalance,
+    best_bid AS best_bid,
+    best_bid_quantity AS best_bid_quantity,
+    best_ask AS best_ask,
+    best_ask_quantity AS best_ask_quantity,
+    bid_slope AS bid_slope,
+    ask_slope AS ask_slope,
     CAST(NULL AS MAP<STRING, DOUBLE>) AS limits
 FROM book_measures
 WHERE TRUE
@@ -347,13 +443,20 @@ SELECT
     CAST(NULL AS DOUBLE),
     CAST(NULL AS DOUBLE),
     CAST(NULL AS DOUBLE),
+    CAST(NULL AS DOUBLE),
+    CAST(NULL AS DOUBLE),
+    CAST(NULL AS DOUBLE),
+    CAST(NULL AS DOUBLE),
+    CAST(NULL AS DOUBLE),
+    CAST(NULL AS DOUBLE),
+    CAST(NULL AS DOUBLE),
     `values`
 FROM thresholds
 WHERE v = 1 AND symbol IS NOT NULL AND `values` IS NOT NULL;
 
 CREATE TEMPORARY VIEW book_found AS
 SELECT *
-FROM rules_of_book(`input` => TABLE book_events PARTITION BY symbol, `settings` => 'imbalance_medium=0.5,imbalance_high=0.7,imbalance_flip=10.0,liquidity_stress=0.3,spread_widening=2.0,outlier=10.0,price_spike=0.02,trade_burst=5.0,volume_spike=1000000.0,whale_trade=50000.0,volume_spike_usual=0.0,whale_trade_usual=0.0,cooldown=60.0', `uid` => 'rules_of_book');
+FROM rules_of_book(`input` => TABLE book_events PARTITION BY symbol, `settings` => 'imbalance_medium=0.5,imbalance_high=0.7,imbalance_flip=10.0,liquidity_stress=0.3,spread_widening=2.0,outlier=10.0,price_spike=0.02,trade_burst=5.0,volume_spike=1000000.0,whale_trade=50000.0,cooldown=60.0,volume_spike_usual=0.0,whale_trade_usual=0.0', `widths` => '1m=60000000,5m=300000000,15m=900000000,1h=3600000000', `uid` => 'rules_of_book');
 
 CREATE TEMPORARY VIEW trade_events AS
 SELECT
@@ -387,7 +490,25 @@ WHERE v = 1 AND symbol IS NOT NULL AND `values` IS NOT NULL;
 
 CREATE TEMPORARY VIEW trades_found AS
 SELECT *
-FROM rules_of_trades(`input` => TABLE trade_events PARTITION BY symbol, `settings` => 'imbalance_medium=0.5,imbalance_high=0.7,imbalance_flip=10.0,liquidity_stress=0.3,spread_widening=2.0,outlier=10.0,price_spike=0.02,trade_burst=5.0,volume_spike=1000000.0,whale_trade=50000.0,volume_spike_usual=0.0,whale_trade_usual=0.0,cooldown=60.0', `windows` => '1m=60000000,5m=300000000,15m=900000000,1h=3600000000', `lateness` => CAST(2000000 AS BIGINT), `idsKept` => CAST(3600000 AS BIGINT), `ticks` => FALSE, `uid` => 'rules_of_trades');
+FROM rules_of_trades(`input` => TABLE trade_events PARTITION BY symbol, `settings` => 'imbalance_medium=0.5,imbalance_high=0.7,imbalance_flip=10.0,liquidity_stress=0.3,spread_widening=2.0,outlier=10.0,price_spike=0.02,trade_burst=5.0,volume_spike=1000000.0,whale_trade=50000.0,cooldown=60.0,volume_spike_usual=0.0,whale_trade_usual=0.0', `windows` => '1m=60000000,5m=300000000,15m=900000000,1h=3600000000', `lateness` => CAST(2000000 AS BIGINT), `idsKept` => CAST(3600000 AS BIGINT), `ticks` => FALSE, `uid` => 'rules_of_trades');
+
+CREATE TEMPORARY VIEW opened_alerts AS
+SELECT symbol, f.alert.event_time AS event_time, f.alert.receive_time AS receive_time, f.alert.process_time AS process_time, f.alert.id AS id, f.alert.rule AS rule, f.alert.side AS side, CAST(NULL AS STRING) AS patterns
+FROM book_found AS f
+WHERE f.alert.opens
+UNION ALL
+SELECT symbol, f.alert.event_time AS event_time, f.alert.receive_time AS receive_time, f.alert.process_time AS process_time, f.alert.id AS id, f.alert.rule AS rule, f.alert.side AS side, CAST(NULL AS STRING) AS patterns
+FROM trades_found AS f
+WHERE f.alert.opens
+UNION ALL
+SELECT symbol, effective_from, effective_from, effective_from, CAST(NULL AS STRING), CAST(NULL AS STRING),
+    CAST(NULL AS STRING), COALESCE(patterns, '')
+FROM thresholds
+WHERE v = 1 AND symbol IS NOT NULL AND `values` IS NOT NULL;
+
+CREATE TEMPORARY VIEW patterns_found AS
+SELECT *
+FROM rules_of_patterns(`input` => TABLE opened_alerts PARTITION BY symbol, `uid` => 'rules_of_patterns');
 
 EXECUTE STATEMENT SET BEGIN
 INSERT INTO book_metrics (
@@ -457,7 +578,38 @@ FROM (
     WHERE (v = 1 AND `type` = 'heartbeat') IS NOT TRUE
 )
 WHERE error IS NOT NULL;
-INSERT INTO alerts (`type`, `v`, `symbol`, `id`, `rule`, `severity`, `status`, `side`, `started_at`, `ended_at`, `event_time`, `value`, `extreme`, `threshold`, `trade_id`, `receive_time`, `process_time`)
+INSERT INTO book_statistics (`type`, `v`, `symbol`, `interval`, `open_time`, `close_time`, `events`, `mid`, `spread_bps`, `imbalance`, `weighted_imbalance`, `bid_depth`, `ask_depth`, `lowest_imbalance`, `lowest_imbalance_time`, `highest_imbalance`, `highest_imbalance_time`, `lowest_spread_bps`, `lowest_spread_time`, `highest_spread_bps`, `highest_spread_time`, `order_flow_imbalance`, `bid_slope`, `ask_slope`, `normal_spread_bps`, `receive_time`, `process_time`)
+SELECT
+    'book_statistics',
+    CAST(1 AS BIGINT),
+    symbol,
+    b.statistics.`interval`,
+    b.statistics.`open_time`,
+    b.statistics.`close_time`,
+    b.statistics.`events`,
+    b.statistics.`mid`,
+    b.statistics.`spread_bps`,
+    b.statistics.`imbalance`,
+    b.statistics.`weighted_imbalance`,
+    b.statistics.`bid_depth`,
+    b.statistics.`ask_depth`,
+    b.statistics.`lowest_imbalance`,
+    b.statistics.`lowest_imbalance_time`,
+    b.statistics.`highest_imbalance`,
+    b.statistics.`highest_imbalance_time`,
+    b.statistics.`lowest_spread_bps`,
+    b.statistics.`lowest_spread_time`,
+    b.statistics.`highest_spread_bps`,
+    b.statistics.`highest_spread_time`,
+    b.statistics.`order_flow_imbalance`,
+    b.statistics.`bid_slope`,
+    b.statistics.`ask_slope`,
+    b.statistics.`normal_spread_bps`,
+    b.statistics.`receive_time`,
+    EXTRACT(EPOCH FROM LOCALTIMESTAMP) * 1000000 + EXTRACT(MILLISECOND FROM LOCALTIMESTAMP) * 1000
+FROM book_found AS b
+WHERE b.statistics IS NOT NULL;
+INSERT INTO alerts (`type`, `v`, `symbol`, `id`, `rule`, `severity`, `status`, `side`, `started_at`, `ended_at`, `event_time`, `value`, `extreme`, `threshold`, `trade_id`, `receive_time`, `process_time`, `made_of`)
 SELECT
     'alert',
     CAST(1 AS BIGINT),
@@ -475,7 +627,8 @@ SELECT
     f.alert.`threshold`,
     f.alert.`trade_id`,
     f.alert.`receive_time`,
-    f.alert.`process_time`
+    f.alert.`process_time`,
+    f.alert.`made_of`
 FROM book_found AS f
 WHERE f.alert IS NOT NULL;
 INSERT INTO dead_letters (`type`, v, symbol, payload, encoding, error, source, ingestion_time)
@@ -492,7 +645,7 @@ FROM (
     WHERE (v = 1 AND `type` = 'heartbeat' AND symbol IS NOT NULL AND event_time IS NOT NULL) IS NOT TRUE
 )
 WHERE error IS NOT NULL;
-INSERT INTO alerts (`type`, `v`, `symbol`, `id`, `rule`, `severity`, `status`, `side`, `started_at`, `ended_at`, `event_time`, `value`, `extreme`, `threshold`, `trade_id`, `receive_time`, `process_time`)
+INSERT INTO alerts (`type`, `v`, `symbol`, `id`, `rule`, `severity`, `status`, `side`, `started_at`, `ended_at`, `event_time`, `value`, `extreme`, `threshold`, `trade_id`, `receive_time`, `process_time`, `made_of`)
 SELECT
     'alert',
     CAST(1 AS BIGINT),
@@ -510,7 +663,8 @@ SELECT
     f.alert.`threshold`,
     f.alert.`trade_id`,
     f.alert.`receive_time`,
-    f.alert.`process_time`
+    f.alert.`process_time`,
+    f.alert.`made_of`
 FROM trades_found AS f
 WHERE f.alert IS NOT NULL;
 INSERT INTO candles (`type`, `v`, `symbol`, `interval`, `open_time`, `close_time`, `closed`, `complete`, `open`, `high`, `low`, `close`, `volume`, `quote_volume`, `trades`, `taker_buy_volume`, `vwap`, `buy_sell_ratio`, `price_change`, `first_trade_id`, `last_trade_id`, `receive_time`, `process_time`)
@@ -540,6 +694,30 @@ SELECT
     EXTRACT(EPOCH FROM LOCALTIMESTAMP) * 1000000 + EXTRACT(MILLISECOND FROM LOCALTIMESTAMP) * 1000
 FROM trades_found AS t
 WHERE t.candle IS NOT NULL;
+INSERT INTO trade_statistics (`type`, `v`, `symbol`, `interval`, `open_time`, `close_time`, `complete`, `trades`, `quote_volume`, `taker_buy_volume`, `taker_sell_volume`, `vwap`, `price_change`, `range_bps`, `realised_volatility`, `largest_trade`, `largest_trade_id`, `outliers`, `receive_time`, `process_time`)
+SELECT
+    'trade_statistics',
+    CAST(1 AS BIGINT),
+    symbol,
+    t.candle.`interval`,
+    t.candle.`open_time`,
+    t.candle.`close_time`,
+    t.candle.`complete`,
+    t.candle.`trades`,
+    t.candle.`quote_volume`,
+    t.candle.bought,
+    t.candle.sold,
+    t.candle.quote_volume / t.candle.volume,
+    t.candle.`close` / t.candle.`open` - 1e0,
+    (t.candle.high / t.candle.low - 1e0) * 1e4,
+    CASE WHEN t.candle.`returns` > 0 THEN SQRT(t.candle.squares) END,
+    t.candle.`largest_trade`,
+    t.candle.`largest_trade_id`,
+    t.candle.`outliers`,
+    t.candle.`receive_time`,
+    EXTRACT(EPOCH FROM LOCALTIMESTAMP) * 1000000 + EXTRACT(MILLISECOND FROM LOCALTIMESTAMP) * 1000
+FROM trades_found AS t
+WHERE t.candle IS NOT NULL AND t.candle.closed;
 INSERT INTO late (`type`, `v`, `symbol`, `trade_time`, `receive_time`, `process_time`, `trade_id`, `price`, `quantity`, `taker_side`, `clock`)
 SELECT
     'late_trade',
@@ -555,4 +733,26 @@ SELECT
     t.late.`clock`
 FROM trades_found AS t
 WHERE t.late IS NOT NULL;
+INSERT INTO alerts (`type`, `v`, `symbol`, `id`, `rule`, `severity`, `status`, `side`, `started_at`, `ended_at`, `event_time`, `value`, `extreme`, `threshold`, `trade_id`, `receive_time`, `process_time`, `made_of`)
+SELECT
+    'alert',
+    CAST(1 AS BIGINT),
+    symbol,
+    f.alert.`id`,
+    f.alert.`rule`,
+    f.alert.`severity`,
+    f.alert.`status`,
+    f.alert.`side`,
+    f.alert.`started_at`,
+    f.alert.`ended_at`,
+    f.alert.`event_time`,
+    f.alert.`value`,
+    f.alert.`extreme`,
+    f.alert.`threshold`,
+    f.alert.`trade_id`,
+    f.alert.`receive_time`,
+    f.alert.`process_time`,
+    f.alert.`made_of`
+FROM patterns_found AS f
+WHERE f.alert IS NOT NULL;
 END;

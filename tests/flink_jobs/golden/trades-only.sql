@@ -36,6 +36,7 @@ CREATE TEMPORARY TABLE thresholds (
     `symbol` STRING,
     `effective_from` BIGINT,
     `values` MAP<STRING, DOUBLE>,
+    `patterns` STRING,
     `partition` INT NOT NULL METADATA VIRTUAL,
     `offset` BIGINT NOT NULL METADATA VIRTUAL
 ) WITH (
@@ -97,7 +98,8 @@ CREATE TEMPORARY TABLE alerts (
     `threshold` DOUBLE,
     `trade_id` BIGINT,
     `receive_time` BIGINT,
-    `process_time` BIGINT
+    `process_time` BIGINT,
+    `made_of` STRING
 ) WITH (
     'connector' = 'kafka',
     'topic' = 'crypto.alerts',
@@ -158,6 +160,44 @@ CREATE TEMPORARY TABLE candles (
     'sink.buffer-flush.interval' = '50 ms'
 );
 
+CREATE TEMPORARY TABLE trade_statistics (
+    `type` STRING,
+    `v` BIGINT,
+    `symbol` STRING,
+    `interval` STRING,
+    `open_time` BIGINT,
+    `close_time` BIGINT,
+    `complete` BOOLEAN,
+    `trades` BIGINT,
+    `quote_volume` DOUBLE,
+    `taker_buy_volume` DOUBLE,
+    `taker_sell_volume` DOUBLE,
+    `vwap` DOUBLE,
+    `price_change` DOUBLE,
+    `range_bps` DOUBLE,
+    `realised_volatility` DOUBLE,
+    `largest_trade` DOUBLE,
+    `largest_trade_id` BIGINT,
+    `outliers` BIGINT,
+    `receive_time` BIGINT,
+    `process_time` BIGINT
+) WITH (
+    'connector' = 'kafka',
+    'topic' = 'crypto.trade-statistics',
+    'properties.bootstrap.servers' = 'broker:9092',
+    'properties.security.protocol' = 'PLAINTEXT',
+    'properties.linger.ms' = '5',
+    'properties.batch.size' = '262144',
+    'properties.compression.type' = 'lz4',
+    'properties.delivery.timeout.ms' = '600000',
+    'properties.register.producer.metrics' = 'false',
+    'key.format' = 'raw',
+    'key.fields' = 'symbol',
+    'value.format' = 'plain-json',
+    'value.fields-include' = 'ALL',
+    'sink.delivery-guarantee' = 'at-least-once'
+);
+
 CREATE TEMPORARY TABLE late (
     `type` STRING,
     `v` BIGINT,
@@ -188,6 +228,8 @@ CREATE TEMPORARY TABLE late (
 );
 
 CREATE TEMPORARY SYSTEM FUNCTION rules_of_trades AS 'dev.marketpipeline.flink.trades.TradeRules' LANGUAGE JAVA;
+
+CREATE TEMPORARY SYSTEM FUNCTION rules_of_patterns AS 'dev.marketpipeline.flink.patterns.PatternRules' LANGUAGE JAVA;
 
 CREATE TEMPORARY VIEW trade_events AS
 SELECT
@@ -221,7 +263,21 @@ WHERE v = 1 AND symbol IS NOT NULL AND `values` IS NOT NULL;
 
 CREATE TEMPORARY VIEW trades_found AS
 SELECT *
-FROM rules_of_trades(`input` => TABLE trade_events PARTITION BY symbol, `settings` => 'imbalance_medium=0.5,imbalance_high=0.7,imbalance_flip=10.0,liquidity_stress=0.3,spread_widening=2.0,outlier=10.0,price_spike=0.02,trade_burst=5.0,volume_spike=1000000.0,whale_trade=50000.0,volume_spike_usual=0.0,whale_trade_usual=0.0,cooldown=60.0', `windows` => '3m=180000000,5m=300000000', `lateness` => CAST(200000000 AS BIGINT), `idsKept` => CAST(3600000 AS BIGINT), `ticks` => FALSE, `uid` => 'rules_of_trades');
+FROM rules_of_trades(`input` => TABLE trade_events PARTITION BY symbol, `settings` => 'imbalance_medium=0.5,imbalance_high=0.7,imbalance_flip=10.0,liquidity_stress=0.3,spread_widening=2.0,outlier=10.0,price_spike=0.02,trade_burst=5.0,volume_spike=1000000.0,whale_trade=50000.0,cooldown=60.0,volume_spike_usual=0.0,whale_trade_usual=0.0', `windows` => '3m=180000000,5m=300000000', `lateness` => CAST(200000000 AS BIGINT), `idsKept` => CAST(3600000 AS BIGINT), `ticks` => FALSE, `uid` => 'rules_of_trades');
+
+CREATE TEMPORARY VIEW opened_alerts AS
+SELECT symbol, f.alert.event_time AS event_time, f.alert.receive_time AS receive_time, f.alert.process_time AS process_time, f.alert.id AS id, f.alert.rule AS rule, f.alert.side AS side, CAST(NULL AS STRING) AS patterns
+FROM trades_found AS f
+WHERE f.alert.opens
+UNION ALL
+SELECT symbol, effective_from, effective_from, effective_from, CAST(NULL AS STRING), CAST(NULL AS STRING),
+    CAST(NULL AS STRING), COALESCE(patterns, '')
+FROM thresholds
+WHERE v = 1 AND symbol IS NOT NULL AND `values` IS NOT NULL;
+
+CREATE TEMPORARY VIEW patterns_found AS
+SELECT *
+FROM rules_of_patterns(`input` => TABLE opened_alerts PARTITION BY symbol, `uid` => 'rules_of_patterns');
 
 EXECUTE STATEMENT SET BEGIN
 INSERT INTO dead_letters (`type`, v, symbol, payload, encoding, error, source, ingestion_time)
@@ -238,7 +294,7 @@ FROM (
     WHERE (v = 1 AND `type` = 'heartbeat' AND symbol IS NOT NULL AND event_time IS NOT NULL) IS NOT TRUE
 )
 WHERE error IS NOT NULL;
-INSERT INTO alerts (`type`, `v`, `symbol`, `id`, `rule`, `severity`, `status`, `side`, `started_at`, `ended_at`, `event_time`, `value`, `extreme`, `threshold`, `trade_id`, `receive_time`, `process_time`)
+INSERT INTO alerts (`type`, `v`, `symbol`, `id`, `rule`, `severity`, `status`, `side`, `started_at`, `ended_at`, `event_time`, `value`, `extreme`, `threshold`, `trade_id`, `receive_time`, `process_time`, `made_of`)
 SELECT
     'alert',
     CAST(1 AS BIGINT),
@@ -256,7 +312,8 @@ SELECT
     f.alert.`threshold`,
     f.alert.`trade_id`,
     f.alert.`receive_time`,
-    f.alert.`process_time`
+    f.alert.`process_time`,
+    f.alert.`made_of`
 FROM trades_found AS f
 WHERE f.alert IS NOT NULL;
 INSERT INTO candles (`type`, `v`, `symbol`, `interval`, `open_time`, `close_time`, `closed`, `complete`, `open`, `high`, `low`, `close`, `volume`, `quote_volume`, `trades`, `taker_buy_volume`, `vwap`, `buy_sell_ratio`, `price_change`, `first_trade_id`, `last_trade_id`, `receive_time`, `process_time`)
@@ -286,6 +343,30 @@ SELECT
     EXTRACT(EPOCH FROM LOCALTIMESTAMP) * 1000000 + EXTRACT(MILLISECOND FROM LOCALTIMESTAMP) * 1000
 FROM trades_found AS t
 WHERE t.candle IS NOT NULL;
+INSERT INTO trade_statistics (`type`, `v`, `symbol`, `interval`, `open_time`, `close_time`, `complete`, `trades`, `quote_volume`, `taker_buy_volume`, `taker_sell_volume`, `vwap`, `price_change`, `range_bps`, `realised_volatility`, `largest_trade`, `largest_trade_id`, `outliers`, `receive_time`, `process_time`)
+SELECT
+    'trade_statistics',
+    CAST(1 AS BIGINT),
+    symbol,
+    t.candle.`interval`,
+    t.candle.`open_time`,
+    t.candle.`close_time`,
+    t.candle.`complete`,
+    t.candle.`trades`,
+    t.candle.`quote_volume`,
+    t.candle.bought,
+    t.candle.sold,
+    t.candle.quote_volume / t.candle.volume,
+    t.candle.`close` / t.candle.`open` - 1e0,
+    (t.candle.high / t.candle.low - 1e0) * 1e4,
+    CASE WHEN t.candle.`returns` > 0 THEN SQRT(t.candle.squares) END,
+    t.candle.`largest_trade`,
+    t.candle.`largest_trade_id`,
+    t.candle.`outliers`,
+    t.candle.`receive_time`,
+    EXTRACT(EPOCH FROM LOCALTIMESTAMP) * 1000000 + EXTRACT(MILLISECOND FROM LOCALTIMESTAMP) * 1000
+FROM trades_found AS t
+WHERE t.candle IS NOT NULL AND t.candle.closed;
 INSERT INTO late (`type`, `v`, `symbol`, `trade_time`, `receive_time`, `process_time`, `trade_id`, `price`, `quantity`, `taker_side`, `clock`)
 SELECT
     'late_trade',
@@ -301,4 +382,26 @@ SELECT
     t.late.`clock`
 FROM trades_found AS t
 WHERE t.late IS NOT NULL;
+INSERT INTO alerts (`type`, `v`, `symbol`, `id`, `rule`, `severity`, `status`, `side`, `started_at`, `ended_at`, `event_time`, `value`, `extreme`, `threshold`, `trade_id`, `receive_time`, `process_time`, `made_of`)
+SELECT
+    'alert',
+    CAST(1 AS BIGINT),
+    symbol,
+    f.alert.`id`,
+    f.alert.`rule`,
+    f.alert.`severity`,
+    f.alert.`status`,
+    f.alert.`side`,
+    f.alert.`started_at`,
+    f.alert.`ended_at`,
+    f.alert.`event_time`,
+    f.alert.`value`,
+    f.alert.`extreme`,
+    f.alert.`threshold`,
+    f.alert.`trade_id`,
+    f.alert.`receive_time`,
+    f.alert.`process_time`,
+    f.alert.`made_of`
+FROM patterns_found AS f
+WHERE f.alert IS NOT NULL;
 END;

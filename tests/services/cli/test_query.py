@@ -22,7 +22,20 @@ from marketpipeline.sinks.timescale import TimescaleSink
 from pydantic import SecretStr
 
 from tests.conftest import free_port
-from tests.services.sinks.samples import BTC, ETH, MINUTE, alert, book, candle, deliver, feed_event, late_trade, trade
+from tests.services.sinks.samples import (
+    BTC,
+    ETH,
+    MINUTE,
+    alert,
+    book,
+    book_statistics,
+    candle,
+    deliver,
+    feed_event,
+    late_trade,
+    trade,
+    trade_statistics,
+)  # fmt: skip
 from tests.support.server import RunningServer
 
 OTHER_ETH = "elsewhere:ETHUSDT"
@@ -38,6 +51,11 @@ STORED = [
     *(book(n) for n in range(3)),
     alert(0, status="closed", ended_at=1_723_161_241_000_000),
     alert(1),
+    alert(0, symbol=ETH, id=f"outlier:{ETH}:1:1001", rule="outlier", status="closed", trade_id=1_001),
+    trade(2, symbol=ETH),
+    *(trade_statistics(n) for n in range(2)),
+    *(book_statistics(n) for n in range(3)),
+    book_statistics(0, interval="1m"),
     feed_event(0, first_id=11, last_id=14),
     *(late_trade(n) for n in (1, 2)),
     feed_event(1, id="backfill:1", kind="backfill", feed="trades"),
@@ -219,6 +237,17 @@ def test_book_alerts_and_gaps(rows: Query) -> None:
     assert (gap["feed"], gap["kind"], gap["first_id"], gap["last_id"]) == ("book", "gap", 11, 14)
     assert [row["kind"] for row in rows("gaps", BTC, "--all")] == ["gap", "backfill"]
     assert rows("gaps", ETH) == []
+
+
+def test_outliers_can_be_left_out(rows: Query) -> None:
+    assert [row["trade_id"] for row in rows("trades", ETH)] == [1_001, 1_002]
+    assert [row["trade_id"] for row in rows("trades", ETH, "--without-outliers")] == [1_002]
+
+
+def test_statistics_of_windows_and_of_seconds(rows: Query) -> None:
+    assert [row["outliers"] for row in rows("statistics", BTC)] == [1, 1]
+    assert [row["events"] for row in rows("book-statistics", BTC)] == [10, 10, 10]
+    assert len(rows("book-statistics", BTC, "--interval", "1m")) == 1
 
 
 def test_alerts_of_one_rule(rows: Query) -> None:

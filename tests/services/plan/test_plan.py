@@ -140,6 +140,14 @@ def test_a_threshold_may_be_a_multiple_of_what_is_usual() -> None:
     assert "x20 usual" in plan_as_text(found)
 
 
+def test_patterns_are_told_with_the_thresholds() -> None:
+    squeeze = "{name: squeeze, sequence: [imbalanceFlip, whaleTrade], within: 20s}"
+    found = planned(f"  patterns: [{squeeze}, {{name: two, sequence: [outlier, outlier]}}]\n")
+    text = "squeeze|HIGH|20000000|imbalance_flip,whale_trade;two|HIGH|30000000|outlier,outlier"
+    assert {record.patterns for record in found.thresholds} == {text}
+    assert found.stream_job == planned("").stream_job, "a change of patterns restarts nothing"
+
+
 def test_sinks_that_are_off_are_not_planned() -> None:
     found = planned("  sinks: {timescale: {enabled: false}}\n")
     assert [workload.name for workload in found.workloads] == ["ingestion-binance", "sink-redis", "api"]

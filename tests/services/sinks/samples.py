@@ -8,6 +8,7 @@ from marketpipeline.records import (
     AggTrade,
     Alert,
     BookMetrics,
+    BookStatistics,
     Candle,
     ExchangeCandle,
     FeedEvent,
@@ -17,6 +18,7 @@ from marketpipeline.records import (
     Record,
     Ticker,
     Trade,
+    TradeStatistics,
     encode,
 )
 from marketpipeline.sinks.base import Delivery
@@ -29,6 +31,7 @@ __all__ = [
     "agg_trade",
     "alert",
     "book",
+    "book_statistics",
     "candle",
     "deliver",
     "every_kind",
@@ -39,6 +42,7 @@ __all__ = [
     "quote",
     "ticker",
     "trade",
+    "trade_statistics",
 ]
 
 BTC = "binance:BTCUSDT"
@@ -139,6 +143,28 @@ def candle(number: int = 0, symbol: str = BTC, **changes: Any) -> Candle:
     return Candle(symbol=symbol, **_with(fields, changes))
 
 
+def trade_statistics(number: int = 0, symbol: str = BTC, **changes: Any) -> TradeStatistics:
+    open_time = START + number * MINUTE
+    fields: dict[str, Any] = {"interval": "1m", "open_time": open_time, "close_time": open_time + MINUTE}
+    fields |= {"complete": True, "trades": 100, "quote_volume": 640_552.5, "taker_buy_volume": 6.5}
+    fields |= {"taker_sell_volume": 4.0, "vwap": 61_005.0, "price_change": 5 / 61_000, "range_bps": 3.25}
+    fields |= {"realised_volatility": None, "largest_trade": 20_000.5, "largest_trade_id": 7, "outliers": 1}
+    fields |= {"receive_time": open_time + MINUTE, "process_time": open_time + MINUTE + 2_000_000}
+    return TradeStatistics(symbol=symbol, **_with(fields, changes))
+
+
+def book_statistics(number: int = 0, symbol: str = BTC, **changes: Any) -> BookStatistics:
+    open_time = START + number * 1_000_000
+    fields: dict[str, Any] = {"interval": "1s", "open_time": open_time, "close_time": open_time + 1_000_000}
+    fields |= {"events": 10, "mid": 61_000.005, "spread_bps": 0.0016, "imbalance": 0.1, "weighted_imbalance": -0.2}
+    fields |= {"bid_depth": None, "ask_depth": 671_000.5, "lowest_imbalance": -0.3, "highest_imbalance": 0.4}
+    fields |= {"lowest_imbalance_time": open_time, "highest_imbalance_time": open_time + 1, "lowest_spread_bps": 0.001}
+    fields |= {"lowest_spread_time": open_time + 2, "highest_spread_bps": 0.5, "highest_spread_time": open_time + 3}
+    fields |= {"order_flow_imbalance": -7.5, "bid_slope": 4.5, "ask_slope": None, "normal_spread_bps": 0.0016}
+    fields |= {"receive_time": open_time + 1_000_000, "process_time": open_time + 1_004_000}
+    return BookStatistics(symbol=symbol, **_with(fields, changes))
+
+
 def alert(number: int = 0, symbol: str = BTC, **changes: Any) -> Alert:
     started = START + number * 1_000_000
     fields: dict[str, Any] = {"id": f"extreme_imbalance:{symbol}:{started}", "rule": "extreme_imbalance"}
@@ -171,6 +197,8 @@ def every_kind(symbol: str = BTC) -> list[Record]:
         exchange_candle(symbol=symbol),
         book(symbol=symbol),
         candle(symbol=symbol),
+        trade_statistics(symbol=symbol),
+        book_statistics(symbol=symbol),
         alert(symbol=symbol),
         feed_event(symbol=symbol),
     ]

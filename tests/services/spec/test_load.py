@@ -86,6 +86,22 @@ def test_three_fields_suffice() -> None:
             "must be greater than 0",
         ),
         ("thresholds: {whaleTrade: x}", "spec.thresholds.whaleTrade", "x", 9, 16, "number"),
+        (
+            "patterns: [{name: squeeze, sequence: [whaleTrade, rain]}]",
+            "spec.patterns[0].sequence[1]",
+            "rain",
+            9,
+            53,
+            "'whaleTrade'",
+        ),
+        (
+            "patterns: [{name: squeeze, sequence: [whaleTrade, outlier], within: 11m}]",
+            "spec.patterns[0].within",
+            "11m",
+            9,
+            63,
+            "above 0 and at most 10m",
+        ),
         ("thresholds: {whaleTrade: -1}", "spec.thresholds.whaleTrade", -1, 9, 16, "must be greater than 0"),
         ("thresholds: {priceSpike: .inf}", "spec.thresholds.priceSpike", float("inf"), 9, 16, "finite"),
         ("windows: [1m, 7m]", "spec.windows[1]", "7m", 9, 17, "'5m'"),
@@ -169,6 +185,16 @@ def test_what_does_not_fit_together() -> None:
     assert "depth.levels (7) must be one of 5, 10, 20 with depth.source partial" in partial.expected
     late = problem(with_spec("processing: {allowedLateness: 2m}"))
     assert "processing.allowedLateness (2m) must be below the smallest window" in late.expected
+    for pattern, feeds, says in (
+        (
+            "{name: outlier, sequence: [whaleTrade, whaleTrade]}",
+            "",
+            "patterns[0].name (outlier) is the name of another",
+        ),
+        ("{name: x, sequence: [whaleTrade, outlier]}", "feeds: [book]", "outlier needs `trades` in feeds"),
+    ):
+        wrong = problem(with_spec(f"patterns: [{pattern}]\n{feeds}\n"))
+        assert says in wrong.expected
     other = problem(with_spec("thresholds: {overrides: {binance:DOGEUSDT: {whaleTrade: 1}}}"))
     assert "thresholds.overrides: binance:DOGEUSDT must be among the symbols: binance:BTCUSDT" in other.expected
     nobody = problem(with_spec("broker: {passwordSecret: {name: kafka}}"))

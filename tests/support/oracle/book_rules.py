@@ -36,7 +36,9 @@ def normals(rows: Sequence[BookRow], measure: str) -> list[Decimal | None]:
             normal, known = median(last[of] for of in within) if old_enough else None, second
         found.append(normal)
         value = getattr(row, measure)
-        if value is not None:
+        if value is None:
+            last.pop(second, None)
+        else:
             last[second] = value
     return found
 

@@ -38,6 +38,7 @@ class Window:
     high: Decimal = Decimal(0)
     low: Decimal = Decimal("Infinity")
     trades: int = 0
+    value: Decimal = Decimal(0)
     bought: Decimal = Decimal(0)
     sold: Decimal = Decimal(0)
 
@@ -45,10 +46,11 @@ class Window:
         self.first = min(self.first, trade, key=lambda one: (one.time, one.id))
         self.high, self.low = max(self.high, trade.price), min(self.low, trade.price)
         self.trades += 1
+        self.value += trade.price * trade.quantity
         if trade.buyer_is_taker:
-            self.bought += trade.price * trade.quantity
+            self.bought += trade.quantity
         else:
-            self.sold += trade.price * trade.quantity
+            self.sold += trade.quantity
 
     @property
     def change(self) -> Decimal:
@@ -58,7 +60,7 @@ class Window:
 
     @property
     def heavy(self) -> str:
-        """The side of those who took more value."""
+        """The side of those who took more."""
         return "buy" if self.bought >= self.sold else "sell"
 
 
@@ -73,12 +75,15 @@ def price_spikes(rows: Sequence[TradeRow], threshold: Decimal, cooldown: int, en
     return _of_minutes("price_spike", rows, step, cooldown, ends, lambda a, b: max(a, b, key=abs))
 
 
-def volume_spikes(rows: Sequence[TradeRow], threshold: Decimal, cooldown: int, ends: int) -> list[Told]:
-    """Value traded within a minute is above `threshold`."""
+def volume_spikes(
+    rows: Sequence[TradeRow], threshold: Decimal, cooldown: int, ends: int, usual: Decimal | None = None
+) -> list[Told]:
+    """Value traded within a minute is above `threshold`; or, where that is known, above `usual` times the median."""
 
-    def step(window: Window, _: object) -> Step:
-        volume = window.bought + window.sold
-        return Step(0, window.heavy, volume, int(volume > threshold), (threshold, threshold))
+    def step(window: Window, before: list[Window]) -> Step:
+        median = _usual([one.value for one in before])
+        limit = usual * median if usual and median else threshold
+        return Step(0, window.heavy, window.value, int(window.value > limit), (limit, limit))
 
     return _of_minutes("volume_spike", rows, step, cooldown, ends, max)
 
@@ -86,19 +91,23 @@ def volume_spikes(rows: Sequence[TradeRow], threshold: Decimal, cooldown: int, e
 def trade_bursts(rows: Sequence[TradeRow], factor: Decimal, cooldown: int, ends: int) -> list[Told]:
     """More trades within a minute than `factor` times the median of the 30 before that had trades and were closed."""
 
-    def step(window: Window, counts: dict[int, int]) -> Step:
-        before = [of for of in sorted(counts) if of <= window.open_time - 2 * MINUTE][-WINDOWS:]
-        limit = factor * Decimal(median(counts[of] for of in before)) if len(before) >= LEAST_WINDOWS else Decimal(0)
+    def step(window: Window, before: list[Window]) -> Step:
+        median = _usual([Decimal(one.trades) for one in before])
+        limit = factor * median if median else Decimal("Infinity")
         value = Decimal(window.trades)
-        return Step(0, window.heavy, value, int(0 < limit < value), (limit, limit))
+        return Step(0, window.heavy, value, int(value > limit), (limit, limit))
 
     return _of_minutes("trade_burst", rows, step, cooldown, ends, max)
+
+
+def _usual(values: Sequence[Decimal]) -> Decimal | None:
+    return median(values) if len(values) >= LEAST_WINDOWS else None
 
 
 def _of_minutes(
     rule: str,
     rows: Sequence[TradeRow],
-    step: Callable[[Window, dict[int, int]], Step],
+    step: Callable[[Window, list[Window]], Step],
     cooldown: int,
     ends: int,
     furthest: Callable[[Decimal, Decimal], Decimal],
@@ -106,18 +115,18 @@ def _of_minutes(
     """A rule that a minute meets from one of its trades on.
 
     The alert begins with the first such minute and goes on for as long as the next one meets it as well. `ends` is the
-    time from which on a minute is not known to have closed.
+    time from which on a minute is not known to have closed. Each minute is judged with the 30 before it that had
+    closed when it began.
     """
     windows: dict[int, Window] = {}
-    counts: dict[int, int] = {}
     steps: list[Step] = []
     until = 0
     for row in rows:
         open_time = row.time // MINUTE * MINUTE
         window = windows.setdefault(open_time, Window(open_time, row))
         window.add(row)
-        counts[open_time] = window.trades
-        found = step(window, counts)
+        before = [windows[of] for of in sorted(windows) if of <= open_time - 2 * MINUTE]
+        found = step(window, before[-WINDOWS:])
         if not found.level:
             continue
         if steps and open_time > until:

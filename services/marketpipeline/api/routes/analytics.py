@@ -48,7 +48,7 @@ def make_router(settings: ApiSettings) -> APIRouter:
         symbol: Annotated[str, KnownSymbol(symbols)] | Optional = Field(
             None, description="Of this symbol only.", examples=["BTCUSDT"]
         )
-        rule: Annotated[str, OneOf("rule", tuple(watched_alerts()))] | Optional = Field(
+        rule: Annotated[str, OneOf("rule", (*watched_alerts(), *settings.patterns))] | Optional = Field(
             None, description="Of this rule only."
         )
         severity: Annotated[str, OneOf("severity", get_args(Severity))] | Optional = Field(

@@ -22,6 +22,10 @@ public class Alert {
     public Long trade_id;
     public long receive_time;
     public long process_time;
+    public String made_of;
+
+    /** Whether it is this row that opens it, and not one that tells it again. */
+    public boolean opens;
 
     /** A row about an alert that began at `startedAt`, as of this event; its id is the same in every replay. */
     public static Alert of(String rule, Event event, long startedAt, String status, boolean high) {
@@ -45,6 +49,7 @@ public class Alert {
         for (String status : new String[] {OPEN, CLOSED}) {
             Alert made = of(rule, event, event.time, status, high).measured(side, value, value, threshold);
             made.trade_id = tradeId;
+            made.opens = status.equals(OPEN);
             if (tradeId != null) made.id += ":" + tradeId;
             out.accept(made);
         }

@@ -30,7 +30,7 @@ public class Episode {
         escalated |= escalates;
         if (opens || escalates || event.time >= toldAt + (long) (limits.get("cooldown") * 1e6)) {
             toldAt = event.time;
-            tell(rule, event, escalated ? Alert.ESCALATED : Alert.OPEN, value, threshold, out);
+            tell(rule, event, escalated ? Alert.ESCALATED : Alert.OPEN, opens, value, threshold, out);
         }
     }
 
@@ -38,11 +38,13 @@ public class Episode {
     public void ends(String rule, Event event, double value, double threshold, Consumer<Alert> out) {
         if (!open) return;
         open = false;
-        tell(rule, event, Alert.CLOSED, value, threshold, out);
+        tell(rule, event, Alert.CLOSED, false, value, threshold, out);
     }
 
     private void tell(
-            String rule, Event event, String status, double value, double threshold, Consumer<Alert> out) {
-        out.accept(Alert.of(rule, event, startedAt, status, high).measured(side, value, extreme, threshold));
+            String rule, Event event, String status, boolean opens, double value, double threshold, Consumer<Alert> out) {
+        Alert made = Alert.of(rule, event, startedAt, status, high).measured(side, value, extreme, threshold);
+        made.opens = opens;
+        out.accept(made);
     }
 }

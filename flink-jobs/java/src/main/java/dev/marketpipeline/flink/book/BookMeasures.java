@@ -28,6 +28,8 @@ public class BookMeasures extends ProcessTableFunction<BookMeasures.Measures> {
         public Double ask_quantity;
         public Double bid_depth;
         public Double ask_depth;
+        public Double bid_slope;
+        public Double ask_slope;
         public String error;
     }
 
@@ -47,6 +49,11 @@ public class BookMeasures extends ProcessTableFunction<BookMeasures.Measures> {
         double weighted;
         double depth;
         boolean reaches;
+        private int counted;
+        private double x;
+        private double y;
+        private double xx;
+        private double xy;
 
         /** Whether there is a best level. */
         boolean open(ArrayData levels) {
@@ -60,7 +67,8 @@ public class BookMeasures extends ProcessTableFunction<BookMeasures.Measures> {
 
         /** Of the levels 1…N, and of those not beyond `limit`; `away` is −1 for bids and 1 for asks. */
         void sum(ArrayData levels, int calculate, double limit, int away) {
-            quantity = weighted = depth = 0;
+            quantity = weighted = depth = x = y = xx = xy = 0;
+            counted = 0;
             reaches = false;
             for (int n = 0; n < levels.size(); n++) {
                 if (levels.isNullAt(n)) continue;
@@ -71,11 +79,27 @@ public class BookMeasures extends ProcessTableFunction<BookMeasures.Measures> {
                 if (n < calculate) {
                     quantity += held;
                     weighted += held / (n + 1);
+                    fit(Math.abs(at - price), quantity);
                 }
                 double beyond = (at - limit) * away;
                 if (beyond <= 0) depth += at * held;
                 reaches = beyond >= 0;
             }
+        }
+
+        /** A point of the line: how far behind the best price, and the quantity up to there. */
+        private void fit(double distance, double cumulated) {
+            counted++;
+            x += distance;
+            y += cumulated;
+            xx += distance * distance;
+            xy += distance * cumulated;
+        }
+
+        /** Base units per basis point of `mid`, by least squares; null with fewer than two prices. */
+        Double slope(double mid) {
+            double variance = counted * xx - x * x;
+            return counted > 1 && variance > 0 ? (counted * xy - x * y) / variance * mid / 10_000 : null;
         }
     }
 
@@ -125,5 +149,7 @@ public class BookMeasures extends ProcessTableFunction<BookMeasures.Measures> {
         found.ask_quantity = ask.quantity;
         found.bid_depth = bid.reaches ? bid.depth : null;
         found.ask_depth = ask.reaches ? ask.depth : null;
+        found.bid_slope = bid.slope(found.mid);
+        found.ask_slope = ask.slope(found.mid);
     }
 }

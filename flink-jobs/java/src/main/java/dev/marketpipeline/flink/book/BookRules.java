@@ -17,6 +17,7 @@ public class BookRules extends ProcessTableFunction<BookRules.Found> {
     /** Each row holds one of these. */
     public static class Found {
         public Alert alert;
+        public Statistics.Row statistics;
     }
 
     /** The newest book that was taken; two writers may send the same ones, each in order. */
@@ -37,6 +38,7 @@ public class BookRules extends ProcessTableFunction<BookRules.Found> {
     private transient ImbalanceFlip imbalanceFlip;
     private transient SpreadWidening spreadWidening;
     private transient LiquidityStress liquidityStress;
+    private transient Statistics statistics;
 
     public void eval(
             @StateHint Limits.InForce inForce,
@@ -48,13 +50,16 @@ public class BookRules extends ProcessTableFunction<BookRules.Found> {
             @StateHint Episode spread,
             @StateHint LiquidityStress.Memory low,
             @StateHint Episode stress,
+            @StateHint Statistics.Memory reduced,
+            @StateHint MapView<Integer, Statistics.Row> reducedWindows,
             @ArgumentHint(
                             value = SET_SEMANTIC_TABLE,
                             type = @DataTypeHint(value = BookEvent.ROW, bridgedTo = RowData.class))
                     RowData input,
-            String settings)
+            String settings,
+            String widths)
             throws Exception {
-        if (book == null) open(settings);
+        if (book == null) open(settings, widths);
         if (!input.isNullAt(BookEvent.LIMITS)) {
             limits.change(input.getMap(BookEvent.LIMITS), inForce);
             return;
@@ -63,13 +68,14 @@ public class BookRules extends ProcessTableFunction<BookRules.Found> {
         if (!isNew(newest)) return;
         limits.use(inForce);
         normal.on(book, usual, windows);
+        statistics.on(book, usual.second, usual.normalSpread, reduced, reducedWindows, this::tell);
         extremeImbalance.on(book, limits, imbalance, this::tell);
         imbalanceFlip.on(book, limits, flip, this::tell);
         spreadWidening.on(book, usual.normalSpread, limits, spread, this::tell);
         liquidityStress.on(book, usual, limits, low, stress, this::tell);
     }
 
-    private void open(String settings) {
+    private void open(String settings, String widths) {
         book = new BookEvent();
         found = new Found();
         limits = new Limits(settings);
@@ -78,6 +84,7 @@ public class BookRules extends ProcessTableFunction<BookRules.Found> {
         imbalanceFlip = new ImbalanceFlip();
         spreadWidening = new SpreadWidening();
         liquidityStress = new LiquidityStress();
+        statistics = new Statistics(widths);
     }
 
     private boolean isNew(Newest newest) {
@@ -93,6 +100,13 @@ public class BookRules extends ProcessTableFunction<BookRules.Found> {
 
     private void tell(Alert alert) {
         found.alert = alert;
+        found.statistics = null;
+        collect(found);
+    }
+
+    private void tell(Statistics.Row row) {
+        found.alert = null;
+        found.statistics = row;
         collect(found);
     }
 }

@@ -25,7 +25,15 @@ public class Candle {
     public long last_trade_id;
     public long receive_time;
 
-    void add(TradeEvent trade) {
+    /** Of the statistics: the largest trade, how many are outliers, the squared returns of its minutes and how many. */
+    public double largest_trade;
+
+    public long largest_trade_id;
+    public long outliers;
+    public double squares;
+    public long returns;
+
+    void add(TradeEvent trade, boolean outlier) {
         if (trades == 0 || isBefore(trade.time, trade.id, first_trade_time, first_trade_id)) {
             first_trade_time = trade.time;
             first_trade_id = trade.id;
@@ -37,6 +45,12 @@ public class Candle {
             receive_time = trade.receiveTime;
             close = trade.price;
         }
+        boolean larger = trade.value() > largest_trade;
+        if (larger || trade.value() == largest_trade && trade.id < largest_trade_id) {
+            largest_trade = trade.value();
+            largest_trade_id = trade.id;
+        }
+        if (outlier) outliers++;
         high = trades == 0 ? trade.price : Math.max(high, trade.price);
         low = trades == 0 ? trade.price : Math.min(low, trade.price);
         trades++;

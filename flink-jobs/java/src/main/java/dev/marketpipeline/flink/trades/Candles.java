@@ -1,6 +1,9 @@
 package dev.marketpipeline.flink.trades;
 
+import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.Iterator;
+import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
 import org.apache.flink.table.api.dataview.MapView;
@@ -13,7 +16,10 @@ import org.apache.flink.table.api.dataview.MapView;
  * too; no other symbol can hold it up or run ahead of it. A candle closes when the clock is past its end by the allowed
  * lateness.
  *
- * <p>It is complete when the symbol's records were read from before it opened, by as much as they may be out of order.
+ * <p>Minutes are kept beside the windows that are asked for: the rules of a minute look at them, and the returns of which
+ * the volatility of every window is made are those of their closes.
+ *
+ * <p>A candle is complete when the symbol's records were read from before it opened, by as much as they may be out of order.
  */
 final class Candles {
     /** State of a symbol: its clock, where that began, and when the next candle closes. */
@@ -22,73 +28,144 @@ final class Candles {
         public long now;
         public long since;
         public long nextClosing = Long.MAX_VALUE;
+        /** The close of the last minute that has closed; 0 is none. */
+        public double lastClose;
     }
 
     private static final int MOST_WINDOWS = 64;
+    private static final long MINUTE = 60_000_000;
+    private static final Comparator<Candle> SHORTEST_FIRST =
+            Comparator.<Candle>comparingLong(candle -> candle.close_time).thenComparing(candle -> -candle.open_time);
 
     private final String[] intervals;
     private final long[] widths;
+    private final int asked;
     private final long lateness;
 
     /** @param windows {@code 1m=60000000,5m=300000000}, or nothing; `lateness` in microseconds. */
     Candles(String windows, long lateness) {
-        String[] parts = windows.isEmpty() ? new String[0] : windows.split(",");
-        intervals = new String[parts.length];
-        widths = new long[parts.length];
-        for (int n = 0; n < parts.length; n++) {
-            intervals[n] = parts[n].substring(0, parts[n].indexOf('='));
-            widths[n] = Long.parseLong(parts[n].substring(parts[n].indexOf('=') + 1));
+        List<String> parts = new ArrayList<>(windows.isEmpty() ? List.of() : List.of(windows.split(",")));
+        asked = parts.size();
+        if (parts.stream().noneMatch(part -> part.endsWith("=" + MINUTE))) parts.add("=" + MINUTE);
+        intervals = new String[parts.size()];
+        widths = new long[parts.size()];
+        for (int n = 0; n < widths.length; n++) {
+            String part = parts.get(n);
+            intervals[n] = part.substring(0, part.indexOf('='));
+            widths[n] = Long.parseLong(part.substring(part.indexOf('=') + 1));
         }
         this.lateness = lateness;
     }
 
-    /** A record has reached a time: candles whose end has passed are closed. */
-    void reach(long time, Clock clock, MapView<Long, Candle> open, Consumer<Candle> out) throws Exception {
+    /** A record has reached a time: candles whose end has passed are closed, a minute before the windows it ends. */
+    void reach(
+            long time, Clock clock, MapView<Long, Candle> open, MapView<String, MinuteRules.Past> past, Consumer<Candle> out)
+            throws Exception {
         if (!clock.known) {
             clock.known = true;
             clock.now = clock.since = time;
         }
         clock.now = Math.max(clock.now, time);
         if (clock.now < clock.nextClosing) return;
+        List<Candle> closing = takeClosing(clock, open);
+        closing.sort(SHORTEST_FIRST);
+        for (Candle candle : closing) {
+            if (isMinute(candle)) {
+                MinuteRules.keep(candle, lateness, past);
+                returned(candle, clock, closing, open);
+            }
+            candle.closed = true;
+            if (!candle.interval.isEmpty()) out.accept(candle);
+        }
+    }
+
+    private List<Candle> takeClosing(Clock clock, MapView<Long, Candle> open) throws Exception {
+        List<Candle> closing = new ArrayList<>();
         clock.nextClosing = Long.MAX_VALUE;
         Iterator<Map.Entry<Long, Candle>> entries = open.entries().iterator();
         while (entries.hasNext()) {
             Candle candle = entries.next().getValue();
             if (candle.close_time + lateness <= clock.now) {
-                candle.closed = true;
-                out.accept(candle);
+                closing.add(candle);
                 entries.remove();
             } else {
                 clock.nextClosing = Math.min(clock.nextClosing, candle.close_time + lateness);
             }
         }
+        return closing;
+    }
+
+    /** A minute has closed: its return counts in every window around it. */
+    private void returned(Candle minute, Clock clock, List<Candle> closing, MapView<Long, Candle> open) throws Exception {
+        double before = clock.lastClose;
+        clock.lastClose = minute.close;
+        if (before == 0) return;
+        double square = Math.pow(Math.log(minute.close / before), 2);
+        for (Candle candle : closing) {
+            if (contains(candle, minute)) count(candle, square);
+        }
+        for (int n = 0; n < widths.length; n++) {
+            long key = key(minute.open_time - Math.floorMod(minute.open_time, widths[n]), n);
+            Candle candle = open.get(key);
+            if (candle == null) continue;
+            count(candle, square);
+            open.put(key, candle);
+        }
+    }
+
+    private static void count(Candle candle, double square) {
+        candle.squares += square;
+        candle.returns++;
+    }
+
+    private static boolean contains(Candle candle, Candle minute) {
+        return candle.open_time <= minute.open_time && minute.open_time < candle.close_time;
+    }
+
+    private static boolean isMinute(Candle candle) {
+        return candle.close_time - candle.open_time == MINUTE;
+    }
+
+    private static long key(long start, int n) {
+        return start / 1_000_000 * MOST_WINDOWS + n;
     }
 
     /** Whether a candle that the trade belongs to has closed: then it is in none. */
     boolean isLate(long time, Clock clock) {
-        for (long width : widths) {
-            if (time - Math.floorMod(time, width) + width + lateness <= clock.now) return true;
+        for (int n = 0; n < asked; n++) {
+            if (hasClosed(time, widths[n], clock)) return true;
         }
         return false;
     }
 
-    /** Put a trade that is not late into the candle of each window. */
-    void add(TradeEvent trade, Clock clock, MapView<Long, Candle> open, Consumer<Candle> out) throws Exception {
+    private boolean hasClosed(long time, long width, Clock clock) {
+        return time - Math.floorMod(time, width) + width + lateness <= clock.now;
+    }
+
+    /** Put a trade that is not late into the candle of each window; gives that of its minute, null once it has closed. */
+    Candle add(TradeEvent trade, boolean outlier, Clock clock, MapView<Long, Candle> open, Consumer<Candle> out)
+            throws Exception {
+        Candle minute = null;
         for (int n = 0; n < widths.length; n++) {
+            if (n >= asked && hasClosed(trade.time, widths[n], clock)) continue;
             long start = trade.time - Math.floorMod(trade.time, widths[n]);
-            long key = start / 1_000_000 * MOST_WINDOWS + n;
-            Candle candle = open.get(key);
-            if (candle == null) {
-                candle = new Candle();
-                candle.interval = intervals[n];
-                candle.open_time = start;
-                candle.close_time = start + widths[n];
-                candle.complete = start >= clock.since + lateness;
-                clock.nextClosing = Math.min(clock.nextClosing, candle.close_time + lateness);
-            }
-            candle.add(trade);
-            open.put(key, candle);
-            out.accept(candle);
+            Candle candle = open.get(key(start, n));
+            if (candle == null) candle = opened(n, start, clock);
+            candle.add(trade, outlier);
+            open.put(key(start, n), candle);
+            if (n < asked) out.accept(candle);
+            if (isMinute(candle)) minute = candle;
         }
+        return minute;
+    }
+
+    private Candle opened(int n, long start, Clock clock) {
+        Candle candle = new Candle();
+        candle.interval = intervals[n];
+        candle.open_time = start;
+        candle.close_time = start + widths[n];
+        candle.complete = start >= clock.since + lateness;
+        clock.nextClosing = Math.min(clock.nextClosing, candle.close_time + lateness);
+        return candle;
     }
 }

@@ -13,7 +13,10 @@ public final class TradeEvent extends Event {
             + "process_time BIGINT, trade_id BIGINT, price DOUBLE, quantity DOUBLE, taker_side STRING, "
             + "limits MAP<STRING, DOUBLE>>";
 
+    static final int SYMBOL = 0;
     static final int REACHED = 1;
+    static final int RECEIVE_TIME = 3;
+    static final int PROCESS_TIME = 4;
     static final int TRADE_ID = 5;
     static final int LIMITS = 9;
 
@@ -23,10 +26,10 @@ public final class TradeEvent extends Event {
     public String takerSide;
 
     void read(RowData row) {
-        symbol = row.getString(0).toString();
+        symbol = row.getString(SYMBOL).toString();
         time = row.getLong(2);
-        receiveTime = row.getLong(3);
-        processTime = row.getLong(4);
+        receiveTime = row.getLong(RECEIVE_TIME);
+        processTime = row.getLong(PROCESS_TIME);
         id = row.getLong(TRADE_ID);
         price = row.getDouble(6);
         quantity = row.getDouble(7);

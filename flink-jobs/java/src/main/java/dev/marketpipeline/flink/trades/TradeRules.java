@@ -30,6 +30,8 @@ public class TradeRules extends ProcessTableFunction<TradeRules.Found> {
     private transient Limits limits;
     private transient Candles candles;
     private transient WhaleTrade whaleTrade;
+    private transient Outlier outlier;
+    private transient MinuteRules minuteRules;
 
     /**
      * @param windows see {@link Candles}
@@ -43,6 +45,9 @@ public class TradeRules extends ProcessTableFunction<TradeRules.Found> {
             @StateHint MapView<Long, Boolean> seen,
             @StateHint MapView<Long, Candle> open,
             @StateHint MapView<String, WhaleTrade.Recent> recent,
+            @StateHint Outlier.Memory lastPrices,
+            @StateHint MinuteRules.Memory minutes,
+            @StateHint MapView<String, MinuteRules.Past> past,
             @ArgumentHint(
                             value = SET_SEMANTIC_TABLE,
                             type = @DataTypeHint(value = TradeEvent.ROW, bridgedTo = RowData.class))
@@ -58,18 +63,23 @@ public class TradeRules extends ProcessTableFunction<TradeRules.Found> {
             limits = new Limits(settings);
             candles = new Candles(windows, lateness);
             whaleTrade = new WhaleTrade();
+            outlier = new Outlier();
+            minuteRules = new MinuteRules(lateness);
         }
         if (!input.isNullAt(TradeEvent.LIMITS)) {
             limits.change(input.getMap(TradeEvent.LIMITS), inForce);
             return;
         }
-        candles.reach(input.getLong(TradeEvent.REACHED), clock, open, this::tell);
+        candles.reach(input.getLong(TradeEvent.REACHED), clock, open, past, this::tell);
+        minuteRules.reach(input, clock.now, minutes, this::tell);
         if (input.isNullAt(TradeEvent.TRADE_ID) || seen.contains(input.getLong(TradeEvent.TRADE_ID))) return;
         trade.read(input);
         seen.put(trade.id, true);
         limits.use(inForce);
+        boolean far = outlier.on(trade, limits, lastPrices, this::tell);
         if (!candles.isLate(trade.time, clock)) {
-            candles.add(trade, clock, open, this::tell);
+            Candle minute = candles.add(trade, far, clock, open, this::tell);
+            if (minute != null) minuteRules.on(trade, minute, limits, minutes, past, this::tell);
         } else {
             Found found = new Found();
             found.late = Tick.of(trade, clock.now);
