@@ -43,6 +43,8 @@ _OWN = MappingProxyType(
         "run": Entry("marketpipeline.cli.run:run", "Run a MarketPipeline on this machine.", "local"),
         "apply": Entry("marketpipeline.cli.apply:apply", "Change what runs on this machine.", "local"),
         "query": Entry("marketpipeline.cli.query:query", "Read what a run has stored.", "local"),
+        "archive": Entry("marketpipeline.cli.tiers:archive", "Move days from the database to the archive.", "tiers"),
+        "restore": Entry("marketpipeline.cli.tiers:restore", "Bring days back from the archive.", "tiers"),
         "simulator": Entry(
             "marketpipeline.cli.simulator:simulator", "Serve an exchange, simulated or replayed.", "simulator"
         ),

@@ -97,7 +97,7 @@ def _servers(state: StateFolder, port: Callable[[StoreServer], int | None]) -> d
     """By kind of sink the servers of this machine whose stores keep a history, each at its port; None leaves it out."""
     found = {}
     for kind in sink_kinds().values():
-        if kind.server is not None and kind.reader is not None and kind.rank is ReadRank.HISTORY:
+        if kind.server is not None and kind.reader is not None and kind.rank is not ReadRank.NEWEST:
             make: Callable[[StateFolder, int], StoreServer] = resolve(kind.server)
             at = port(make(state, 0))
             if at is not None:
