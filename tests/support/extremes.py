@@ -63,6 +63,8 @@ TEXTS: dict[str, tuple[Any, ...]] = {
             for n in range(50)
         ],
     ),
+    "api.cors.allowOrigins": ([], ["*"], [_long("https://a", 260)]),
+    "api.trustedProxies": ([], ["10.0.0.0/8"], ["fd00::/8", "127.0.0.1"] * 32),
     "sinks.timescale.url": ("postgresql://h/d", _long("postgresql://h/d?options=", 2048)),
     "sinks.clickhouse.url": ("http://h/d", f"https://{'u' * 100}@{'h' * 63}.example:65535/{'d' * 63}"),
     "sinks.clickhouse.cluster.name": ("c", "c" * 63),
@@ -78,6 +80,7 @@ BY_NAME: dict[str, tuple[Any, ...]] = {
     "cpu": ("1m", "0.5", "64"),
     "memory": ("1Mi", "1.5Gi", "1Ti"),
     "name": ("x", "x" * 253),
+    "secretName": ("x", "x" * 253),
     "key": ("x", "x" * 253),
     "certificate": ("x", "x" * 253),
     "accessKeyId": ("x", "x" * 253),

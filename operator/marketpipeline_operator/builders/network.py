@@ -14,7 +14,7 @@ _NAMESPACE = "kubernetes.io/metadata.name"
 
 
 def api_service(context: Context, process: Process) -> Object:
-    """The Service of a process that is called from elsewhere."""
+    """The Service of a process that is called from elsewhere, at the first of its ports."""
     head = child(context, "v1", "Service", process.name, component=process.component.value, process=process.name)
     return head | {
         "spec": {
@@ -22,7 +22,7 @@ def api_service(context: Context, process: Process) -> Object:
             "selector": {PIPELINE: context.name, PROCESS: process.name},
             "ports": [
                 {"name": port.name, "port": port.number, "protocol": "TCP", "targetPort": port.name}
-                for port in process.ports
+                for port in process.ports[:1]
             ],
         }
     }
@@ -45,7 +45,7 @@ def api_address(context: Context) -> str | None:
     """URL of the query API inside of the cluster, or None where the pipeline has none."""
     for workload in context.plan.workloads:
         if workload.component is Component.API:
-            return f"http://{context.name}-{workload.name}.{context.namespace}.svc:{workload.ports[0].number}"
+            return f"{workload.ports[0].name}://{context.name}-{workload.name}.{context.namespace}.svc:{workload.ports[0].number}"
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marketpipeline.plan import ScheduledJob
+from marketpipeline.plan import ScheduledJob, SecretFolder
 
 from marketpipeline_operator.builders.context import Context, Process, child
 from marketpipeline_operator.builders.placement import resources
@@ -34,6 +34,9 @@ def deployment(context: Context, process: Process) -> Object:
         container=_container(context, process),
         drain_seconds=process.drain_seconds,
     )
+    template["spec"]["volumes"] += [
+        {"name": _volume(folder), "secret": {"secretName": folder.secret}} for folder in process.secret_folders
+    ]
     head = child(
         context,
         "apps/v1",
@@ -55,6 +58,10 @@ def deployment(context: Context, process: Process) -> Object:
     }
 
 
+def _volume(folder: SecretFolder) -> str:
+    return folder.setting.replace("_", "-")
+
+
 def _selector(context: Context, process: Process) -> dict[str, str]:
     return {PIPELINE: context.name, PROCESS: process.name}
 
@@ -73,6 +80,9 @@ def _container(context: Context, process: Process) -> Object:
         "livenessProbe": probe(process.liveness),
         "resources": resources(context, process.component, process.cpu, process.memory),
         "securityContext": container_security(),
+        "volumeMounts": [
+            {"name": _volume(folder), "mountPath": folder.path, "readOnly": True} for folder in process.secret_folders
+        ],
     }
 
 

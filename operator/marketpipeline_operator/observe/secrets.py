@@ -61,7 +61,8 @@ def observe_secrets(
 ) -> SecretsState:
     """Look at the Secrets when it is time, and say what is known. `before` is the status's part. Does not wait."""
     count = not ignore_changes
-    wanted = sorted(_references(context))
+    read_once = {name for name, _ in _references(context)}
+    wanted = sorted(_references(context) | _followed(context))
     if not wanted:
         return SecretsState()
     mark = digest(wanted)
@@ -72,7 +73,8 @@ def observe_secrets(
         for name, key in wanted:
             try:
                 secret = await _secret_with(kubernetes, context.namespace, name, key)
-                versions[name] = secret["metadata"]["resourceVersion"]
+                if name in read_once:
+                    versions[name] = secret["metadata"]["resourceVersion"]
             except RetryableError as error:
                 missing.append(str(error))
         return SecretsSeen(versions, tuple(missing))
@@ -80,7 +82,7 @@ def observe_secrets(
     known = task.result(mark)
     age = _AGAIN_SECONDS if known and known.missing else context.settings.reconcile.interval
     task.ask(mark, work, max_age=age)
-    names = sorted({name for name, _ in wanted})
+    names = sorted(read_once)
     if known is None:
         return SecretsState(pending=task.error(mark) is None, entries=_entries(names, before, {}, count))
     faults = tuple(Fault("SecretMissing", text) for text in known.missing)
@@ -112,6 +114,12 @@ def _references(context: Context) -> set[tuple[str, str]]:
     return {(secret.secret, secret.key) for secret in found}
 
 
+def _followed(context: Context) -> set[tuple[str, str]]:
+    """Secrets that a process reads as a folder, in which it sees their changes by itself; '' is any key."""
+    folders = [folder for workload in context.plan.workloads for folder in workload.secret_folders]
+    return {(folder.secret, key) for folder in folders for key in folder.keys or ("",)}
+
+
 async def read_secret(kubernetes: Kubernetes, namespace: str, name: str, key: str) -> str:
     """A value of a Secret. Raises RetryableError that says what is missing, and never what is there."""
     found = await _secret_with(kubernetes, namespace, name, key)
@@ -121,8 +129,11 @@ async def read_secret(kubernetes: Kubernetes, namespace: str, name: str, key: st
 async def _secret_with(kubernetes: Kubernetes, namespace: str, name: str, key: str) -> Object:
     found = await kubernetes.get(SECRET, namespace, name)
     if found is None:
-        raise RetryableError(f"Secret {name} is missing in namespace {namespace}; make it with a key {key}")
+        wanted = f"a key {key}" if key else "an entry for each client"
+        raise RetryableError(f"Secret {name} is missing in namespace {namespace}; make it with {wanted}")
+    if not key and found.get("data"):
+        return found
     if (found.get("data") or {}).get(key) is None:
         has = ", ".join(sorted(found.get("data") or {})) or "none"
-        raise RetryableError(f"Secret {name} has no key {key}; its keys: {has}")
+        raise RetryableError(f"Secret {name} has no {f'key {key}' if key else 'entry'}; its keys: {has}")
     return found

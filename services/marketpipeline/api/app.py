@@ -9,14 +9,19 @@ from typing import Any
 
 from fastapi import FastAPI
 from opentelemetry.metrics import Meter
+from starlette.middleware.cors import CORSMiddleware
 
 from marketpipeline import __version__
 from marketpipeline.api import problems
+from marketpipeline.api.access import LIMIT_HEADERS, Access, ApiKeys
+from marketpipeline.api.limiter import Limiter
 from marketpipeline.api.measuring import Measuring, observe_stream
 from marketpipeline.api.routes import analytics, docs, market, stream, system
 from marketpipeline.api.stream import Feed, Hub, kinds_of, newest_records, topics_of
 from marketpipeline.readers import Readers, readers_of
+from marketpipeline.registry import resolve
 from marketpipeline.settings import ApiSettings
+from marketpipeline.sink_kinds import sink_kinds
 
 __all__ = ["create_app"]
 
@@ -34,12 +39,17 @@ def create_app(settings: ApiSettings, meter: Meter | None = None) -> FastAPI:
     """The application for these settings; `meter` counts its requests."""
     readers = readers_of(settings, "marketpipeline-api")
     streaming = _streaming(settings, readers)
+    limiter = _limiter(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with readers:
+            if limiter is not None:
+                limiter.start()
             yield
             await streaming.close()
+            if limiter is not None:
+                await limiter.close()
 
     app = FastAPI(
         title=f"marketpipeline: {settings.pipeline}",
@@ -57,10 +67,33 @@ def create_app(settings: ApiSettings, meter: Meter | None = None) -> FastAPI:
     app.include_router(system.router)
     app.include_router(docs.router)
     _document(app)
+    keys = None if settings.keys_folder is None else ApiKeys(settings.keys_folder)
+    if keys is not None or limiter is not None:
+        app.add_middleware(Access, keys=keys, limiter=limiter)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET"],
+            allow_headers=["Authorization", "Last-Event-ID", "X-API-Key"],
+            expose_headers=["Link", "Retry-After", *LIMIT_HEADERS],
+            max_age=settings.cors_max_age_ms // 1_000,
+        )
     if meter is not None:
         app.add_middleware(Measuring, meter=meter)
         observe_stream(meter, streaming.hub)
     return app
+
+
+def _limiter(settings: ApiSettings) -> Limiter | None:
+    """Counts in the first store that can count, and else in this process alone."""
+    rate = settings.rate_limit
+    if rate is None:
+        return None
+    kinds = sink_kinds()
+    places = [(kinds[name].counters, store) for name, store in settings.stores.by_kind().items()]
+    made = [resolve(target)(store, "marketpipeline-api") for target, store in places if target is not None]
+    return Limiter(rate.requests, rate.seconds, made[0] if made else None)
 
 
 def _streaming(settings: ApiSettings, readers: Readers) -> stream.Streaming:

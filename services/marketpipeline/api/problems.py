@@ -21,7 +21,7 @@ from marketpipeline.errors import RetryableError
 from marketpipeline.readers import NotKept
 from marketpipeline.readers.asking import nearest
 
-__all__ = ["MEDIA_TYPE", "ProblemDetails", "install", "responses", "schemas"]
+__all__ = ["MEDIA_TYPE", "ProblemDetails", "install", "problem", "responses", "schemas"]
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +57,9 @@ class ProblemDetails(BaseModel):
 _SCHEMA = "#/components/schemas/{model}"
 _WORDS = {
     HTTPStatus.BAD_REQUEST: "A parameter is wrong; the body names each, and what would be right.",
+    HTTPStatus.UNAUTHORIZED: "An API key is needed, or the one that was sent is none of a client's.",
+    HTTPStatus.NOT_ACCEPTABLE: "There is none of the forms that the client accepts.",
+    HTTPStatus.TOO_MANY_REQUESTS: "The client asks more often than it may; `Retry-After` says when to try again.",
     HTTPStatus.NOT_FOUND: "The pipeline does not follow this symbol; the body names the nearest.",
     HTTPStatus.NOT_IMPLEMENTED: "No store of this pipeline keeps this.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The stores are away; `Retry-After` says when to try again.",
@@ -106,30 +109,30 @@ def install(app: FastAPI) -> None:
         names = ", ".join(dict.fromkeys(finding["field"] for finding in findings))
         many = len(findings)
         detail = f"1 parameter is wrong: {names}" if many == 1 else f"{many} parameters are wrong: {names}"
-        return _answer(request, HTTPStatus.NOT_FOUND if in_path else HTTPStatus.BAD_REQUEST, detail, findings)
+        return problem(request, HTTPStatus.NOT_FOUND if in_path else HTTPStatus.BAD_REQUEST, detail, findings)
 
     @handles(RetryableError)
     async def away(request: HTTPConnection, error: RetryableError) -> Response:
         """A store is away: 503, and when to try again."""
         _log.warning("cannot answer", extra={"path": request.url.path, "error": str(error)})
         seconds = max(RETRY_AFTER, round(error.retry_after or 0))
-        return _answer(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": str(seconds)})
+        return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": str(seconds)})
 
     @handles(NotKept)
     async def not_kept(request: HTTPConnection, error: NotKept) -> Response:
         """No store of this pipeline has it: 501."""
-        return _answer(request, HTTPStatus.NOT_IMPLEMENTED, str(error))
+        return problem(request, HTTPStatus.NOT_IMPLEMENTED, str(error))
 
     @handles(HTTPException)
     async def other(request: HTTPConnection, error: HTTPException) -> Response:
         """No such path, or no such method."""
-        return _answer(request, HTTPStatus(error.status_code), str(error.detail), headers=error.headers)
+        return problem(request, HTTPStatus(error.status_code), str(error.detail), headers=error.headers)
 
     @handles(Exception)
     async def unexpected(request: HTTPConnection, error: Exception) -> Response:
         """A defect: told in the log, not to the client."""
         _log.error("request failed", extra={"path": request.url.path}, exc_info=error)
-        return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed; the server's log says why")
+        return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed; the server's log says why")
 
 
 def _finding(request: HTTPConnection, details: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,13 +167,17 @@ def _parameters(route: APIRoute | APIWebSocketRoute) -> list[str]:
     ]
 
 
-def _answer(
+def problem(
     request: HTTPConnection,
     status: HTTPStatus,
     detail: str,
     problems: list[dict[str, Any]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
+    """The answer that tells of a problem; paths in Binance's form tell it in that form."""
+    if request.url.path.startswith("/api/v3/"):
+        told = {"code": _short_code(status, problems or []), "msg": _in_short(detail, problems or [])}
+        return Response(msgspec.json.encode(told), status, headers, media_type="application/json")
     body = {
         "type": "about:blank",
         "title": status.phrase,
@@ -180,3 +187,21 @@ def _answer(
         "problems": problems or [],
     }
     return Response(msgspec.json.encode(body), status, headers, media_type=MEDIA_TYPE)
+
+
+_CODES = {
+    HTTPStatus.UNAUTHORIZED: -2015,
+    HTTPStatus.TOO_MANY_REQUESTS: -1003,
+    HTTPStatus.SERVICE_UNAVAILABLE: -1001,
+}
+
+
+def _short_code(status: HTTPStatus, problems: list[dict[str, Any]]) -> int:
+    """Binance's own numbers: an invalid symbol, an invalid interval, any other wrong parameter, or the status."""
+    fields = [finding["field"] for finding in problems]
+    of_fields = [{"symbol": -1121, "interval": -1120}.get(field, -1100) for field in fields]
+    return of_fields[0] if of_fields else _CODES.get(status, -1000)
+
+
+def _in_short(detail: str, problems: list[dict[str, Any]]) -> str:
+    return "; ".join(f"{finding['field']}: {finding['expected']}" for finding in problems) or detail

@@ -126,7 +126,7 @@ def assemble(
             found = _ingestion(workload, stores, state, ports, exchanges, feeds, places, [job.name] if job else [])
             ingestion.setdefault(workload.settings["exchange"], []).extend(found)
         elif workload.component is PlannedComponent.API:
-            api = _service(workload, workload.name, stores.applied(workload.settings), state, stores.names)
+            api = _api(workload, stores, state)
         else:
             sinks += _sinks(workload, stores, state, ports)
     feeders = [service for services in ingestion.values() for service in services]
@@ -230,6 +230,13 @@ def _service(
         after=after,
         stop_seconds=workload.drain_seconds + 5.0,
     )
+
+
+def _api(workload: Workload, stores: _Stores, state: StateFolder) -> Service:
+    """Without keys and certificates: there are no Secrets here, and it serves the loopback alone."""
+    absent = {"health_port", *(folder.setting for folder in workload.secret_folders)}
+    settings = {name: value for name, value in stores.applied(workload.settings).items() if name not in absent}
+    return _service(workload, workload.name, settings, state, stores.names)
 
 
 def _program(component: str, config: str) -> tuple[str, ...]:

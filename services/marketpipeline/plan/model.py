@@ -19,6 +19,7 @@ __all__ = [
     "Probe",
     "ScheduledJob",
     "SecretEnv",
+    "SecretFolder",
     "StreamJob",
     "Topic",
     "Workload",
@@ -93,6 +94,19 @@ class SecretEnv(PlanModel):
     key: str
 
 
+class SecretFolder(PlanModel):
+    """A Secret that a process reads as a folder of files, an entry each; it follows changes without a restart.
+
+    `setting` is the field of the settings that says where the folder is. On one machine there are no Secrets, and the
+    setting is left out. `keys` are entries that have to be there.
+    """
+
+    setting: str
+    secret: str
+    path: str
+    keys: tuple[str, ...] = ()
+
+
 class Workload(PlanModel):
     """A process that runs until it is told to stop.
 
@@ -112,6 +126,7 @@ class Workload(PlanModel):
     readiness: Probe
     liveness: Probe
     secrets: tuple[SecretEnv, ...] = ()
+    secret_folders: tuple[SecretFolder, ...] = ()
     after: tuple[str, ...] = ()
     cpu: str
     memory: str

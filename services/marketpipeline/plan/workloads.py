@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marketpipeline.plan.model import Component, Port, Probe, ScheduledJob, SecretEnv, StreamJob, Workload
+from marketpipeline.plan.model import Component, Port, Probe, ScheduledJob, SecretEnv, SecretFolder, StreamJob, Workload
 from marketpipeline.schema import S3Access, retention_milliseconds
 from marketpipeline.settings import (
     ENV_PREFIX,
@@ -13,12 +13,14 @@ from marketpipeline.settings import (
     IngestionSettings,
     JobSettings,
     KafkaSettings,
+    RateLimitSettings,
     Settings,
     Stores,
     TiersSettings,
 )
 from marketpipeline.sink_kinds import SinkKind, SinkSettings, SinkSpec
 from marketpipeline.spec import BookSource, MarketPipeline, milliseconds
+from marketpipeline.spec.platform import Api, RateUnit
 from marketpipeline.topics import Feed
 from marketpipeline.venues import split_symbol, venues
 
@@ -211,11 +213,27 @@ def _api_settings(pipeline: MarketPipeline) -> ApiSettings:
 
 def _api(pipeline: MarketPipeline) -> Workload:
     api = pipeline.spec.api
-    streaming = {"kafka": _kafka(pipeline), "topic_prefix": pipeline.topic_prefix}
-    return _workload(
+    folders = _api_folders(api)
+    serving: dict[str, Any] = {
+        "rate_limit": RateLimitSettings(requests=api.rate_limit.requests, seconds=_UNITS[api.rate_limit.unit])
+        if api.rate_limit.enabled
+        else None,
+        "cors_origins": api.cors.allow_origins,
+        "cors_max_age_ms": milliseconds(api.cors.max_age),
+        "trusted_proxies": api.trusted_proxies,
+        "kafka": _kafka(pipeline),
+        "topic_prefix": pipeline.topic_prefix,
+        **{folder.setting: folder.path for folder in folders},
+    }
+    main = Port(name="http", number=api.port)
+    ports: tuple[Port, ...] = (main,)
+    if api.tls.secret_name:
+        serving["health_port"] = HTTP_PORT if api.port != HTTP_PORT else HTTP_PORT + 1
+        ports = (Port(name="https", number=api.port), Port(name="http", number=serving["health_port"]))
+    workload = _workload(
         "api",
         Component.API,
-        _api_settings(pipeline).model_copy(update=streaming),
+        _api_settings(pipeline).model_copy(update=serving),
         replicas=api.replicas,
         secrets=_api_secrets(pipeline) + _broker_secrets(pipeline),
         cpu=api.resources.cpu,
@@ -223,6 +241,20 @@ def _api(pipeline: MarketPipeline) -> Workload:
         drain_seconds=10,
         after=tuple(kind.component for kind, _ in pipeline.spec.sinks.enabled() if kind.reader),
     )
+    return workload.model_copy(update={"ports": ports, "secret_folders": folders})
+
+
+_UNITS = {RateUnit.SECOND: 1, RateUnit.MINUTE: 60, RateUnit.HOUR: 3_600, RateUnit.DAY: 86_400}
+
+
+def _api_folders(api: Api) -> tuple[SecretFolder, ...]:
+    found = []
+    if api.auth.secret_name:
+        found.append(SecretFolder(setting="keys_folder", secret=api.auth.secret_name, path="/etc/marketpipeline-keys"))
+    if api.tls.secret_name:
+        path, keys = "/etc/marketpipeline-tls", ("tls.crt", "tls.key")
+        found.append(SecretFolder(setting="tls_folder", secret=api.tls.secret_name, path=path, keys=keys))
+    return tuple(found)
 
 
 def _workload(

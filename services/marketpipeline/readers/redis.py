@@ -22,7 +22,7 @@ from marketpipeline.store.latest import ENTRIES, HEARTBEAT, LatestKeys
 from marketpipeline.store.redis import redis_address, redis_options
 from marketpipeline.store.rows import JsonRow, iso, json_of
 
-__all__ = ["RedisReader"]
+__all__ = ["RedisCounters", "RedisReader"]
 
 _log = logging.getLogger(__name__)
 
@@ -35,15 +35,7 @@ class RedisReader:
     def __init__(self, store: RedisStoreSettings, application: str, patience: float = 2.0) -> None:
         """`patience` is how many seconds a question may wait for the server."""
         self._keys = LatestKeys(store.prefix)
-        self._client = redis.asyncio.Redis.from_url(
-            redis_address(store, store.url),
-            password=store.password.get_secret_value() if store.password else None,
-            client_name=application,
-            socket_timeout=patience,
-            socket_connect_timeout=patience,
-            retry=Retry(NoBackoff(), 1),
-            **redis_options(store, store.url),
-        )
+        self._client = _client(store, application, patience)
 
     def keeps_newest(self, kind: str) -> bool:
         """Every kind that `latest` names."""
@@ -120,6 +112,43 @@ class RedisReader:
         except (redis.RedisError, OSError) as error:
             await self._client.connection_pool.disconnect(inuse_connections=False)
             raise RetryableError(f"the cache is away: {error}") from error
+
+
+class RedisCounters:
+    """Numbers that several processes of the API add to: what each client has asked."""
+
+    def __init__(self, store: RedisStoreSettings, application: str, patience: float = 2.0) -> None:
+        self._prefix = f"{store.prefix}:requests:"
+        self._client = _client(store, application, patience)
+
+    async def add(self, amounts: Mapping[str, int], seconds: int) -> dict[str, int]:
+        """Add to each number, and give what it is now, in one round trip; after `seconds` without that it is gone."""
+        try:
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for name, amount in amounts.items():
+                    pipeline.incrby(self._prefix + name, amount)
+                    pipeline.expire(self._prefix + name, seconds)
+                found = await pipeline.execute()
+        except (redis.RedisError, OSError) as error:
+            await self._client.connection_pool.disconnect(inuse_connections=False)
+            raise RetryableError(f"the cache is away: {error}") from error
+        return dict(zip(amounts, map(int, found[::2]), strict=True))
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._client.aclose()
+
+
+def _client(store: RedisStoreSettings, application: str, patience: float) -> redis.asyncio.Redis:
+    return redis.asyncio.Redis.from_url(
+        redis_address(store, store.url),
+        password=store.password.get_secret_value() if store.password else None,
+        client_name=application,
+        socket_timeout=patience,
+        socket_connect_timeout=patience,
+        retry=Retry(NoBackoff(), 1),
+        **redis_options(store, store.url),
+    )
 
 
 def _decoded(value: bytes | None) -> Record | None:

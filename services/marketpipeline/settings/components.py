@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field, FilePath, SecretStr, create_model
@@ -15,6 +16,7 @@ __all__ = [
     "ApiSettings",
     "IngestionSettings",
     "JobSettings",
+    "RateLimitSettings",
     "SimulatorSettings",
     "Stores",
     "ThresholdSettings",
@@ -140,6 +142,13 @@ else:
     )
 
 
+class RateLimitSettings(SettingsModel):
+    """How often a client may ask."""
+
+    requests: Annotated[int, Field(ge=1)] = Field(description="Requests of a client within the time.")
+    seconds: Annotated[int, Field(ge=1)] = Field(description="That time.")
+
+
 class ApiSettings(Settings):
     """The query API, and whatever else asks the stores."""
 
@@ -149,6 +158,19 @@ class ApiSettings(Settings):
     feeds: list[Feed] = Field(default_factory=list, description="What the pipeline subscribes to.")
     stores: Stores = Field(default_factory=Stores, description="Stores to ask, by the kind of sink.")
     max_rows: Annotated[int, Field(ge=1)] = Field(default=5_000, description="Largest `limit` of a query.")
+    rate_limit: RateLimitSettings | None = Field(default=None, description="How often a client may ask; None: always.")
+    keys_folder: Path | None = Field(
+        default=None, description="Folder with a file for each client: its name, and in it its API key."
+    )
+    tls_folder: Path | None = Field(default=None, description="Folder with tls.crt and tls.key; without it plain HTTP.")
+    cors_origins: list[str] = Field(default_factory=list, description="Origins whose pages may ask; `*` is all.")
+    cors_max_age_ms: Milliseconds = Field(default=600_000, description="How long a browser keeps that answer.")
+    trusted_proxies: list[str] = Field(
+        default_factory=list, description="Addresses and networks whose X-Forwarded-For is believed."
+    )
+    health_port: int | None = Field(
+        default=None, description="Port for health and metrics over plain HTTP, beside one that serves HTTPS."
+    )
     kafka: KafkaSettings | None = Field(default=None, description="The broker that is streamed from; none, no stream.")
     topic_prefix: str = Field(default="", description="First part of every topic's name.")
     max_stream_readers: Annotated[int, Field(ge=1)] = Field(

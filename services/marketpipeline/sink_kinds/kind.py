@@ -158,7 +158,8 @@ class SinkKind:
     address in the spec is used there too. `server_extra` is the extra that this server needs, where it is too heavy to
     be installed for every run. `reader` is `module:Class` of what answers questions from this store (`Reader` in
     `marketpipeline.readers`), made from its settings, the name of who asks and its patience; `rank` is its place among
-    the others. A store without one is only written to.
+    the others. A store without one is only written to. `counters` is `module:Class`, made likewise, of where several
+    processes of the API count together what their clients ask.
     """
 
     name: str
@@ -177,6 +178,7 @@ class SinkKind:
     in_replay: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     has_server: Callable[[Any], bool] = lambda _: True
     reader: str | None = None
+    counters: str | None = None
     rank: ReadRank = ReadRank.HISTORY
     jobs: tuple[SinkJob, ...] = ()
 
@@ -184,7 +186,7 @@ class SinkKind:
         """Raise ValueError for an entry that could not work; it says what is missing, and of which sink."""
         if not re.fullmatch(r"[a-z][a-z0-9]{0,23}", self.name):
             raise ValueError(f"sink {self.name!r}: the name must be 1 to 24 of a to z and 0 to 9, a letter first")
-        for target in (self.sink, self.server, self.reader, *(job.target for job in self.jobs)):
+        for target in (self.sink, self.server, self.reader, self.counters, *(job.target for job in self.jobs)):
             if target is not None and not _TARGET.fullmatch(target):
                 raise ValueError(f"sink {self.name}: {target!r} must have the form module:name")
         held = self.settings.model_fields.get("store")

@@ -77,5 +77,6 @@ SINK = SinkKind(
     secrets=SECURED,
     server="marketpipeline.local.components.valkey:in_state",
     reader="marketpipeline.readers.redis:RedisReader",
+    counters="marketpipeline.readers.redis:RedisCounters",
     rank=ReadRank.NEWEST,
 )

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, field_validator
 from marketpipeline.schema import (
     ADDRESSES,
     FOREVER,
+    PORT,
     CertificateKey,
     ClientCertificate,
     Duration,
@@ -49,6 +50,7 @@ _PLACE = TextRules(
         "must be a URI or an absolute path without spaces: s3://bucket/path or file:///folder",
     )
 )
+
 
 ExchangeName = Annotated[str, StringConstraints(max_length=32)]
 
@@ -239,6 +241,62 @@ class Ingestion(SpecModel):
         return values
 
 
+class RateUnit(StrEnum):
+    """The time that a rate counts requests within."""
+
+    SECOND = "Second"
+    MINUTE = "Minute"
+    HOUR = "Hour"
+    DAY = "Day"
+
+
+class RateLimit(SpecModel):
+    """How often a client may ask: whoever has a key, or else an address. Replicas count together in the cache."""
+
+    enabled: bool = Field(default=True, description="Whether there is a limit.")
+    requests: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=100, description="Requests that a client may make within the unit."
+    )
+    unit: RateUnit = Field(default=RateUnit.MINUTE, description="`Second`, `Minute`, `Hour` or `Day`.")
+
+
+class ApiAuth(SpecModel):
+    """Who may ask. One machine, where the API serves the loopback alone, asks for no key."""
+
+    secret_name: Name | None = Field(
+        default=None,
+        description="Name of a Secret with an entry for each client: its name, and its API key as the value. A change "
+        "needs no restart. Everyone may ask when absent.",
+    )
+
+
+class ApiTls(SpecModel):
+    """HTTPS. One machine, where the API serves the loopback alone, has none."""
+
+    secret_name: Name | None = Field(
+        default=None,
+        description="Name of a Secret of type `kubernetes.io/tls`, as cert-manager makes it. A renewed certificate "
+        "needs no restart. Plain HTTP when absent.",
+    )
+
+
+Origin = Annotated[str, StringConstraints(pattern=rf"^(\*|https?://[A-Za-z0-9.-]+(:{PORT})?)$", max_length=260)]
+_BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = rf"{_BYTE}(\.{_BYTE}){{3}}(/(3[0-2]|[12]?[0-9]))?"
+_IPV6 = r"[0-9a-fA-F]{0,4}(:[0-9a-fA-F]{0,4}){2,7}(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?"
+Network = Annotated[str, StringConstraints(pattern=f"^({_IPV4}|{_IPV6})$", max_length=43)]
+"""An address, or a network in CIDR form."""
+
+
+class Cors(SpecModel):
+    """Which pages of other origins a browser lets ask."""
+
+    allow_origins: Annotated[list[Origin], Field(max_length=64)] = Field(
+        default_factory=list, description="Origins as `https://host`, or `*` for all; none by default."
+    )
+    max_age: Duration = Field(default="10m", description="How long a browser may keep the answer to its question.")
+
+
 class Api(SpecModel):
     """The query API."""
 
@@ -248,6 +306,15 @@ class Api(SpecModel):
     resources: Resources = Field(default_factory=Resources, description="Compute of each process.")
     pod: PodTemplate | None = Field(
         default=None, description="What their Pods have beside it, over what `pods` says for all."
+    )
+    rate_limit: RateLimit = Field(default_factory=RateLimit, description="How often a client may ask.")
+    auth: ApiAuth = Field(default_factory=ApiAuth, description="Who may ask.")
+    tls: ApiTls = Field(default_factory=ApiTls, description="HTTPS.")
+    cors: Cors = Field(default_factory=Cors, description="Which pages of other origins may ask.")
+    trusted_proxies: Annotated[list[Network], Field(max_length=64)] = Field(
+        default_factory=list,
+        description="Addresses or networks (CIDR) of proxies, as an Ingress controller, whose X-Forwarded-For says "
+        "which address a client has.",
     )
 
 

@@ -31,6 +31,13 @@ SECRETS: dict[str, Any] = {
         "cluster": "main",
         "topicPrefix": "Market_Data",
     },
+    "api": {
+        "auth": {"secretName": "clients"},
+        "tls": {"secretName": "api-tls"},
+        "cors": {"allowOrigins": ["https://dashboard.example"]},
+        "rateLimit": {"requests": 5000, "unit": "Hour"},
+        "trustedProxies": ["10.0.0.0/8"],
+    },
     "sinks": {
         "timescale": {"passwordSecret": {"name": "database", "key": "secret"}},
         "redis": {"passwordSecret": {"name": "cache"}},

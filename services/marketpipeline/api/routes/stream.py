@@ -87,6 +87,10 @@ def make_router(settings: ApiSettings) -> APIRouter:
             description="The last `id` that was received, to go on from there; EventSource sends it by itself.",
         )
 
+        api_key: str | Optional = Field(
+            None, max_length=256, description="The client's API key, for browsers, which can send no header here."
+        )
+
         def wanted(self) -> Wanted:
             """As the hub has it."""
             symbols = settings.symbols if self.symbols is None else self.symbols.split(",")

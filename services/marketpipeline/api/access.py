@@ -1,0 +1,119 @@
+"""Who may ask, and how often: API keys, and the limit of each client. Both for `/api/` alone; probes need neither."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import time
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from marketpipeline.api.limiter import Limiter, Verdict
+from marketpipeline.api.problems import problem
+
+__all__ = ["LIMIT_HEADERS", "Access", "ApiKeys"]
+
+_log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 5.0
+_NEEDED = "an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY"
+LIMIT_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+_HEADERS = ("x-api-key", "x-mbx-apikey")
+"""The second is what clients of Binance's API send."""
+
+
+class ApiKeys:
+    """A folder with a file for each client: its name, and in it its key. A mounted Secret is one.
+
+    It is read again every few seconds, so that a key that is added or taken away needs no restart. Keys are kept as
+    hashes, by which one is looked up: how long that takes tells nothing of a key.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._clients: dict[bytes, str] = {}
+        self._read_at = -math.inf
+
+    def client(self, key: str) -> str | None:
+        """Whose key it is."""
+        if time.monotonic() - self._read_at > _LOOK_SECONDS:
+            self._read()
+        return self._clients.get(_hash(key.encode()))
+
+    def _read(self) -> None:
+        self._read_at = time.monotonic()
+        try:
+            files = [path for path in self._folder.iterdir() if not path.name.startswith(".") and path.is_file()]
+            found = {_hash(content): path.name for path in files if (content := path.read_bytes().strip())}
+        except OSError as error:
+            _log.error("the API keys cannot be read; those that are known stay", extra={"error": str(error)})
+            return
+        if found.values() != self._clients.values() or not found:
+            _log.info("API keys", extra={"clients": sorted(found.values())})
+        self._clients = found
+
+
+def _hash(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()
+
+
+class Access:
+    """Refuses who has no key (401) and who asks too often (429), and tells everyone what is left."""
+
+    def __init__(self, app: ASGIApp, keys: ApiKeys | None, limiter: Limiter | None) -> None:
+        self._app, self._keys, self._limiter = app, keys, limiter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket") or not scope["path"].startswith("/api/"):
+            await self._app(scope, receive, send)
+            return
+        connection = HTTPConnection(scope)
+        client = f"address {connection.client.host}" if connection.client else "unknown"
+        if self._keys is not None:
+            name = self._keys.client(_key(connection))
+            if name is None:
+                headers = {"WWW-Authenticate": 'Bearer realm="marketpipeline"'}
+                answer = problem(connection, HTTPStatus.UNAUTHORIZED, _NEEDED, headers=headers)
+                await answer(scope, receive, send)
+                return
+            client = f"key {name}"
+        if self._limiter is None:
+            await self._app(scope, receive, send)
+            return
+        verdict = self._limiter.ask(client)
+        told = _told(self._limiter, verdict)
+        if not verdict.allowed:
+            text = f"{self._limiter.requests} requests within {self._limiter.seconds} s are allowed; wait"
+            headers = {**told, "Retry-After": str(math.ceil(verdict.wait))}
+            await problem(connection, HTTPStatus.TOO_MANY_REQUESTS, text, headers=headers)(scope, receive, send)
+            return
+        added = [(name.lower().encode(), value.encode()) for name, value in told.items()]
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
+
+        await self._app(scope, receive, tell)
+
+
+def _key(connection: HTTPConnection) -> str:
+    """The key that was sent; a browser can give none but in the address of a stream."""
+    headers: Any = connection.headers
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return str(token.strip())
+    for name in _HEADERS:
+        if name in headers:
+            return str(headers[name])
+    return connection.query_params.get("api_key", "") if connection.scope["path"] == "/api/v1/stream" else ""
+
+
+def _told(limiter: Limiter, verdict: Verdict) -> dict[str, str]:
+    reset = math.ceil(verdict.wait or limiter.seconds - time.time() % limiter.seconds)
+    return dict(zip(LIMIT_HEADERS, map(str, (limiter.requests, verdict.remaining, reset)), strict=True))
