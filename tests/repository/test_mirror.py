@@ -55,6 +55,7 @@ COVERED = (
     Covered(f"{SRC}/plan", "*", "services/plan/test_plan.py", GOLDEN),
     Covered(f"{SRC}/api", "models parameters", "services/api/routes/test_analytics.py", DEFINITION),
     Covered(f"{SRC}/api", "measuring problems", "services/api/test_app.py", PROCESS),
+    Covered(f"{SRC}/api", "books", "services/api/routes/test_v3.py", PROCESS),
     Covered(f"{SRC}/api/stream", "feed newest tail", "services/api/routes/test_stream.py", PROCESS),
     Covered(f"{SRC}/local", "change", "services/cli/test_apply.py", PROCESS),
     Covered(f"{SRC}/cli", "components", "repository/test_extras.py", PROCESS),

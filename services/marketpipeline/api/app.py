@@ -14,9 +14,10 @@ from starlette.middleware.cors import CORSMiddleware
 from marketpipeline import __version__
 from marketpipeline.api import problems
 from marketpipeline.api.access import LIMIT_HEADERS, Access, ApiKeys
+from marketpipeline.api.books import Books
 from marketpipeline.api.limiter import Limiter
 from marketpipeline.api.measuring import Measuring, observe_stream
-from marketpipeline.api.routes import analytics, docs, market, stream, system
+from marketpipeline.api.routes import analytics, docs, market, stream, system, v3
 from marketpipeline.api.stream import Feed, Hub, kinds_of, newest_records, topics_of
 from marketpipeline.readers import Readers, readers_of
 from marketpipeline.registry import resolve
@@ -39,6 +40,7 @@ def create_app(settings: ApiSettings, meter: Meter | None = None) -> FastAPI:
     """The application for these settings; `meter` counts its requests."""
     readers = readers_of(settings, "marketpipeline-api")
     streaming = _streaming(settings, readers)
+    books = Books(settings.kafka, settings.topic_prefix, f"{settings.pipeline}-api-books")
     limiter = _limiter(settings)
 
     @asynccontextmanager
@@ -48,6 +50,7 @@ def create_app(settings: ApiSettings, meter: Meter | None = None) -> FastAPI:
                 limiter.start()
             yield
             await streaming.close()
+            await books.close()
             if limiter is not None:
                 await limiter.close()
 
@@ -60,10 +63,12 @@ def create_app(settings: ApiSettings, meter: Meter | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.state.readers, app.state.settings, app.state.streaming = readers, settings, streaming
+    app.state.books = books
     problems.install(app)
     app.include_router(market.make_router(settings))
     app.include_router(analytics.make_router(settings))
     app.include_router(stream.make_router(settings))
+    app.include_router(v3.make_router(settings))
     app.include_router(system.router)
     app.include_router(docs.router)
     _document(app)

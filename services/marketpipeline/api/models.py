@@ -6,7 +6,7 @@ definitions of the tables, with an example.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
@@ -19,17 +19,29 @@ from marketpipeline.venues import venues
 __all__ = [
     "AlertRow",
     "Alerts",
+    "Alive",
     "Book",
     "BookRow",
     "CandleRow",
+    "CoverageAnswer",
+    "Day",
     "Klines",
+    "MarketRow",
+    "MarketSummary",
     "Moment",
+    "Ranking",
     "Realtime",
+    "Statistics",
     "StoreHealth",
     "StreamMessage",
     "SymbolHealth",
     "SystemHealth",
+    "TickerHealth",
     "TickerRow",
+    "Tier",
+    "Tiers",
+    "TradeCount",
+    "TradeCounts",
 ]
 
 _START = 1_723_161_240_000_000
@@ -94,12 +106,18 @@ class _Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+_NEXT: Any = Field(
+    description="The `cursor` of what follows; null where nothing does.", examples=["1723161240000000-1"]
+)
+
+
 class Klines(_Answer):
     """Candles of one symbol in order of time; the one that still forms has `closed` false."""
 
     symbol: str = Field(examples=["binance:BTCUSDT"])
     interval: str = Field(examples=["1m"])
     candles: list[CandleRow]
+    next: str | None = _NEXT
 
 
 class Book(_Answer):
@@ -108,12 +126,14 @@ class Book(_Answer):
     symbol: str = Field(examples=["binance:BTCUSDT"])
     latest: BookRow | None = Field(description="The newest, whatever span was asked for.")
     book: list[BookRow]
+    next: str | None = _NEXT
 
 
 class Alerts(_Answer):
     """Alerts, each in its last state, the newest first."""
 
     alerts: list[AlertRow]
+    next: str | None = _NEXT
 
 
 class Moment(_Answer):
@@ -199,3 +219,118 @@ class StreamMessage(_Answer):
         description="Rows as elsewhere in this API, each with its `kind`.",
         examples=[[{"kind": "book", **json_of(_BOOK)}]],
     )
+
+
+class Statistics(_Answer):
+    """Statistics of the trades of one symbol, a row for each window, in order of time."""
+
+    symbol: str = Field(examples=["binance:BTCUSDT"])
+    interval: str = Field(examples=["1m"])
+    statistics: list[dict[str, Any]]
+    next: str | None = _NEXT
+
+
+class TradeCount(_Answer):
+    """What was traded of a symbol: sums over `candles` candles."""
+
+    symbol: str = Field(examples=["binance:BTCUSDT"])
+    trades: int = Field(examples=[120_400])
+    volume: float = Field(description="Base units.", examples=[1_425.2])
+    quote_volume: float = Field(description="Quote units.", examples=[87_950_510.1])
+    taker_buy_volume: float = Field(description="Base units that takers bought.", examples=[850.0])
+    candles: int = Field(description="Candles that were added up.", examples=[60])
+
+
+class TradeCounts(_Answer):
+    """Trades and volumes of each symbol."""
+
+    interval: str = Field(description="Length of the candles that were added up.", examples=["1m"])
+    symbols: list[TradeCount]
+
+
+class MarketRow(_Answer):
+    """A symbol over the last whole window and the one that forms; prices in quote units."""
+
+    symbol: str = Field(examples=["binance:BTCUSDT"])
+    since: datetime = Field(description="Beginning of the first of these windows.")
+    open: float = Field(examples=[61_710.01])
+    high: float
+    low: float
+    close: float
+    price_change: float = Field(description="close / open − 1.", examples=[0.0021])
+    volume: float = Field(description="Base units.")
+    quote_volume: float = Field(description="Quote units.")
+    trades: int = Field(examples=[2_410])
+
+
+class MarketSummary(_Answer):
+    """The whole market over the last whole window and the one that forms."""
+
+    time: datetime
+    interval: str = Field(examples=["1h"])
+    trades: int
+    quote_volume: float = Field(description="Sum over all symbols, each in its own quote units.")
+    rising: int = Field(description="Symbols whose price rose.")
+    falling: int = Field(description="Symbols whose price fell.")
+    symbols: list[MarketRow]
+
+
+class Ranking(_Answer):
+    """Symbols in order of `by`, the highest first."""
+
+    interval: str = Field(examples=["1h"])
+    by: str = Field(examples=["quote_volume"])
+    symbols: list[MarketRow]
+
+
+class Alive(_Answer):
+    """`live`: something was received in time; `stale`: nothing was; `unknown`: nothing ever. Ages in milliseconds."""
+
+    symbol: str = Field(examples=["binance:BTCUSDT"])
+    status: Literal["live", "stale", "unknown"]
+    trade_age_ms: int | None
+    book_age_ms: int | None
+    candle_age_ms: int | None
+    seen_age_ms: int | None = Field(description="Since anything was received, a heartbeat of a quiet market included.")
+
+
+class TickerHealth(_Answer):
+    """Whether each symbol is alive."""
+
+    time: datetime
+    stale_after: int = Field(description="Seconds.")
+    symbols: list[Alive]
+
+
+class Tier(_Answer):
+    """A store as a tier: `hot` has what is newest, `warm` the history, `cold` what the history gave up."""
+
+    tier: Literal["hot", "warm", "cold"]
+    store: str = Field(examples=["timescale"])
+    error: str | None = Field(description="Why it does not answer.")
+    archived_days: dict[str, int] = Field(description="By table: days of it that the cold tier answers for.")
+
+
+class Tiers(_Answer):
+    """The stores, the hot one first."""
+
+    tiers: list[Tier]
+
+
+class Day(_Answer):
+    """What there is of a symbol and a day of UTC, and what is known to be missing."""
+
+    symbol: str = Field(examples=["binance:BTCUSDT"])
+    day: date
+    store: str = Field(examples=["timescale"])
+    rows: int
+    first: datetime
+    last: datetime
+    gaps: int = Field(description="Events of kind `gap` of that day; each names the ids that are missing.")
+
+
+class CoverageAnswer(_Answer):
+    """What there is of each symbol and day; a day without a row is absent."""
+
+    table: str = Field(examples=["trades"])
+    days: list[Day]

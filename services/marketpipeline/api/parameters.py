@@ -46,7 +46,7 @@ __all__ = [
     "answer",
 ]
 
-_TIME = "ISO 8601 (UTC when it names no zone), or seconds or milliseconds since 1970."
+_TIME = "ISO 8601 (UTC when it names no zone), or seconds, milliseconds or microseconds since 1970."
 
 Optional = SkipJsonSchema[None]
 """The type of an absent parameter, beside the type of a present one: it is never null."""

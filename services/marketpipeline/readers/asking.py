@@ -20,7 +20,10 @@ _LEAST_MICROSECONDS = 100_000_000_000_000
 """A whole number below the first counts seconds, one below the second milliseconds, any other microseconds: each
 reading of the other two would be a time before 1974 or after 5000."""
 
-TIME = "an ISO 8601 time (2024-08-08T23:54:00Z; UTC when it names no zone) or seconds or milliseconds since the epoch"
+TIME = (
+    "an ISO 8601 time (2024-08-08T23:54:00Z; UTC when it names no zone) or seconds, milliseconds or microseconds since "
+    "the epoch"
+)
 
 
 def find_symbol(text: str, known: Sequence[str]) -> str:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from marketpipeline.api.routes import analytics, docs, market, stream, system
+from marketpipeline.api.routes import analytics, docs, market, stream, system, v3
 
-__all__ = ["analytics", "docs", "market", "stream", "system"]
+__all__ = ["analytics", "docs", "market", "stream", "system", "v3"]

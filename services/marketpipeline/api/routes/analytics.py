@@ -1,27 +1,35 @@
-"""`/api/v1/analytics`: what was.
+"""`/api/v1/analytics`: what was, page by page, as JSON, CSV or a stream of Apache Arrow.
 
 Annotations are not postponed here: FastAPI reads them, and some name what only their function knows.
 """
 
-from typing import Annotated, get_args
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any, get_args
 
-from fastapi import APIRouter, Path, Query, Response
-from pydantic import Field
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import AfterValidator, Field
 
 from marketpipeline.alert_kinds import Severity, watched_alerts
-from marketpipeline.api.models import Alerts, Book, Klines
-from marketpipeline.api.parameters import Asked, FromOneTo, KnownSymbol, OneOf, Optional, SpanQuery, answer
+from marketpipeline.api.forms import FORMS, rows_answer
+from marketpipeline.api.models import Alerts, Book, Klines, Statistics, TradeCounts
+from marketpipeline.api.paging import read_cursor, read_page
+from marketpipeline.api.parameters import Asked, FromOneTo, KnownSymbol, OneOf, Optional, Several, SpanQuery, answer
 from marketpipeline.api.problems import responses
-from marketpipeline.readers import HistoryQuery
+from marketpipeline.readers import HistoryQuery, Readers, Span
+from marketpipeline.readers.asking import find_symbol
 from marketpipeline.records import AlertStatus
 from marketpipeline.settings import ApiSettings
-from marketpipeline.store import table_of
+from marketpipeline.store import TABLES, Table, table_of
 from marketpipeline.store.rows import json_of
 
 __all__ = ["make_router"]
 
 _CANDLES, _BOOK, _ALERTS = table_of("candles"), table_of("book_metrics"), table_of("alerts")
+_STATISTICS = next((table for table in TABLES if table.name == "trade_statistics"), None)
 _DEFAULT_ROWS = 500
+_MOST_COUNTED = 200_000
+"""Candles that a count reads at the most: some seconds of a database's time."""
 
 
 def make_router(settings: ApiSettings) -> APIRouter:
@@ -36,18 +44,37 @@ def make_router(settings: ApiSettings) -> APIRouter:
             min(_DEFAULT_ROWS, settings.max_rows),
             description="Most rows: the first ones after `from`; without `from` the newest.",
         )
+        cursor: Annotated[str, AfterValidator(read_cursor)] | Optional = Field(
+            None,
+            description="The `next` of an answer to the same question, for what follows: later rows where `from` is "
+            "given, else earlier ones.",
+        )
+
+        async def page(
+            self, request: Request, readers: Readers, table: Table, filters: Mapping[str, Any], **more: Any
+        ) -> Response:
+            """One page in the form that the client accepts; `more` is said in JSON before the rows."""
+            name, backwards = more.pop("rows"), more.pop("newest_first", False)
+            found = await read_page(readers, table, filters, self.span(self.limit), self.cursor, newest_first=backwards)
+            following = None if found.following is None else str(found.following)
+            body = {**more, name: found.rows, "next": following}
+            return await asyncio.to_thread(rows_answer, request, body, found.rows, table)
 
     class KlinesQuery(RowsQuery):
-        """Candles of one length."""
+        """Rows of windows of one length."""
 
-        interval: Annotated[str, OneOf("interval", windows)] = Field(usual, description="Length of a candle.")
+        interval: Annotated[str, OneOf("interval", windows)] = Field(usual, description="Length of a window.")
 
-    class AlertsQuery(RowsQuery):
-        """Alerts, perhaps some of them only."""
+    class WhalesQuery(RowsQuery):
+        """Trades of whales."""
 
         symbol: Annotated[str, KnownSymbol(symbols)] | Optional = Field(
             None, description="Of this symbol only.", examples=["BTCUSDT"]
         )
+
+    class AlertsQuery(WhalesQuery):
+        """Alerts, perhaps some of them only."""
+
         rule: Annotated[str, OneOf("rule", (*watched_alerts(), *settings.patterns))] | Optional = Field(
             None, description="Of this rule only."
         )
@@ -58,32 +85,101 @@ def make_router(settings: ApiSettings) -> APIRouter:
             None, description="In this state only."
         )
 
+    class CountsQuery(SpanQuery):
+        """What is counted."""
+
+        symbols: Annotated[str, Several(lambda name: find_symbol(name, symbols))] | Optional = Field(
+            None, description="Symbols, separated by commas; all without it.", examples=["BTCUSDT,ETHUSDT"]
+        )
+        interval: Annotated[str, OneOf("interval", windows)] = Field(
+            usual, description="Length of the candles that are added up; a long span takes long ones."
+        )
+
     symbol_words = "The symbol; `BTCUSDT` is enough where only one exchange has it."
     in_path = Path(description=symbol_words, examples=["binance:BTCUSDT"])
     router = APIRouter(prefix="/api/v1/analytics", tags=["analytics"])
+    of_symbol, of_all = _answers(404), _answers()
 
-    @router.get("/klines/{symbol}", response_model=Klines, responses=responses(400, 404, 501, 503))
+    @router.get("/klines/{symbol}", response_model=Klines, responses=of_symbol)
     async def klines(
-        readers: Asked, symbol: Annotated[str, KnownSymbol(symbols), in_path], query: Annotated[KlinesQuery, Query()]
+        request: Request,
+        readers: Asked,
+        symbol: Annotated[str, KnownSymbol(symbols), in_path],
+        query: Annotated[KlinesQuery, Query()],
     ) -> Response:
         """Candles in order of time."""
         filters = {"symbol": symbol, "interval": query.interval}
-        rows = await readers.rows(HistoryQuery(_CANDLES, filters, query.span(query.limit)))
-        return answer({"symbol": symbol, "interval": query.interval, "candles": rows})
+        return await query.page(request, readers, _CANDLES, filters, **filters, rows="candles")
 
-    @router.get("/book/{symbol}", response_model=Book, responses=responses(400, 404, 501, 503))
+    @router.get("/book/{symbol}", response_model=Book, responses=of_symbol)
     async def book(
-        readers: Asked, symbol: Annotated[str, KnownSymbol(symbols), in_path], query: Annotated[RowsQuery, Query()]
+        request: Request,
+        readers: Asked,
+        symbol: Annotated[str, KnownSymbol(symbols), in_path],
+        query: Annotated[RowsQuery, Query()],
     ) -> Response:
         """Measures of the order book in order of time, and the newest."""
-        rows = await readers.rows(HistoryQuery(_BOOK, {"symbol": symbol}, query.span(query.limit)))
         newest = (await readers.newest([symbol], ["book"])).symbols[symbol].get("book")
-        return answer({"symbol": symbol, "latest": newest and json_of(newest), "book": rows})
+        latest = newest and json_of(newest)
+        return await query.page(request, readers, _BOOK, {"symbol": symbol}, symbol=symbol, latest=latest, rows="book")
 
-    @router.get("/alerts", response_model=Alerts, responses=responses(400, 501, 503))
-    async def alerts(readers: Asked, query: Annotated[AlertsQuery, Query()]) -> Response:
+    if _STATISTICS is not None:
+        statistics_table = _STATISTICS
+
+        @router.get("/statistics/{symbol}", response_model=Statistics, responses=of_symbol)
+        async def statistics(
+            request: Request,
+            readers: Asked,
+            symbol: Annotated[str, KnownSymbol(symbols), in_path],
+            query: Annotated[KlinesQuery, Query()],
+        ) -> Response:
+            """Statistics of the trades of each window in order of time."""
+            filters = {"symbol": symbol, "interval": query.interval}
+            return await query.page(request, readers, statistics_table, filters, **filters, rows="statistics")
+
+    @router.get("/trades-count", response_model=TradeCounts, responses=responses(400, 501, 503))
+    async def trades_count(readers: Asked, query: Annotated[CountsQuery, Query()]) -> Response:
+        """Trades and volumes of each symbol: the sums over the candles whose opening is in the span."""
+        wanted = symbols if query.symbols is None else query.symbols.split(",")
+        counts = await _count(readers, wanted, query.interval, query.span(_MOST_COUNTED))
+        return answer({"interval": query.interval, "symbols": counts})
+
+    @router.get("/alerts", response_model=Alerts, responses=of_all)
+    async def alerts(request: Request, readers: Asked, query: Annotated[AlertsQuery, Query()]) -> Response:
         """Alerts by the time they started, the newest first."""
         filters = query.model_dump(include={"symbol", "rule", "severity", "status"}, exclude_none=True)
-        return answer({"alerts": await readers.rows(HistoryQuery(_ALERTS, filters, query.span(query.limit), True))})
+        return await query.page(request, readers, _ALERTS, filters, rows="alerts", newest_first=True)
+
+    @router.get("/alerts/whale-alerts", response_model=Alerts, responses=of_all)
+    async def whale_alerts(request: Request, readers: Asked, query: Annotated[WhalesQuery, Query()]) -> Response:
+        """Single trades above the threshold, the newest first; `value` is price times quantity."""
+        filters = query.model_dump(include={"symbol"}, exclude_none=True) | {"rule": "whale_trade"}
+        return await query.page(request, readers, _ALERTS, filters, rows="alerts", newest_first=True)
 
     return router
+
+
+def _answers(*more: int) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": FORMS}, **responses(400, *more, 406, 501, 503)}
+
+
+async def _count(readers: Readers, symbols: list[str], interval: str, span: Span) -> list[dict[str, Any]]:
+    """Raises ValueError for more candles than are counted."""
+    sums: dict[str, dict[str, Any]] = {
+        symbol: {
+            "symbol": symbol,
+            "trades": 0,
+            "volume": 0.0,
+            "quote_volume": 0.0,
+            "taker_buy_volume": 0.0,
+            "candles": 0,
+        }
+        for symbol in symbols
+    }
+    async for batch in readers.history(HistoryQuery(_CANDLES, {"symbol": symbols, "interval": interval}, span)):
+        for row in batch:
+            found = sums[row["symbol"]]
+            found["candles"] += 1
+            for name in ("trades", "volume", "quote_volume", "taker_buy_volume"):
+                found[name] += row[name]
+    return list(sums.values())

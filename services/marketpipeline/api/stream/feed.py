@@ -6,11 +6,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+import msgspec
+
 from marketpipeline.api.stream.hub import KEPT, Hub
 from marketpipeline.api.stream.tail import Tail
 from marketpipeline.api.stream.updates import Update, update_of
 from marketpipeline.kafka import consumer_config
-from marketpipeline.records import Record
+from marketpipeline.records import Record, decode
 from marketpipeline.settings import KafkaSettings
 from marketpipeline.topics import TopicKind, topic_name
 
@@ -42,7 +44,7 @@ class Feed:
         self._topics = frozenset(topic_name(prefix, kind) for kind in topics)
         self._config = consumer_config(kafka, client, f"{prefix}.api")
         self._holders = 0
-        self._tail: Tail | None = None
+        self._tail: Tail[Update] | None = None
         self._begun = asyncio.Event()
         self._seeding: asyncio.Task[None] | None = None
         self._end: asyncio.TimerHandle | None = None
@@ -55,7 +57,7 @@ class Feed:
             self._end = None
         if self._tail is None:
             self._begun.clear()
-            self._tail = Tail(self._config, self._topics, KEPT, self, asyncio.get_running_loop())
+            self._tail = Tail(self._config, self._topics, KEPT, _read, self, asyncio.get_running_loop())
             self._tail.start()
             self._seeding = asyncio.create_task(self._seed())
         try:
@@ -105,3 +107,12 @@ class Feed:
         self._hub.set_live(live)
         if not live:
             self._begun.set()
+
+
+def _read(payload: bytes) -> tuple[Update, int] | None:
+    """Nothing of a record that is not streamed, or cannot be read: that one is a dead letter of the sinks."""
+    try:
+        update = update_of(decode(payload))
+    except (msgspec.MsgspecError, OverflowError):
+        return None
+    return None if update is None else (update, update.received)

@@ -11,15 +11,12 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
-import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from marketpipeline.api.stream.updates import Update, update_of
 from marketpipeline.backoff import Backoff
-from marketpipeline.records import decode
 
 __all__ = ["Listener", "Tail"]
 
@@ -34,35 +31,42 @@ _ATTEMPTS = 5
 """So often a broker that is there may fail: a topic that was made this moment has no leader yet."""
 
 _Place = tuple[str, int]
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
 
 
-class Listener(Protocol):
+class Listener(Protocol[T_contra]):
     """Who is told, on the event loop."""
 
-    def caught_up(self, records: Sequence[Update], complete_since: int) -> None:
+    def caught_up(self, records: Sequence[T_contra], complete_since: int) -> None:
         """What was there before; of what was received from `complete_since` (microseconds) on it is all."""
 
-    def came(self, records: Sequence[Update]) -> None:
+    def came(self, records: Sequence[T_contra]) -> None:
         """What has come."""
 
     def reached(self, live: bool) -> None:
         """The broker is there, or away."""
 
 
-class Tail(threading.Thread):
-    """Follows the topics until `stop`; `most_before` is how many records of before it gives at the most."""
+class Tail(threading.Thread, Generic[T]):
+    """Follows the topics until `stop`; `most_before` is how many records of before it gives at the most.
+
+    `read` makes of a message what the listener is told, and when ingestion received that, in microseconds; None of what
+    is left out.
+    """
 
     def __init__(
         self,
         config: dict[str, Any],
         topics: frozenset[str],
         most_before: int,
-        listener: Listener,
+        read: Callable[[bytes], tuple[T, int] | None],
+        listener: Listener[T],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         super().__init__(name="stream", daemon=True)
         self._config = config | {"enable.partition.eof": True, "error_cb": self._failed}
-        self._topics, self._most_before = topics, most_before
+        self._topics, self._most_before, self._read = topics, most_before, read
         self._listener, self._loop = listener, loop
         self._slots = threading.Semaphore(_AHEAD)
         self._stopping = threading.Event()
@@ -112,7 +116,7 @@ class Tail(threading.Thread):
             if high > low:
                 open_places.add(place)
         consumer.assign(starts)
-        updates: list[Update] = []
+        updates: list[T] = []
         deadline = time.monotonic() + _CATCH_UP_SECONDS
         while open_places and not self._stopping.is_set() and time.monotonic() < deadline:
             updates += self._poll(consumer, begun, open_places)
@@ -136,13 +140,11 @@ class Tail(threading.Thread):
             self._places |= new
         return self._topics == {name for name, _ in self._places}
 
-    def _poll(
-        self, consumer: Consumer, begun: dict[_Place, int], open_places: set[_Place] | None = None
-    ) -> list[Update]:
+    def _poll(self, consumer: Consumer, begun: dict[_Place, int], open_places: set[_Place] | None = None) -> list[T]:
         """What comes next. Noted is when the first of each of `begun` was received, and which places are at an end."""
         first = consumer.poll(_POLL_SECONDS)
         messages = [first, *consumer.consume(_AT_ONCE - 1, 0)] if first is not None else []
-        updates = []
+        records = []
         for message in messages:
             place = (message.topic() or "", message.partition() or 0)
             if (failure := message.error()) is not None:
@@ -150,18 +152,11 @@ class Tail(threading.Thread):
                     open_places.discard(place)
                 elif failure.code() in _REFUSED:
                     raise KafkaException(failure)
-            elif (update := self._read(message)) is not None:
-                updates.append(update)
+            elif (found := self._read(message.value() or b"")) is not None:
+                records.append(found[0])
                 if begun.get(place) == 0:
-                    begun[place] = update.received
-        return updates
-
-    def _read(self, message: Message) -> Update | None:
-        """None for a record that is not streamed, or cannot be read: that one is a dead letter of the sinks."""
-        try:
-            return update_of(decode(message.value() or b""))
-        except (msgspec.MsgspecError, OverflowError):
-            return None
+                    begun[place] = found[1]
+        return records
 
     def _failed(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN or error.fatal():

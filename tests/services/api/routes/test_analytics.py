@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from marketpipeline.api.models import Alerts, Book, Klines
+from marketpipeline.api.models import Alerts, Book, Klines, TradeCounts
 from marketpipeline.store.rows import json_of
 
 from tests.services.api.serving import Api, Stores, serving
@@ -21,7 +21,7 @@ async def test_candles(api: Api, stores: Stores) -> None:
     stores.put(*candles, candle(0, ETH), candle(0, interval="5m"))
     body = await api.get("/api/v1/analytics/klines/binance:BTCUSDT", interval="1m")
     Klines.model_validate(body)
-    assert body == {"symbol": BTC, "interval": "1m", "candles": [json_of(record) for record in candles]}
+    assert body == {"symbol": BTC, "interval": "1m", "candles": [json_of(record) for record in candles], "next": None}
     assert body["candles"][9]["closed"] is False
     assert (await api.get(KLINES))["candles"] == body["candles"], "1m where nothing is said"
     assert len((await api.get(KLINES, interval="5m"))["candles"]) == 1
@@ -45,11 +45,17 @@ async def test_the_book(api: Api, stores: Stores) -> None:
         "symbol": BTC,
         "latest": json_of(rows[-1]),
         "book": [json_of(record) for record in rows[15:]],
+        "next": body["next"],
     }
     old = await api.get(BOOK, to="2024-08-08T23:54:00.250Z")
     assert [row["update_id"] for row in old["book"]] == [7_000, 7_001, 7_002]
     assert old["latest"] == json_of(rows[-1])
-    assert (await api.get("/api/v1/analytics/book/ETHUSDT")) == {"symbol": ETH, "latest": None, "book": []}
+    assert (await api.get("/api/v1/analytics/book/ETHUSDT")) == {
+        "symbol": ETH,
+        "latest": None,
+        "book": [],
+        "next": None,
+    }
 
 
 WHALE: dict[str, Any] = {"rule": "whale_trade", "severity": "HIGH", "status": "closed", "trade_id": 7}
@@ -65,7 +71,7 @@ async def test_alerts_from_either_store(stores: Stores, only: str) -> None:
     async with serving(stores.settings(**{other: None})) as api:
         body = await api.get(ALERTS)
         Alerts.model_validate(body)
-        assert body == {"alerts": newest_first}
+        assert body == {"alerts": newest_first, "next": None}
         for parameters, wanted in (
             ({"symbol": "ETHUSDT"}, [3]),
             ({"rule": "extreme_imbalance"}, [2, 1, 0]),
@@ -79,6 +85,30 @@ async def test_alerts_from_either_store(stores: Stores, only: str) -> None:
             asked: dict[str, Any] = {**parameters}
             rows = (await api.get(ALERTS, **asked))["alerts"]
             assert [row["id"] for row in rows] == [found[number].id for number in wanted], parameters
+
+
+async def test_whales_alone(api: Api, stores: Stores) -> None:
+    whales = [alert(number, symbol, id=f"whale:{number}", **WHALE) for number, symbol in enumerate((BTC, ETH, BTC))]
+    stores.put(*whales, alert(5))
+    body = await api.get(f"{ALERTS}/whale-alerts")
+    Alerts.model_validate(body)
+    assert [row["id"] for row in body["alerts"]] == ["whale:2", "whale:1", "whale:0"]
+    assert len((await api.get(f"{ALERTS}/whale-alerts", symbol="BTCUSDT"))["alerts"]) == 2
+
+
+async def test_trades_are_counted(api: Api, stores: Stores) -> None:
+    stores.put(*(candle(number, trades=10 + number) for number in range(4)), candle(1, ETH, trades=7))
+    stores.put(candle(0, interval="5m", trades=99))
+    body = await api.get(
+        "/api/v1/analytics/trades-count", **{"from": "2024-08-08T23:55:00Z", "to": "2024-08-08T23:57:00Z"}
+    )
+    TradeCounts.model_validate(body)
+    assert [(row["symbol"], row["trades"], row["candles"]) for row in body["symbols"]] == [
+        (BTC, 11 + 12, 2), (ETH, 7, 1), ("okx:BTC-USDT", 0, 0),
+    ]  # fmt: skip
+    assert body["symbols"][0]["volume"] == 2 * candle().volume
+    only = await api.get("/api/v1/analytics/trades-count", symbols="BTCUSDT", interval="5m")
+    assert [row["trades"] for row in only["symbols"]] == [99]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +131,7 @@ async def test_alerts_from_either_store(stores: Stores, only: str) -> None:
         (KLINES, {"limit": "0"}, 400, "limit", "must be a whole number from 1 to 1000"),
         (KLINES, {"limit": "1001"}, 400, "limit", "must be a whole number from 1 to 1000"),
         (BOOK, {"limit": "many"}, 400, "limit", "must be a whole number from 1 to 1000"),
-        (BOOK, {"interval": "1m"}, 400, "interval", "unknown parameter; there are: from, to, limit"),
+        (BOOK, {"interval": "1m"}, 400, "interval", "unknown parameter; there are: from, to, limit, cursor"),
         (ALERTS, {"symbol": "DOGE"}, 400, "symbol", "unknown symbol; there are: binance:BTCUSDT"),
         (ALERTS, {"rule": "whale"}, 400, "rule", "did you mean whale_trade?"),
         (ALERTS, {"severity": "high"}, 400, "severity", "did you mean HIGH?"),

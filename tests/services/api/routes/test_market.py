@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote as quote_url
 
 import pytest
-from marketpipeline.api.models import Realtime
+from marketpipeline.api.models import MarketSummary, Ranking, Realtime, TickerHealth
 from marketpipeline.api.routes.market import age_ms, summary
 from marketpipeline.readers import NewestRecords
 from marketpipeline.readers.timescale import TimescaleReader
@@ -187,3 +187,35 @@ def test_the_summary_of_nothing() -> None:
 def test_ages_are_not_clamped() -> None:
     assert age_ms("2024-08-08T23:55:00.250000Z", NOW) == -250
     assert age_ms(None, NOW) is None
+
+
+MARKET = "/api/v1/market"
+
+
+async def test_the_market_as_a_whole(api: Api, stores: Stores) -> None:
+    stores.put(candle(0, closed=True, open=100.0, close=110.0), candle(1, open=110.0, close=120.0, high=130.0))
+    stores.put(candle(1, ETH, open=10.0, close=9.0, trades=500, quote_volume=1.0))
+    body = await api.get(f"{MARKET}/summary", interval="1m")
+    MarketSummary.model_validate(body)
+    btc, eth = body["symbols"]
+    assert (btc["open"], btc["close"], btc["high"], btc["trades"]) == (100.0, 120.0, candle().high, 200)
+    assert btc["price_change"] == pytest.approx(0.2)
+    assert (body["rising"], body["falling"], body["trades"]) == (1, 1, 700)
+    assert eth["since"] == "2024-08-08T23:55:00Z"
+    by_trades = await api.get(f"{MARKET}/top-by-trades", interval="1m")
+    Ranking.model_validate(by_trades)
+    assert [row["symbol"] for row in by_trades["symbols"]] == [ETH, BTC]
+    by_volume = await api.get(f"{MARKET}/top-by-volume", interval="1m", limit=1)
+    assert [row["symbol"] for row in by_volume["symbols"]] == [BTC]
+    assert (await api.get(f"{MARKET}/top-by-volume"))["interval"] == "5m", "the longest where nothing is said"
+
+
+async def test_which_symbols_are_alive(api: Api, stores: Stores) -> None:
+    now = int(datetime.now(UTC).timestamp() * 1e6)
+    stores.put(trade(1, receive_time=now), trade(1, ETH, receive_time=now - 300_000_000))
+    body = await api.get(f"{MARKET}/ticker-health")
+    TickerHealth.model_validate(body)
+    assert [row["status"] for row in body["symbols"]] == ["live", "stale", "unknown"]
+    assert body["symbols"][1]["trade_age_ms"] >= 300_000
+    later = await api.get(f"{MARKET}/ticker-health", stale_after=3_600)
+    assert [row["status"] for row in later["symbols"]] == ["live", "live", "unknown"]
