@@ -153,7 +153,8 @@ class SpanQuery(NoQuery):
         return Span(self.since, self.until, limit)
 
 
-def _readers(request: Request) -> Readers:
+async def _readers(request: Request) -> Readers:
+    """Not a plain function: that would be called in another thread."""
     readers: Readers = request.app.state.readers
     return readers
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -27,6 +29,14 @@ __all__ = ["RedisCounters", "RedisReader"]
 _log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class _Gathering:
+    """Keys that are asked for together, each once, and the flight that brings their records."""
+
+    keys: dict[str, None]
+    flight: asyncio.Future[dict[str, Record | None]] = field(init=False)
+
+
 class RedisReader:
     """The cache. What it keeps of the history are the alerts that it still lists."""
 
@@ -36,6 +46,8 @@ class RedisReader:
         """`patience` is how many seconds a question may wait for the server."""
         self._keys = LatestKeys(store.prefix)
         self._client = _client(store, application, patience)
+        self._flying = asyncio.Lock()
+        self._gathering: _Gathering | None = None
 
     def keeps_newest(self, kind: str) -> bool:
         """Every kind that `latest` names."""
@@ -59,18 +71,32 @@ class RedisReader:
         return None
 
     async def newest(self, symbols: Sequence[str], kinds: Sequence[str]) -> dict[str, NewestRecords]:
-        """The newest of each kind for each symbol, in one round trip."""
-        asked = [(symbol, kind) for symbol in symbols for kind in kinds if self.keeps_newest(kind)]
-        async with self._asking(), self._client.pipeline(transaction=False) as pipeline:
-            for symbol, kind in asked:
-                pipeline.hget(self._keys.latest(kind, symbol), "record")
-            values = await pipeline.execute()
+        """The newest of each kind for each symbol, in one round trip: one for all questions that come while another is
+        under way."""
+        asked = {self._keys.latest(kind, symbol): (symbol, kind) for symbol in symbols for kind in kinds
+                 if self.keeps_newest(kind)}  # fmt: skip
+        if self._gathering is None:
+            self._gathering = _Gathering({})
+            self._gathering.flight = asyncio.ensure_future(self._fly(self._gathering))
+        gathering = self._gathering
+        gathering.keys |= dict.fromkeys(asked)
+        records = await asyncio.shield(gathering.flight)
         found: dict[str, NewestRecords] = {symbol: {} for symbol in symbols}
-        for (symbol, kind), value in zip(asked, values, strict=True):
-            record = _decoded(value)
+        for key, (symbol, kind) in asked.items():
+            record = records[key]
             if record is not None:
                 found[symbol][kind] = record
         return found
+
+    async def _fly(self, gathering: _Gathering) -> dict[str, Record | None]:
+        """Ask for all that was gathered until the flight before is back."""
+        async with self._flying:
+            self._gathering = None
+            async with self._asking(), self._client.pipeline(transaction=False) as pipeline:
+                for key in gathering.keys:
+                    pipeline.hget(key, "record")
+                values = await pipeline.execute()
+        return {key: _decoded(value) for key, value in zip(gathering.keys, values, strict=True)}
 
     async def seen(self, symbols: Sequence[str]) -> dict[str, int]:
         """By the newest records that it has, and the heartbeats beside them."""

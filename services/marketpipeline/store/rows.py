@@ -22,8 +22,8 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def iso(moment: datetime, *, whole_seconds: bool = False) -> str:
     """A time in UTC as text."""
-    text = moment.astimezone(UTC).isoformat(timespec="seconds" if whole_seconds else "microseconds")
-    return text.replace("+00:00", "Z")
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="seconds" if whole_seconds else "microseconds")[:-6] + "Z"
 
 
 def row_reader(table: Table) -> Callable[[Sequence[Any]], JsonRow]:
