@@ -20,7 +20,7 @@ from tests.support.postgres import PASSWORD, RunningPostgres
 
 SINCE, UNTIL = datetime(2024, 8, 8, tzinfo=UTC), datetime(2024, 8, 9, tzinfo=UTC)
 EVENTS, TRADES = table_of("feed_events"), table_of("trades")
-COLUMNS = '"symbol", "id", "kind", "feed", "event_time", "receive_time", "first_id", "last_id", "detail"'
+COLUMNS = '"symbol", "id", "kind", "feed", "event_time", "receive_time", "first_id", "last_id", "detail", "process"'
 TIME = 'coalesce("event_time", "receive_time")'
 
 

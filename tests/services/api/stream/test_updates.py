@@ -20,7 +20,7 @@ def test_every_kind_that_the_cache_keeps_is_streamed() -> None:
 
 
 def test_a_pipeline_has_the_kinds_of_its_feeds() -> None:
-    assert kinds_of([Feed.TRADES]) == ["trade", "candle", "closed-candle", "alert"]
+    assert kinds_of([Feed.TRADES]) == ["trade", "candle", "closed-candle", "statistics", "alert"]
     assert topics_of(kinds_of([Feed.BOOK])) == {TopicKind.BOOK_METRICS, TopicKind.ALERTS}
 
 
