@@ -21,6 +21,7 @@ ALL = (
     "stream_job",
     "latency",
     "sinks",
+    "clickhouse",
     "stream",
     "replay_feed",
     "operator",

@@ -72,6 +72,7 @@ COVERED = (
     Covered(f"{SRC}/store", "digest", "services/sinks/tiers/test_moving.py", PROCESS),
     Covered(f"{SRC}/sinks", "base", "services/sinks/test_contract.py", DEFINITION),
     Covered(f"{SRC}/sinks", "source", "services/sinks/test_runner.py", PROCESS),
+    Covered(f"{SRC}/sinks/notify", "channel messages", "services/sinks/notify/test_sink.py", PROCESS),
     Covered(f"{SRC}/sinks/timescale", "connection extension writer", "services/sinks/timescale/test_sink.py", PROCESS),
     Covered(f"{SRC}/store", "postgres redis", "services/store/test_tls.py", PROCESS),
     Covered(f"{SRC}/sinks/lake", "held topic_ids writer", "services/sinks/lake/test_sink.py", PROCESS),

@@ -73,12 +73,16 @@ TEXTS: dict[str, tuple[Any, ...]] = {
     "sinks.lake.url": ("s3://b/p", _long("file:///", 1024)),
     "sinks.lake.endpoint": ("http://h", _long("https://h/", 2048)),
     "sinks.lake.region": ("x", "x" * 63),
+    "sinks.notify.alertmanager.url": ("http://h", _long("https://example/", 2048)),
+    "sinks.notify.webhook.url": ("http://h", _long("https://example/", 2048)),
     "sinks.redis.url": ("redis://h", f"rediss://{'h' * 63}.example:65535/15"),
 }
 """By path. Where a bound crosses two fields the end is that which the other's default allows."""
 BY_NAME: dict[str, tuple[Any, ...]] = {
     "cpu": ("1m", "0.5", "64"),
     "memory": ("1Mi", "1.5Gi", "1Ti"),
+    "rules": ([], ["whale_trade"]),
+    "symbols": ([], ["binance:BTCUSDT"]),
     "name": ("x", "x" * 253),
     "secretName": ("x", "x" * 253),
     "key": ("x", "x" * 253),
@@ -119,6 +123,17 @@ ALONG: dict[str, dict[str, Any]] = {
     "broker.passwordSecret.key": {"broker.username": "u", "broker.passwordSecret.name": "s"},
 }
 """What has to be so that the other may be at its end."""
+_ROUTED = ("severities", "rules", "symbols")
+ALONG |= {
+    f"sinks.notify.{c}.{part}": {f"sinks.notify.{c}Secret.name": "s"}
+    for c in ("slack", "pagerduty")
+    for part in _ROUTED
+}
+ALONG |= {
+    f"sinks.notify.{c}.{part}": {f"sinks.notify.{c}.url": "http://h"}
+    for c in ("alertmanager", "webhook")
+    for part in _ROUTED
+}
 
 
 Schema = dict[str, Any]

@@ -114,7 +114,7 @@ def _description(text: str, schema: Schema) -> str:
     if choices:
         parts.append(f"One of: {', '.join(choices)}." if "enum" in schema else f"Any of: {', '.join(choices)}.")
     if "default" in schema and schema.get("type") != "object":
-        parts.append(f"Default: {_shown(schema['default'])}.")
+        parts.append(f"Default: {_shown(schema['default']) or 'none'}.")
     return " ".join(parts)
 
 

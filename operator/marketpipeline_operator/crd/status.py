@@ -48,7 +48,7 @@ STATUS: dict[str, Any] = _object(
     symbols=_count("Symbols that the pipeline follows."),
     conditions={
         "type": "array",
-        "description": "Ready, DataFlowing, Degraded, Paused, and one for each part: TopicsReady, SinksReady, …",
+        "description": "Ready, DataFlowing, Degraded, Paused, and one a part: TopicsReady, SinksReady and others.",
         "items": _CONDITION,
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],

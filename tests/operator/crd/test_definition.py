@@ -74,7 +74,7 @@ def test_columns_scale_and_short_name() -> None:
     version = spec["versions"][0]
     assert spec["names"]["shortNames"] == ["mp"]
     assert [column["name"] for column in version["additionalPrinterColumns"] if not column["priority"]] == [
-        "Phase", "Ready", "Symbols", "Problem", "Age",
+        "Phase", "Ready", "Processes", "Flowing", "Symbols", "Problem", "Age",
     ]  # fmt: skip
     assert version["subresources"]["scale"]["specReplicasPath"] == ".spec.ingestion.replicas"
     for path, part in fields(SCHEMA["properties"]["spec"]):

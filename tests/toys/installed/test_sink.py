@@ -21,6 +21,7 @@ from marketpipeline.local.stack import TOPICS, LocalStack, assemble
 from marketpipeline.local.state import StateFolder
 from marketpipeline.plan import Component, components_yaml, plan, plan_as_text, programs
 from marketpipeline.settings.local import LocalSettings
+from marketpipeline.sink_kinds import sink_kinds
 from marketpipeline.spec import MarketPipeline, load_object
 from marketpipeline.topics import TopicKind
 from marketpipeline_operator.builders import Process, build, processes
@@ -67,7 +68,7 @@ def test_the_spec_has_its_section_with_its_own_fields() -> None:
         {"jsonlines": {"url": "http://x"}}
     )
     assert "spec.sinks.jsonlines.url: '(absent)': is required" in refused({"jsonlines": {}})
-    assert "known here: clickhouse, jsonlines, redis, timescale" in refused({"jsonline": {}})
+    assert f"known here: {', '.join(sink_kinds())}" in refused({"jsonline": {}})
 
 
 def test_a_store_that_nobody_can_read_serves_no_api() -> None:

@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,7 +38,21 @@ USER = DATABASE = "marketpipeline"
 
 _INSERT = re.compile(rb"\s*(INSERT\s+INTO\s.+?)\s+FORMAT\s+(\w+)[ \t\r]*(?:\n|$)", re.IGNORECASE)
 _CODE = re.compile(r"Code: (\d+)")
-_UNCOMPRESS = {"": bytes, "identity": bytes, "gzip": gzip.decompress, "lz4": lz4.frame.decompress}
+
+
+def _lz4(body: bytes) -> bytes:
+    """All frames of a body: a client may make one of each block, and `lz4.frame.decompress` reads the first alone."""
+    parts = []
+    while body:
+        frame = lz4.frame.LZ4FrameDecompressor()
+        parts.append(frame.decompress(body))
+        if not frame.eof:
+            raise RuntimeError("it ends within a frame of lz4")
+        body = frame.unused_data or b""
+    return b"".join(parts)
+
+
+_UNCOMPRESS: dict[str, Callable[[bytes], bytes]] = {"": bytes, "identity": bytes, "gzip": gzip.decompress, "lz4": _lz4}
 _AUTHENTICATION_FAILED = 516
 _OF_THE_INTERFACE = re.compile(
     "buffer_size|client_protocol_version|(de)?compress|database|default_format|enable_http_compression|password|query(_id)?"

@@ -3,7 +3,7 @@
 A table is a ReplacingMergeTree ordered by the natural key, the symbol and the time first, in partitions of a month; of
 rows with the same key a merge, or `FINAL`, keeps the one with the highest `version`, the rank as one number, and of
 equals the last that came. A table whose key has no time in it (alerts, events of feeds) is not partitioned, as its rows
-would not meet. How columns are compressed was measured: docs/decisions/0170.
+would not meet. How columns are compressed was measured: docs/decisions/0172.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from marketpipeline.sink_kinds.clickhouse import ClickHouseCluster
 from marketpipeline.store import TABLES, Column, Table
 from marketpipeline.store.clickhouse import SYMBOLS, VERSION
 
-__all__ = ["Definition", "definitions", "version_of"]
+__all__ = ["CANDLES_OVER", "Definition", "candles_over", "definitions", "version_of"]
+
+CANDLES_OVER = "candles_over"
+"""A view: `SELECT * FROM candles_over(base = '1m', seconds = 3600, since = '2026-11-01', until = '2026-12-01')`."""
 
 _DEDUPLICATED_BLOCKS = 1_000
 """How many of the newest batches a table that is not replicated knows again; each partition has its own."""
@@ -24,7 +27,7 @@ _DEDUPLICATED_BLOCKS = 1_000
 _TYPES = {
     "text": ("String", "ZSTD(1)"),
     "bigint": ("Int64", "Delta(8), ZSTD(1)"),
-    "double precision": ("Float64", "Gorilla, ZSTD(1)"),
+    "double precision": ("Float64", "ZSTD(1)"),
     "boolean": ("Bool", "ZSTD(1)"),
     "timestamptz": ("DateTime64(6, 'UTC')", "DoubleDelta, ZSTD(1)"),
 }
@@ -101,6 +104,39 @@ def definitions(retention_seconds: dict[str, int]) -> Iterator[Definition]:
     )
     for table in TABLES:
         yield _definition(table, retention_seconds.get(table.group))
+
+
+def candles_over(cluster: ClickHouseCluster | None) -> str:
+    """The statement that makes a view of candles of any interval, made from those of a smaller one.
+
+    A view and no materialized one: candles are replaced as they form, and what is summed as it comes in would count
+    them more than once.
+    """
+    bucket = "toDateTime64(toStartOfInterval(c.open_time, toIntervalSecond({seconds:UInt32})), 6, 'UTC')"
+    columns = {
+        "symbol": "c.symbol",
+        "open_time": bucket,
+        "close_time": f"{bucket} + toIntervalSecond({{seconds:UInt32}})",
+        "closed": f"min(c.closed) AND max(c.close_time) >= any({bucket}) + toIntervalSecond({{seconds:UInt32}})",
+        "complete": "min(c.complete)",
+        "open": "argMin(c.open, c.open_time)",
+        "high": "max(c.high)",
+        "low": "min(c.low)",
+        "close": "argMax(c.close, c.open_time)",
+        **{name: f"sum(c.{name})" for name in ("volume", "quote_volume", "trades", "taker_buy_volume")},
+        "vwap": "sum(c.quote_volume) / nullIf(sum(c.volume), 0)",
+        "first_trade_id": "min(c.first_trade_id)",
+        "last_trade_id": "max(c.last_trade_id)",
+    }
+    return (
+        f"CREATE VIEW IF NOT EXISTS {CANDLES_OVER}{on_cluster(cluster)} AS\n"
+        f"SELECT {', '.join(f'{what} AS {name}' for name, what in columns.items())}\n"
+        "FROM candles AS c FINAL\n"
+        "WHERE c.interval = {base:String} AND c.open_time >= {since:DateTime64(6, 'UTC')}"
+        " AND c.open_time < {until:DateTime64(6, 'UTC')}\n"
+        f"GROUP BY c.symbol, {bucket}\n"
+        "SETTINGS do_not_merge_across_partitions_select_final = 1"
+    )
 
 
 def _definition(table: Table, kept: int | None) -> Definition:

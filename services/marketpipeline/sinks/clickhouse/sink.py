@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from array import array
 from collections import defaultdict
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -40,7 +41,7 @@ class TableWriter:
         self._name = table.name
         self._columns = table.column_names
         self._types: list[ClickHouseType] = [get_from_name(definition.columns[name]) for name in self._columns]
-        self._values = attrgetter(*self._columns)
+        self._values = [attrgetter(name) for name in self._columns]
         self._times = [(index, column.name) for index, column in enumerate(table.columns) if column.is_time]
 
     def write(self, client: Client, deliveries: Sequence[Delivery]) -> None:
@@ -48,9 +49,11 @@ class TableWriter:
 
         Raises RowsRejected, Backpressure, PermanentError.
         """
-        columns = list(zip(*(self._values(delivery.record) for delivery in deliveries), strict=True))
+        records = [delivery.record for delivery in deliveries]
+        columns = [list(map(value, records)) for value in self._values]
         for index, name in self._times:
-            if not all(value is None or _EARLIEST <= value <= _LATEST for value in columns[index]):
+            given = [value for value in columns[index] if value is not None]
+            if given and not (min(given) >= _EARLIEST and max(given) <= _LATEST):
                 raise RowsRejected(f"{self._name}.{name}: a time that is not from 1900 to 2299")
         try:
             with translated():
@@ -131,11 +134,20 @@ class ClickHouseSink:
 
 
 def _token(deliveries: Sequence[Delivery]) -> str:
-    """Names a block by what is in it and where that came from."""
-    digest = blake2b(digest_size=16)
-    for delivery in deliveries:
-        digest.update(b"%s/%d/%d\n" % (delivery.topic.encode(), delivery.partition, delivery.offset))
-        digest.update(delivery.payload)
+    """Names a block, all of one topic, by where its records came from and what they are.
+
+    Of a topic that was made again offsets come again with other records, so their lengths, the first and the last count
+    too; to read them all would cost as much as to insert them.
+    """
+    digest = blake2b(deliveries[0].topic.encode(), digest_size=16)
+    for numbers in (
+        [delivery.partition for delivery in deliveries],
+        [delivery.offset for delivery in deliveries],
+        [len(delivery.payload) for delivery in deliveries],
+    ):
+        digest.update(array("q", numbers))
+    digest.update(deliveries[0].payload)
+    digest.update(deliveries[-1].payload)
     return digest.hexdigest()
 
 

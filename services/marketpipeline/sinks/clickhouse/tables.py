@@ -14,7 +14,7 @@ from clickhouse_connect.driver.client import Client
 
 from marketpipeline.errors import PermanentError
 from marketpipeline.sink_kinds.clickhouse import ClickHouseCluster, ClickHouseStoreSettings
-from marketpipeline.sinks.clickhouse.schema import Definition, definitions
+from marketpipeline.sinks.clickhouse.schema import CANDLES_OVER, Definition, candles_over, definitions
 from marketpipeline.store.clickhouse import VERSION
 
 __all__ = ["make_tables"]
@@ -48,6 +48,8 @@ def make_tables(client: Client, store: ClickHouseStoreSettings) -> None:
         if present != wanted.ttl:
             client.command(wanted.expire(store.cluster))
             _log.info("retention changed", extra={"table": wanted.name, "ttl": wanted.ttl})
+    if CANDLES_OVER not in tables:
+        client.command(candles_over(store.cluster))
 
 
 def _check_cluster(client: Client, cluster: ClickHouseCluster) -> None:

@@ -8,20 +8,25 @@ from pathlib import Path
 import pytest
 from marketpipeline.record_kinds import Measure, Rank
 from marketpipeline.sink_kinds.clickhouse import ClickHouseCluster
-from marketpipeline.sinks.clickhouse.schema import definitions, on_cluster, version_of
+from marketpipeline.sinks.clickhouse.schema import candles_over, definitions, on_cluster, version_of
 from marketpipeline.store import TABLES, table_of
 
 from tests.support.clickhouse import RunningClickHouse
 from tests.support.golden import check_golden
 
 CLUSTER = ClickHouseCluster(name="main", path="/clickhouse/tables/{shard}/{database}/{table}", replica="{replica}")
+GOLDEN = ("symbols", "candles", "alerts", "over", "add", "expire", "keep")
 KEPT = {"trades": 7_776_000, "candles": 157_680_000}
 
 
-def statements(cluster: ClickHouseCluster | None) -> list[str]:
-    found = [definition.create(cluster) for definition in definitions(KEPT)]
-    (first, second, *_) = definitions(KEPT)
-    return [*found, second.add("price", cluster), second.expire(cluster), first.expire(cluster)]
+def statements(cluster: ClickHouseCluster | None) -> dict[str, str]:
+    """By table the statement that makes it, and of one what changes it."""
+    found = {definition.name: definition for definition in definitions(KEPT)}
+    made = {name: definition.create(cluster) for name, definition in found.items()}
+    candles = found["candles"]
+    changes = {"add": candles.add("trades", cluster), "expire": candles.expire(cluster)}
+    changes |= {"over": candles_over(cluster)}
+    return made | changes | {"keep": found["symbols"].expire(cluster)}
 
 
 @pytest.mark.parametrize("cluster", [None, CLUSTER], ids=["alone", "cluster"])
@@ -29,11 +34,11 @@ def test_the_statements(clickhouse: RunningClickHouse, cluster: ClickHouseCluste
     """`ON CLUSTER` and Replicated tables need Keeper, which is not here: the engine's own parser reads them."""
     found = statements(cluster)
     with clickhouse.client() as client:
-        for statement in found:
+        for statement in found.values():
             assert client.command(f"EXPLAIN AST {statement}")
     golden = Path(__file__).parent / "golden" / f"{'alone' if cluster is None else 'cluster'}.sql"
-    check_golden(golden, ";\n\n".join(found) + ";\n")
-    assert all(on_cluster(cluster) in statement for statement in found)
+    check_golden(golden, "".join(f"{found[name]};\n\n" for name in GOLDEN))
+    assert all(on_cluster(cluster) in statement for statement in found.values())
 
 
 def test_every_table_is_defined_with_its_key_as_its_order() -> None:

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from tests.conftest import free_port, wait_for
 from tests.services.sinks.running import RunningSink, SinkProcess
-from tests.services.sinks.samples import BTC, ETH, book, candle, deliver, every_kind, feed_event, quote, trade
+from tests.services.sinks.samples import BTC, ETH, START, book, candle, deliver, every_kind, feed_event, quote, trade
 from tests.services.sinks.stores import ClickHouseStore
 from tests.services.sinks.topics import Topics
 from tests.support.broker import RunningBroker
@@ -108,6 +108,28 @@ def test_the_server_computes_the_version_so_that_anyone_may_write(store: ClickHo
     assert store.query("SELECT close FROM candles") == [(4.0,)]
 
 
+def test_candles_of_higher_intervals_are_made_of_those_that_are_there(
+    store: ClickHouseStore, sink: ClickHouseSink
+) -> None:
+    """From 23:54: six minutes of one bucket and nine of the next, the last of which still forms."""
+    minutes = [
+        candle(n, closed=n < 14, trades=n + 1, volume=1.0 + n, quote_volume=10.0, high=100.0 + n, low=50.0 - n, open=n)
+        for n in range(15)
+    ]
+    sink.write(deliver(*(candle(n, trades=0, volume=9.0) for n in range(15)), *minutes))
+    span = "since = '2024-08-08', until = '2024-08-10'"
+    found = store.query(
+        "SELECT toUnixTimestamp64Micro(open_time), closed, open, high, low, close, volume, trades, vwap"
+        f" FROM candles_over(base = '1m', seconds = 900, {span}) WHERE symbol = {{s:String}} ORDER BY open_time",
+        s=BTC,
+    )
+    first = START - START % 900_000_000
+    assert found == [
+        (first, True, 0.0, 105.0, 45.0, 61_010.0, 21.0, 21, 60 / 21),
+        (first + 900_000_000, False, 6.0, 114.0, 36.0, 61_019.0, 99.0, 99, 90 / 99),
+    ]
+
+
 def test_a_wrong_address_user_or_database(store: ClickHouseStore) -> None:
     def opened(**changes: Any) -> None:
         ClickHouseSink(store.settings.model_copy(update=changes)).open()
@@ -170,17 +192,17 @@ def test_killed_in_the_middle_with_its_store_and_started_again_the_tables_are_co
     topics: Topics, store: ClickHouseStore, clickhouse: RunningClickHouse, tmp_path: Path
 ) -> None:
     process = SinkProcess(tmp_path, "sink-clickhouse", topics, {"url": store.settings.url})
-    total = 20_000
+    total = 8_000
     try:
         process.start()
-        for begin in range(0, total, 5_000):
-            topics.put(*(book(number) for number in range(begin, begin + 5_000)))
-            topics.put(*(candle(0, trades=number + 1) for number in range(begin, begin + 5_000)))
-            if begin == 5_000:
+        for begin in range(0, total, 2_000):
+            topics.put(*(book(number) for number in range(begin, begin + 2_000)))
+            topics.put(*(candle(0, trades=number + 1) for number in range(begin, begin + 2_000)))
+            if begin == 2_000:
                 wait_for(lambda: process.health()["rows"] > 100, "some rows are stored")
                 assert process.end(signal.SIGKILL) == -signal.SIGKILL
                 process.start()
-            if begin == 10_000:
+            if begin == 4_000:
                 clickhouse.kill()
                 clickhouse.start()
         topics.put(candle(0, trades=total, closed=True))
