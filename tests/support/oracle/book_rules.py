@@ -25,7 +25,7 @@ def seconds(rows: Sequence[BookRow]) -> list[int]:
 
 
 def normals(rows: Sequence[BookRow], measure: str) -> list[Decimal | None]:
-    """Of each event the median of the measure over the 300 seconds before its own, each second by its last value."""
+    """Of each event the median of the measure over the 300 seconds before its own, by the last known value of each."""
     found: list[Decimal | None] = []
     last: dict[int, Decimal] = {}
     normal, known = None, -1
@@ -36,9 +36,7 @@ def normals(rows: Sequence[BookRow], measure: str) -> list[Decimal | None]:
             normal, known = median(last[of] for of in within) if old_enough else None, second
         found.append(normal)
         value = getattr(row, measure)
-        if value is None:
-            last.pop(second, None)
-        else:
+        if value is not None:
             last[second] = value
     return found
 

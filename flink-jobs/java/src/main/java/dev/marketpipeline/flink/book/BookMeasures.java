@@ -39,9 +39,6 @@ public class BookMeasures extends ProcessTableFunction<BookMeasures.Measures> {
 
     private static final int BIDS = 6;
     private static final int ASKS = 7;
-    /** A level at the limit itself is within it, whatever the last digit of its product says; a tick is far more. */
-    private static final double ROUNDING = 1e-13;
-
     private static final String EMPTY = "a side of the book is empty, so that there is no mid price";
 
     /** Sums over one side. */
@@ -73,7 +70,6 @@ public class BookMeasures extends ProcessTableFunction<BookMeasures.Measures> {
             quantity = weighted = depth = x = y = xx = xy = 0;
             counted = 0;
             reaches = false;
-            double rounding = limit * ROUNDING;
             for (int n = 0; n < levels.size(); n++) {
                 if (levels.isNullAt(n)) continue;
                 ArrayData level = levels.getArray(n);
@@ -86,8 +82,8 @@ public class BookMeasures extends ProcessTableFunction<BookMeasures.Measures> {
                     fit(Math.abs(at - price), quantity);
                 }
                 double beyond = (at - limit) * away;
-                if (beyond <= rounding) depth += at * held;
-                reaches = beyond >= -rounding;
+                if (beyond <= 0) depth += at * held;
+                reaches = beyond >= 0;
             }
         }
 
