@@ -78,7 +78,7 @@ def test_wrong_settings_name_the_field() -> None:
         ("ingestion", "picows", "ingestion"),
         ("run", "rich", "local"),
         ("simulator", "aiohttp", "simulator"),
-        ("api", "fastapi", "api"),
+        ("api", "fastapi", "api-image"),
         ("sink-redis", "redis", "redis"),
     ],
 )
