@@ -27,6 +27,23 @@ public class BookRules extends ProcessTableFunction<BookRules.Found> {
         public long receiveTime;
     }
 
+    /**
+     * What is remembered of a symbol with every event. One entry of a map, since each value of a function's state is
+     * converted from and to Flink's rows at every call, and an entry on the heap is not.
+     */
+    public static class Memory {
+        public Limits.InForce limits = new Limits.InForce();
+        public Newest newest = new Newest();
+        public Normal.Memory usual = new Normal.Memory();
+        public Episode imbalance = new Episode();
+        public ImbalanceFlip.Memory flip = new ImbalanceFlip.Memory();
+        public Episode spread = new Episode();
+        public LiquidityStress.Memory low = new LiquidityStress.Memory();
+        public Episode stress = new Episode();
+        public Statistics.Memory reduced = new Statistics.Memory();
+    }
+
+    private static final String ENTRY = "memory";
     private static final long SAME_IDS_TIME = 1_000_000;
     private static final long SAME_IDS_RECEIVE_TIME = 60_000_000;
 
@@ -41,16 +58,8 @@ public class BookRules extends ProcessTableFunction<BookRules.Found> {
     private transient Statistics statistics;
 
     public void eval(
-            @StateHint Limits.InForce inForce,
-            @StateHint Newest newest,
-            @StateHint Normal.Memory usual,
+            @StateHint MapView<String, Memory> memories,
             @StateHint MapView<String, Normal.Window> windows,
-            @StateHint Episode imbalance,
-            @StateHint ImbalanceFlip.Memory flip,
-            @StateHint Episode spread,
-            @StateHint LiquidityStress.Memory low,
-            @StateHint Episode stress,
-            @StateHint Statistics.Memory reduced,
             @StateHint MapView<Integer, Statistics.Row> reducedWindows,
             @ArgumentHint(
                             value = SET_SEMANTIC_TABLE,
@@ -60,19 +69,29 @@ public class BookRules extends ProcessTableFunction<BookRules.Found> {
             String widths)
             throws Exception {
         if (book == null) open(settings, widths);
-        if (!input.isNullAt(BookEvent.LIMITS)) {
-            limits.change(input.getMap(BookEvent.LIMITS), inForce);
-            return;
-        }
+        Memory memory = memories.get(ENTRY);
+        if (memory == null) memory = new Memory();
+        if (input.isNullAt(BookEvent.LIMITS)) on(input, memory, windows, reducedWindows);
+        else limits.change(input.getMap(BookEvent.LIMITS), memory.limits);
+        memories.put(ENTRY, memory);
+    }
+
+    private void on(
+            RowData input,
+            Memory memory,
+            MapView<String, Normal.Window> windows,
+            MapView<Integer, Statistics.Row> reducedWindows)
+            throws Exception {
         book.read(input);
-        if (!isNew(newest)) return;
-        limits.use(inForce);
+        if (!isNew(memory.newest)) return;
+        limits.use(memory.limits);
+        Normal.Memory usual = memory.usual;
         normal.on(book, usual, windows);
-        statistics.on(book, usual.second, usual.normalSpread, reduced, reducedWindows, this::tell);
-        extremeImbalance.on(book, limits, imbalance, this::tell);
-        imbalanceFlip.on(book, limits, flip, this::tell);
-        spreadWidening.on(book, usual.normalSpread, limits, spread, this::tell);
-        liquidityStress.on(book, usual, limits, low, stress, this::tell);
+        statistics.on(book, usual.second, usual.normalSpread, memory.reduced, reducedWindows, this::tell);
+        extremeImbalance.on(book, limits, memory.imbalance, this::tell);
+        imbalanceFlip.on(book, limits, memory.flip, this::tell);
+        spreadWidening.on(book, usual.normalSpread, limits, memory.spread, this::tell);
+        liquidityStress.on(book, usual, limits, memory.low, memory.stress, this::tell);
     }
 
     private void open(String settings, String widths) {
