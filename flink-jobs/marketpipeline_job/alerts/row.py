@@ -24,7 +24,8 @@ def insert(rule: str, values: Mapping[str, str], query: str) -> str:
 
     A column without an expression is one of the query's, of the same name.
     """
-    fixed = {"type": "'alert'", "v": "CAST(1 AS BIGINT)", "rule": f"'{rule}'"}
+    none = f"CAST(NULL AS {columns(Alert)['made_of']})"  # only patterns are made of others
+    fixed = {"type": "'alert'", "v": "CAST(1 AS BIGINT)", "rule": f"'{rule}'", "made_of": none}
     selected = lines((fixed | dict(values)).get(name, f"`{name}`") for name in columns(Alert))
     return f"{_into()}\nSELECT\n{selected}\n{query}"
 
