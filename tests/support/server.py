@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 from marketpipeline.local.component import Command, Component, NotReady
 from marketpipeline.local.environment import child_environment
@@ -36,8 +38,13 @@ class RunningServer:
         wait_for(self._is_ready, f"{self._component.name} to start, see {self._log}", seconds=self.START_SECONDS)
 
     def kill(self) -> None:
-        """End it as `kill -9` does."""
+        """End it as `kill -9` does; what it had started, as PostgreSQL has, notices that and ends by itself."""
+        children: list[psutil.Process] = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            children = psutil.Process(self._process.pid).children(recursive=True) if self._process else []
         self._end(signal.SIGKILL)
+        _, left = psutil.wait_procs(children, timeout=30)
+        assert not left, f"{self._component.name} is killed, and still there is {left}"
 
     def stop(self) -> None:
         """End it as its platform does."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from marketpipeline.store import TABLES, TIMESCALE_TOPICS
 
 from tests.conftest import wait_for
 from tests.services.sinks.running import SinkProcess
@@ -42,9 +43,10 @@ def test_health_metrics_and_a_stop_that_loses_nothing(
 ) -> None:
     topics.put(*every_kind(BTC), *every_kind(ETH))
     timescale.start()
-    wait_for(lambda: timescale.health()["rows"] == 18, "the rows are stored")
+    wait_for(lambda: timescale.health()["rows"] == 2 * len(TABLES), "a row of each table and symbol is stored")
     health = timescale.health()
-    assert (health["sink"], health["dead_letters"], health["partitions"]) == ("timescale", 0, 27)
+    partitions = 3 * len(TIMESCALE_TOPICS)
+    assert (health["sink"], health["dead_letters"], health["partitions"]) == ("timescale", 0, partitions)
     metrics = timescale.get("/metrics")
     assert 'marketpipeline_sink_rows_total{kind="trade",' in metrics
     assert 'marketpipeline_sink_latency_seconds_bucket{hop="receive_store",kind="candle"' in metrics

@@ -8,6 +8,7 @@ was installed later is made use of. Without the extension everything works on or
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 
 import psycopg
@@ -33,8 +34,8 @@ def installed_version(connection: Connection) -> str | None:
     return str(row[0]) if row else None
 
 
-def apply_policies(connection: Connection, store: TimescaleStoreSettings) -> bool:
-    """Make the tables hypertables with compression and retention; False where there is no extension.
+def apply_policies(connection: Connection, store: TimescaleStoreSettings, tables: Sequence[Table] = TABLES) -> bool:
+    """Make tables hypertables with compression and retention; False where there is no extension.
 
     Raises PermanentError for a version of it that is too old.
     """
@@ -47,13 +48,13 @@ def apply_policies(connection: Connection, store: TimescaleStoreSettings) -> boo
             wanted = ".".join(map(str, OLDEST_VERSION))
             raise PermanentError(f"TimescaleDB {version} is too old; install {wanted} or newer, or drop the extension")
         connection.execute("SET LOCAL statement_timeout = 0")
-        for table in TABLES:
+        for table in tables:
             if table.chunk_days is not None:
                 _make_hypertable(connection, table, table.chunk_days)
         if not _is_community(connection):
             _log.warning("TimescaleDB's Apache edition: no compression, and retention is by `maintenance` only")
             return True
-        for table in TABLES:
+        for table in tables:
             if table.chunk_days is not None:
                 _apply_to(connection, table, store)
     return True
