@@ -18,6 +18,7 @@ from marketpipeline_operator.application import Operator
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.kinds import CHILD_KINDS, PIPELINE_KIND, POD
 
+from tests.operator.builders.support import TOPICS
 from tests.operator.support import Kubectl, Pipelines, settings_for, topics_of
 from tests.support.broker import RunningBroker
 
@@ -180,7 +181,7 @@ async def test_killed_at_each_request_of_a_creation_and_an_update(
             await life(kubeconfig, place, number, lambda: edited(place))
             await whole(kubeconfig, place, edited)
             await checked(place, after)
-        assert len(topics_of(broker, prefix)) == 10
+        assert len(topics_of(broker, prefix)) == TOPICS
         await place.annotate(force_delete="true")
         await place.delete()
         await whole(kubeconfig, place, gone)

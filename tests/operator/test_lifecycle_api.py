@@ -8,6 +8,7 @@ import pytest
 from marketpipeline_operator.cluster.kinds import POD
 from marketpipeline_operator.names import Object
 
+from tests.operator.builders.support import TOPICS
 from tests.operator.support import (
     FLINK,
     OperatorUnderTest,
@@ -54,7 +55,7 @@ async def test_a_pipeline_is_made_and_becomes_ready(
     status = found["status"]
     assert (status["phase"], status["symbols"], status["observedGeneration"]) == ("Running", 2, 1)
     assert status["addresses"] == {"api": f"http://crypto-api.{pipelines.namespace}.svc:8000"}
-    assert status["topics"]["ready"] == status["topics"]["desired"] == 10 == len(topics_of(broker, prefix))
+    assert status["topics"]["ready"] == status["topics"]["desired"] == TOPICS == len(topics_of(broker, prefix))
     counts = {c["name"]: (c["ready"], c["desired"]) for c in status["components"]}
     assert counts == dict.fromkeys((*SERVICES, "stream-job"), (1, 1))
     assert (await pipelines.condition("SinksReady"))["message"] == "sink-redis 1/1, sink-timescale 1/1"
@@ -270,7 +271,7 @@ async def test_a_deletion_goes_in_order_and_keeps_or_removes_the_topics(
         return await pipelines.get() is None
 
     await eventually(gone, "the pipeline gone", seconds=15)
-    assert len(topics_of(broker, prefix)) == (10 if policy == "Retain" else 0)
+    assert len(topics_of(broker, prefix)) == (TOPICS if policy == "Retain" else 0)
 
     async def removed() -> bool:
         return not await pipelines.children() and not await pipelines.children(kinds=(FLINK,))
@@ -289,7 +290,7 @@ async def test_topics_that_another_pipeline_has_too_are_not_removed(
     await pipelines.until("Degraded", status="True", reason="TopicConflict", name="second")
     await pipelines.delete()
     await pipelines.until("TopicsReady", status="True", name="second")
-    assert len(topics_of(broker, prefix)) == 10
+    assert len(topics_of(broker, prefix)) == TOPICS
     assert f"{pipelines.namespace}/second uses the topics" in (await pipelines.events())["TopicsRetained"]
 
 

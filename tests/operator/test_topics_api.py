@@ -12,6 +12,7 @@ from marketpipeline_operator.cluster.discovery import capabilities_of, discover
 from marketpipeline_operator.cluster.kinds import TOPIC_KINDS, Kind
 from marketpipeline_operator.names import Object
 
+from tests.operator.builders.support import TOPICS
 from tests.operator.support import Kubectl, OperatorUnderTest, Pipelines, eventually
 
 CRD = yaml.safe_load((Path(__file__).parent / "strimzi_crd.yaml").read_text())
@@ -43,7 +44,7 @@ async def test_topics_are_in_the_namespace_of_their_cluster_and_follow_their_pip
     await pipelines.create(broker=broker, deletionPolicy="Delete")
 
     async def made() -> bool:
-        return len(await topics(kubernetes, OLD, kafka)) == 10
+        return len(await topics(kubernetes, OLD, kafka)) == TOPICS
 
     await eventually(made, "the topics' resources")
     assert not await topics(kubernetes, OLD, namespace)

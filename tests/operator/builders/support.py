@@ -9,7 +9,7 @@ from marketpipeline.spec import load_object
 from marketpipeline_operator.builders import Context
 from marketpipeline_operator.settings import OperatorSettings
 
-__all__ = ["UID", "context_of"]
+__all__ = ["TOPICS", "UID", "context_of"]
 
 UID = "8d3f0c7e-0000-4000-8000-000000000000"
 
@@ -26,3 +26,7 @@ def context_of(name: str = "crypto", **spec: Any) -> Context:
     )
     settings = OperatorSettings.model_validate({"images": {"tag": "1"}})
     return Context(pipeline=pipeline, plan=plan(pipeline), uid=UID, settings=settings)
+
+
+TOPICS = len(context_of().plan.topics)
+"""Of a pipeline that says nothing of its feeds."""
