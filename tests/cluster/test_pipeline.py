@@ -89,8 +89,10 @@ def test_the_pipeline_becomes_ready_and_says_so(
         "ProcessingReady",
         "SinksReady",
     }
-    row = kubectl("get", "mp", NAME, "--no-headers").split()
-    assert row[:4] == [NAME, "Running", "True", "2"]
+    name, phase, is_ready, processes, _flowing, symbols, *_ = kubectl("get", "mp", NAME, "--no-headers").split()
+    assert (name, phase, is_ready, symbols) == (NAME, "Running", "True", "2")
+    running, wanted = processes.split("/")
+    assert running == wanted
 
 
 def test_pods_are_restricted(kubectl: Kubectl, ready: float) -> None:
