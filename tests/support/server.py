@@ -23,7 +23,8 @@ __all__ = ["RunningServer"]
 class RunningServer:
     """One process. Its port and its data stay the same over `kill` and `start`."""
 
-    START_SECONDS = 60.0
+    START_SECONDS = 180.0
+    """A database that was killed syncs all of its files first, which takes long where the disk is shared."""
 
     def __init__(self, component: Component, log: Path) -> None:
         self._component = component

@@ -280,7 +280,7 @@ def test_a_symbol_off_the_list_and_a_bad_row_of_rest(processes: Processes) -> No
     wait_for(lambda: ETH in processes.health()["unlisted"], "it to be told", seconds=30)
     processes.fault("bad-row", symbol="BTCUSDT")
     processes.fault("gap", symbol="BTCUSDT", count=20)
-    wait_for(lambda: processes.health()["dlq"] == 1, "the bad row")
+    wait_for(lambda: processes.health()["dlq"] == 1, "the bad row", seconds=90)
     wait_for(lambda: ETH not in processes.health()["unlisted"], "it to come back", seconds=60)
     wait_for(lambda: not processes.health()["pending"], "nothing to be fetched", seconds=60)
     assert processes.stop_ingestion() == 0, processes.log()
