@@ -11,6 +11,7 @@ from marketpipeline.registry import discover
 from marketpipeline.venues import Venue, venues
 
 GROUP = "marketpipeline.venues"
+OURS = sorted(venues())  # before any plugin of a test is there
 TOY = """
 from dataclasses import replace
 from marketpipeline.venues.binance import VENUE as BINANCE
@@ -38,7 +39,7 @@ def declare(metadata: Path, target: str) -> None:
 def test_the_package_and_the_plugins_give_the_entries(plugin: Path) -> None:
     declare(plugin, "toy_venue:VENUE")
     found = discover(GROUP, "VENUE", Venue)
-    assert list(found) == [*sorted(venues()), "toy"]
+    assert list(found) == [*OURS, "toy"]
     assert found["toy"].symbol_example == "BTCUSDT"
 
 
