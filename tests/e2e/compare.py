@@ -166,7 +166,7 @@ def check_statistics(pipeline: Queried, symbol: str, capture: Path, minutes: int
     alerts = pipeline.query("alerts", symbol, "--limit", "1000000")
     for rule in ("price_spike", "volume_spike", "outlier"):
         found = sorted(microseconds(row["started_at"]) for row in alerts if row["rule"] == rule)
-        assert found == sorted(one.started_at for one in told if (one.rule, one.status) == (rule, "open")), rule
+        assert found == sorted({one.started_at for one in told if one.rule == rule}), rule
 
 
 def _within(update_id: int, ranges: Sequence[range]) -> bool:
