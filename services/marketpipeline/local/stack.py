@@ -22,7 +22,7 @@ from marketpipeline.local.state import STORES, StateFolder
 from marketpipeline.plan import Component as PlannedComponent
 from marketpipeline.plan import Plan, Workload
 from marketpipeline.registry import resolve
-from marketpipeline.settings import HttpSettings, KafkaSettings, SimulatorSettings
+from marketpipeline.settings import HttpSettings, IngestionSettings, KafkaSettings, SimulatorSettings
 from marketpipeline.settings.local import LocalSettings, is_loopback, proxy_for
 from marketpipeline.sink_kinds import SinkKind, sink_kinds
 from marketpipeline.spec import MarketPipeline
@@ -42,6 +42,9 @@ pair of tasks takes buffers."""
 
 CHECKPOINT_INTERVAL_MS = 1_000
 """The state of a pipeline on one machine is small, and `--until-drained` waits for a checkpoint."""
+_FASTEST = 360.0
+"""Times the exchange's speed that a replay is taken for at the most."""
+_MAX_AHEAD_MS: int = IngestionSettings.model_fields["max_ahead_ms"].default
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,8 @@ def assemble(
     sinks, api = [], None
     for workload in plan.workloads:
         if workload.component is PlannedComponent.INGESTION:
-            found = _ingestion(workload, stores, state, ports, exchanges, feeds, places, [job.name] if job else [])
+            readers = [job.name] if job else []
+            found = _ingestion(workload, stores, state, ports, exchanges, feeds, places, readers, _pace(options))
             ingestion.setdefault(workload.settings["exchange"], []).extend(found)
         elif workload.component is PlannedComponent.API:
             api = _api(workload, stores, state)
@@ -261,18 +265,29 @@ def _ingestion(
     feeds: Mapping[str, Endpoints],
     places: LocalSettings,
     readers: Sequence[str],
+    pace: float,
 ) -> list[Service]:
-    """Ingestion starts when what it writes is read, so that the first record is as quick through as any other."""
+    """Ingestion starts when what it writes is read, so that the first record is as quick through as any other.
+
+    At `pace` times the exchange's speed a moment in which this machine is busy is that much longer to the exchange: as
+    much further may its times be ahead.
+    """
     exchange = workload.settings["exchange"]
     after = [TOPICS, *([SYMBOLS] if exchange in exchanges else []), *readers]
     found = []
     for number, name in _names(workload):
         settings = stores.applied(workload.settings, ports.take(name)) | {"replica": number}
+        settings["max_ahead_ms"] = round(pace * settings.get("max_ahead_ms", _MAX_AHEAD_MS))
         if exchange in feeds:
             settings |= {"websocket_url": feeds[exchange].websocket, "rest_url": feeds[exchange].rest}
         settings |= _route(settings["rest_url"], places)
         found.append(_service(workload, name, settings, state, after))
     return found
+
+
+def _pace(options: RunOptions) -> float:
+    """How much faster than at the exchange time goes by; without a bound, as if an hour went by in ten seconds."""
+    return max(1.0, min(options.speed or _FASTEST, _FASTEST)) if options.replay else 1.0
 
 
 def _route(url: str, places: LocalSettings) -> dict[str, str]:

@@ -101,6 +101,19 @@ def test_a_replay(state: StateFolder, tmp_path: Path, monkeypatch: pytest.Monkey
     assert list(stack.exchanges) == ["binance"]
 
 
+@pytest.mark.parametrize(("speed", "seconds"), [(20.0, 200), (0.5, 10), (None, 3_600)])
+def test_times_may_be_further_ahead_where_they_go_by_faster(
+    state: StateFolder, speed: float | None, seconds: int
+) -> None:
+    assembled(state, replay=(Path("a.gz"),), speed=speed)
+    assert settings(state, "ingestion-binance")["max_ahead_ms"] == seconds * 1_000
+
+
+def test_a_live_exchange_has_the_usual_bound(state: StateFolder) -> None:
+    assembled(state, exchange="live")
+    assert settings(state, "ingestion-binance")["max_ahead_ms"] == 10_000
+
+
 @pytest.mark.parametrize(
     ("exchange", "websocket", "rest"),
     [
