@@ -78,12 +78,12 @@ SUITES = (
         cores=0.7, options=("--ignore=tests/services/sinks",),
     ),
     pytest(SERVICES, "sinks", 1500, "tests/services/sinks", cores=0.6),
-    pytest(SERVICES, "operator", 1500, "tests/operator", cores=0.6),
+    pytest(SERVICES, "operator", 2400, "tests/operator", cores=0.6),
     Suite("functions", (("mvn", "-q", "-B", "-ntp", "-f", "flink-jobs/java/pom.xml", "package"),), 300),
     pytest(FLINK, "flink_jobs", 1500, "tests/flink_jobs", cores=WHOLE_MACHINE),
     pytest(SERVICES, "e2e", 1500, "tests/e2e/test_replay.py", cores=WHOLE_MACHINE),
     pytest(SERVICES, "kills", 2400, "tests/e2e/test_kill.py", cores=WHOLE_MACHINE),
-    pytest(SERVICES, "cluster", 1200, "tests/cluster", cores=WHOLE_MACHINE),
+    pytest(SERVICES, "cluster", 1800, "tests/cluster", cores=WHOLE_MACHINE),
 )  # fmt: skip
 
 
