@@ -69,7 +69,7 @@ def create_app(settings: ApiSettings, meter: Meter | None = None) -> FastAPI:
     app.include_router(analytics.make_router(settings))
     app.include_router(stream.make_router(settings))
     app.include_router(v3.make_router(settings))
-    app.include_router(system.router)
+    app.include_router(system.make_router(settings))
     app.include_router(docs.router)
     _document(app)
     keys = None if settings.keys_folder is None else ApiKeys(settings.keys_folder)

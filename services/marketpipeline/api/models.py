@@ -305,10 +305,12 @@ class TickerHealth(_Answer):
 class Tier(_Answer):
     """A store as a tier: `hot` has what is newest, `warm` the history, `cold` what the history gave up."""
 
-    tier: Literal["hot", "warm", "cold"]
+    tier: Literal["hot", "warm", "cold"] = Field(examples=["warm"])
     store: str = Field(examples=["timescale"])
-    error: str | None = Field(description="Why it does not answer.")
-    archived_days: dict[str, int] = Field(description="By table: days of it that the cold tier answers for.")
+    error: str | None = Field(description="Why it does not answer.", examples=[None])
+    archived_days: dict[str, int] = Field(
+        description="By table: days of it that the cold tier answers for.", examples=[{"trades": 212, "candles": 30}]
+    )
 
 
 class Tiers(_Answer):
@@ -318,19 +320,24 @@ class Tiers(_Answer):
 
 
 class Day(_Answer):
-    """What there is of a symbol and a day of UTC, and what is known to be missing."""
+    """What there is of a symbol and a day of UTC, and what is known to be missing.
+
+    A day of which nothing is there but a gap has no store, rows and times.
+    """
 
     symbol: str = Field(examples=["binance:BTCUSDT"])
-    day: date
-    store: str = Field(examples=["timescale"])
-    rows: int
-    first: datetime
-    last: datetime
-    gaps: int = Field(description="Events of kind `gap` of that day; each names the ids that are missing.")
+    day: date = Field(examples=["2024-08-08"])
+    store: str | None = Field(description="Where its rows are.", examples=["timescale"])
+    rows: int = Field(examples=[1_440])
+    first: datetime | None = Field(description="Time of the first row.", examples=["2024-08-08T00:00:00.000000Z"])
+    last: datetime | None = Field(description="Time of the last row.", examples=["2024-08-08T23:59:00.000000Z"])
+    gaps: int = Field(description="Events of kind `gap` of that day in the feeds that the table is made of: each names "
+                      "the ids that are missing.", examples=[0])  # fmt: skip
 
 
 class CoverageAnswer(_Answer):
-    """What there is of each symbol and day; a day without a row is absent."""
+    """What there is of each symbol and day, in order of days."""
 
-    table: str = Field(examples=["trades"])
+    table: str = Field(examples=["candles"])
+    left_out: int = Field(description="Earlier rows of this answer, beyond `limit`.", examples=[0])
     days: list[Day]

@@ -148,7 +148,7 @@ class SpanQuery(NoQuery):
             raise ValueError(f"must be later than `from` ({iso(since)})")
         return until
 
-    def span(self, limit: int) -> Span:
+    def span(self, limit: int | None = None) -> Span:
         """The stretch, with at most `limit` rows of it."""
         return Span(self.since, self.until, limit)
 

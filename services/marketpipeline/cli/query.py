@@ -6,6 +6,7 @@ import csv
 import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TextIO, TypeVar, get_args
@@ -18,6 +19,7 @@ from marketpipeline.errors import InvalidQuery, Problem
 from marketpipeline.local.stored import Stored, only_folder, open_stored
 from marketpipeline.readers import HistoryQuery, Span
 from marketpipeline.readers.asking import choose, find_symbol, read_time
+from marketpipeline.store import TABLES as ALL_TABLES
 from marketpipeline.store import table_of
 from marketpipeline.store.rows import JsonRow
 
@@ -55,6 +57,8 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "alerts": ("started_at", "ended_at", "rule", "severity", "status", "side", "value", "extreme", "threshold"),
     "gaps": ("event_time", "receive_time", "feed", "first_id", "last_id", "detail"),
     "events": ("event_time", "receive_time", "kind", "feed", "first_id", "last_id", "detail"),
+    "coverage": ("symbol", "day", "store", "rows", "first", "last", "gaps"),
+    "tiers": ("tier", "store", "error", "archived_days"),
 }  # fmt: skip
 """Columns of a table on the screen; JSON and CSV have all."""
 
@@ -156,6 +160,47 @@ def gaps(everything: bool, **options: Any) -> None:
     _show("events" if everything else "gaps", {"kind": None if everything else "gap"}, **options)
 
 
+@query.command()
+@_options
+@click.option(
+    "--table",
+    type=click.Choice([table.name for table in ALL_TABLES]),
+    default="candles",
+    show_default=True,
+    help="What is counted.",
+)
+@click.option("--interval", default="1m", show_default=True, help="Length of the windows in a table of windows.")
+def coverage(
+    table: str,
+    interval: str,
+    symbol: str,
+    since: str | None,
+    until: str | None,
+    limit: int | None,
+    form: str,
+    state: Path | None,
+) -> None:
+    """What there is of each UTC day, in which store, and how many gaps are known. --limit gives the newest days."""
+    with open_stored(only_folder() if state is None else state) as stored:
+        of_windows = "interval" in table_of(table).column_names
+        found = _asked(stored, table, {}, symbol, since, until, None, interval if of_windows else None)
+        days = stored.readers.days_held(found)
+    rows = ({**asdict(day), "day": day.day.isoformat()} for day in days[-limit if limit else None :])
+    _WRITERS[form](rows, "coverage", sys.stdout)
+
+
+@query.command()
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", help="JSON is one a line.")
+@click.option("--state", type=click.Path(path_type=Path), help="State folder. [the one in .marketpipeline]")
+def tiers(form: str, state: Path | None) -> None:
+    """The stores that keep a history as tiers, and how many days of each table the cold one answers for."""
+    with open_stored(only_folder() if state is None else state) as stored:
+        found = [asdict(tier) for tier in stored.readers.tiers()]
+    for tier in found if form == "table" else ():
+        tier["archived_days"] = ", ".join(f"{name} {days}" for name, days in tier["archived_days"].items()) or None
+    _WRITERS[form](iter(found), "tiers", sys.stdout)
+
+
 def _show(
     what: str,
     only: Mapping[str, str | None] = MappingProxyType({}),
@@ -210,7 +255,9 @@ def _asked(
             return None
 
     symbols = sorted(holdings.keys() | set(stored.symbols))
-    intervals = sorted(windows | set(stored.windows) | ({"1s"} if what == "book-statistics" else set()))
+    intervals = sorted(
+        windows | set(stored.windows) | ({"1s"} if TABLES.get(what, what) == "book_statistics" else set())
+    )
     filters = {
         "symbol": read("SYMBOL", symbol, lambda text: find_symbol(text, symbols)),
         "interval": read("--interval", interval, lambda text: choose("interval", text, intervals)),
@@ -222,7 +269,7 @@ def _asked(
     if problems:
         raise InvalidQuery("query", problems)
     given = {name: value for name, value in filters.items() if value is not None}
-    return HistoryQuery(table_of(TABLES[what]), given, span)
+    return HistoryQuery(table_of(TABLES.get(what, what)), given, span)
 
 
 def _late_of(query: HistoryQuery) -> HistoryQuery:
@@ -259,7 +306,7 @@ def _write_json(rows: Rows, what: str, out: TextIO) -> None:
 
 def _write_csv(rows: Rows, what: str, out: TextIO) -> None:
     """A header always; an empty field is null, true and false as in JSON."""
-    names = table_of(TABLES[what]).column_names
+    names = table_of(TABLES[what]).column_names if what in TABLES else SHOWN[what]
     writer = csv.writer(out, lineterminator="\n")
     first = next(rows, None)
     writer.writerow(names)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -24,14 +26,22 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Lake:
-    """The tables of a lake, each opened with the first question and then brought up to date with every other."""
+    """The tables of a lake, each opened with the first question and then brought up to date with every other.
+
+    Several threads may ask; a table is brought up to date by one of them at a time.
+    """
 
     def __init__(self, store: LakeStoreSettings) -> None:
         self.store = store
         self._tables: dict[str, DeltaTable] = {}
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def table(self, table: LakeTable) -> DeltaTable | None:
         """A table as it is now, None where nothing has made it. Raises RetryableError, PermanentError."""
+        with self._locks[table.name]:
+            return self._opened(table)
+
+    def _opened(self, table: LakeTable) -> DeltaTable | None:
         held = self._tables.get(table.name)
         if held is None:
             held = open_table(self.store, table)
@@ -55,13 +65,16 @@ class Lake:
         """A small answer, whole."""
         return [row for batch in self.ask(table, statement) for row in batch.to_pylist()]
 
-    def days(self, table: LakeTable) -> dict[date, int]:
-        """How many rows each day has, by the log alone."""
+    def days(self, table: LakeTable, exchanges: Collection[str] | None = None) -> dict[date, int]:
+        """How many rows each day has, of some exchanges or of all, by the log alone."""
         found = self.table(table)
         if found is None:
             return {}
         days: dict[date, int] = {}
-        for file in pa.table(found.get_add_actions(flatten=True)).to_pylist():
+        actions = pa.table(found.get_add_actions(flatten=True))
+        for file in actions.select(["partition.day", "partition.exchange", "num_records"]).to_pylist():
+            if exchanges is not None and file["partition.exchange"] not in exchanges:
+                continue
             days[file["partition.day"]] = days.get(file["partition.day"], 0) + int(file["num_records"])
         return days
 

@@ -195,6 +195,10 @@ def translated(store: LakeStoreSettings) -> Iterator[None]:
         ) from error
     except (DeltaError, OSError, pa.ArrowException) as error:
         raise _judged(store, error) from error
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        raise _judged(store, error) from error  # the query engine's errors have no type of their own
 
 
 def _judged(store: LakeStoreSettings, error: Exception) -> PermanentError | RetryableError:

@@ -18,7 +18,7 @@ from marketpipeline.local.options import Endpoints, RunOptions, endpoints
 from marketpipeline.local.ports import HOST, free_ports
 from marketpipeline.local.prerequisites import Java
 from marketpipeline.local.schedule import Scheduled
-from marketpipeline.local.state import STORES, StateFolder
+from marketpipeline.local.state import STORES, StateFolder, is_folder
 from marketpipeline.plan import Component as PlannedComponent
 from marketpipeline.plan import Plan, Workload
 from marketpipeline.registry import resolve
@@ -173,11 +173,9 @@ def _servers(pipeline: MarketPipeline, state: StateFolder, ports: Ports) -> dict
 
 def _store_settings(pipeline: MarketPipeline, stores: _Stores) -> dict[str, Any]:
     """By the kind of sink the settings of each store that is here, for whoever reads it during the run or after it."""
-    return {
-        kind.name: {**kind.store(pipeline, sink).model_dump(mode="json"), **stores.settings(kind.name)}
-        for kind, sink in pipeline.spec.sinks.enabled()
-        if kind.name in stores.servers
-    }
+    found = {kind.name: kind.store(pipeline, sink) for kind, sink in pipeline.spec.sinks.enabled()}
+    settings = {name: {**store.model_dump(mode="json"), **stores.settings(name)} for name, store in found.items()}
+    return {name: store for name, store in settings.items() if name in stores.servers or is_folder(store)}
 
 
 def _each_once(servers: Mapping[str, StoreServer]) -> list[StoreServer]:

@@ -27,13 +27,18 @@ from typing import Any, Self
 from marketpipeline import __version__
 from marketpipeline.errors import InvalidInput, Problem, RetryableError
 
-__all__ = ["FORMAT", "STORES", "RunningFolder", "StateFolder", "StateInUse", "choose_folder"]
+__all__ = ["FORMAT", "STORES", "RunningFolder", "StateFolder", "StateInUse", "choose_folder", "is_folder"]
 
 FORMAT = 1
 STORES = "stores"
 """The settings of the stores of a run, by the kind of sink."""
 LEAST_FREE_BYTES = 1 << 30
 _ROOT = Path(".marketpipeline")
+
+
+def is_folder(store: Mapping[str, Any]) -> bool:
+    """Whether the settings of a store name a folder of this machine: whoever may read the files needs no server."""
+    return str(store.get("url", "")).startswith("file:")
 
 
 def choose_folder(pipeline: str, source: str, root: Path = _ROOT) -> Path:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from marketpipeline.errors import InvalidInput, PermanentError, Problem
@@ -17,7 +18,7 @@ from marketpipeline.local.environment import without_libpq_variables
 from marketpipeline.local.ports import free_ports
 from marketpipeline.local.process import Process, run_to_end
 from marketpipeline.local.reaper import Reaper
-from marketpipeline.local.state import STORES, StateFolder, StateInUse
+from marketpipeline.local.state import STORES, StateFolder, StateInUse, is_folder
 from marketpipeline.readers import Blocking, blocking, readers_of
 from marketpipeline.registry import resolve
 from marketpipeline.settings import ApiSettings, Stores
@@ -83,6 +84,7 @@ def open_stored(folder: Path) -> Iterator[Stored]:
 def _reading(servers: Mapping[str, StoreServer], state: StateFolder) -> Iterator[Stored]:
     live, known = state.read_live(), state.read_settings(STORES)
     stores = {kind: known.get(kind, {}) | dict(server.settings) for kind, server in servers.items()}
+    stores |= _in_folders(known)
     settings = ApiSettings(
         pipeline=live.get("pipeline", state.path.name),
         symbols=live.get("symbols", []),
@@ -91,6 +93,12 @@ def _reading(servers: Mapping[str, StoreServer], state: StateFolder) -> Iterator
     )
     with blocking(readers_of(settings, "marketpipeline-query", PATIENCE_SECONDS)) as readers:
         yield Stored(readers, settings.symbols, settings.windows)
+
+
+def _in_folders(known: Mapping[str, Any]) -> dict[str, Any]:
+    """By kind of sink the stores of a run that need no server."""
+    kinds = sink_kinds()
+    return {n: store for n, store in known.items() if n in kinds and kinds[n].reader is not None and is_folder(store)}
 
 
 def _servers(state: StateFolder, port: Callable[[StoreServer], int | None]) -> dict[str, StoreServer]:
@@ -121,7 +129,7 @@ def _running(folder: Path) -> Mapping[str, StoreServer]:
 def _started(state: StateFolder) -> Iterator[Mapping[str, StoreServer]]:
     """The ended run's servers, for the time of the block; the reaper ends them when we are killed meanwhile."""
     servers = _servers(state, lambda server: free_ports(1)[0] if server.holds_data else None)
-    if not servers:
+    if not servers and not _in_folders(state.read_settings(STORES)):
         problem = Problem("--state", str(state.path), "holds no tables; its run ended before it had made them")
         raise InvalidInput("query", [problem])
     reaper = Reaper(uuid.uuid4().hex, [state.lock])

@@ -6,11 +6,12 @@ They are imported when a store of their kind is there to be read: who has none n
 
 from __future__ import annotations
 
+from marketpipeline.readers.blocking import Blocking, blocking
+from marketpipeline.readers.counting import DayHeld, days_held
 from marketpipeline.readers.making import readers_of
 from marketpipeline.readers.reading import (
     Answer,
-    Blocking,
-    Coverage,
+    Count,
     HistoryQuery,
     NewestRecords,
     NotKept,
@@ -19,13 +20,13 @@ from marketpipeline.readers.reading import (
     Span,
     StoreHealth,
     TierState,
-    blocking,
 )
 
 __all__ = [
     "Answer",
     "Blocking",
-    "Coverage",
+    "Count",
+    "DayHeld",
     "HistoryQuery",
     "NewestRecords",
     "NotKept",
@@ -35,5 +36,6 @@ __all__ = [
     "StoreHealth",
     "TierState",
     "blocking",
+    "days_held",
     "readers_of",
 ]

@@ -21,16 +21,16 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 from urllib3.exceptions import HTTPError
 
 from marketpipeline.errors import PermanentError, RetryableError
-from marketpipeline.readers.reading import HistoryQuery, NewestRecords
+from marketpipeline.readers.reading import Count, HistoryQuery, NewestRecords
 from marketpipeline.records import Record
 from marketpipeline.sink_kinds.clickhouse import ClickHouseStoreSettings
 from marketpipeline.store.clickhouse import SYMBOLS, VERSION, client_options, verdict
 from marketpipeline.store.latest import ENTRIES
-from marketpipeline.store.rows import JsonRow, record_reader, row_reader
+from marketpipeline.store.rows import JsonRow, iso, record_reader, row_reader
 from marketpipeline.store.sqlstate import Verdict
 from marketpipeline.store.tables import Table, table_of
 
-__all__ = ["ClickHouseReader", "Statement", "latest", "select"]
+__all__ = ["ClickHouseReader", "Statement", "count", "latest", "select"]
 
 T = TypeVar("T")
 
@@ -123,6 +123,17 @@ class ClickHouseReader:
         finally:
             await self._run(blocks.close)
 
+    async def count(self, query: HistoryQuery, sums: Sequence[str] = (), *, daily: bool = False) -> list[Count]:
+        """Counted with `FINAL`, as a history is read."""
+        rows = await self._fetch(count(query, sums, daily=daily))
+        return [
+            Count(
+                symbol, day if daily else None, self.name, number, iso(first), iso(last),
+                dict(zip(sums, found, strict=True)),
+            )
+            for symbol, day, number, first, last, *found in rows
+        ]  # fmt: skip
+
     async def holdings(self) -> dict[str, set[str]]:
         """Symbols that the sink has seen, with the candles that there are, and the tables that have a row of theirs."""
         found: dict[str, set[str]] = {}
@@ -206,27 +217,47 @@ def _next(blocks: Iterator[T]) -> T | None:
 def select(query: HistoryQuery) -> Statement:
     """The rows of a query in its order."""
     table, span = query.table, query.span
-    types = {column.name: column.type for column in table.columns}
+    rows, values = _rows_of(query)
+    backwards = query.newest_first or (span.limit is not None and span.since is None)
+    sql = f"SELECT {_columns(table)} FROM {rows} ORDER BY {_order(table, descending=backwards)}"
+    if span.limit is not None:
+        sql += f" LIMIT {span.limit}"
+    if backwards and not query.newest_first:
+        sql = f"SELECT * FROM ({sql}) ORDER BY {_order(table, descending=False)}"
+    return Statement(f"{sql} {_settings(table)}", values)
+
+
+def count(query: HistoryQuery, sums: Sequence[str], *, daily: bool) -> Statement:
+    """Symbol, day, rows, first and last time and the sums of a query's rows, in order of days and symbols."""
+    rows, values = _rows_of(query)
+    time = _time(query.table)
+    day = f"toDate({time}, 'UTC')" if daily else "toDate(0)"
+    measures = ", ".join(["count()", f"min({time})", f"max({time})", *(f"sum(`{name}`)" for name in sums)])
+    sql = f"SELECT symbol, {day} AS of_day, {measures} FROM {rows} GROUP BY symbol, of_day ORDER BY of_day, symbol"
+    return Statement(f"{sql} {_settings(query.table)}", values)
+
+
+def _rows_of(query: HistoryQuery) -> tuple[str, dict[str, Any]]:
+    """The table, each row once, with the conditions of a query."""
+    types = {column.name: column.type for column in query.table.columns}
     conditions, values = [], {}
     for number, (name, value) in enumerate(query.filters.items()):
         type_ = _PARAMETERS[types[name]]
         comparison = f"IN {{f{number}:Array({type_})}}" if isinstance(value, list) else f"= {{f{number}:{type_}}}"
         conditions.append(f"`{name}` {comparison}")
         values[f"f{number}"] = value
-    for name, bound, operator in (("since", span.since, ">="), ("until", span.until, "<")):
+    for name, bound, operator in (("since", query.span.since, ">="), ("until", query.span.until, "<")):
         if bound is not None:
-            conditions.append(f"{_time(table)} {operator} fromUnixTimestamp64Micro({{{name}:Int64}}, 'UTC')")
+            moment = f"fromUnixTimestamp64Micro({{{name}:Int64}}, 'UTC')"
+            conditions.append(f"{_time(query.table)} {operator} {moment}")
             values[name] = _microseconds(bound)
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    backwards = query.newest_first or (span.limit is not None and span.since is None)
-    sql = f"SELECT {_columns(table)} FROM {table.name} FINAL{where} ORDER BY {_order(table, descending=backwards)}"
-    if span.limit is not None:
-        sql += f" LIMIT {span.limit}"
-    if backwards and not query.newest_first:
-        sql = f"SELECT * FROM ({sql}) ORDER BY {_order(table, descending=False)}"
-    return Statement(
-        f"{sql} SETTINGS do_not_merge_across_partitions_select_final = {int(table.time in table.key)}", values
-    )
+    return f"{query.table.name} FINAL{where}", values
+
+
+def _settings(table: Table) -> str:
+    """Rows of one key are in one partition where the time is in the key."""
+    return f"SETTINGS do_not_merge_across_partitions_select_final = {int(table.time in table.key)}"
 
 
 def latest(table: Table, symbols: Sequence[str], filters: Mapping[str, Any] | None = None) -> Statement:

@@ -1,7 +1,7 @@
 """Asking the stores: the one interface that each of them answers by, and which of them is asked first.
 
 The API, `query`, the staleness check and the terminal view all read this way. A store's reader is one class with
-the methods of `Reader`; it is asynchronous, and `blocking` is its shell for callers that are not.
+the methods of `Reader`; it is asynchronous, and `blocking` is the shell for callers that are not.
 
 What is newest is asked of the quickest store first, and of the next what that one lacks (a value that expired, a cache
 that is new) or all of it while the first is away. The history is asked of one store only, the first that keeps the
@@ -11,11 +11,9 @@ that one store is two, of which each day is asked of one: see `tiers`.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Protocol, Self, runtime_checkable
@@ -29,8 +27,8 @@ from marketpipeline.store.tables import TABLES, Table
 
 __all__ = [
     "Answer",
-    "Blocking",
-    "Coverage",
+    "Count",
+    "Counting",
     "HistoryQuery",
     "NewestRecords",
     "NotKept",
@@ -39,7 +37,6 @@ __all__ = [
     "Span",
     "StoreHealth",
     "TierState",
-    "blocking",
 ]
 
 _log = logging.getLogger(__name__)
@@ -118,23 +115,30 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Coverage:
-    """What a store has of a symbol and a UTC day in one table: its rows, and the times of the first and the last."""
+class Count:
+    """What a store has of a symbol, in one UTC day where days were asked for.
+
+    `first` and `last` are times of rows as answers write them. `sums` are by column.
+    """
 
     symbol: str
-    day: date
+    day: date | None
     store: str
     rows: int
     first: str
     last: str
+    sums: Mapping[str, float] = field(default_factory=dict)
 
 
 @runtime_checkable
-class Covering(Protocol):
-    """A reader that can say what it has of each day."""
+class Counting(Protocol):
+    """A reader whose store counts by itself, so that a long span costs its time and not the reader's memory."""
 
-    async def coverage(self, table: Table, symbols: Sequence[str], span: Span) -> list[Coverage]:
-        """Of each symbol and day what there is, in order of days; days without rows are absent."""
+    async def count(self, query: HistoryQuery, sums: Sequence[str] = (), *, daily: bool = False) -> list[Count]:
+        """Of each symbol, or of each of its UTC days, the rows of a query and the sums of some columns.
+
+        In order of days and symbols; what has no rows is absent. A limit and an order of the query mean nothing here.
+        """
 
 
 @runtime_checkable
@@ -325,12 +329,15 @@ class Readers:
             raise away
         return found
 
-    async def coverage(self, table: Table, symbols: Sequence[str], span: Span) -> list[Coverage]:
-        """What there is of each symbol and day. Raises NotKept where no store can say, RetryableError."""
+    async def count(self, query: HistoryQuery, sums: Sequence[str] = (), *, daily: bool = False) -> list[Count]:
+        """As `Counting.count`, by the store that answers for the history of the table.
+
+        Raises NotKept where no store counts, RetryableError.
+        """
         for reader in self._history:
-            if reader.keeps_history(table.name) and isinstance(reader, Covering):
-                return await reader.coverage(table, symbols, span)
-        raise NotKept(f"this pipeline has no store that can say which days of {table.name} it has")
+            if reader.keeps_history(query.table.name) and isinstance(reader, Counting):
+                return await reader.count(query, sums, daily=daily)
+        raise NotKept(f"this pipeline has no store that counts rows of {query.table.name}")
 
     async def tiers(self) -> list[TierState]:
         """Every store as a tier, the hot one first."""
@@ -367,48 +374,3 @@ async def _health(reader: Reader) -> StoreHealth:
     except RetryableError as error:
         return StoreHealth(str(error))
     return StoreHealth(None, round((time.perf_counter() - began) * 1000, 3), version)
-
-
-class Blocking:
-    """Stores for a caller without an event loop; see `blocking`."""
-
-    def __init__(self, readers: Readers, runner: asyncio.Runner) -> None:
-        self._readers = readers
-        self._runner = runner
-
-    def newest(self, symbols: Sequence[str], kinds: Sequence[str]) -> Answer:
-        """As `Readers.newest`."""
-        return self._runner.run(self._readers.newest(symbols, kinds))
-
-    def holdings(self) -> dict[str, set[str]]:
-        """As `Readers.holdings`."""
-        return self._runner.run(self._readers.holdings())
-
-    def history(self, query: HistoryQuery) -> Generator[JsonRow]:
-        """The rows one by one, read a batch at a time; closing the iterator ends the reading."""
-        batches = self._readers.history(query)
-        try:
-            while (batch := self._runner.run(_next(batches))) is not None:
-                yield from batch
-        finally:
-            self._runner.run(_end(batches))
-
-
-async def _next(batches: AsyncIterator[list[JsonRow]]) -> list[JsonRow] | None:
-    return await anext(batches, None)
-
-
-async def _end(batches: Any) -> None:
-    async with aclosing(batches):
-        pass
-
-
-@contextmanager
-def blocking(readers: Readers) -> Iterator[Blocking]:
-    """The stores, open for the block, on an event loop of their own."""
-    with asyncio.Runner() as runner:
-        runner.run(readers.__aenter__())
-        try:
-            yield Blocking(readers, runner)
-        finally:
-            runner.run(readers.__aexit__())

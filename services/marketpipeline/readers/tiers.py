@@ -12,17 +12,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol, TypeGuard
 
+from marketpipeline.readers.counting import together
 from marketpipeline.readers.reading import (
     Archived,
-    Coverage,
-    Covering,
+    Count,
+    Counting,
     HistoryQuery,
     NewestRecords,
+    NotKept,
     Reader,
     Span,
 )
 from marketpipeline.store.rows import JsonRow
-from marketpipeline.store.tables import Table
 
 __all__ = ["Part", "Tiered", "WarmReader", "is_warm", "joined", "parts"]
 
@@ -77,20 +78,26 @@ def _edges(days: Collection[date]) -> Iterator[tuple[datetime, bool]]:
             yield midnight + _DAY, False
 
 
+async def _planned(warm: WarmReader, query: HistoryQuery, *, backwards: bool) -> AsyncIterator[Part]:
+    """The parts of a query's span in the order in which they are read, each planned right before."""
+    span: tuple[datetime | None, datetime | None] | None = (query.span.since, query.span.until)
+    while span is not None:
+        days = await warm.archived_days(query.table.name)
+        planned = list(parts(days, *span))
+        if not planned:
+            return
+        part = planned[-1] if backwards else planned[0]
+        span = None if len(planned) == 1 else (span[0], part.since) if backwards else (part.until, span[1])
+        yield part
+
+
 async def joined(warm: WarmReader, cold: Reader, query: HistoryQuery) -> AsyncIterator[list[JsonRow]]:
     """The rows of a query from both tiers, as one store would give them."""
     newest = query.span.limit is not None and query.span.since is None
     backwards = query.newest_first or newest
     left = query.span.limit
     gathered: list[JsonRow] = []
-    span: tuple[datetime | None, datetime | None] | None = (query.span.since, query.span.until)
-    while span is not None and left != 0:
-        days = await warm.archived_days(query.table.name)
-        planned = list(parts(days, *span))
-        if not planned:
-            break
-        part = planned[-1] if backwards else planned[0]
-        span = None if len(planned) == 1 else (span[0], part.since) if backwards else (part.until, span[1])
+    async for part in _planned(warm, query, backwards=backwards):
         asked = replace(query, span=Span(part.since or _BEGINNING, part.until, left), newest_first=backwards)
         async for rows in (cold if part.archived else warm).history(asked):
             left = None if left is None else left - len(rows)
@@ -98,6 +105,8 @@ async def joined(warm: WarmReader, cold: Reader, query: HistoryQuery) -> AsyncIt
                 gathered += rows
             else:
                 yield rows
+        if left == 0:
+            break
     if gathered:
         yield gathered[::-1]
 
@@ -122,12 +131,12 @@ class Tiered:
             return self._warm.history(query)
         return joined(self._warm, self._cold, query)
 
-    async def coverage(self, table: Table, symbols: Sequence[str], span: Span) -> list[Coverage]:
-        """Of each day as the tier has it that answers for it."""
-        days = set(await self._warm.archived_days(table.name))
-        found: list[Coverage] = []
-        if isinstance(self._cold, Covering) and days:
-            found += [held for held in await self._cold.coverage(table, symbols, span) if held.day in days]
-        if isinstance(self._warm, Covering):
-            found += [held for held in await self._warm.coverage(table, symbols, span) if held.day not in days]
-        return sorted(found, key=lambda held: (held.day, held.symbol))
+    async def count(self, query: HistoryQuery, sums: Sequence[str] = (), *, daily: bool = False) -> list[Count]:
+        """Each day as the tier has it that answers for it."""
+        found: list[Count] = []
+        async for part in _planned(self._warm, query, backwards=False):
+            tier = self._cold if part.archived else self._warm
+            if not isinstance(tier, Counting):
+                raise NotKept(f"{tier.name} does not count rows of {query.table.name}")
+            found += await tier.count(replace(query, span=Span(part.since, part.until)), sums, daily=daily)
+        return together(found)

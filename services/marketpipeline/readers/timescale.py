@@ -14,7 +14,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from marketpipeline.errors import PermanentError, RetryableError
-from marketpipeline.readers.reading import Coverage, HistoryQuery, NewestRecords, Span
+from marketpipeline.readers.reading import Count, HistoryQuery, NewestRecords
 from marketpipeline.records import Record
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.store.latest import ENTRIES
@@ -23,7 +23,7 @@ from marketpipeline.store.rows import JsonRow, iso, record_reader, row_reader
 from marketpipeline.store.sqlstate import Verdict, verdict
 from marketpipeline.store.tables import Table, table_of
 
-__all__ = ["Statement", "TimescaleReader", "latest", "select"]
+__all__ = ["Statement", "TimescaleReader", "count", "latest", "select"]
 
 _Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
@@ -130,22 +130,12 @@ class TimescaleReader:
         rows = await self._fetch(Statement(SQL(_ARCHIVED).format(), [table]))
         return frozenset(day for (day,) in rows)
 
-    async def coverage(self, table: Table, symbols: Sequence[str], span: Span) -> list[Coverage]:
-        """Counted, so that a long span of single trades takes its time."""
-        time = _time(table)
-        values: list[Any] = [list(symbols)]
-        conditions: list[Composable] = [SQL("symbol = ANY(%s)")]
-        for bound, operator in ((span.since, ">="), (span.until, "<")):
-            if bound is not None:
-                conditions.append(time + SQL(f" {operator} %s"))
-                values.append(bound)
-        statement = SQL(
-            "SELECT symbol, ({} AT TIME ZONE 'UTC')::date AS day, count(*), min({}), max({}) FROM {} WHERE {}"
-            " GROUP BY 1, 2 ORDER BY 2, 1"
-        ).format(time, time, time, Identifier(table.name), SQL(" AND ").join(conditions))
-        rows = await self._fetch(Statement(statement, values))
+    async def count(self, query: HistoryQuery, sums: Sequence[str] = (), *, daily: bool = False) -> list[Count]:
+        """Counted row by row, so that a long span of single trades takes its time."""
+        rows = await self._fetch(count(query, sums, daily=daily))
         return [
-            Coverage(symbol, day, self.name, count, iso(first), iso(last)) for symbol, day, count, first, last in rows
+            Count(symbol, day, self.name, number, iso(first), iso(last), dict(zip(sums, found, strict=True)))
+            for symbol, day, number, first, last, *found in rows
         ]
 
     async def holdings(self) -> dict[str, set[str]]:
@@ -249,16 +239,7 @@ async def _set(connection: _Connection, settings: Mapping[str, str], *, local: b
 def select(query: HistoryQuery) -> Statement:
     """The rows of a query in its order."""
     table, span = query.table, query.span
-    conditions: list[Composable] = []
-    values: list[Any] = []
-    for name, value in query.filters.items():
-        conditions.append(SQL("{} = ANY(%s)" if isinstance(value, list) else "{} = %s").format(Identifier(name)))
-        values.append(value)
-    for bound, operator in ((span.since, ">="), (span.until, "<")):
-        if bound is not None:
-            conditions.append(_time(table) + SQL(f" {operator} %s"))
-            values.append(bound)
-    where = SQL(" WHERE ") + SQL(" AND ").join(conditions) if conditions else SQL("")
+    where, values = _where(query)
     backwards = query.newest_first or (span.limit is not None and span.since is None)
     statement = SQL("SELECT {} FROM {}").format(_columns(table), Identifier(table.name)) + where
     statement += SQL(" ORDER BY ") + _order(table, descending=backwards)
@@ -268,6 +249,30 @@ def select(query: HistoryQuery) -> Statement:
     if backwards and not query.newest_first:
         statement = SQL("SELECT * FROM ({}) AS newest ORDER BY ").format(statement) + _order(table, descending=False)
     return Statement(statement, values)
+
+
+def count(query: HistoryQuery, sums: Sequence[str], *, daily: bool) -> Statement:
+    """Symbol, day, rows, first and last time and the sums of a query's rows, in order of days and symbols."""
+    types = {column.name: column.type for column in query.table.columns}
+    time, (where, values) = _time(query.table), _where(query)
+    day = SQL("({} AT TIME ZONE 'UTC')::date").format(time) if daily else SQL("NULL::date")
+    measures = [SQL("count(*)"), SQL("min({})").format(time), SQL("max({})").format(time)]
+    measures += [SQL("sum({})::" + types[name]).format(Identifier(name)) for name in sums]
+    statement = SQL("SELECT symbol, {} AS day, {} FROM {}{} GROUP BY 1, 2 ORDER BY 2, 1")
+    return Statement(statement.format(day, SQL(", ").join(measures), Identifier(query.table.name), where), values)
+
+
+def _where(query: HistoryQuery) -> tuple[Composable, list[Any]]:
+    conditions: list[Composable] = []
+    values: list[Any] = []
+    for name, value in query.filters.items():
+        conditions.append(SQL("{} = ANY(%s)" if isinstance(value, list) else "{} = %s").format(Identifier(name)))
+        values.append(value)
+    for bound, operator in ((query.span.since, ">="), (query.span.until, "<")):
+        if bound is not None:
+            conditions.append(_time(query.table) + SQL(f" {operator} %s"))
+            values.append(bound)
+    return SQL(" WHERE ") + SQL(" AND ").join(conditions) if conditions else SQL(""), values
 
 
 def latest(table: Table, symbols: Sequence[str], filters: Mapping[str, Any] | None = None) -> Statement:

@@ -43,7 +43,7 @@ class Stores:
         """Settings of an API over both."""
         fields: dict[str, Any] = {"symbols": [BTC, ETH, "okx:BTC-USDT"], "windows": ["1m", "5m"], "max_rows": 1_000}
         stores: dict[str, Any] = {"timescale": self.postgres.settings, "redis": self.valkey.settings}
-        stores |= {name: changes.pop(name) for name in list(changes) if name in stores}
+        stores |= {name: changes.pop(name) for name in list(changes) if name in (*stores, "lake")}
         fields["stores"] = {name: store for name, store in stores.items() if store is not None}
         return ApiSettings(pipeline="test", **(fields | changes))
 

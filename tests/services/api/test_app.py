@@ -23,7 +23,8 @@ def test_the_document_names_every_path_with_its_answers(settings: ApiSettings) -
     analytics = ("klines/{symbol}", "book/{symbol}", "trades-count", "alerts", "alerts/whale-alerts")
     wanted = {f"/api/v1/market/{path}" for path in market} | {f"/api/v1/analytics/{path}" for path in analytics}
     wanted |= {f"/api/v3/{path}" for path in ("ping", "time", "klines", "ticker/24hr", "depth")}
-    assert set(document["paths"]) >= wanted | {"/api/v1/stream", "/api/v1/system/health", "/metrics"}
+    wanted |= {f"/api/v1/system/{path}" for path in ("health", "tiers", "coverage")}
+    assert set(document["paths"]) >= wanted | {"/api/v1/stream", "/metrics"}
     for path, operations in document["paths"].items():
         answers = operations["get"]["responses"]
         assert "422" not in answers

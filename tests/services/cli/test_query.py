@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from click.testing import CliRunner
 from marketpipeline.cli import cli
 from marketpipeline.errors import InvalidInput, InvalidQuery
 from marketpipeline.local.components.postgres import Postgres
-from marketpipeline.local.state import StateFolder
+from marketpipeline.local.state import STORES, StateFolder
+from marketpipeline.sink_kinds.lake import LakeStoreSettings
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
+from marketpipeline.sinks.lake import LakeSink
 from marketpipeline.sinks.timescale import TimescaleSink
 from pydantic import SecretStr
 
@@ -39,6 +42,9 @@ from tests.services.sinks.samples import (
 from tests.support.server import RunningServer
 
 OTHER_ETH = "elsewhere:ETHUSDT"
+SOL = "binance:SOLUSDT"
+COLD = 1_719_835_200_000_000
+"""2024-07-01T12:00:00Z."""
 PRICES = [61_000.01, 0.1 + 0.2, 1e-8, 123_456_789.123456]
 """Of the first trades, each with all its digits."""
 STORED = [
@@ -82,6 +88,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
             sink.open()
             sink.write(deliver(*STORED))
             sink.close()
+            _archive(state, component)
         finally:
             server.stop()
     finally:
@@ -104,6 +111,19 @@ def running(ended: Path) -> Iterator[Path]:
         state.write_live({})
         server.stop()
         state.close()
+
+
+def _archive(state: StateFolder, database: Postgres) -> None:
+    """A day of another symbol is in the lake alone, a folder of the run's."""
+    lake = LakeStoreSettings(url=(state.path.parent / "lake").as_uri())
+    sink = LakeSink(lake)
+    sink.open()
+    sink.write(deliver(*(trade(n, SOL, trade_time=COLD + n) for n in range(3))))
+    sink.flush(everything=True)
+    sink.close()
+    state.write_settings(STORES, {"lake": lake.model_dump(mode="json")})
+    with psycopg.connect(database.url, password=state.password("postgres")) as connection:
+        connection.execute("INSERT INTO archived_days (table_name, day, rows) VALUES ('trades', '2024-07-01', 3)")
 
 
 def _server(state: StateFolder) -> tuple[RunningServer, Postgres]:
@@ -254,6 +274,27 @@ def test_alerts_of_one_rule(rows: Query) -> None:
     assert len(rows("alerts", BTC, "--rule", "extreme_imbalance")) == 2
     assert rows("alerts", BTC, "--rule", "whale_trade") == []
     assert len(rows("alerts", BTC, "--severity", "MEDIUM")) + len(rows("alerts", BTC, "--severity", "HIGH")) == 2
+
+
+def test_days_that_are_in_the_folder_of_the_lake(rows: Query, running: Path) -> None:
+    assert [row["trade_id"] for row in rows("trades", "SOLUSDT")] == [1_000, 1_001, 1_002]
+    (cold,) = rows("coverage", "SOLUSDT", "--table", "trades")
+    assert (cold["day"], cold["store"], cold["rows"], cold["gaps"]) == ("2024-07-01", "lake", 3, 0)
+    lines = [line.split() for line in invoke(running, "tiers").splitlines()]
+    assert lines == [
+        ["tier", "store", "error", "archived_days"],
+        ["warm", "timescale", "-", "trades", "1"],
+        ["cold", "lake", "-", "-"],
+    ]
+    assert rows("tiers")[0]["archived_days"] == {"trades": 1}
+
+
+def test_what_there_is_of_each_day(rows: Query, running: Path) -> None:
+    (day,) = rows("coverage", "BTCUSDT", "--table", "book_metrics", "--limit", "1")
+    assert (day["day"], day["store"], day["rows"], day["gaps"]) == ("2024-08-08", "timescale", 3, 1)
+    assert [row["rows"] for row in rows("coverage", BTC, "--interval", "5m")] == [1]
+    assert invoke(running, "coverage", BTC, "--format", "csv").startswith("symbol,day,store,rows,first,last,gaps\n")
+    assert invoke(running, "coverage", BTC, "--to", "2024-08-01") == "no rows\n"
 
 
 def test_late_trades_are_told_with_the_gaps(rows: Query, running: Path) -> None:

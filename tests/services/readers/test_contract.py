@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from marketpipeline.errors import RetryableError
-from marketpipeline.readers import HistoryQuery, Reader, Span
+from marketpipeline.readers import Count, HistoryQuery, Reader, Span
+from marketpipeline.readers.reading import Counting
 from marketpipeline.records import Record
 from marketpipeline.registry import resolve
 from marketpipeline.sink_kinds import ReadRank, sink_kinds
@@ -140,6 +141,34 @@ async def test_history(
     put(store, *found)
     got = await rows(reader, HistoryQuery(ALERTS, filters, span, newest_first))
     assert got == [json_of(found[number]) for number in wanted]
+
+
+COUNTED = [
+    name for name, kind in sink_kinds().items() if kind.rank in (ReadRank.HISTORY, ReadRank.ARCHIVE) and kind.reader
+]
+
+
+@pytest.mark.parametrize("store", COUNTED, indirect=True)
+async def test_rows_are_counted_and_added_up(store: FilledStore, reader: Reader) -> None:
+    """Six minutes before midnight and two after; a candle that comes again further on counts once, as it is then."""
+    assert isinstance(reader, Counting)
+    name, candles = reader.name, table_of("candles")
+    assert await reader.count(HistoryQuery(candles, {"symbol": [BTC]})) == []
+    put(store, *(candle(n, trades=n) for n in range(8)), candle(0, ETH), candle(0, interval="5m"), candle(5, trades=1))
+    put(store, candle(7, trades=70, closed=True))
+    of_minutes = {"symbol": [BTC, NOBODY], "interval": "1m"}
+    first, midnight = "2024-08-08T23:54:00.000000Z", "2024-08-09T00:00:00.000000Z"
+    assert await reader.count(HistoryQuery(candles, of_minutes), ("trades", "volume"), daily=True) == [
+        Count(BTC, date(2024, 8, 8), name, 6, first, "2024-08-08T23:59:00.000000Z", {"trades": 15, "volume": 63.0}),
+        Count(BTC, date(2024, 8, 9), name, 2, midnight, "2024-08-09T00:01:00.000000Z", {"trades": 76, "volume": 21.0}),
+    ]
+    (whole,) = await reader.count(HistoryQuery(candles, of_minutes, Span(moment(60), moment(420))), ("trades",))
+    assert (whole.day, whole.rows, whole.first, whole.sums) == (None, 6, "2024-08-08T23:55:00.000000Z", {"trades": 21})
+    both = await reader.count(HistoryQuery(candles, {"interval": ["1m", "5m"]}))
+    assert [(found.symbol, found.rows) for found in both] == [(BTC, 9), (ETH, 1)]
+    put(store, feed_event(0), feed_event(1, id="b", event_time=None, receive_time=START + 360_000_000))
+    days = await reader.count(HistoryQuery(table_of("feed_events"), {"symbol": [BTC], "kind": "gap"}), daily=True)
+    assert [found.day for found in days] == [date(2024, 8, 8), date(2024, 8, 9)], "by the time that queries go by"
 
 
 async def test_holdings(store: FilledStore, reader: Reader) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def test_values_are_written_so_that_no_text_ends_early() -> None:
     query = HistoryQuery(TRADES, {"symbol": "a:O'X", "backfilled": [True]}, Span(at(0), at(DAY), 5))
     days = (at(0).date(), at(0).date())
     statement = select(lake_table("trades"), query, days, 5, backwards=False)
-    assert "exchange = 'a'" in statement
+    assert "day >= DATE '1970-01-01' AND day <= DATE '1970-01-01' AND exchange IN ('a') AND" in statement
     assert "\"symbol\" IN ('a:O''X') AND \"backfilled\" IN (true)" in statement
     assert statement.endswith('ORDER BY trade_time, "trade_id" LIMIT 5')
 
@@ -76,6 +77,40 @@ async def test_rows_are_those_of_every_other_store(settings: LakeStoreSettings) 
         if reader.keeps_history(table.name):
             (rows,) = [rows async for rows in reader.history(HistoryQuery(table_of(table.name)))]
             assert rows == [json_of(record)]
+
+
+async def test_files_of_other_days_and_exchanges_are_not_opened(settings: LakeStoreSettings, tmp_path: Path) -> None:
+    """Their files are gone: whatever opened one would fail."""
+    rows = [trade(n, s, trade_time=START + n * DAY) for n in range(3) for s in (BTC, "okx:BTC-USDT")]
+    put(settings, *rows)
+    wanted = "exchange=binance/day=2024-08-09"
+    for file in (tmp_path / "lake" / "trades").rglob("*.parquet"):
+        if wanted not in str(file):
+            file.unlink()
+    reader, of_symbol = LakeReader(settings, "test"), {"symbol": [BTC]}
+    day = Span(at(START + DAY // 2), at(START + DAY + DAY // 2))
+    assert await times(reader, HistoryQuery(TRADES, of_symbol, day)) == [1]
+    assert await times(reader, HistoryQuery(TRADES, of_symbol, Span(None, day.until, 1))) == [1]
+    assert [
+        found.rows
+        for found in await reader.count(HistoryQuery(TRADES, of_symbol, Span(day.since, at(START + DAY + 1))))
+    ] == [1]
+    with pytest.raises(RetryableError):
+        await times(reader, HistoryQuery(TRADES, {"symbol": "okx:BTC-USDT"}, day))
+
+
+async def test_questions_are_answered_side_by_side(settings: LakeStoreSettings) -> None:
+    """One that nobody reads on holds up no other, and what is written meanwhile is seen."""
+    put(settings, *(trade(n, trade_time=START + n * DAY) for n in range(8)))
+    reader, query = LakeReader(settings, "test"), HistoryQuery(TRADES, {"symbol": BTC})
+    waiting = [reader.history(query) for _ in range(6)]
+    firsts = [await anext(rows) for rows in waiting]
+    put(settings, trade(8, trade_time=START + 8 * DAY))
+    found = await asyncio.gather(*(times(reader, query) for _ in range(6)))
+    assert found == [list(range(9))] * 6
+    assert all(rows == firsts[0] for rows in firsts)
+    for rows in waiting:
+        await rows.aclose()  # type: ignore[attr-defined]  # a generator
 
 
 async def test_a_lake_that_nothing_has_made(settings: LakeStoreSettings) -> None:
@@ -113,7 +148,7 @@ async def test_two_tiers_answer_as_one(settings: LakeStoreSettings, postgres: Ru
         ):
             found = await readers.rows(HistoryQuery(TRADES, {"symbol": BTC}, span, newest_first))
             assert [row["trade_id"] - 1_000 for row in found] == wanted, span
-        covered = await readers.coverage(TRADES, [BTC], Span())
+        covered = await readers.count(HistoryQuery(TRADES, {"symbol": [BTC]}), daily=True)
         assert sum(held.rows for held in covered) == 20
         assert {held.store for held in covered if held.day in archived} == {"lake"}
         assert [held.day for held in covered] == sorted({at(row.trade_time).date() for row in rows})

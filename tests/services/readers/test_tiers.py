@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from marketpipeline.readers import HistoryQuery, Reader, Span
-from marketpipeline.readers.tiers import Part, WarmReader, joined, parts
+from marketpipeline.readers import Count, HistoryQuery, Reader, Span
+from marketpipeline.readers.tiers import Part, Tiered, WarmReader, joined, parts
 from marketpipeline.store import table_of
 
 BEGIN = datetime(2024, 3, 1, tzinfo=UTC)
@@ -80,6 +80,16 @@ class Held:
         for begin in range(0, len(rows), 3):
             yield rows[begin : begin + 3]
 
+    async def count(self, query: HistoryQuery, sums: Sequence[str] = (), *, daily: bool = False) -> list[Count]:
+        found: dict[date | None, list[datetime]] = {}
+        async for rows in self.history(query):
+            for row in rows:
+                found.setdefault(row["trade_time"].date() if daily else None, []).append(row["trade_time"])
+        return [
+            Count("a", day, "held", len(moments), str(moments[0]), str(moments[-1]), {"price": len(moments) * 0.5})
+            for day, moments in sorted(found.items(), key=lambda group: group[0] or date.min)
+        ]
+
 
 def wanted(moments: list[datetime], query: HistoryQuery) -> list[datetime]:
     span = query.span
@@ -123,3 +133,23 @@ def test_an_answer_over_tiers_is_that_of_one_store(
         return [row["trade_time"] async for rows in batches for row in rows]
 
     assert asyncio.run(ask()) == wanted(moments, query)
+
+
+@settings(deadline=None)
+@given(ROWS, DAYS, st.lists(st.integers(0, 9), max_size=6), MOMENTS, MOMENTS, st.booleans())
+def test_a_count_over_tiers_is_that_of_one_store(
+    moments: list[datetime],
+    days: frozenset[date],
+    moved: list[int],
+    since: datetime | None,
+    until: datetime | None,
+    daily: bool,
+) -> None:
+    cold = Held([moment for moment in moments if moment.date() in days], set())
+    warm = Held([moment for moment in moments if moment.date() not in days], set(days), cold)
+    warm.moves = [(BEGIN + timedelta(days=n)).date() for n in moved]
+    query = HistoryQuery(TRADES, {}, Span(since, until))
+    tiered = Tiered.__new__(Tiered)
+    tiered._warm, tiered._cold = cast(WarmReader, warm), cast(Reader, cold)
+    found = asyncio.run(tiered.count(query, ("price",), daily=daily))
+    assert found == asyncio.run(Held(wanted(moments, query), set()).count(query, ("price",), daily=daily))

@@ -28,8 +28,7 @@ __all__ = ["make_router"]
 _CANDLES, _BOOK, _ALERTS = table_of("candles"), table_of("book_metrics"), table_of("alerts")
 _STATISTICS = next((table for table in TABLES if table.name == "trade_statistics"), None)
 _DEFAULT_ROWS = 500
-_MOST_COUNTED = 200_000
-"""Candles that a count reads at the most: some seconds of a database's time."""
+_COUNTED = ("trades", "volume", "quote_volume", "taker_buy_volume")
 
 
 def make_router(settings: ApiSettings) -> APIRouter:
@@ -141,7 +140,7 @@ def make_router(settings: ApiSettings) -> APIRouter:
     async def trades_count(readers: Asked, query: Annotated[CountsQuery, Query()]) -> Response:
         """Trades and volumes of each symbol: the sums over the candles whose opening is in the span."""
         wanted = symbols if query.symbols is None else query.symbols.split(",")
-        counts = await _count(readers, wanted, query.interval, query.span(_MOST_COUNTED))
+        counts = await _count(readers, wanted, query.interval, query.span())
         return answer({"interval": query.interval, "symbols": counts})
 
     @router.get("/alerts", response_model=Alerts, responses=of_all)
@@ -164,22 +163,8 @@ def _answers(*more: int) -> dict[int | str, dict[str, Any]]:
 
 
 async def _count(readers: Readers, symbols: list[str], interval: str, span: Span) -> list[dict[str, Any]]:
-    """Raises ValueError for more candles than are counted."""
-    sums: dict[str, dict[str, Any]] = {
-        symbol: {
-            "symbol": symbol,
-            "trades": 0,
-            "volume": 0.0,
-            "quote_volume": 0.0,
-            "taker_buy_volume": 0.0,
-            "candles": 0,
-        }
-        for symbol in symbols
-    }
-    async for batch in readers.history(HistoryQuery(_CANDLES, {"symbol": symbols, "interval": interval}, span)):
-        for row in batch:
-            found = sums[row["symbol"]]
-            found["candles"] += 1
-            for name in ("trades", "volume", "quote_volume", "taker_buy_volume"):
-                found[name] += row[name]
-    return list(sums.values())
+    """Added up by the store; a symbol without candles has zeros."""
+    query = HistoryQuery(_CANDLES, {"symbol": symbols, "interval": interval}, span)
+    sums = {found.symbol: {**found.sums, "candles": found.rows} for found in await readers.count(query, _COUNTED)}
+    nothing = dict.fromkeys((*_COUNTED, "candles"), 0)
+    return [{"symbol": symbol, **sums.get(symbol, nothing)} for symbol in symbols]

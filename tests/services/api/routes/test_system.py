@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
-from marketpipeline.api.models import SystemHealth
+from marketpipeline.api.models import CoverageAnswer, SystemHealth, Tiers
+from marketpipeline.sink_kinds.lake import LakeStoreSettings
 from marketpipeline.sinks.timescale.migrate import migrations
 
 from tests.services.api.serving import Api, Stores, serving
-from tests.services.sinks.samples import BTC, ETH, book, candle, trade
+from tests.services.sinks.samples import BTC, ETH, START, book, candle, feed_event, trade
 
 PATH = "/api/v1/system/health"
 
@@ -77,6 +80,41 @@ async def test_a_database_without_tables(stores: Stores) -> None:
     async with serving(stores.settings(timescale=empty)) as api:
         body = await api.get("/api/v1/analytics/klines/BTCUSDT", 503)
     assert body["detail"] == "the database has no tables yet: no sink has made them"
+
+
+async def test_what_there_is_of_each_day(api: Api, stores: Stores) -> None:
+    """Two candles before midnight, one after it; a gap in the trades of a day without any, one in the book."""
+    stores.put(*(candle(n) for n in (4, 5, 6)), candle(0, interval="5m"), candle(5, ETH), book(1))
+    gap: dict[str, Any] = {"event_time": START + 2 * 86_400_000_000, "feed": "trades"}
+    stores.put(feed_event(id="one", **gap), feed_event(0), feed_event(1, id="c", kind="resync", feed="trades"))
+    body = await api.get("/api/v1/system/coverage", symbols="BTCUSDT")
+    CoverageAnswer.model_validate(body)
+    assert body == {"table": "candles", "left_out": 0, "days": [
+        {"symbol": BTC, "day": "2024-08-08", "store": "timescale", "rows": 2, "gaps": 0,
+         "first": "2024-08-08T23:58:00.000000Z", "last": "2024-08-08T23:59:00.000000Z"},
+        {"symbol": BTC, "day": "2024-08-09", "store": "timescale", "rows": 1, "gaps": 0,
+         "first": "2024-08-09T00:00:00.000000Z", "last": "2024-08-09T00:00:00.000000Z"},
+        {"symbol": BTC, "day": "2024-08-10", "store": None, "rows": 0, "gaps": 1, "first": None, "last": None},
+    ]}  # fmt: skip
+    newest = await api.get("/api/v1/system/coverage", limit=1)
+    assert (newest["left_out"], newest["days"]) == (3, body["days"][2:])
+    of_book = await api.get("/api/v1/system/coverage", table="book_metrics", to="2024-08-09")
+    assert [(day["rows"], day["gaps"]) for day in of_book["days"]] == [(1, 1)]
+
+
+async def test_the_tiers(stores: Stores, tmp_path: Path) -> None:
+    stores.put(trade(1))
+    stores.postgres.query("INSERT INTO archived_days VALUES ('trades', '2024-08-01', 5, now(), NULL) RETURNING 1")
+    lake = LakeStoreSettings(url=(tmp_path / "lake").as_uri())
+    async with serving(stores.settings(lake=lake)) as api:
+        body = await api.get("/api/v1/system/tiers")
+    Tiers.model_validate(body)
+    said = "the lake has no tables yet: no sink has made them"
+    assert body == {"tiers": [
+        {"tier": "hot", "store": "redis", "error": None, "archived_days": {}},
+        {"tier": "warm", "store": "timescale", "error": None, "archived_days": {"trades": 1}},
+        {"tier": "cold", "store": "lake", "error": said, "archived_days": {}},
+    ]}  # fmt: skip
 
 
 async def test_parameters_are_refused(api: Api) -> None:
