@@ -34,8 +34,8 @@ CLOSING = re.compile(r"^=+ (?=.*\d+ (?:passed|failed|skipped|error))(.*) =+$", r
 class Suite:
     """`commands` run in order, the first that fails ends the suite, as does running for more than `limit` seconds.
 
-    `cores` is what it keeps busy, on the whole (its processor time by its time); one that needs more than there are runs
-    alone.
+    `cores` is what it keeps busy, on the whole (its processor time by its time); one that needs more than there are
+    runs alone.
     """
 
     name: str
@@ -165,7 +165,7 @@ class Run:
 
 
 def run(suites: Sequence[Suite], cores: float, done: Callable[[Outcome], None]) -> list[Outcome]:
-    """Run suites, as many at a time as `cores` allow, the first that fits next; `done` is told of each that has ended."""
+    """Run suites, as many at a time as `cores` allow, the first that fits next; `done` is told of each that ended."""
     waiting, running, outcomes = list(suites), list[Run](), list[Outcome]()
     while waiting or running:
         for suite in list(waiting):

@@ -23,6 +23,7 @@ __all__ = [
     "PREFIX",
     "PROCESS",
     "RENDERED",
+    "RESTART",
     "SECRETS",
     "SETTINGS",
     "START",
@@ -32,6 +33,7 @@ __all__ = [
     "is_owned",
     "labels",
     "owner_reference",
+    "restarts_of",
     "switched_on",
 ]
 
@@ -54,6 +56,11 @@ SECRETS = f"{PREFIX}/secrets"
 """Annotation of Pods: how often each Secret that they read has changed."""
 IGNORE_SECRETS = f"{PREFIX}/ignore-secret-changes"
 """Annotation of a MarketPipeline: true keeps the Pods as they are when a Secret that they read changes."""
+
+RESTART = f"{PREFIX}/restarted-at"
+"""Annotation of a MarketPipeline, by custom the time: another value replaces all its Pods, one process of ingestion
+after another and the stream job with a savepoint. With `.` and a component at its end it is of that component's Pods
+only. The Pods have it too."""
 
 JOB = f"{PREFIX}/job"
 """Annotation of a JobManager: hash of the whole job as it was started, its savepoint left out."""
@@ -79,6 +86,16 @@ def switched_on(pipeline: Object, annotation: str) -> bool | None:
     """Whether an annotation of a pipeline says true or false, in any spelling of case; None where it says neither."""
     value = str((pipeline["metadata"].get("annotations") or {}).get(annotation, "false")).strip().lower()
     return {"true": True, "false": False, "": False}.get(value)
+
+
+def restarts_of(pipeline: Object) -> dict[str, str]:
+    """What the annotations of a pipeline say of restarts, by component; '' is all of them."""
+    found = pipeline["metadata"].get("annotations") or {}
+    return {
+        name.removeprefix(RESTART).removeprefix("."): str(value)
+        for name, value in sorted(found.items())
+        if name == RESTART or name.startswith(f"{RESTART}.")
+    }
 
 
 def is_owned(metadata: Object, uid: str) -> bool:

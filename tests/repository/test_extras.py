@@ -45,6 +45,7 @@ COMPONENTS = {
     "": [*CORE, *COMMANDS, "marketpipeline.cli.pipeline"],
     "api-image": ["marketpipeline.api", "marketpipeline.readers", "marketpipeline.staleness", *COMMANDS],
     "dashboards": ["marketpipeline_operator.dashboards"],
+    "kubectl": ["marketpipeline_operator.plugin", "marketpipeline_operator.cluster.client"],
     "simulator": ["marketpipeline.simulator", *COMMANDS, "marketpipeline.cli.simulator"],
     "ingestion": ["marketpipeline.ingestion", "marketpipeline.venues", *COMMANDS],
     "local": ["marketpipeline.local", *COMMANDS],

@@ -45,6 +45,7 @@ SRC, OPR, JOB = PACKAGES
 SIM = f"{SRC}/simulator"
 COVERED = (
     Covered(SRC, "__main__", "services/cli/test_main.py", PROCESS),
+    Covered(SRC, "console", "services/cli/test_main.py", PROCESS),
     Covered(SRC, "records topics", "services/test_record_kinds.py", DEFINITION),
     Covered(SRC, "sharding", "services/ingestion/test_assignment.py", SHARED),
     Covered(f"{SRC}/alert_kinds", "*", "services/alert_kinds/test_alert_kinds.py", SHARED),
@@ -103,6 +104,7 @@ COVERED = (
     Covered(f"{OPR}/dashboards", "*", "operator/dashboards/test_panels.py", GOLDEN),
     Covered(f"{OPR}/flink", "health lifecycle rest savepoint", "operator/flink/test_standalone.py", PROCESS),
     Covered(f"{OPR}/observe", "secrets topics", "operator/test_process_api.py", CLUSTER),
+    Covered(f"{OPR}/plugin", "access show", "operator/plugin/test_commands.py", CLUSTER),
     Covered(f"{OPR}/reconcile", "children ownership", "operator/test_drift_api.py", CLUSTER),
     Covered(f"{OPR}/reconcile", "deletion reconciler", "operator/test_lifecycle_api.py", CLUSTER),
     Covered(f"{OPR}/reconcile", "working_state", "operator/test_lifecycle_api.py", CLUSTER),

@@ -53,6 +53,7 @@ class Context:
 
     `stopped` names the processes that shall have no replicas, while a pipeline is suspended or about to be.
     `secret_changes` says by name how often a Secret has changed, so that its readers start again with each change.
+    `restarts` has by component ('' for all) what was said of the last restart that somebody asked for.
     `decided` is how the job runs by now, operator or standalone: with `auto` it stays so, whatever is installed later.
     """
 
@@ -66,6 +67,7 @@ class Context:
     hold_workloads: bool = False
     decided: str | None = None
     secret_changes: Mapping[str, int] = field(default_factory=dict)
+    restarts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -14,7 +14,7 @@ from marketpipeline.plan import Component, Port, Probe, SecretEnv
 
 from marketpipeline_operator.builders.context import Context, child, digest
 from marketpipeline_operator.builders.placement import placed
-from marketpipeline_operator.names import PODS, SECRETS, SETTINGS, Object, child_name, labels
+from marketpipeline_operator.names import PODS, RESTART, SECRETS, SETTINGS, Object, child_name, labels
 
 __all__ = [
     "CONFIG_FOLDER",
@@ -63,7 +63,7 @@ def pod_template(
     if restart_policy:
         spec["restartPolicy"] = restart_policy
     marks = labels(context.name, component=component.value, workload=workload, process=process)
-    annotations = {SETTINGS: settings_hash} | _secrets_mark(context, container)
+    annotations = {SETTINGS: settings_hash} | _secrets_mark(context, container) | _restart_mark(context, component)
     template: Object = {"metadata": {"labels": marks, "annotations": annotations}, "spec": spec}
     return placed(context, component, workload, template)
 
@@ -73,6 +73,12 @@ def _secrets_mark(context: Context, container: Object) -> dict[str, str]:
     sources = (variable.get("valueFrom", {}).get("secretKeyRef", {}) for variable in container.get("env", []))
     names = sorted({source["name"] for source in sources if source.get("name") in context.secret_changes})
     return {SECRETS: " ".join(f"{name}={context.secret_changes[name]}" for name in names)} if names else {}
+
+
+def _restart_mark(context: Context, component: Component) -> dict[str, str]:
+    """When somebody last asked for a restart of all or of this component; nothing where nobody has."""
+    asked = [context.restarts[name] for name in ("", component.value) if name in context.restarts]
+    return {RESTART: " ".join(asked)} if asked else {}
 
 
 def _mounts(container: Object) -> Object:

@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Self
@@ -22,7 +22,7 @@ from kubernetes import config as kube_config
 from marketpipeline.errors import PermanentError
 
 from marketpipeline_operator.cluster.errors import Unavailable, error_of
-from marketpipeline_operator.cluster.kinds import Kind, kind_of
+from marketpipeline_operator.cluster.kinds import POD, Kind, kind_of
 from marketpipeline_operator.names import FIELD_MANAGER, Object
 
 __all__ = ["Credentials", "Kubernetes"]
@@ -60,11 +60,14 @@ class Kubernetes:
         self.writes_until = math.inf
 
     @classmethod
-    def connect(cls, *, timeout: float = 30, threads: int = 16, kubeconfig: str | None = None) -> Self:
+    def connect(
+        cls, *, timeout: float = 30, threads: int = 16, kubeconfig: str | None = None, context: str | None = None
+    ) -> Self:
         """With the Pod's own account inside of a cluster, else with the kubeconfig. Raises PermanentError."""
         configuration = kube.Configuration()
         # The library takes a config_file of None for one that must exist, and then never looks for the Pod's account.
         given = {"config_file": kubeconfig} if kubeconfig else {}
+        given |= {"context": context} if context else {}
         try:
             kube_config.load_config(client_configuration=configuration, **given)  # type: ignore[no-untyped-call]  # the client has no types
         except kube_config.ConfigException as error:
@@ -113,6 +116,25 @@ class Kubernetes:
         if uid:
             options["preconditions"] = {"uid": uid}
         await self._call("DELETE", kind, kind.path(namespace, name), options, missing=True)
+
+    def lines(self, namespace: str, pod: str, **options: object) -> Iterator[str]:
+        """The log of a Pod, line by line as it comes; `options` are the API's (tailLines, follow, previous, …).
+
+        Blocks, and waits without limit for the next line where `follow` is true.
+        """
+        path = POD.path(namespace, pod, "log", **options)
+        answer = self._send("GET", path, None, "application/json", stream=True)
+        try:
+            if answer.status != 200:
+                raise error_of(answer.status, answer.read(), f"read the log of Pod {pod}")
+            rest = b""
+            for chunk in answer.stream():
+                *whole, rest = (rest + chunk).split(b"\n")
+                yield from (line.decode(errors="replace") for line in whole)
+            if rest:
+                yield rest.decode(errors="replace")
+        finally:
+            answer.close()
 
     async def read(self, path: str) -> Object:
         """A document that is not an object, e.g. the list of what a group serves; empty where it is absent."""
@@ -170,6 +192,13 @@ class Kubernetes:
         return min(self._timeout, left)
 
     def _request(self, verb: str, path: str, body: Object | None, content_type: str) -> tuple[int, bytes, str | None]:
+        answer = self._send(verb, path, body, content_type)
+        return answer.status, answer.data, answer.headers.get("Retry-After")
+
+    def _send(
+        self, verb: str, path: str, body: Object | None, content_type: str, *, stream: bool = False
+    ) -> urllib3.BaseHTTPResponse:
+        """The answer, whole or as a `stream` that may take as long as it likes."""
         configuration = self._api.configuration
         headers = {"Accept": "application/json", "Content-Type": content_type}
         if token := configuration.get_api_key_with_prefix("authorization", alias="BearerToken"):
@@ -178,10 +207,11 @@ class Kubernetes:
         data: Any = msgspec.json.encode(body) if body is not None else None
         what = f"{verb} {path.partition('?')[0]}"
         try:
-            pool = self._api.rest_client.pool_manager
-            limit = urllib3.Timeout(total=self._limit(verb, what))
+            pool: urllib3.PoolManager = self._api.rest_client.pool_manager
+            limit = urllib3.Timeout(connect=self._timeout) if stream else urllib3.Timeout(total=self._limit(verb, what))
             url = configuration.host + path
-            answer = pool.request(verb, url, body=data, headers=headers, timeout=limit, retries=False)
+            return pool.request(
+                verb, url, body=data, headers=headers, timeout=limit, retries=False, preload_content=not stream
+            )
         except urllib3.exceptions.HTTPError as error:
             raise Unavailable(f"{what}: {type(error).__name__}: {error}") from error
-        return answer.status, answer.data, answer.headers.get("Retry-After")

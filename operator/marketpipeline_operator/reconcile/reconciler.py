@@ -34,6 +34,7 @@ from marketpipeline_operator.names import (
     PAUSE,
     Object,
     child_name,
+    restarts_of,
     switched_on,
 )
 from marketpipeline_operator.observe.components import ComponentState, Fault, cron_job_fault, deployment_state
@@ -151,6 +152,7 @@ class Reconciler:
             uid=metadata["uid"],
             settings=self._settings,
             capabilities=self.capabilities,
+            restarts=restarts_of(pipeline),
             decided=((pipeline.get("status") or {}).get("job") or {}).get("mode"),
         )
 

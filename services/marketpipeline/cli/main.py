@@ -1,12 +1,7 @@
-"""The group of all commands, and what becomes of their errors.
-
-Status: 0 done, 1 failed, 2 what was given is wrong, 130 interrupted.
-"""
+"""The group of all commands."""
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -16,7 +11,8 @@ from typing import NamedTuple
 import click
 
 from marketpipeline import __version__
-from marketpipeline.errors import InvalidInput, MarketPipelineError
+from marketpipeline.console import run_commands
+from marketpipeline.errors import MarketPipelineError
 from marketpipeline.registry import resolve
 
 __all__ = ["Entry", "cli", "commands", "main"]
@@ -81,7 +77,7 @@ class LazyGroup(click.Group):
         try:
             command = resolve(entry.target) if entry.target else _component(cmd_name)
         except ModuleNotFoundError as error:
-            raise _missing(cmd_name, error) from error
+            raise _missing(error) from error
         assert isinstance(command, click.Command)
         return command
 
@@ -106,7 +102,8 @@ def _component(name: str) -> click.Command:
     return command_of(name)
 
 
-def _missing(command: str, error: ModuleNotFoundError) -> MissingExtra:
+def _missing(error: ModuleNotFoundError) -> MissingExtra:
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     entry = commands().get(command)
     extra = entry.extra if entry else None
     if extra is None or (error.name or "").partition(".")[0] == "marketpipeline":
@@ -116,34 +113,6 @@ def _missing(command: str, error: ModuleNotFoundError) -> MissingExtra:
     )
 
 
-def _leave_the_pipe() -> None:
-    """Whoever read our output has had enough (`| head`): let nothing be written at exit either."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def main() -> None:
-    """Run the command line and end the process.
-
-    A warning that a library or a part of this package logs belongs in the log of a process, which sets one up. A
-    command on a terminal says itself what its user has to know.
-    """
-    logging.getLogger().addHandler(logging.NullHandler())
-    try:
-        status = cli.main(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        status = error.exit_code
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        status = 130
-    except BrokenPipeError:
-        _leave_the_pipe()
-        status = 0
-    except ModuleNotFoundError as error:
-        command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-        click.echo(f"error: {_missing(command, error)}", err=True)
-        status = 1
-    except MarketPipelineError as error:
-        click.echo(f"error: {error}", err=True)
-        status = 2 if isinstance(error, InvalidInput) else 1
-    sys.exit(status if isinstance(status, int) else 0)
+    """Run the command line and end the process."""
+    run_commands(cli, missing=_missing)

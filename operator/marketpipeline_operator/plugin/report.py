@@ -1,0 +1,83 @@
+"""What a bug report needs, in one archive, with nothing secret in it.
+
+Passwords never are in a pipeline's objects, as the kubelet puts them into Pods; so of Secrets only names and keys are
+told, and what looks like a password anywhere else is replaced, in objects and in logs.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from marketpipeline import __version__
+from marketpipeline.errors import MarketPipelineError, without_passwords
+
+from marketpipeline_operator.names import Object
+from marketpipeline_operator.plugin.access import Access, Seen
+
+__all__ = ["redacted", "write_report"]
+
+_SECRET_NAME = re.compile(r"passw|secret_?key|token|private_?key|credential|api_?key", re.IGNORECASE)
+_LINES = 5_000
+_HIDDEN = "***"
+
+
+def write_report(access: Access, seen: Seen, text: str, out: Path) -> list[str]:
+    """Write a gzipped tar; gives the names of its files. `text` is what `status` prints."""
+    names = []
+    with tarfile.open(out, "w:gz") as archive:
+        for name, content in _files(access, seen, text):
+            data = content.encode()
+            entry = tarfile.TarInfo(f"{seen.pipeline['metadata']['name']}/{name}")
+            entry.size, entry.mtime = len(data), int(time.time())
+            archive.addfile(entry, io.BytesIO(data))
+            names.append(name)
+    return names
+
+
+def _files(access: Access, seen: Seen, text: str) -> Iterator[tuple[str, str]]:
+    yield "status.txt", without_passwords(text) + "\n"
+    yield "version.txt", f"kubectl-marketpipeline {__version__}\n"
+    yield "pipeline.yaml", _yaml(seen.pipeline)
+    yield "events.yaml", _yaml({"items": list(seen.events)})
+    for kind, things in access.children(seen.pipeline["metadata"]["name"]).items():
+        for thing in things:
+            yield f"objects/{kind.kind}/{thing['metadata']['name']}.yaml", _yaml(thing)
+    for pod in seen.pods:
+        name = pod["metadata"]["name"]
+        yield f"pods/{name}.yaml", _yaml(pod)
+        yield from _logs(access, pod, name)
+
+
+def _logs(access: Access, pod: Object, name: str) -> Iterator[tuple[str, str]]:
+    """The newest lines, and those of the container before where it was started again."""
+    restarted = any(one.get("restartCount") for one in pod.get("status", {}).get("containerStatuses", []))
+    for previous in (False, True) if restarted else (False,):
+        try:
+            lines = list(access.log(name, tailLines=_LINES, previous=str(previous).lower(), timestamps="true"))
+        except MarketPipelineError as error:
+            lines = [f"no log: {error}"]
+        suffix = ".previous" if previous else ""
+        yield f"logs/{name}{suffix}.log", without_passwords("\n".join(lines)) + "\n"
+
+
+def _yaml(thing: Object) -> str:
+    return without_passwords(yaml.safe_dump(redacted(thing), sort_keys=False, allow_unicode=True, width=120))
+
+
+def redacted(value: object, name: str = "") -> object:
+    """`value` without texts that have the name of something secret, and without what says who wrote which field."""
+    if isinstance(value, dict):
+        if _SECRET_NAME.search(str(value.get("name", ""))) and isinstance(value.get("value"), str):
+            value = value | {"value": _HIDDEN}
+        return {key: redacted(entry, str(key)) for key, entry in value.items() if key != "managedFields"}
+    if isinstance(value, list):
+        return [redacted(entry, name) for entry in value]
+    if isinstance(value, str) and _SECRET_NAME.search(name):
+        return _HIDDEN
+    return value
