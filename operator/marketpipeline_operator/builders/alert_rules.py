@@ -113,6 +113,12 @@ def _has_sinks(plan: Plan) -> bool:
     return any(workload.component.is_sink for workload in plan.workloads)
 
 
+def _has_archive(plan: Plan) -> bool:
+    """Whether days go from a store to another, and the API, which tells of those that stay, runs."""
+    tells = any(workload.component is Component.API for workload in plan.workloads)
+    return tells and any(job.name == "tiers" for job in plan.scheduled_jobs)
+
+
 def _has_claim(plan: Plan) -> bool:
     return plan.stream_job is not None and plan.stream_job.checkpoint_claim is not None
 
@@ -216,6 +222,14 @@ RULES = (
         "warning",
         "More than one answer of the API in twenty is an error of the server.",
         lambda plan: any(workload.component is Component.API for workload in plan.workloads),
+    ),
+    AlertRule(
+        "MarketPipelineTierNotArchived",
+        lambda of: f"max by (table) (marketpipeline_api_tier_days_kept_back{{{of.pods}}}) > 0",
+        "5m",
+        "warning",
+        "Days beyond their retention stay in the database, since the lake has them not whole.",
+        _has_archive,
     ),
     AlertRule(
         "MarketPipelineVolumeFilling",

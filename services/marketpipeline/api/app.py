@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from marketpipeline.api import problems
 from marketpipeline.api.access import LIMIT_HEADERS, Access, ApiKeys
 from marketpipeline.api.books import Books
 from marketpipeline.api.limiter import Limiter
-from marketpipeline.api.measuring import Measuring, observe_stream
+from marketpipeline.api.measuring import Measuring, observe_stream, watching_tiers
 from marketpipeline.api.routes import analytics, docs, market, stream, system, v3
 from marketpipeline.api.stream import Feed, Hub, kinds_of, newest_records, topics_of
 from marketpipeline.readers import Readers, readers_of
@@ -45,7 +45,8 @@ def create_app(settings: ApiSettings, meter: Meter | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with readers:
+        watching = nullcontext() if meter is None or not readers.have_archive else watching_tiers(meter, readers)
+        async with readers, watching:
             if limiter is not None:
                 limiter.start()
             yield

@@ -25,6 +25,7 @@ __all__ = [
     "CandleRow",
     "CoverageAnswer",
     "Day",
+    "KeptBackDay",
     "Klines",
     "MarketRow",
     "MarketSummary",
@@ -302,6 +303,15 @@ class TickerHealth(_Answer):
     symbols: list[Alive]
 
 
+class KeptBackDay(_Answer):
+    """A day beyond its retention that stays in the database, since the lake lacks some of it."""
+
+    table: str = Field(examples=["trades"])
+    day: date = Field(examples=["2024-08-08"])
+    reason: str = Field(examples=["binance:BTCUSDT: 120400 rows here, 120399 in the archive"])
+    since: datetime = Field(description="When that was found first.", examples=["2024-11-07T03:00:04.000000Z"])
+
+
 class Tier(_Answer):
     """A store as a tier: `hot` has what is newest, `warm` the history, `cold` what the history gave up."""
 
@@ -311,6 +321,7 @@ class Tier(_Answer):
     archived_days: dict[str, int] = Field(
         description="By table: days of it that the cold tier answers for.", examples=[{"trades": 212, "candles": 30}]
     )
+    kept_back: list[KeptBackDay] = Field(description="Days that should have gone there and did not, and why.")
 
 
 class Tiers(_Answer):

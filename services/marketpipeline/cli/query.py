@@ -58,7 +58,7 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "gaps": ("event_time", "receive_time", "feed", "first_id", "last_id", "detail"),
     "events": ("event_time", "receive_time", "kind", "feed", "first_id", "last_id", "detail"),
     "coverage": ("symbol", "day", "store", "rows", "first", "last", "gaps"),
-    "tiers": ("tier", "store", "error", "archived_days"),
+    "tiers": ("tier", "store", "error", "archived_days", "kept_back"),
 }  # fmt: skip
 """Columns of a table on the screen; JSON and CSV have all."""
 
@@ -193,11 +193,12 @@ def coverage(
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", help="JSON is one a line.")
 @click.option("--state", type=click.Path(path_type=Path), help="State folder. [the one in .marketpipeline]")
 def tiers(form: str, state: Path | None) -> None:
-    """The stores that keep a history as tiers, and how many days of each table the cold one answers for."""
+    """The stores that keep a history as tiers, the days that the cold one answers for, and those that it lacks."""
     with open_stored(only_folder() if state is None else state) as stored:
         found = [asdict(tier) for tier in stored.readers.tiers()]
     for tier in found if form == "table" else ():
         tier["archived_days"] = ", ".join(f"{name} {days}" for name, days in tier["archived_days"].items()) or None
+        tier["kept_back"] = ", ".join(f"{day['table']} {day['day']}" for day in tier["kept_back"]) or None
     _WRITERS[form](iter(found), "tiers", sys.stdout)
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "Count",
     "Counting",
     "HistoryQuery",
+    "KeptBack",
     "NewestRecords",
     "NotKept",
     "Reader",
@@ -141,6 +142,16 @@ class Counting(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class KeptBack:
+    """A UTC day of a table that should have gone to the archive and did not, why, and since when."""
+
+    table: str
+    day: date
+    reason: str
+    since: str
+
+
 @runtime_checkable
 class Archived(Protocol):
     """A reader whose days go to an archive."""
@@ -148,18 +159,23 @@ class Archived(Protocol):
     async def archived_days(self, table: str) -> Collection[date]:
         """The UTC days of a table that the archive answers for."""
 
+    async def kept_back(self) -> Sequence[KeptBack]:
+        """The days that could not go yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class TierState:
     """A store as a tier: `hot` has what is newest, `warm` the history, `cold` what the history gave up.
 
-    `archived_days` is by table how many days of a warm store the cold one answers for.
+    `archived_days` is by table how many days of a warm store the cold one answers for, `kept_back` the days that it
+    should and does not.
     """
 
     tier: str
     store: str
     error: str | None
     archived_days: Mapping[str, int] = field(default_factory=dict)
+    kept_back: Sequence[KeptBack] = ()
 
 
 _TIERS = {ReadRank.NEWEST: "hot", ReadRank.HISTORY: "warm", ReadRank.ARCHIVE: "cold"}
@@ -339,17 +355,28 @@ class Readers:
                 return await reader.count(query, sums, daily=daily)
         raise NotKept(f"this pipeline has no store that counts rows of {query.table.name}")
 
+    @property
+    def have_archive(self) -> bool:
+        """Whether days of the history go to an archive."""
+        return ReadRank.ARCHIVE in self._ranks.values() and any(isinstance(reader, Archived) for reader in self.readers)
+
+    async def kept_back(self) -> list[KeptBack]:
+        """The days that should be in the archive and are not. Raises RetryableError."""
+        return [day for reader in self.readers if isinstance(reader, Archived) for day in await reader.kept_back()]
+
     async def tiers(self) -> list[TierState]:
         """Every store as a tier, the hot one first."""
         found, states = await self.health(), []
         for name, rank in sorted(self._ranks.items(), key=lambda ranked: ranked[1]):
             reader = next(reader for reader in self.readers if reader.name == name)
             days: dict[str, int] = {}
+            kept_back: Sequence[KeptBack] = ()
             if isinstance(reader, Archived) and found[name].error is None:
                 for table in TABLES:
                     days[table.name] = len(await reader.archived_days(table.name))
+                kept_back = await reader.kept_back()
             archived = {table: count for table, count in days.items() if count}
-            states.append(TierState(_TIERS[rank], name, found[name].error, archived))
+            states.append(TierState(_TIERS[rank], name, found[name].error, archived, kept_back))
         return states
 
     async def health(self) -> dict[str, StoreHealth]:

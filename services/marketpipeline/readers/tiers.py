@@ -18,6 +18,7 @@ from marketpipeline.readers.reading import (
     Count,
     Counting,
     HistoryQuery,
+    KeptBack,
     NewestRecords,
     NotKept,
     Reader,
@@ -36,6 +37,9 @@ class WarmReader(Reader, Protocol):
 
     async def archived_days(self, table: str) -> Collection[date]:
         """The UTC days of a table that the archive answers for."""
+
+    async def kept_back(self) -> Sequence[KeptBack]:
+        """The days that could not go yet."""
 
 
 def is_warm(reader: Reader) -> TypeGuard[WarmReader]:
@@ -119,7 +123,8 @@ class Tiered:
         self.name = warm.name
         self.keeps_newest, self.keeps_history = warm.keeps_newest, warm.keeps_history
         self.open, self.close, self.check = warm.open, warm.close, warm.check
-        self.seen, self.holdings, self.archived_days = warm.seen, warm.holdings, warm.archived_days
+        self.seen, self.holdings = warm.seen, warm.holdings
+        self.archived_days, self.kept_back = warm.archived_days, warm.kept_back
 
     async def newest(self, symbols: Sequence[str], kinds: Sequence[str]) -> dict[str, NewestRecords]:
         """As the warm store's."""

@@ -14,7 +14,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from marketpipeline.errors import PermanentError, RetryableError
-from marketpipeline.readers.reading import Count, HistoryQuery, NewestRecords
+from marketpipeline.readers.reading import Count, HistoryQuery, KeptBack, NewestRecords
 from marketpipeline.records import Record
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.store.latest import ENTRIES
@@ -130,6 +130,11 @@ class TimescaleReader:
         rows = await self._fetch(Statement(SQL(_ARCHIVED).format(), [table]))
         return frozenset(day for (day,) in rows)
 
+    async def kept_back(self) -> list[KeptBack]:
+        """As the job that archives has noted them."""
+        rows = await self._fetch(Statement(SQL(_KEPT_BACK).format(), []))
+        return [KeptBack(table, day, reason, iso(since)) for table, day, reason, since in rows]
+
     async def count(self, query: HistoryQuery, sums: Sequence[str] = (), *, daily: bool = False) -> list[Count]:
         """Counted row by row, so that a long span of single trades takes its time."""
         rows = await self._fetch(count(query, sums, daily=daily))
@@ -207,6 +212,7 @@ _SEEN = """
 SELECT symbol, extract(epoch FROM seen_at) * 1000000 FROM symbols WHERE symbol = ANY(%s) AND seen_at IS NOT NULL
 """
 _ARCHIVED = "SELECT day FROM archived_days WHERE table_name = %s AND restored_until IS NULL"
+_KEPT_BACK = "SELECT table_name, day, reason, since FROM kept_back_days ORDER BY day, table_name"
 _SOME = "SELECT symbol FROM symbols WHERE EXISTS (SELECT 1 FROM {} AS rows WHERE rows.symbol = symbols.symbol)"
 _INTERVALS = """
 WITH RECURSIVE found (symbol, interval) AS (

@@ -122,6 +122,10 @@ CASES: dict[str, Case] = {
             {f'{_ANSWERS}{{status="422"}}': "0+60x20"},
         ),
     ),
+    "MarketPipelineTierNotArchived": Case(
+        fires=({'marketpipeline_api_tier_days_kept_back{table="trades"}': "0x10 2x10"},),
+        silent=(_NONE, {'marketpipeline_api_tier_days_kept_back{table="trades"}': "2x10 0x10"}),
+    ),
     "MarketPipelineVolumeFilling": Case(
         fires=({_FREE: "5x20", _WHOLE: "100x20"},),
         silent=({_FREE: "50x20", _WHOLE: "100x20"},),

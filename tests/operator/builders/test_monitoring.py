@@ -15,6 +15,7 @@ from tests.operator.builders.support import context_of
 from tests.support.prometheus import UnitTest, verdicts
 
 PROMETHEUS = Capabilities(prometheus=True)
+LAKE = {"lake": {"url": "s3://market-data/crypto"}}
 STATE = {"checkpointDirectory": "file:///state", "checkpointClaim": "state"}
 
 
@@ -49,7 +50,7 @@ def selected(series: str) -> str:
 def test_each_alert_fires_on_what_it_is_for_and_on_nothing_else(tmp_path: Path) -> None:
     assert set(CASES) == {rule.name for rule in RULES}
     tests = [test for name, case in CASES.items() for test in looks_of(name, case)]
-    assert verdicts(tmp_path, rule_of(context_of(processing=STATE))["spec"], tests) == ""
+    assert verdicts(tmp_path, rule_of(context_of(processing=STATE, sinks=LAKE))["spec"], tests) == ""
 
 
 def test_the_cases_can_fail(tmp_path: Path) -> None:
@@ -60,11 +61,11 @@ def test_the_cases_can_fail(tmp_path: Path) -> None:
 
 
 def test_an_alert_is_only_there_for_what_the_pipeline_has() -> None:
-    whole, small = alerts_of(processing=STATE), alerts_of(feeds=["quotes"], api={"enabled": False})
+    whole, small = alerts_of(processing=STATE, sinks=LAKE), alerts_of(feeds=["quotes"], api={"enabled": False})
     assert set(whole) == {rule.name for rule in RULES}
     job = {"MarketPipelineJobDown", "MarketPipelineCheckpointOld", "MarketPipelineTradesLate"}
     assert not set(small) & {*job, "MarketPipelineApiFails", "MarketPipelineVolumeFilling"}
-    assert "MarketPipelineVolumeFilling" not in alerts_of()
+    assert not {"MarketPipelineVolumeFilling", "MarketPipelineTierNotArchived"} & set(alerts_of())
 
 
 def test_a_slow_checkpoint_is_not_an_old_one() -> None:
@@ -75,7 +76,7 @@ def test_a_slow_checkpoint_is_not_an_old_one() -> None:
 def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
     pages = {page.stem for page in (PROJECT / "docs" / "runbooks").glob("*.md")}
     assert {page for page in pages if "Operator" not in page} == {rule.name for rule in RULES}
-    for name, alert in alerts_of(processing=STATE).items():
+    for name, alert in alerts_of(processing=STATE, sinks=LAKE).items():
         assert alert["annotations"]["runbook_url"].endswith(f"/{name}.md")
         assert alert["annotations"]["summary"] in (PROJECT / "docs" / "runbooks" / f"{name}.md").read_text()
 

@@ -14,6 +14,7 @@ from marketpipeline.api.app import create_app
 from marketpipeline.api.serving import Server
 from marketpipeline.records import Record
 from marketpipeline.settings import ApiSettings
+from opentelemetry.metrics import Meter
 
 from tests.services.sinks.samples import BTC, ETH, deliver
 from tests.services.sinks.stores import PostgresStore, ValkeyStore
@@ -65,9 +66,9 @@ class Api:
 
 
 @asynccontextmanager
-async def serving(settings: ApiSettings) -> AsyncIterator[Api]:
+async def serving(settings: ApiSettings, meter: Meter | None = None) -> AsyncIterator[Api]:
     """The application of these settings, between its start and its end."""
-    app = create_app(settings)
+    app = create_app(settings, meter)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api", timeout=30) as client:

@@ -282,9 +282,9 @@ def test_days_that_are_in_the_folder_of_the_lake(rows: Query, running: Path) -> 
     assert (cold["day"], cold["store"], cold["rows"], cold["gaps"]) == ("2024-07-01", "lake", 3, 0)
     lines = [line.split() for line in invoke(running, "tiers").splitlines()]
     assert lines == [
-        ["tier", "store", "error", "archived_days"],
-        ["warm", "timescale", "-", "trades", "1"],
-        ["cold", "lake", "-", "-"],
+        ["tier", "store", "error", "archived_days", "kept_back"],
+        ["warm", "timescale", "-", "trades", "1", "-"],
+        ["cold", "lake", "-", "-", "-"],
     ]
     assert rows("tiers")[0]["archived_days"] == {"trades": 1}
 

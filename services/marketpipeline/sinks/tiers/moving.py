@@ -59,7 +59,9 @@ class Mover:
                 edge = (now - timedelta(days=kept)).astimezone(UTC).date()
                 notes = self._warm.notes(table)
                 wanted[table] = [day for day in self._days(table, None, edge) if _may_go(notes, day, now)]
-        return self._move(wanted)
+        moved = self._move(wanted)
+        self._warm.keep_back(moved.kept_back)
+        return moved
 
     def archive(self, since: date, until: date) -> Moved:
         """Move the days from `since` to before `until`: what the archive lacks of them is written to it first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -27,6 +27,11 @@ _NOTE = """
 INSERT INTO archived_days (table_name, day, rows) VALUES (%s, %s, %s)
 ON CONFLICT (table_name, day) DO UPDATE SET rows = EXCLUDED.rows, archived_at = now(), restored_until = NULL
 """
+_KEPT_BACK = """
+INSERT INTO kept_back_days (table_name, day, reason) VALUES (%s, %s, %s)
+ON CONFLICT (table_name, day) DO UPDATE SET reason = EXCLUDED.reason
+"""
+_KEPT_NO_MORE = "DELETE FROM kept_back_days WHERE table_name = %s AND day = %s"
 _RESTORED = "UPDATE archived_days SET restored_until = %s WHERE table_name = %s AND day = %s"
 
 
@@ -70,8 +75,18 @@ class Warm:
 
     def note(self, table: Table, day: date, rows: int) -> None:
         """From now on the archive answers for this day."""
-        with translated():
+        with translated(), self._connection.transaction():
             self._connection.execute(_NOTE, (table.name, day, rows))
+            self._connection.execute(_KEPT_NO_MORE, (table.name, day))
+
+    def keep_back(self, reasons: Mapping[tuple[str, date], str]) -> None:
+        """Note the days that had to stay, by table and day, instead of those noted before."""
+        with translated(), self._connection.transaction():
+            for table, day in self._fetch(SQL("SELECT table_name, day FROM kept_back_days")):
+                if (table, day) not in reasons:
+                    self._connection.execute(_KEPT_NO_MORE, (table, day))
+            for (table, day), reason in reasons.items():
+                self._connection.execute(_KEPT_BACK, (table, day, reason))
 
     def drop(self, table: Table, day: date) -> int:
         """Remove the rows of a day, chunks of it whole where it has them; how many rows had to go one by one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 from marketpipeline.api.models import CoverageAnswer, SystemHealth, Tiers
 from marketpipeline.sink_kinds.lake import LakeStoreSettings
 from marketpipeline.sinks.timescale.migrate import migrations
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from tests.conftest import wait_for
 from tests.services.api.serving import Api, Stores, serving
 from tests.services.sinks.samples import BTC, ETH, START, book, candle, feed_event, trade
 
@@ -105,16 +109,29 @@ async def test_what_there_is_of_each_day(api: Api, stores: Stores) -> None:
 async def test_the_tiers(stores: Stores, tmp_path: Path) -> None:
     stores.put(trade(1))
     stores.postgres.query("INSERT INTO archived_days VALUES ('trades', '2024-08-01', 5, now(), NULL) RETURNING 1")
+    stores.postgres.query("INSERT INTO kept_back_days VALUES ('trades', '2024-08-02', 'x', '2024-11-07Z') RETURNING 1")
     lake = LakeStoreSettings(url=(tmp_path / "lake").as_uri())
-    async with serving(stores.settings(lake=lake)) as api:
+    measured = InMemoryMetricReader()
+    meter = MeterProvider([measured]).get_meter("test")
+    async with serving(stores.settings(lake=lake), meter) as api:
         body = await api.get("/api/v1/system/tiers")
+        await asyncio.to_thread(wait_for, lambda: observed(measured, "api.tier.days.kept.back"), "the days kept back")
+        told = observed(measured, "api.tier.days.kept.back")
     Tiers.model_validate(body)
+    kept = {"table": "trades", "day": "2024-08-02", "reason": "x", "since": "2024-11-07T00:00:00.000000Z"}
     said = "the lake has no tables yet: no sink has made them"
     assert body == {"tiers": [
-        {"tier": "hot", "store": "redis", "error": None, "archived_days": {}},
-        {"tier": "warm", "store": "timescale", "error": None, "archived_days": {"trades": 1}},
-        {"tier": "cold", "store": "lake", "error": said, "archived_days": {}},
+        {"tier": "hot", "store": "redis", "error": None, "archived_days": {}, "kept_back": []},
+        {"tier": "warm", "store": "timescale", "error": None, "archived_days": {"trades": 1}, "kept_back": [kept]},
+        {"tier": "cold", "store": "lake", "error": said, "archived_days": {}, "kept_back": []},
     ]}  # fmt: skip
+    assert {point.attributes["table"] for point in told if point.value} == {"trades"}
+
+
+def observed(measured: InMemoryMetricReader, name: str) -> list[Any]:
+    data = measured.get_metrics_data()
+    scopes = [scope for resource in data.resource_metrics for scope in resource.scope_metrics] if data else []
+    return [point for scope in scopes for one in scope.metrics if one.name == name for point in one.data.data_points]
 
 
 async def test_parameters_are_refused(api: Api) -> None:

@@ -140,6 +140,10 @@ def test_only_days_that_the_archive_has_whole_leave_the_database(store: Postgres
     assert {name: asked(store, lake, name) for name in before} == before
     again = Mover(warm, Lake(lake), 0.0).clean_up(ALL, noon(5))
     assert (again.days, again.kept_back) == ({}, moved.kept_back)
+    noted = "SELECT table_name, day, reason FROM kept_back_days"
+    assert store.query(noted) == [("trades", day(2), f"{ETH}: 4 rows here, 3 in the archive")]
+    Mover(warm, Lake(lake), 0.0).archive(day(2), day(3))
+    assert store.query(noted) == [], "the archive has got what it lacked"
     warm.close()
 
 
