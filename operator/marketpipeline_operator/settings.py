@@ -73,6 +73,10 @@ class ReconcileSettings(SettingsModel):
     silent_after: Seconds = Field(
         default=60, description="Time without a frame of the exchange after which a process's data does not flow."
     )
+    listing_interval: Seconds = Field(
+        default=300,
+        description="Time between two questions to an exchange about what a pipeline's selectors stand for.",
+    )
     request_timeout: Seconds = Field(default=30, description="Longest time for one request to the API server.")
 
 

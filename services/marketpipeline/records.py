@@ -211,6 +211,8 @@ FeedEventKind = Literal[
     "synced",
     "joined",
     "left",
+    "followed",
+    "unfollowed",
 ]
 
 
@@ -223,6 +225,9 @@ class FeedEvent(Record, tag="feed_event", frozen=True, kw_only=True, gc=False):
     `process` is the one that wrote it: host and process id. Several may follow a symbol at a time. `joined` is told
     when a process has begun to write the whole feed, after `first_id`; `left` when it was told to stop, with its
     `last_id`. What is a `gap` none of them has written.
+
+    `followed` and `unfollowed` tell what a selector of the pipeline brought in or let go, with its reason; the platform
+    writes these.
     """
 
     id: str

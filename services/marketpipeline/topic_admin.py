@@ -38,10 +38,10 @@ from confluent_kafka.admin import (
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.kafka import client_config, consumer_config, producer_config
 from marketpipeline.plan import Topic
-from marketpipeline.records import SymbolThresholds, decode, encode
+from marketpipeline.records import FeedEvent, SymbolThresholds, decode, encode
 from marketpipeline.settings import KafkaSettings
 
-__all__ = ["TopicsReport", "delete_topics", "ensure_topics", "publish_thresholds"]
+__all__ = ["TopicsReport", "delete_topics", "ensure_topics", "publish_events", "publish_thresholds"]
 
 InForce = tuple[dict[str, float], str]
 """Thresholds by name, and patterns."""
@@ -139,7 +139,13 @@ def publish_thresholds(settings: KafkaSettings, topic: Topic, thresholds: Sequen
     return len(changed)
 
 
-def _write(settings: KafkaSettings, topic: str, thresholds: Sequence[SymbolThresholds]) -> None:
+def publish_events(settings: KafkaSettings, topic: str, events: Sequence[FeedEvent]) -> None:
+    """Write events and wait until the broker has them. Raises RetryableError or PermanentError."""
+    with _translated(settings, f"topic {topic}"):
+        _write(settings, topic, events)
+
+
+def _write(settings: KafkaSettings, topic: str, records: Sequence[SymbolThresholds | FeedEvent]) -> None:
     failed: list[KafkaError] = []
 
     def delivered(error: KafkaError | None, _: Message) -> None:
@@ -148,7 +154,7 @@ def _write(settings: KafkaSettings, topic: str, thresholds: Sequence[SymbolThres
 
     limits = {"delivery.timeout.ms": int(_TIMEOUT * 1000)}
     producer = Producer(producer_config(settings, _CLIENT, linger_ms=0) | limits | _QUIET)
-    for record in thresholds:
+    for record in records:
         producer.produce(topic, key=record.symbol.encode(), value=encode(record), on_delivery=delivered)
     left = producer.flush(_TIMEOUT + 1)
     if failed:

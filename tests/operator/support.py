@@ -82,7 +82,8 @@ class Kubectl:
         """Apply a CRD and wait until its objects can be asked for: while their storage begins, that is answered 429."""
         name = crd["metadata"]["name"]
         self.apply(crd)
-        self("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
+        established = ("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
+        wait_for(lambda: self.succeeds(*established), f"{name} established")  # one without any status is an error
         wait_for(lambda: self.succeeds("get", name, "--all-namespaces"), f"{name} served")
 
     def succeeds(self, *arguments: str) -> bool:

@@ -46,8 +46,15 @@ ACCEPTED = [
     "  windows: []",
     "  ingestion: {websocketUrls: {binance: }}",
     "  unknown: null",
+    "  exclude: [binance:*UP*, binance:USDCUSDT, 'okx:*']",
+    "  maxSymbols: 1000",
 ]
 REFUSED = [
+    "  exclude: [kraken:*]",
+    "  exclude: ['*USDT']",
+    "  exclude: [binance:top-3-USDT]",
+    "  exclude: [okx:BTCUSDT]",
+    "  maxSymbols: 0",
     "  depth: {levels: yes}",
     "  depth: {levels: '20'}",
     "  depth: {levels: 20.5}",
@@ -113,11 +120,20 @@ def test_both_say_the_same(kubectl: Kubectl, namespace: str) -> None:
     texts += [
         HEAD.format(namespace) + "  symbols: binance:BTCUSDT\n",
         HEAD.format(namespace) + "  symbols:\n",
+        *(
+            HEAD.format(namespace) + f"  symbols: ['{entry}']\n"
+            for entry in ("okx:BTC-*", "binance:top-20-USDT", "okx:top-999-USDT-SWAP", "binance:*")
+        ),
+        *(
+            HEAD.format(namespace) + f"  symbols: ['{entry}']\n"
+            for entry in ("binance:top-0-USDT", "okx:top-1000-USDT", "binance:top-3-*", "kraken:*", "okx:top-20")
+        ),
         HEAD.format(namespace).replace("crypto", "123") + SYMBOLS,
         HEAD.format(namespace).replace("crypto", "crypto, annotations: {reviewed: 2025-02-30}") + SYMBOLS,
         HEAD.format(namespace).replace("crypto", "crypto, annotations: {reviewed: 1}") + SYMBOLS,
         HEAD.format(namespace).replace("v1alpha1", "v1") + SYMBOLS,
     ]
+    assert [_validates(text) for text in texts if "  symbols: ['" in text] == [True] * 4 + [False] * 5
     differ = []
     for text in texts:
         command = [kubectl.program, f"--kubeconfig={kubectl.kubeconfig}", "apply", "--dry-run=server", "--filename=-"]

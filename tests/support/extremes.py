@@ -38,6 +38,7 @@ SYMBOL = "binance:BTCUSDT"
 DURATIONS = ("1ms", "99999d")
 TEXTS: dict[str, tuple[Any, ...]] = {
     "symbols": (["binance:A"], [f"binance:S{number:04}USDT" for number in range(1000)]),
+    "exclude": ([], ["binance:*"], [f"binance:*{number:03}USDT" for number in range(200)]),
     "broker.bootstrapServers": ("b:1", ",".join(f"{number}.{'x' * 63}.example:65535" for number in range(20))),
     "broker.topicPrefix": ("x", "x" * 100),
     "broker.cluster": ("x", "x" * 253),

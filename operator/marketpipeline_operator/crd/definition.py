@@ -26,7 +26,7 @@ PLURAL = "marketpipelines"
 NAME = f"{PLURAL}.{GROUP}"
 
 _HEADER = "# Generated from marketpipeline.spec by `make generate`; do not edit.\n"
-_SETS = ("symbols", "feeds", "windows")
+_SETS = ("symbols", "exclude", "feeds", "windows")
 
 
 def custom_resource_definition() -> dict[str, Any]:

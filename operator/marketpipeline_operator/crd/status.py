@@ -15,6 +15,11 @@ def _count(description: str) -> dict[str, Any]:
     return {"type": "integer", "format": "int32", "description": description}
 
 
+def _texts(description: str) -> dict[str, Any]:
+    items = {"type": "string"}
+    return {"type": "array", "description": description, "items": items, "x-kubernetes-list-type": "set"}
+
+
 def _object(description: str, **properties: Any) -> dict[str, Any]:
     return {"type": "object", "description": description, "properties": properties}
 
@@ -46,9 +51,29 @@ STATUS: dict[str, Any] = _object(
     ),
     problem=_text("What is wrong, in one word; absent where nothing is."),
     symbols=_count("Symbols that the pipeline follows."),
+    selection=_object(
+        "What the entries of `symbols` that stand for many stand for now.",
+        symbols=_texts("The symbols, by their exchanges' own listings; kept while an exchange does not answer."),
+        selectors={
+            "type": "array",
+            "description": "Each of these entries.",
+            "items": _object(
+                "One entry.",
+                selector=_text("As it is written in `symbols`."),
+                symbols=_count(
+                    "Symbols that it stands for, without regard to `maxSymbols`; absent until that is known."
+                ),
+            )
+            | {"required": ["selector"]},
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["selector"],
+        },
+        told=_texts("Symbols that the events topic was told of as followed."),
+    ),
     conditions={
         "type": "array",
-        "description": "Ready, DataFlowing, Degraded, Paused, and one a part: TopicsReady, SinksReady and others.",
+        "description": "Ready, DataFlowing, Degraded, Paused, and one a part: TopicsReady, SinksReady and others; "
+        "SymbolsSelected where entries of `symbols` stand for many.",
         "items": _CONDITION,
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],

@@ -16,6 +16,7 @@ from marketpipeline.sink_kinds import sink_kinds
 from marketpipeline.spec import API_NEEDS_A_SINK, BookSource, PipelineSpec, Sinks
 from marketpipeline.spec.flink import DECIDED, FLINK_KEY
 from marketpipeline.spec.market import Window
+from marketpipeline.spec.selectors import LARGEST_RANK, RANKED
 from marketpipeline.topics import Feed
 from marketpipeline.venues import Venue, venues
 from pydantic import BaseModel
@@ -81,6 +82,22 @@ def _symbols() -> list[Rule]:
             "messageExpression": f"'unknown exchange \"' + self.split(':')[0] + '\"; known: {names}'",
         },
         *(_symbol_of(venue) for venue in known.values()),
+        {
+            "rule": f"!self.matches('^[^:]+:top-') || self.matches('^[^:]+:{RANKED}$')",
+            "message": f"must be exchange:top-N-MARKET with N from 1 to {LARGEST_RANK}, e.g. top-20-USDT",
+        },
+    ]
+
+
+def _excluded() -> list[Rule]:
+    known = venues()
+    return [
+        _symbols()[0],
+        *(_symbol_of(venue) for venue in known.values()),
+        {
+            "rule": "!self.matches('^[^:]+:top-')",
+            "message": "must be a symbol or a pattern, e.g. *USDT: what is excluded does not go by its rank",
+        },
     ]
 
 
@@ -93,7 +110,8 @@ def _known_exchanges() -> Rule:
 def _symbol_of(venue: Venue) -> Rule:
     pattern = venue.symbol_pattern.replace("\\", "\\\\")
     return {
-        "rule": f"!self.startsWith('{venue.name}:') || self.matches('^{venue.name}:({pattern})$')",
+        "rule": f"!self.startsWith('{venue.name}:') || self.contains('*') || self.startsWith('{venue.name}:top-') || "
+        f"self.matches('^{venue.name}:({pattern})$')",
         "message": f"is not a symbol of {venue.name}; write it like {venue.name}:{venue.symbol_example}",
     }
 
@@ -161,6 +179,7 @@ def rules() -> dict[str, list[Rule]]:
             *(rule for venue in venues().values() for rule in _of_exchange(venue)),
         ],
         "spec.symbols[]": _symbols(),
+        "spec.exclude[]": _excluded(),
         **{f"spec.ingestion.{urls}": [_known_exchanges()] for urls in ("websocketUrls", "restUrls")},
         "spec.depth": [
             {

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from marketpipeline.errors import InvalidSpec, MarketPipelineError, RetryableError
-from marketpipeline.plan import Component, plan
+from marketpipeline.plan import Component
 from marketpipeline.spec import load_object
 
 from marketpipeline_operator.builders import Capabilities, Context, Process, build, build_topics, processes
@@ -41,6 +41,7 @@ from marketpipeline_operator.observe.components import ComponentState, Fault, cr
 from marketpipeline_operator.observe.flow import data_of
 from marketpipeline_operator.observe.health import HealthMonitor
 from marketpipeline_operator.observe.secrets import SecretsState, observe_secrets
+from marketpipeline_operator.observe.selection import SelectionState, observe_selection, tell_selection
 from marketpipeline_operator.observe.topics import TopicsState, observe_topics
 from marketpipeline_operator.reconcile.children import Applied, apply_children, remove_orphans
 from marketpipeline_operator.reconcile.deletion import Deletion, elapsed
@@ -121,7 +122,7 @@ class Reconciler:
             await self._status.write(pipeline, report_halted(pipeline, "Paused", paused, _now()))
             return _Outcome()
         try:
-            context = self._context(key, pipeline)
+            context, selection = self._context(key, pipeline)
         except InvalidSpec as error:
             text = "; ".join(map(str, error.problems))
             return await self._halt(pipeline, "Invalid", Condition("Degraded", True, "InvalidSpec", text))
@@ -132,31 +133,39 @@ class Reconciler:
                 "another broker.topicPrefix"
             )
             return await self._halt(pipeline, "Degraded", Condition("Degraded", True, "TopicConflict", text))
-        return await self._make(key, pipeline, context)
+        return await self._make(key, pipeline, context, selection)
 
     def close(self) -> None:
         """Stop all background tasks."""
         for working in self._working.values():
             working.close()
 
-    def _context(self, key: Key, pipeline: Object) -> Context:
-        """Read the resource again, though the API server has checked it: an older CRD may have let it past."""
+    def _context(self, key: Key, pipeline: Object) -> tuple[Context, SelectionState]:
+        """Read the resource again, though the API server has checked it: an older CRD may have let it past. What its
+        selectors stand for is asked anew, but not when it is about to go."""
         working, metadata = self._working[key], pipeline["metadata"]
-        mark = f"{metadata['uid']}/{metadata['generation']}"
-        if working.planned is None or working.planned[0] != mark:
+        mark, status = f"{metadata['uid']}/{metadata['generation']}", pipeline.get("status") or {}
+        if working.loaded is None or working.loaded[0] != mark:
             loaded = load_object({name: value for name, value in pipeline.items() if name != "status"}, "spec")
-            working.planned = (mark, loaded, plan(loaded))
-        return Context(
-            pipeline=working.planned[1],
-            plan=working.planned[2],
+            working.loaded = (mark, loaded)
+        loaded, before = working.loaded[1], status.get("selection", {})
+        if metadata.get("deletionTimestamp"):
+            selection = SelectionState(tuple(before.get("symbols", [])))
+        else:
+            interval = self._settings.reconcile.listing_interval
+            selection = observe_selection(loaded, working.selection, before, interval)
+        context = Context(
+            pipeline=loaded,
+            plan=working.plan(mark, loaded, selection.symbols),
             uid=metadata["uid"],
             settings=self._settings,
             capabilities=self.capabilities,
             restarts=restarts_of(pipeline),
-            decided=((pipeline.get("status") or {}).get("job") or {}).get("mode"),
+            decided=(status.get("job") or {}).get("mode"),
         )
+        return context, selection
 
-    async def _make(self, key: Key, pipeline: Object, context: Context) -> _Outcome:
+    async def _make(self, key: Key, pipeline: Object, context: Context, selection: SelectionState) -> _Outcome:
         pipeline = await self._ensure_finalizer(key, pipeline)
         working, before = self._working[key], pipeline.get("status") or {}
         secrets = observe_secrets(
@@ -168,23 +177,36 @@ class Reconciler:
         )
         context = replace(context, secret_changes=secrets.changes)
         topics = observe_topics(context, self._kubernetes, self._cache, key, working.topics, before)
+        told = tell_selection(
+            context, self._kubernetes, selection, topics, working.selection, before.get("selection", {})
+        )
         job = decide_job(context, self._cache, key, working.job, self._rest, before.get("job", {}))
         if job.events:
             # Where the job's state is must be known before the Deployments that held it are written.
             await self._status.write(pipeline, {**before, "job": job.status})
             pipeline = self._cache.pipeline(key) or pipeline
             before = pipeline.get("status") or {}
-        context = replace(context, job=job.state, stopped=_stopped(context, job), hold_workloads=not topics.known)
+        held = not topics.known or selection.never_known
+        context = replace(context, job=job.state, stopped=_stopped(context, job), hold_workloads=held)
         applied, rollout = await self._apply(key, context, job)
-        found = self._findings(key, context, topics, job, secrets, rollout, self._own_faults(context, applied))
+        faults = [*self._own_faults(context, applied), *selection.faults]
+        found = self._findings(key, context, topics, job, secrets, rollout, faults)
+        pending = found.pending or selection.pending
+        found = replace(found, selection=selection, selection_status=told, pending=pending)
         await self._status.tell(pipeline, context, applied, found, _now())
         generation = pipeline["metadata"]["generation"]
         if not (found.pending and before.get("observedGeneration") == generation):
             await self._status.write(pipeline, report(context, pipeline, found, _now()))
         if applied.errors:
             return _Outcome(error=next((e for e in applied.errors if isinstance(e, RetryableError)), applied.errors[0]))
-        waits = [seconds for seconds in (secrets.again, job.again) if seconds is not None]
+        waits = [seconds for seconds in (secrets.again, job.again, self._next_listing(context)) if seconds is not None]
         return _Outcome(min(waits, default=None))
+
+    def _next_listing(self, context: Context) -> float | None:
+        """Seconds until an exchange has to be asked again, where that is sooner than the usual pass."""
+        reconcile = self._settings.reconcile
+        sooner = context.pipeline.spec.selectors and reconcile.listing_interval < reconcile.interval
+        return reconcile.listing_interval if sooner else None
 
     async def _apply(self, key: Key, context: Context, job: JobDecision) -> tuple[Applied, Rollout]:
         """Write what differs, remove what is no longer wanted; what the job's decision freezes stays as it is, and so
@@ -313,7 +335,7 @@ class Reconciler:
 
     def _deletion(self, key: Key, pipeline: Object) -> Deletion:
         try:
-            context: Context | None = self._context(key, pipeline)
+            context: Context | None = self._context(key, pipeline)[0]
         except InvalidSpec:
             context = None
         return Deletion(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from marketpipeline.plan import Plan
+from marketpipeline.plan import Plan, plan
 from marketpipeline.spec import MarketPipeline
 
 from marketpipeline_operator.builders import Context, build
@@ -14,6 +14,7 @@ from marketpipeline_operator.flink.lifecycle import JobTasks
 from marketpipeline_operator.names import Object
 from marketpipeline_operator.observe.background import BackgroundTask
 from marketpipeline_operator.observe.secrets import SecretsSeen
+from marketpipeline_operator.observe.selection import SelectionTasks
 from marketpipeline_operator.observe.topics import TopicTasks
 from marketpipeline_operator.reconcile.children import Matched
 from marketpipeline_operator.settings import ReconcileSettings
@@ -28,8 +29,11 @@ class WorkingState:
     secrets: BackgroundTask[SecretsSeen]
     topics: TopicTasks
     job: JobTasks
-    planned: tuple[str, MarketPipeline, Plan] | None = None
-    """Of the last generation: which it was, the resource as read, its plan. Reading and planning is half of a pass."""
+    selection: SelectionTasks
+    loaded: tuple[str, MarketPipeline] | None = None
+    """Of the last generation: which it was, the resource as read. Reading and planning is half of a pass."""
+    planned: tuple[tuple[str, Sequence[str]], Plan] | None = None
+    """Of that and of what its selectors stood for: the plan."""
     built: tuple[Context, list[Object]] | None = None
     """The children that a context was built into."""
     matched: Matched = field(default_factory=dict)
@@ -41,6 +45,12 @@ class WorkingState:
             self.built = (context, build(context))
         return self.built[1]
 
+    def plan(self, mark: str, pipeline: MarketPipeline, selected: Sequence[str]) -> Plan:
+        """`plan`, or what it gave for the same the last time."""
+        if self.planned is None or self.planned[0] != (mark, selected):
+            self.planned = ((mark, selected), plan(pipeline, selected))
+        return self.planned[1]
+
     @classmethod
     def of(cls, wake: Callable[[], None], settings: ReconcileSettings) -> WorkingState:
         """With background tasks that call `wake` when there is news."""
@@ -48,9 +58,9 @@ class WorkingState:
         def task(name: str) -> BackgroundTask[Any]:
             return BackgroundTask(name, wake, initial=settings.backoff_initial, longest=settings.backoff_max)
 
-        return cls(task("secrets"), TopicTasks.of(task), JobTasks.of(task))
+        return cls(task("secrets"), TopicTasks.of(task), JobTasks.of(task), SelectionTasks(task))
 
     def close(self) -> None:
         """Stop what is under way."""
-        for tasks in (self.secrets, self.topics, self.job):
+        for tasks in (self.secrets, self.topics, self.job, self.selection):
             tasks.close()

@@ -12,6 +12,7 @@ from marketpipeline_operator.flink.lifecycle import JobDecision
 from marketpipeline_operator.names import Object
 from marketpipeline_operator.observe.components import ComponentState, Fault
 from marketpipeline_operator.observe.flow import DataState
+from marketpipeline_operator.observe.selection import SelectionState
 from marketpipeline_operator.observe.topics import TopicsState
 
 __all__ = ["Condition", "Findings", "as_objects", "conditions_of", "faults_of", "find", "holds"]
@@ -48,6 +49,8 @@ class Findings:
     held: bool = False
     pending: bool = False
     data: DataState = field(default_factory=DataState)
+    selection: SelectionState = field(default_factory=SelectionState)
+    selection_status: Object = field(default_factory=dict)
 
 
 def conditions_of(context: Context, found: Findings) -> list[Condition]:
@@ -60,8 +63,11 @@ def conditions_of(context: Context, found: Findings) -> list[Condition]:
         _part("SinksReady", found, _SINKS, suspended),
     ]
     api = _part("", found, (Component.API,), suspended)
+    selected = _selected(found.selection)
+    needed = selected if found.selection.never_known else []
     return [
-        _ready([*parts, api], found.faults, suspended),
+        _ready([*needed, *parts, api], found.faults, suspended),
+        *selected,
         *parts,
         _flowing(found.data, suspended),
         _degraded(faults_of(found)),
@@ -92,6 +98,18 @@ def _topics(topics: TopicsState) -> Condition:
     return Condition("TopicsReady", False, "Creating", f"{topics.desired} topics by {topics.provider}")
 
 
+def _selected(found: SelectionState) -> list[Condition]:
+    """Whether the selectors stand for what the spec says; no condition of a pipeline without any."""
+    if found.selection is None:
+        return []
+    if found.problems:
+        return [Condition("SymbolsSelected", False, found.problems[0].reason, found.problems[0].message)]
+    if found.pending:
+        return [Condition("SymbolsSelected", not found.never_known, "Asking", "the exchanges are asked what they list")]
+    counts = ", ".join(f"{text}: {count}" for text, count in found.selection.counts.items())
+    return [Condition("SymbolsSelected", True, "Selected", counts)]
+
+
 def _part(kind: str, found: Findings, components: Sequence[Component], suspended: bool) -> Condition:
     states = [state for process, state in found.components if process.component in components]
     if not states:
@@ -104,7 +122,8 @@ def _part(kind: str, found: Findings, components: Sequence[Component], suspended
         return Condition(kind, True, "Ready", ", ".join(f"{s.name} {s.ready}/{s.desired}" for s in states))
     if fault:
         return Condition(kind, False, fault.reason, fault.message)
-    waiting = "waiting for the topics: " if found.held else "waiting for "
+    what = "the exchange's list of symbols" if found.selection.never_known else "the topics"
+    waiting = f"waiting for {what}: " if found.held else "waiting for "
     return Condition(kind, False, "Progressing", waiting + ", ".join(missing))
 
 

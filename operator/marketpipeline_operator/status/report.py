@@ -27,7 +27,7 @@ def report(context: Context, pipeline: Object, found: Findings, now: str) -> Obj
     status: Object = {
         "observedGeneration": generation,
         "phase": _phase(conditions[0], faults, context.plan.suspended, stopped, before),
-        "symbols": len(context.pipeline.spec.symbols),
+        "symbols": len(context.plan.symbols),
         "conditions": as_objects(conditions, before.get("conditions", []), generation, now),
         "components": _counts(found, context),
         "processes": _sum(_counts(found, context)),
@@ -39,6 +39,8 @@ def report(context: Context, pipeline: Object, found: Findings, now: str) -> Obj
     }
     if data := _data(found, now) or before.get("data"):
         status["data"] = data
+    if found.selection_status:
+        status["selection"] = found.selection_status
     if found.secrets:
         status["secrets"] = list(found.secrets)
     if found.job.status:

@@ -24,6 +24,7 @@ from marketpipeline.local.prerequisites import find_java, require_flink, require
 from marketpipeline.local.process import created_at, end_leftovers
 from marketpipeline.local.reaper import Reaper
 from marketpipeline.local.schedule import run_scheduled
+from marketpipeline.local.selecting import Selecting
 from marketpipeline.local.stack import LocalStack, Ports, assemble
 from marketpipeline.local.state import StateFolder, choose_folder
 from marketpipeline.local.steps import steps_of
@@ -38,6 +39,7 @@ __all__ = ["run"]
 INTERRUPTED = 130
 SETTLE_SECONDS = 5.0
 CHANGES_LOOKED_FOR_SECONDS = 0.5
+SYMBOLS_SHOWN = 8
 
 
 def run(pipeline: MarketPipeline, source: str, options: RunOptions) -> int:
@@ -60,7 +62,7 @@ def run(pipeline: MarketPipeline, source: str, options: RunOptions) -> int:
     state = StateFolder.open(folder, pipeline.name, options.source)
     try:
         end_leftovers(state.read_live())
-        planned = plan(pipeline)
+        planned = plan(pipeline, state.read_selection() if pipeline.spec.selectors else ())
 
         def assembled(pipeline: MarketPipeline, planned: Plan, ports: Ports | None = None) -> LocalStack:
             return assemble(pipeline, planned, options, state, places, java, ports)
@@ -68,7 +70,9 @@ def run(pipeline: MarketPipeline, source: str, options: RunOptions) -> int:
         stack = assembled(pipeline, planned)
         view = make_view(pipeline, planned, stack, options, state.path)
         with without_libpq_variables():
-            return asyncio.run(Run(pipeline, planned, stack, options, state, view, assembled).run())
+            return asyncio.run(
+                Run(pipeline, planned, stack, options, state, view, assembled, places.listing_seconds).run()
+            )
     finally:
         state.close()
 
@@ -85,7 +89,9 @@ class Run:
         state: StateFolder,
         view: View,
         assemble: Callable[[MarketPipeline, Plan, Ports | None], LocalStack],
+        listing_seconds: float,
     ) -> None:
+        self._selecting = Selecting(state, listing_seconds, view.say)
         self._assemble = assemble
         self._asked = state.wanted_change().get("id")
         self._pipeline = pipeline
@@ -147,6 +153,8 @@ class Run:
         began = time.monotonic()
         await supervisor.ready()
         self._view.say(f"all components are ready after {time.monotonic() - began:.1f} s")
+        if self._selecting.due(self._pipeline):
+            await self._select(supervisor)
         if self._options.until_drained:
             async with asyncio.TaskGroup() as group:
                 following = group.create_task(self._follow(supervisor))
@@ -165,13 +173,15 @@ class Run:
             following.cancel()
 
     async def _follow(self, supervisor: Supervisor) -> None:
-        """Make the changes that `marketpipeline apply` asks for, for ever."""
+        """Make the changes that `marketpipeline apply` asks for, and those of selectors, for ever."""
         while True:
             await asyncio.sleep(CHANGES_LOOKED_FOR_SECONDS)
             asked = self._state.wanted_change()
             if asked.get("id") != self._asked:
                 self._asked = asked["id"]
                 await self._take_change(supervisor, asked)
+            elif self._selecting.due(self._pipeline):
+                await self._select(supervisor)
 
     async def _take_change(self, supervisor: Supervisor, asked: Mapping[str, Any]) -> None:
         """Make a change, or say why not; what ran before runs on then."""
@@ -185,23 +195,43 @@ class Run:
         say(f"changing to {asked['source']}")
         try:
             pipeline = read_change(asked, self._pipeline)
-            planned = plan(pipeline)
-            before = settings_of(self._stack, self._state)
-            stack = self._assemble(pipeline, planned, self._stack.ports)
-            change = Change(pipeline, planned, self._stack, stack, before, self._state, say)
-            try:
-                await change.make(supervisor)
-            finally:
-                self._stack = stack
+            await self._become(pipeline, await self._selecting.choose(pipeline, self._stack), supervisor, say)
         except MarketPipelineError as error:
             say(f"not changed: {error}")
             self._state.tell_changed(asked, said, done=False)
         else:
-            self._pipeline, self._plan = pipeline, planned
-            self._view.follow(pipeline.spec.symbols)
-            self._write_live(self._live())
             say(f"changed to {asked['source']}")
             self._state.tell_changed(asked, said, done=True)
+
+    async def _select(self, supervisor: Supervisor) -> None:
+        """Follow what the selectors stand for now, where that is something else."""
+        symbols, before = await self._selecting.choose(self._pipeline, self._stack), self._selecting.symbols
+        if set(symbols) == set(before):
+            return
+        for word, some in (("new", set(symbols) - set(before)), ("no more", set(before) - set(symbols))):
+            if some:
+                shown = ", ".join(sorted(some)[:SYMBOLS_SHOWN]) + (", …" if len(some) > SYMBOLS_SHOWN else "")
+                self._view.say(f"{len(some)} symbol{'s' * (len(some) != 1)} {word}: {shown}")
+        try:
+            await self._become(self._pipeline, symbols, supervisor, self._view.say)
+        except MarketPipelineError as error:
+            self._view.say(f"the symbols stay as they were: {error}")
+
+    async def _become(
+        self, pipeline: MarketPipeline, selected: Sequence[str], supervisor: Supervisor, say: Callable[[str], None]
+    ) -> None:
+        """Change to this pipeline, with these symbols of its selectors. Raises MarketPipelineError where it fails."""
+        planned = plan(pipeline, selected)
+        before = settings_of(self._stack, self._state)
+        stack = self._assemble(pipeline, planned, self._stack.ports)
+        try:
+            await Change(pipeline, planned, self._stack, stack, before, self._state, say).make(supervisor)
+        finally:
+            self._stack = stack
+        self._pipeline, self._plan = pipeline, planned
+        self._view.follow(planned.symbols)
+        self._write_live(self._live())
+        await self._selecting.keep(selected, planned, stack, pipeline.spec.named)
 
     async def _stop(self, supervisor: Supervisor, *, settle: bool) -> None:
         """Look a last time and stop in order, so that what came in reaches the tables; at once when told again."""
@@ -274,7 +304,7 @@ class Run:
         return {
             "phase": "running",
             "pipeline": self._pipeline.name,
-            "symbols": self._pipeline.spec.symbols,
+            "symbols": self._plan.symbols,
             "windows": self._pipeline.spec.windows,
             "started_at": self._began.isoformat(),
             "mark": self._reaper.mark,

@@ -40,6 +40,9 @@ LEAST_TASKS = 2
 """So many tasks of the job may run side by side on any machine; more than there are processors are of no use, and each
 pair of tasks takes buffers."""
 
+MARKET_SYMBOLS = 30
+"""Symbols of a simulated exchange, beside those that are named, that a selector has to choose from."""
+
 CHECKPOINT_INTERVAL_MS = 1_000
 """The state of a pipeline on one machine is small, and `--until-drained` waits for a checkpoint."""
 _FASTEST = 360.0
@@ -52,7 +55,8 @@ class LocalStack:
     """The components of a run. `stop_stages` is the order to stop them in: those of one stage together.
 
     By the kind of sink, `servers` are those of the stores and `stores` the settings of these. `ingestion` (by
-    exchange), `sinks` and `stream_job` name components; `exchanges` are those that this machine serves itself.
+    exchange), `sinks` and `stream_job` name components; `exchanges` are those that this machine serves itself, and
+    `rest_urls` where exchanges are asked that the run has elsewhere than the spec.
     """
 
     components: Sequence[Component]
@@ -65,6 +69,7 @@ class LocalStack:
     sinks: Sequence[Service]
     stream_job: Service | None
     exchanges: Mapping[str, Service]
+    rest_urls: Mapping[str, str]
     api: Service | None
     scheduled: Sequence[Scheduled]
     ports: Ports
@@ -153,6 +158,7 @@ def assemble(
         sinks=sinks,
         stream_job=job,
         exchanges=exchanges,
+        rest_urls={exchange: feed.rest for exchange, feed in feeds.items()},
         api=api,
         scheduled=[] if options.replay else _scheduled(plan, stores, state),
         ports=ports,
@@ -353,6 +359,10 @@ def _exchanges(pipeline: MarketPipeline, options: RunOptions, state: StateFolder
         return {}
     names = pipeline.spec.exchanges
     found = {}
+
+    def selected(exchange: str) -> bool:
+        return any(selector.exchange == exchange for selector in pipeline.spec.selectors)
+
     for exchange in names:
         name = "simulator" if len(names) == 1 else f"simulator-{exchange}"
         settings = SimulatorSettings(
@@ -362,7 +372,8 @@ def _exchanges(pipeline: MarketPipeline, options: RunOptions, state: StateFolder
             captures=[str(path.absolute()) for path in options.replay],
             other_exchanges=[name for name in names if name != exchange],
             speed=options.speed,
-            symbols=[] if options.replay else [s for e, s in map(split_symbol, pipeline.spec.symbols) if e == exchange],
+            symbols=[] if options.replay else [s for e, s in map(split_symbol, pipeline.spec.named) if e == exchange],
+            more_symbols=0 if options.replay or not selected(exchange) else MARKET_SYMBOLS,
         )
         config = state.write_settings(name, settings.model_dump(mode="json"))
         found[exchange] = Service(

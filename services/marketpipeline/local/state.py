@@ -4,6 +4,7 @@ version.json   format of the folder, name of the pipeline, kind of exchange that
 lock           held (flock) by the process that uses the folder; its id is written in it
 state.json     while it runs: components with process id, address and state
 change.json    what `marketpipeline apply` asks of the run, and changed.json what became of it
+selection.json what the selectors of the pipeline stood for last
 secrets.json   passwords of the stores on this machine, readable by the owner only
 settings/      settings of each component as it was started
 logs/          a log for each component
@@ -143,6 +144,15 @@ class StateFolder:
         """What has become of a change: what was said so far, and once it has ended whether it was made."""
         with contextlib.suppress(OSError):  # a full disk must not end the run
             self._write("changed.json", {"id": asked["id"], "said": list(said), "done": done})
+
+    def read_selection(self) -> list[str]:
+        """The symbols that the pipeline's selectors stood for last."""
+        return list(_read(self.path / "selection.json").get("symbols", []))
+
+    def write_selection(self, symbols: Sequence[str]) -> None:
+        """Remember them. A disk that is full is no reason to end the run."""
+        with contextlib.suppress(OSError):
+            self._write("selection.json", {"symbols": list(symbols)})
 
     def password(self, store: str) -> str:
         """The password of a store on this machine, made at the first use."""

@@ -39,7 +39,7 @@ def _check_symbols(pipeline: MarketPipeline, stack: LocalStack) -> None:
     for exchange, service in stack.exchanges.items():
         _, health = get_json(f"{service.url}/health")
         offered = health.get("symbols")
-        wanted = {name for e, name in map(split_symbol, pipeline.spec.symbols) if e == exchange}
+        wanted = {name for e, name in map(split_symbol, pipeline.spec.named) if e == exchange}
         if isinstance(offered, list) and (absent := sorted(wanted - set(offered))):
             expected = f"must be in the captures, which hold {', '.join(sorted(offered)) or 'none'}"
             problem = Problem("spec.symbols", [f"{exchange}:{name}" for name in absent], expected)

@@ -163,6 +163,7 @@ class ScheduledJob(PlanModel):
 class Plan(PlanModel):
     """Everything that a pipeline consists of.
 
+    `symbols` are those that it follows: the ones that it names, and what its selectors stood for when it was made.
     `thresholds` are those in force per symbol, to be written to the thresholds topic: the job reads them there,
     so that a change needs no restart.
     """
@@ -171,6 +172,7 @@ class Plan(PlanModel):
 
     pipeline: str
     suspended: bool
+    symbols: tuple[str, ...]
     topics: tuple[Topic, ...]
     workloads: tuple[Workload, ...]
     stream_job: StreamJob | None

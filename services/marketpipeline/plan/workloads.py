@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from marketpipeline.plan.model import Component, Port, Probe, ScheduledJob, SecretEnv, SecretFolder, StreamJob, Workload
@@ -29,13 +30,14 @@ __all__ = ["plan_scheduled_jobs", "plan_stream_job", "plan_workloads"]
 HTTP_PORT = 9100
 
 
-def plan_workloads(pipeline: MarketPipeline) -> tuple[Workload, ...]:
-    """Every long-running process but the stream job."""
+def plan_workloads(pipeline: MarketPipeline, symbols: Sequence[str]) -> tuple[Workload, ...]:
+    """Every long-running process but the stream job. An exchange of which nothing is followed has none."""
     spec = pipeline.spec
-    found = [_ingestion(pipeline, exchange) for exchange in spec.exchanges]
+    names = {exchange: [name for e, name in map(split_symbol, symbols) if e == exchange] for exchange in spec.exchanges}
+    found = [_ingestion(pipeline, exchange, followed) for exchange, followed in names.items() if followed]
     found += [_sink(pipeline, kind, sink) for kind, sink in spec.sinks.enabled()]
     if spec.api.enabled:
-        found.append(_api(pipeline))
+        found.append(_api(pipeline, symbols))
     return tuple(found)
 
 
@@ -79,7 +81,7 @@ def plan_stream_job(pipeline: MarketPipeline) -> StreamJob | None:
     )
 
 
-def plan_scheduled_jobs(pipeline: MarketPipeline) -> tuple[ScheduledJob, ...]:
+def plan_scheduled_jobs(pipeline: MarketPipeline, symbols: Sequence[str]) -> tuple[ScheduledJob, ...]:
     """What the stores need to have done, and the check for symbols without recent data."""
     found = [
         ScheduledJob(
@@ -98,7 +100,7 @@ def plan_scheduled_jobs(pipeline: MarketPipeline) -> tuple[ScheduledJob, ...]:
             ScheduledJob(
                 name="staleness",
                 component=Component.STALENESS_CHECK,
-                settings=_dump(_api_settings(pipeline)),
+                settings=_dump(_api_settings(pipeline, symbols)),
                 schedule="*/5 * * * *",
                 secrets=_api_secrets(pipeline),
                 timeout_seconds=120,
@@ -107,7 +109,7 @@ def plan_scheduled_jobs(pipeline: MarketPipeline) -> tuple[ScheduledJob, ...]:
     if pipeline.spec.sinks.has_archive:
         retention = pipeline.spec.retention
         archived = retention_milliseconds(retention.archive)
-        fields = _api_settings(pipeline).model_dump() | {"warm_days": retention.tables.days}
+        fields = _api_settings(pipeline, symbols).model_dump() | {"warm_days": retention.tables.days}
         settings = TiersSettings.model_validate(
             fields | {"cold_days": None if archived is None else archived / 86_400_000}
         )
@@ -138,7 +140,7 @@ def _kafka(pipeline: MarketPipeline) -> KafkaSettings:
     )
 
 
-def _ingestion(pipeline: MarketPipeline, exchange: str) -> Workload:
+def _ingestion(pipeline: MarketPipeline, exchange: str, names: list[str]) -> Workload:
     spec, venue = pipeline.spec, venues()[exchange]
     settings = IngestionSettings(
         pipeline=pipeline.name,
@@ -146,7 +148,7 @@ def _ingestion(pipeline: MarketPipeline, exchange: str) -> Workload:
         kafka=_kafka(pipeline),
         topic_prefix=pipeline.topic_prefix,
         exchange=exchange,
-        symbols=[split_symbol(symbol)[1] for symbol in spec.symbols if split_symbol(symbol)[0] == exchange],
+        symbols=names,
         replicas=spec.ingestion.replicas,
         feeds=spec.feeds,
         levels=spec.depth.levels,
@@ -196,7 +198,7 @@ def _sink(pipeline: MarketPipeline, kind: SinkKind, sink: SinkSpec) -> Workload:
     )
 
 
-def _api_settings(pipeline: MarketPipeline) -> ApiSettings:
+def _api_settings(pipeline: MarketPipeline, symbols: Sequence[str]) -> ApiSettings:
     """What asks the stores; the API itself also reads the topics."""
     spec = pipeline.spec
     stores = {kind.name: kind.store(pipeline, sink) for kind, sink in spec.sinks.enabled() if kind.reader}
@@ -204,14 +206,14 @@ def _api_settings(pipeline: MarketPipeline) -> ApiSettings:
         pipeline=pipeline.name,
         patterns=[pattern.name for pattern in spec.patterns],
         http=HttpSettings(port=spec.api.port),
-        symbols=spec.symbols,
+        symbols=list(symbols),
         windows=list(spec.windows),
         feeds=spec.feeds,
         stores=Stores.model_validate(stores),
     )
 
 
-def _api(pipeline: MarketPipeline) -> Workload:
+def _api(pipeline: MarketPipeline, symbols: Sequence[str]) -> Workload:
     api = pipeline.spec.api
     folders = _api_folders(api)
     serving: dict[str, Any] = {
@@ -233,7 +235,7 @@ def _api(pipeline: MarketPipeline) -> Workload:
     workload = _workload(
         "api",
         Component.API,
-        _api_settings(pipeline).model_copy(update=serving),
+        _api_settings(pipeline, symbols).model_copy(update=serving),
         replicas=api.replicas,
         secrets=_api_secrets(pipeline) + _broker_secrets(pipeline),
         cpu=api.resources.cpu,

@@ -219,6 +219,9 @@ class SimulatorSettings(Settings):
         description="Time without a new subscription after which a replay starts, if a stream lacks a reader.",
     )
     symbols: list[str] = Field(default_factory=list, description="Symbols of the simulated market.")
+    more_symbols: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="How many well-known symbols the simulated market has beside those, so far as there are."
+    )
     seed: int = Field(default=1, description="Seed of the simulated market; the same seed is the same market.")
     start_time: int | None = Field(
         default=None, description="Exchange time at which the simulated market begins, in microseconds; now without it."

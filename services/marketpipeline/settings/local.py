@@ -29,6 +29,9 @@ class LocalSettings(BaseSettings):
     flink_python: Path = Field(
         default=_ROOT / "flink-jobs" / ".venv" / "bin" / "python", description="Python of the stream job's environment."
     )
+    listing_seconds: float = Field(
+        default=60.0, gt=0, description="Time between two questions to an exchange about what a selector stands for."
+    )
     ca_file: Path | None = Field(
         default=None,
         validation_alias=AliasChoices("SSL_CERT_FILE", "ca_file"),

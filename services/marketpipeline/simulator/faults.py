@@ -54,6 +54,10 @@ class ServerControls(Protocol):
         """Let REST know nothing of a symbol for a while."""
         ...
 
+    def scale_volume(self, symbol: str, factor: float) -> None:
+        """Make what was traded of a symbol in 24 hours so many times as much."""
+        ...
+
     def spoil_trade(self, symbol: str) -> None:
         """Give the next page of trades that REST is asked for a row that cannot be, in every later answer too."""
         ...
@@ -278,6 +282,31 @@ class DelistFault(Fault, frozen=True):
         return [Interference(_of(symbol), _lose, seconds=self.seconds, wall=context.wall)]
 
 
+class ListingFault(Fault, frozen=True):
+    """See `about`."""
+
+    about: ClassVar[str] = "`symbol` is new: it is listed from `after` seconds on, and before that nobody knows it"
+    symbol: str = ""
+    after: Seconds = 30.0
+
+    def fire(self, context: FaultContext) -> Sequence[Interference]:
+        """See `Fault.fire`."""
+        return DelistFault(self.symbol, self.after).fire(context)
+
+
+class VolumeFault(Fault, frozen=True):
+    """See `about`."""
+
+    about: ClassVar[str] = "what was traded of `symbol` in 24 hours is `factor` times as much from now on"
+    symbol: str = ""
+    factor: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 10.0
+
+    def fire(self, context: FaultContext) -> Sequence[Interference]:
+        """See `Fault.fire`."""
+        context.server.scale_volume(context.symbol(self.symbol), self.factor)
+        return ()
+
+
 class BadRowFault(Fault, frozen=True):
     """See `about`."""
 
@@ -316,6 +345,8 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
         "malformed": MalformedFault,
         "wrong-value": WrongValueFault,
         "delist": DelistFault,
+        "listing": ListingFault,
+        "volume": VolumeFault,
         "bad-row": BadRowFault,
         "silent": SilentFault,
         "slow": SlowFault,

@@ -24,7 +24,7 @@ from marketpipeline.simulator.market_state import MarketState
 from marketpipeline.simulator.protocols import Limits, WireProtocol, protocols
 from marketpipeline.simulator.schedule import parse
 from marketpipeline.simulator.server import Server
-from marketpipeline.simulator.simulation.instruments import DEFAULT_SYMBOLS
+from marketpipeline.simulator.simulation.instruments import BASES, DEFAULT_SYMBOLS
 from marketpipeline.simulator.simulation.scenarios import SCENARIOS
 from marketpipeline.simulator.simulation.source import TOUR, SimulatedMarket
 from marketpipeline.simulator.sources import Replay, Source
@@ -69,7 +69,9 @@ class SimulatedExchange:
         self.source = _source(settings, self.protocol)
         self.limits = _limits(settings, self.protocol)
         self.hub = Hub(self.protocol.diff_symbol)
-        self.market = MarketState(self.protocol.events, self.source.symbols, settings.trade_history)
+        self.market = MarketState(
+            self.protocol.events, self.source.symbols, settings.trade_history, volumes=self.source.volumes
+        )
         self.timeline = Timeline(
             self.source,
             self.hub,
@@ -145,7 +147,9 @@ def _source(settings: SimulatorSettings, protocol: WireProtocol) -> Source:
         return Replay([load(path, _reader(protocol), settings.memory_bytes) for path in _own(settings, protocol)])
     planned = [parse(text, "scenario", [*SCENARIOS, TOUR]) for text in settings.scenarios or [TOUR]]
     start = settings.start_time or int(time.time() * 1e6)
-    symbols = settings.symbols or _default_symbols(protocol)
+    symbols = settings.symbols or ([] if settings.more_symbols else _default_symbols(protocol))
+    more = [name for name in protocol.names(BASES) if name not in symbols] if settings.more_symbols else []
+    symbols = [*symbols, *more[: settings.more_symbols]]
     problems = [
         Problem("symbols", name, f"must be a symbol as {protocol.name} writes them, listed once")
         for number, name in enumerate(symbols)

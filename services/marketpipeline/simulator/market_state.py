@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
+from marketpipeline.simulator.candles import Candle
 from marketpipeline.simulator.events import AggTrade, BookDiff, BookSnapshot, Event, Levels, Quote, Trade
 from marketpipeline.simulator.frames import Frame, Kind
 
@@ -75,7 +77,8 @@ class Book:
 class MarketState:
     """Books, trades and quotes of all symbols, as of the last frame noted. See `MarketView`.
 
-    `read` gives a frame's events; `history` bounds the trades (and as many aggregate trades) kept per symbol.
+    `read` gives a frame's events; `history` bounds the trades (and as many aggregate trades) kept per symbol. `volumes`
+    is what was traded of a symbol on the day before, in quote units.
     """
 
     def __init__(
@@ -84,8 +87,11 @@ class MarketState:
         symbols: Iterable[str],
         history: int,
         wall: Callable[[], float] = time.monotonic,
+        volumes: Mapping[str, float] | None = None,
     ) -> None:
         self.read = read
+        self._days: dict[str, Candle] = {}
+        self._before = dict(volumes or {})
         self._history = history
         self._books = {symbol: Book() for symbol in symbols}
         self._diffs: dict[str, list[Frame]] = {symbol: [] for symbol in self._books}
@@ -158,6 +164,25 @@ class MarketState:
             spoiled.discard(0)
             spoiled.add(found[len(found) // 2].trade_id)
         return [trade._replace(quantity="0.00000000") if trade.trade_id in spoiled else trade for trade in found]
+
+    def day(self, symbol: str) -> Candle | None:
+        """All trades sent so far as one candle, None before the first; each is read once, when it is asked for."""
+        day = self._days.get(symbol)
+        for trade in self._range(self._trades[symbol], 0 if day is None else day.last_trade_id + 1, 1 << 62):
+            if day is None:
+                day = self._days[symbol] = Candle.opened_by(trade, 1 << 62)
+            else:
+                day.add(trade)
+        return day
+
+    def quote_volume(self, symbol: str) -> Decimal:
+        """What was traded in 24 hours: those trades, and as if the day before had been simulated too."""
+        day = self.day(symbol)
+        return Decimal(round(self._before.get(symbol, 0.0))) + (Decimal(0) if day is None else day.quote_volume)
+
+    def scale_volume(self, symbol: str, factor: float) -> None:
+        """Make the volume of 24 hours so many times as much."""
+        self._before[symbol] = float(self.quote_volume(symbol)) * factor
 
     def agg_trades(self, symbol: str, from_id: int | None, limit: int) -> list[AggTrade]:
         """The same of aggregate trades."""

@@ -233,6 +233,10 @@ class Server:
         """See `ServerControls`."""
         self.market.delist(symbol, seconds)
 
+    def scale_volume(self, symbol: str, factor: float) -> None:
+        """See `ServerControls`."""
+        self.market.scale_volume(symbol, factor)
+
     def spoil_trade(self, symbol: str) -> None:
         """See `ServerControls`."""
         self.market.spoil_trade(symbol)

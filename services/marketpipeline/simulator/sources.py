@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from operator import attrgetter
 from typing import Protocol
@@ -31,6 +31,11 @@ class Source(Protocol):
     @property
     def symbols(self) -> Sequence[str]:
         """Every symbol that there is."""
+        ...
+
+    @property
+    def volumes(self) -> Mapping[str, float]:
+        """What was traded of each on the day before, in quote units; empty where that is not known."""
         ...
 
     @property
@@ -66,6 +71,7 @@ class Replay:
         self.makes = self.streams
         self.symbols = sorted({symbol for capture in captures for symbol in capture.symbols})
         self.last_event_time = max(capture.last_event_time for capture in captures)
+        self.volumes: Mapping[str, float] = {}
         self.snapshots = _first_snapshots(captures)
         self._frames: Iterator[Frame] = heapq.merge(*(c.frames() for c in captures), key=attrgetter("due"))
         self._next: Frame | None = next(self._frames, None)

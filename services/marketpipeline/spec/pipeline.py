@@ -26,6 +26,7 @@ from marketpipeline.spec.platform import (
     Retention,
     TopicProvider,
 )
+from marketpipeline.spec.selectors import Selector, is_selector, selector_of, selectors_in
 from marketpipeline.spec.sinks import Sinks
 from marketpipeline.spec.thresholds import Thresholds
 from marketpipeline.topics import Feed
@@ -42,31 +43,54 @@ API_NEEDS_A_SINK = "api.enabled needs at least one sink: set {} to true, or api.
 )
 
 
-def _check_symbol(symbol: str) -> str:
-    exchange, name = split_symbol(symbol)
-    known = venues()
-    if exchange not in known:
+def _check_exchange(text: str) -> str:
+    exchange, _ = split_symbol(text)
+    if exchange not in (known := venues()):
         raise ValueError(f"unknown exchange {exchange!r}; known: {', '.join(sorted(known))}")
-    venue = known[exchange]
+    return text
+
+
+def _check_symbol(symbol: str) -> str:
+    exchange, name = split_symbol(_check_exchange(symbol))
+    if is_selector(symbol):
+        return selector_of(symbol).text
+    venue = venues()[exchange]
     if not venue.accepts(name):
         raise ValueError(f"{name!r} is not a symbol of {exchange}; write it like {exchange}:{venue.symbol_example}")
     return symbol
 
 
-Symbol = Annotated[
-    str,
-    # Whatever an exchange may call an instrument; not what separates names in a list or in the path of a URL.
-    StringConstraints(pattern=r"^[a-z0-9]+:[^\x00-\x20\x7f,/]+$", max_length=64),
-    AfterValidator(_check_symbol),
-]
+def _check_pattern(pattern: str) -> str:
+    exchange, name = split_symbol(_check_exchange(pattern))
+    if name.startswith("top-") or not ("*" in name or venues()[exchange].accepts(name)):
+        example = venues()[exchange].symbol_example
+        raise ValueError(f"{name!r} must be a symbol of {exchange}, like {example}, or a pattern, like {example[:3]}*")
+    return pattern
+
+
+# Whatever an exchange may call an instrument; not what separates names in a list or in the path of a URL.
+_Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+:[^\x00-\x20\x7f,/]+$", max_length=64)]
+Symbol = Annotated[_Name, AfterValidator(_check_symbol)]
+SymbolPattern = Annotated[_Name, AfterValidator(_check_pattern)]
 
 
 class PipelineSpec(SpecModel):
     """The desired pipeline. Only `symbols` is required."""
 
     symbols: Annotated[list[Symbol], Field(min_length=1, max_length=1000)] = Field(
-        description="Instruments to follow, each as exchange:SYMBOL, e.g. binance:BTCUSDT.",
+        description="Instruments to follow, each as exchange:SYMBOL, e.g. binance:BTCUSDT. An entry may stand for many "
+        "that the exchange lists: binance:*USDT for a form of name, binance:top-20-USDT for the most traded.",
         examples=[["binance:BTCUSDT", "binance:ETHUSDT"]],
+    )
+    exclude: Annotated[list[SymbolPattern], Field(max_length=200)] = Field(
+        default=[],
+        description="What entries of `symbols` that stand for many leave out: symbols and patterns. What is named "
+        "in `symbols` is followed all the same.",
+        examples=[["binance:USDCUSDT", "binance:*DOWNUSDT"]],
+    )
+    max_symbols: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=200,
+        description="Symbols that the entries which stand for many may grow to, all of them together.",
     )
     depth: Depth = Field(
         default_factory=Depth,
@@ -103,7 +127,7 @@ class PipelineSpec(SpecModel):
         description="What becomes of the topics when the pipeline is deleted: `Retain` keeps, `Delete` removes them.",
     )
 
-    @field_validator("symbols", "feeds", "windows")
+    @field_validator("symbols", "exclude", "feeds", "windows")
     @classmethod
     def _no_duplicates(cls, values: list[str]) -> list[str]:
         twice = sorted({value for value in values if values.count(value) > 1})
@@ -128,10 +152,7 @@ class PipelineSpec(SpecModel):
                     f"with depth.source partial on {exchange}"
                 )
         self._check_patterns()
-        if strange := sorted(self.thresholds.overrides.keys() - set(self.symbols)):
-            raise ValueError(
-                f"thresholds.overrides: {', '.join(strange)} must be among the symbols: {', '.join(self.symbols[:10])}"
-            )
+        self._check_selection()
         if self.windows and microseconds(self.processing.allowed_lateness) >= min(map(microseconds, self.windows)):
             raise ValueError(
                 f"processing.allowedLateness ({self.processing.allowed_lateness}) must be below the smallest window"
@@ -147,6 +168,17 @@ class PipelineSpec(SpecModel):
         if self.api.enabled and not any(kind.answers for kind, _ in self.sinks.enabled()):
             raise ValueError(API_NEEDS_A_SINK)
         return self
+
+    def _check_selection(self) -> None:
+        selectors = self.selectors
+        if strange := [
+            symbol
+            for symbol in sorted(self.thresholds.overrides.keys() - set(self.named))
+            if is_selector(symbol) or not any(selector.may_choose(symbol) for selector in selectors)
+        ]:
+            raise ValueError(
+                f"thresholds.overrides: {', '.join(strange)} must be among the symbols: {', '.join(self.symbols[:10])}"
+            )
 
     def _check_patterns(self) -> None:
         taken = {*watched_alerts()}
@@ -166,6 +198,16 @@ class PipelineSpec(SpecModel):
     def exchanges(self) -> list[str]:
         """The exchanges that the symbols name, sorted."""
         return sorted({split_symbol(symbol)[0] for symbol in self.symbols})
+
+    @property
+    def named(self) -> list[str]:
+        """The symbols that are written out."""
+        return [symbol for symbol in self.symbols if not is_selector(symbol)]
+
+    @property
+    def selectors(self) -> list[Selector]:
+        """What of `symbols` stands for many."""
+        return selectors_in(self.symbols)
 
 
 class Metadata(SpecModel):

@@ -28,7 +28,7 @@ from marketpipeline.registry import resolve
 from marketpipeline.topics import Feed
 from marketpipeline.venues import venues
 from marketpipeline.venues.continuity import NONE, BookChecksum, Continuity
-from marketpipeline.venues.instruments import Instruments
+from marketpipeline.venues.instruments import Instruments, Volumes
 from marketpipeline.venues.messages import BadRow, BookSnapshot, Mapped, Stream
 
 __all__ = [
@@ -222,6 +222,11 @@ class ExchangeAdapter(ABC):
         More than these may be in them. One may be refused as a whole where the exchange only says that one of the
         symbols does not exist. Empty where it offers no list.
         """
+        return ()
+
+    def volumes(self) -> Sequence[RestRequest[Volumes]]:
+        """How much of everything was traded in the last 24 hours, which `top-N` ranks by: requests whose answers
+        together hold all that is listed. Empty where it offers no such list."""
         return ()
 
     def snapshot(self, symbol: str) -> RestRequest[BookSnapshot] | None:

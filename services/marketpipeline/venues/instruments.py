@@ -1,4 +1,4 @@
-"""What an exchange lists, and what one contract of it stands for.
+"""What an exchange lists, where it is traded, and what one contract of it stands for.
 
 Every quantity that leaves ingestion is in base units. Where an exchange counts in contracts its mapper gives the
 number as it came, and `in_base_units` makes the record of it: the quantity in base units beside the number itself.
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from marketpipeline.records import AggTrade, Book, Level, Quote, Ticker, Trade
 
-__all__ = ["Contract", "Instrument", "Instruments", "in_base_units"]
+__all__ = ["Contract", "Instrument", "Instruments", "Volumes", "in_base_units"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,22 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """What is listed. `contract` is None where the exchange counts in base units."""
+    """What is listed. `contract` is None where the exchange counts in base units.
+
+    `market` is what it is ranked in beside others: its quote currency, with what tells other kinds than spot apart
+    (`USDT`, `USDT-SWAP`); empty where the exchange does not tell. `trading` is False while it is halted.
+    """
 
     contract: Contract | None = None
+    market: str = ""
+    trading: bool = True
 
 
 Instruments = Mapping[str, Instrument]
 """By symbol, `exchange:SYMBOL`."""
+
+Volumes = Mapping[str, float]
+"""What was traded in the last 24 hours by symbol, in the quote currency."""
 
 
 def in_base_units(record: Any, contract: Contract) -> Any:

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from confluent_kafka import Consumer, TopicPartition
+from marketpipeline.records import decode
+from marketpipeline.topics import TopicKind, topic_name
 
 from tests.conftest import wait_for
 from tests.support.tied import tied
@@ -107,6 +110,26 @@ class Runs:
             mine = self.process is not None and process.pid == self.process.pid
             if any(str(self.state) in word for word in words) and not mine and process.info["status"] != "zombie":
                 found.append(process.pid)
+        return found
+
+    def read(self, pipeline: str, kind: TopicKind) -> list[Any]:
+        """Everything in a topic so far."""
+        address = self.components()["broker"]["url"]
+        consumer: Any = Consumer({"bootstrap.servers": address, "group.id": "test", "enable.auto.commit": False})
+        topic = topic_name(pipeline, kind)
+        found = []
+        try:
+            for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
+                place = TopicPartition(topic, partition, 0)
+                _, end = consumer.get_watermark_offsets(place, timeout=10)
+                consumer.assign([place])
+                read = 0
+                while read < end:
+                    for message in consumer.consume(min(1_000, end - read), timeout=5):
+                        found.append(decode(message.value()))
+                        read = message.offset() + 1
+        finally:
+            consumer.close()
         return found
 
     def end(self, how: signal.Signals) -> int:

@@ -136,10 +136,10 @@ def toy_run(
     stack: Any = SimpleNamespace(
         components=toys, stop_stages=[[toy.name] for toy in toys], scheduled=[], sinks=[], stream_job=None
     )
-    spec = SimpleNamespace(symbols=[], windows=[])
+    spec = SimpleNamespace(symbols=[], windows=[], selectors=[], named=[])
     pipeline: Any = SimpleNamespace(name="toys", spec=spec)
-    plan: Any = None
-    return Run(pipeline, plan, stack, RunOptions(seconds=seconds), state, view, lambda *_: stack)
+    plan: Any = SimpleNamespace(symbols=())
+    return Run(pipeline, plan, stack, RunOptions(seconds=seconds), state, view, lambda *_: stack, 60.0)
 
 
 async def test_a_full_disk_neither_ends_a_run_nor_its_order(

@@ -23,19 +23,19 @@ __all__ = ["View", "make_view"]
 def make_view(pipeline: MarketPipeline, plan: Plan, stack: LocalStack, options: RunOptions, state: Path) -> View:
     """The screen where a terminal can show one and `--no-ui` does not forbid it, else lines."""
     api = stack.api.url if stack.api else None
-    heading = Heading(pipeline.name, tuple(pipeline.spec.symbols), _source(options), state, api)
-    observer = Observer(plan, stack.kafka, _readers(pipeline, stack), pipeline.spec.windows)
+    heading = Heading(pipeline.name, plan.symbols, _source(options), state, api)
+    observer = Observer(plan, stack.kafka, _readers(pipeline, plan, stack), pipeline.spec.windows)
     if options.ui and sys.stdout.isatty():
         return ScreenView(heading, observer, options.screenshot)
     return PlainView(heading, observer, options.screenshot)
 
 
-def _readers(pipeline: MarketPipeline, stack: LocalStack) -> Readers:
+def _readers(pipeline: MarketPipeline, plan: Plan, stack: LocalStack) -> Readers:
     """Readers of the stores whose servers are on this machine."""
     stores = {name: store for name, store in stack.stores.items() if sink_kinds()[name].reader}
     settings = ApiSettings(
         pipeline=pipeline.name,
-        symbols=pipeline.spec.symbols,
+        symbols=list(plan.symbols),
         windows=pipeline.spec.windows,
         stores=Stores.model_validate(stores),
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
+from marketpipeline.simulator.candles import Candle
 from marketpipeline.simulator.derived import Derivation, Encoders
 from marketpipeline.simulator.events import AggTrade, BookSnapshot, Event, Quote, Trade
 from marketpipeline.simulator.frames import Frame
@@ -91,6 +93,10 @@ class MarketView(Protocol):
 
     def quote(self, symbol: str) -> Quote | None: ...
 
+    def day(self, symbol: str) -> Candle | None: ...
+
+    def quote_volume(self, symbol: str) -> Decimal: ...
+
 
 @runtime_checkable
 class WireProtocol(Protocol):
@@ -107,6 +113,10 @@ class WireProtocol(Protocol):
 
     def accepts(self, symbol: str) -> bool:
         """Whether the exchange could have a symbol of this form."""
+        ...
+
+    def names(self, bases: Sequence[str]) -> Sequence[str]:
+        """Symbols of a market in which these currencies are traded, as the exchange writes them."""
         ...
 
     def encode(self, due: int, symbol: str, event: Event) -> Frame:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import uvloop
 
 from marketpipeline.errors import InvalidInput, MarketPipelineError, PermanentError, Problem
+from marketpipeline.selection import ask, choose
 from marketpipeline.simulator.protocols import protocols
 from marketpipeline.simulator.recording.recorder import Counts, Recorder, Target
 from marketpipeline.simulator.recording.simulation import Simulation, write_simulation
@@ -55,6 +56,9 @@ def record_simulation(pipeline: MarketPipeline, out: Path, simulation: Simulatio
 
     Raises InvalidInput for what cannot be recorded or simulated, PermanentError when the disk refuses.
     """
+    if pipeline.spec.selectors:
+        expected = "must name symbols: a market that is computed has no list to ask"
+        raise InvalidInput(pipeline.name, [Problem("spec.symbols", pipeline.spec.symbols, expected)])
     adapter, target = _target(pipeline, None)
     protocol = protocols().get(pipeline.spec.exchanges[0])
     if protocol is None:
@@ -90,8 +94,10 @@ def _target(pipeline: MarketPipeline, exchange_url: str | None) -> tuple[Exchang
     rest = spec.ingestion.rest_urls.get(name, venue.rest_url)
     if exchange_url is not None:
         websocket, rest = _both(exchange_url)
-    streams = tuple(adapter.streams(spec.symbols, spec.feeds, options))
-    return adapter, Target(websocket, rest, tuple(spec.symbols), streams, venue.max_streams)
+    selected = choose(spec, {name: ask(name, rest)}, ()).symbols if spec.selectors else ()
+    symbols = tuple(dict.fromkeys([*spec.named, *selected]))
+    streams = tuple(adapter.streams(symbols, spec.feeds, options))
+    return adapter, Target(websocket, rest, symbols, streams, venue.max_streams)
 
 
 def _both(url: str) -> tuple[str, str]:

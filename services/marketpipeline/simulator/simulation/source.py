@@ -11,7 +11,7 @@ from marketpipeline.errors import InvalidInput, Problem
 from marketpipeline.simulator.events import AggTrade, BookDiff, Event, Quote, Trade
 from marketpipeline.simulator.frames import Frame
 from marketpipeline.simulator.schedule import Planned, Schedule, build
-from marketpipeline.simulator.simulation.instruments import instrument
+from marketpipeline.simulator.simulation.instruments import day_volume, instrument
 from marketpipeline.simulator.simulation.market import SymbolMarket
 from marketpipeline.simulator.simulation.scenarios import SCENARIOS, TOUR_SECONDS, tour
 
@@ -43,6 +43,7 @@ class SimulatedMarket:
     ) -> None:
         self.symbols = list(symbols)
         self.makes = frozenset(encode(0, name, event).stream for name in self.symbols for event in _EXAMPLES)
+        self.volumes = {name: day_volume(name) for name in self.symbols}
         self._markets = {name: SymbolMarket(instrument(name), seed, start) for name in self.symbols}
         self._encode = encode
         self._start = self._now = start

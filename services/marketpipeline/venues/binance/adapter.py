@@ -21,7 +21,7 @@ from marketpipeline.venues.adapter import (
 from marketpipeline.venues.binance import VENUE, rest
 from marketpipeline.venues.binance.mapper import BinanceMapper
 from marketpipeline.venues.continuity import NONE, SPANNING
-from marketpipeline.venues.instruments import Instruments
+from marketpipeline.venues.instruments import Instruments, Volumes
 from marketpipeline.venues.messages import BookSnapshot, Stream
 
 __all__ = ["ADAPTER", "BinanceAdapter"]
@@ -87,6 +87,10 @@ class BinanceAdapter(ExchangeAdapter):
     def instruments(self, symbols: Sequence[str] | None) -> Sequence[RestRequest[Instruments]]:
         """`/api/v3/exchangeInfo` of some symbols or all."""
         return (rest.instruments(symbols),)
+
+    def volumes(self) -> Sequence[RestRequest[Volumes]]:
+        """`/api/v3/ticker/24hr` of all symbols."""
+        return (rest.volumes(),)
 
     def snapshot(self, symbol: str) -> RestRequest[BookSnapshot]:
         """`/api/v3/depth`."""

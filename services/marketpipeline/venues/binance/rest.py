@@ -17,10 +17,10 @@ from marketpipeline.venues.adapter import Page, RestRequest, Throttled, UnknownS
 from marketpipeline.venues.binance import VENUE
 from marketpipeline.venues.binance.convert import check_book, microseconds, number_in, unreadable
 from marketpipeline.venues.binance.wire import Count, ErrorBody, PartialMessage, Price, Size, Time
-from marketpipeline.venues.instruments import Instrument, Instruments
+from marketpipeline.venues.instruments import Instrument, Instruments, Volumes
 from marketpipeline.venues.messages import BadRow, BookSnapshot, FrameError
 
-__all__ = ["agg_trades", "instruments", "judge", "server_time", "snapshot", "trades", "used_weight"]
+__all__ = ["agg_trades", "instruments", "judge", "server_time", "snapshot", "trades", "used_weight", "volumes"]
 
 T = TypeVar("T")
 R = TypeVar("R", Trade, AggTrade)
@@ -31,6 +31,7 @@ _SNAPSHOT_WEIGHTS = {100: 5, 500: 25, 1000: 50, 5000: 250}
 _TRADES_WEIGHT = 25
 _AGG_TRADES_WEIGHT = 4
 _LISTING_WEIGHT = 20
+_VOLUMES_WEIGHT = 80
 _TIME_WEIGHT = 1
 _UNKNOWN_SYMBOL = -1121
 _TOO_MANY, _BANNED, _FIREWALL = 429, 418, 403
@@ -43,10 +44,17 @@ class _TimeBody(msgspec.Struct):
 
 class _SymbolBody(msgspec.Struct):
     symbol: str
+    status: str = "TRADING"
+    quote: str = msgspec.field(name="quoteAsset", default="")
 
 
 class _ListingBody(msgspec.Struct):
     symbols: list[_SymbolBody]
+
+
+class _VolumeBody(msgspec.Struct, gc=False):
+    symbol: str
+    quote_volume: Size = msgspec.field(name="quoteVolume")
 
 
 class _TradeBody(msgspec.Struct, gc=False):
@@ -85,10 +93,25 @@ def instruments(symbols: Sequence[str] | None) -> RestRequest[Instruments]:
     """Which of these exist, refused as a whole (-1121) when one of them does not; or all, which is some megabytes."""
     names = json.dumps([_name(symbol) for symbol in symbols or ()], separators=(",", ":"), ensure_ascii=False)
     params = (("symbols", names),) if symbols is not None else ()
-    read = _reader(
-        _ListingBody, lambda body, _: {f"{VENUE.name}:{entry.symbol}": Instrument() for entry in body.symbols}
-    )
-    return RestRequest("/api/v3/exchangeInfo", (*params, ("showPermissionSets", "false")), _LISTING_WEIGHT, read)
+
+    def convert(body: _ListingBody, _: int) -> Instruments:
+        return {
+            f"{VENUE.name}:{entry.symbol}": Instrument(market=entry.quote, trading=entry.status == "TRADING")
+            for entry in body.symbols
+        }
+
+    params = (*params, ("showPermissionSets", "false"))
+    return RestRequest("/api/v3/exchangeInfo", params, _LISTING_WEIGHT, _reader(_ListingBody, convert))
+
+
+def volumes() -> RestRequest[Volumes]:
+    """What was traded of all symbols in 24 hours, in their quote currencies."""
+
+    def convert(rows: list[_VolumeBody], _: int) -> Volumes:
+        return {f"{VENUE.name}:{row.symbol}": row.quote_volume for row in rows}
+
+    read = _reader(list[_VolumeBody], convert)
+    return RestRequest("/api/v3/ticker/24hr", (("type", "MINI"),), _VOLUMES_WEIGHT, read)
 
 
 def snapshot(symbol: str) -> RestRequest[BookSnapshot]:

@@ -21,7 +21,7 @@ from marketpipeline.venues.adapter import (
     TradeIds,
 )
 from marketpipeline.venues.continuity import NONE, PREVIOUS_SEQUENCE, InterleavedCrc32
-from marketpipeline.venues.instruments import Instruments
+from marketpipeline.venues.instruments import Instruments, Volumes
 from marketpipeline.venues.messages import BookSnapshot, Stream
 from marketpipeline.venues.okx import rest
 from marketpipeline.venues.okx.convert import is_contract, name_of
@@ -101,6 +101,10 @@ class OkxAdapter(ExchangeAdapter):
     def instruments(self, symbols: Sequence[str] | None) -> Sequence[RestRequest[Instruments]]:
         """`/api/v5/public/instruments` of each kind."""
         return rest.instruments(symbols)
+
+    def volumes(self) -> Sequence[RestRequest[Volumes]]:
+        """`/api/v5/market/tickers` of each kind."""
+        return rest.volumes()
 
     def snapshot(self, symbol: str) -> RestRequest[BookSnapshot]:
         """`/api/v5/market/books`."""

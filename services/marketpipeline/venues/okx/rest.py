@@ -1,7 +1,7 @@
 """OKX's REST interface: requests with their weights, and how answers are read. No I/O here.
 
-It limits each path by itself, in 2 seconds of an address: 10 requests of the time, 20 of instruments and of past
-trades, 40 of books. A request weighs so much that the sum of `LIMIT` keeps to each of these.
+It limits each path by itself, in 2 seconds of an address: 10 requests of the time, 20 of instruments, of tickers and of
+past trades, 40 of books. A request weighs so much that the sum of `LIMIT` keeps to each of these.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import msgspec
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.records import AggTrade, Trade
 from marketpipeline.venues.adapter import Page, Rate, RestRequest, Throttled, UnknownSymbol
-from marketpipeline.venues.instruments import Contract, Instrument, Instruments
+from marketpipeline.venues.instruments import Contract, Instrument, Instruments, Volumes
 from marketpipeline.venues.messages import BadRow, BookSnapshot, FrameError
 from marketpipeline.venues.okx import VENUE, convert, wire
 from marketpipeline.venues.okx.convert import instrument_type, name_of
 from marketpipeline.venues.okx.mapper import number_in, unreadable
 
-__all__ = ["LIMIT", "PAGE", "agg_trades", "instruments", "judge", "server_time", "snapshot", "trades"]
+__all__ = ["LIMIT", "PAGE", "agg_trades", "instruments", "judge", "server_time", "snapshot", "trades", "volumes"]
 
 T = TypeVar("T")
 R = TypeVar("R", Trade, AggTrade)
@@ -28,7 +28,7 @@ R = TypeVar("R", Trade, AggTrade)
 LIMIT = Rate(40, 2.0)
 PAGE = 100
 _BOOK_LEVELS = 400
-_TIME_WEIGHT, _INSTRUMENTS_WEIGHT, _TRADES_WEIGHT, _BOOK_WEIGHT = 4, 2, 2, 1
+_TIME_WEIGHT, _INSTRUMENTS_WEIGHT, _TICKERS_WEIGHT, _TRADES_WEIGHT, _BOOK_WEIGHT = 4, 2, 2, 2, 1
 _KINDS = ("SPOT", "SWAP", "FUTURES")
 _LISTED = frozenset({"live", "suspend", "rebase", "post_only"})
 _OK = b'{"code":"0"'
@@ -50,6 +50,14 @@ class _Instrument(msgspec.Struct):
     value: str = msgspec.field(name="ctVal", default="")
     multiplier: str = msgspec.field(name="ctMult", default="")
     currency: str = msgspec.field(name="ctValCcy", default="")
+
+
+class _Volume(msgspec.Struct, gc=False):
+    """Of spot `volume` is in the quote currency, of contracts in the base currency."""
+
+    inst_id: str = msgspec.field(name="instId")
+    last: str = ""
+    volume: str = msgspec.field(name="volCcy24h", default="")
 
 
 class _Error(msgspec.Struct):
@@ -78,15 +86,38 @@ def instruments(symbols: Sequence[str] | None) -> list[RestRequest[Instruments]]
 def _listed(row: _Instrument) -> tuple[str, Instrument] | None:
     if row.state not in _LISTED:
         return None
-    symbol = f"{VENUE.name}:{row.inst_id}"
+    symbol, trading = f"{VENUE.name}:{row.inst_id}", row.state == "live"
+    market = _market(row.inst_id)
     if instrument_type(row.inst_id) == "SPOT":
-        return symbol, Instrument()
+        return symbol, Instrument(market=market, trading=trading)
     try:
         size = float(row.value) * float(row.multiplier or 1)
     except ValueError:
         return None
     base = row.inst_id.partition("-")[0]
-    return (symbol, Instrument(Contract(size, inverse=row.currency != base))) if size > 0 else None
+    contract = Contract(size, inverse=row.currency != base) if size > 0 else None
+    return None if contract is None else (symbol, Instrument(contract, market, trading))
+
+
+def _market(name: str) -> str:
+    """`USDT` of spot, `USDT-SWAP` of swaps, `USDT-FUTURES` of futures whatever their date."""
+    quote, kind = name.partition("-")[2].partition("-")[0], instrument_type(name)
+    return quote if kind == "SPOT" else f"{quote}-{kind}"
+
+
+def volumes() -> list[RestRequest[Volumes]]:
+    """What was traded of each kind in 24 hours, in the quote currency."""
+    read = _reader(_Volume, lambda rows, _: {f"{VENUE.name}:{row.inst_id}": _quote_volume(row) for row in rows})
+    return [RestRequest("/api/v5/market/tickers", (("instType", kind),), _TICKERS_WEIGHT, read) for kind in _KINDS]
+
+
+def _quote_volume(row: _Volume) -> float:
+    """0 of one that was never traded, whose numbers are empty texts."""
+    spot = instrument_type(row.inst_id) == "SPOT"
+    try:
+        return float(row.volume) if spot else float(row.volume) * float(row.last)
+    except ValueError:
+        return 0.0
 
 
 def snapshot(symbol: str) -> RestRequest[BookSnapshot]:

@@ -70,6 +70,10 @@ class PushingProtocol:
         """See `WireProtocol.accepts`."""
         return "-" in symbol
 
+    def names(self, bases: Sequence[str]) -> Sequence[str]:
+        """See `WireProtocol.names`."""
+        return [f"{base}-USDT" for base in bases]
+
     def encode(self, due: int, symbol: str, event: Event) -> Frame:
         """See `WireProtocol.encode`."""
         match event:

@@ -122,9 +122,22 @@ def test_deep_nesting_is_an_error_like_any_other() -> None:
 
 
 def test_listing_gives_full_ids() -> None:
-    body = b'{"timezone":"UTC","symbols":[{"symbol":"BTCUSDT","status":"TRADING"},{"symbol":"ETHBTC"}]}'
+    body = (
+        b'{"timezone":"UTC","symbols":[{"symbol":"BTCUSDT","status":"TRADING","quoteAsset":"USDT"},'
+        b'{"symbol":"ETHBTC","status":"BREAK","quoteAsset":"BTC"}]}'
+    )
     (request,) = ADAPTER.instruments(None)
-    assert request.read(body, NOW) == {"binance:BTCUSDT": Instrument(), "binance:ETHBTC": Instrument()}
+    assert request.read(body, NOW) == {
+        "binance:BTCUSDT": Instrument(market="USDT"),
+        "binance:ETHBTC": Instrument(market="BTC", trading=False),
+    }
+
+
+def test_volumes_are_in_the_quote_currency() -> None:
+    (request,) = ADAPTER.volumes()
+    assert (request.path, request.weight) == ("/api/v3/ticker/24hr", 80)
+    body = b'[{"symbol":"BTCUSDT","volume":"2.0","quoteVolume":"120000.50000000"}]'
+    assert request.read(body, NOW) == {"binance:BTCUSDT": 120_000.5}
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"lastUpdateId":1,"bids":[["x","1"]],"asks":[]}'])

@@ -70,11 +70,23 @@ def test_what_a_contract_stands_for() -> None:
         {"instId": "BAD-USDT-SWAP", "ctVal": "", "state": "live"},
     ]
     assert request.read(body(*rows), NOW) == {
-        "okx:BTC-USDT-SWAP": Instrument(Contract(0.01)),
-        "okx:BTC-USD-SWAP": Instrument(Contract(100.0, inverse=True)),
-        "okx:X-USDT-SWAP": Instrument(Contract(100.0)),
-        "okx:BTC-USDT": Instrument(),
+        "okx:BTC-USDT-SWAP": Instrument(Contract(0.01), "USDT-SWAP"),
+        "okx:BTC-USD-SWAP": Instrument(Contract(100.0, inverse=True), "USD-SWAP"),
+        "okx:X-USDT-SWAP": Instrument(Contract(100.0), "USDT-SWAP", trading=False),
+        "okx:BTC-USDT": Instrument(market="USDT"),
     }
+
+
+def test_volumes_are_in_the_quote_currency() -> None:
+    requests = ADAPTER.volumes()
+    assert [dict(request.params)["instType"] for request in requests] == ["SPOT", "SWAP", "FUTURES"]
+    rows = [
+        {"instId": "BTC-USDT", "last": "60000", "vol24h": "2", "volCcy24h": "120000"},
+        {"instId": "BTC-USD-SWAP", "last": "60000", "vol24h": "1200", "volCcy24h": "2"},
+        {"instId": "NEW-USDT-SWAP", "last": "", "vol24h": "", "volCcy24h": ""},
+    ]
+    volumes = requests[0].read(body(*rows), NOW)
+    assert volumes == {"okx:BTC-USDT": 120_000.0, "okx:BTC-USD-SWAP": 120_000.0, "okx:NEW-USDT-SWAP": 0.0}
 
 
 def test_a_page_of_past_trades_is_in_order_and_begins_at_the_id() -> None:

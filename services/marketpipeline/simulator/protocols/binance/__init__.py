@@ -51,6 +51,10 @@ class BinanceProtocol:
         """See `WireProtocol.accepts`."""
         return VENUE.accepts(symbol)
 
+    def names(self, bases: Sequence[str]) -> Sequence[str]:
+        """See `WireProtocol.names`: each against USDT, some against others."""
+        return [*(f"{base}USDT" for base in bases), *(f"{base}USDC" for base in bases[:3]), "ETHBTC"]
+
     def encode(self, due: int, symbol: str, event: Event) -> Frame:
         """See `WireProtocol.encode`."""
         return encode.encode(due, symbol, event)

@@ -146,35 +146,31 @@ def _ticker(request: Request) -> Any:
 
 
 def _ticker_of(request: Request, symbol: str) -> dict[str, Any]:
-    trades = request.market.trades(symbol, 0, 1 << 62)
-    day = [trade for trade in trades if trade.time > request.now - 86_400_000_000]
+    day, last = request.market.day(symbol), request.market.trades(symbol, None, 1)
     quote = request.market.quote(symbol)
-    zero = "0.00000000"
-    row = {"symbol": symbol}
-    whole = candles(day, 1 << 62)
-    if whole:
-        candle, last = whole[0], day[-1]
-        change = Decimal(candle.close) - Decimal(candle.open)
+    row: dict[str, Any] = {"symbol": symbol}
+    if day is not None:
+        change = Decimal(day.close) - Decimal(day.open)
         row |= {
             "priceChange": f"{change:.8f}",
-            "priceChangePercent": f"{change / Decimal(candle.open) * 100:.3f}",
-            "weightedAvgPrice": f"{candle.quote_volume / candle.volume:.8f}",
-            "lastPrice": candle.close,
-            "lastQty": last.quantity,
-            "openPrice": candle.open,
-            "highPrice": candle.high,
-            "lowPrice": candle.low,
-            "volume": f"{candle.volume:.8f}",
-            "quoteVolume": f"{candle.quote_volume:.8f}",
+            "priceChangePercent": f"{change / Decimal(day.open) * 100:.3f}",
+            "weightedAvgPrice": f"{day.quote_volume / day.volume:.8f}",
+            "lastPrice": day.close,
+            "lastQty": last[-1].quantity,
+            "openPrice": day.open,
+            "highPrice": day.high,
+            "lowPrice": day.low,
+            "volume": f"{day.volume:.8f}",
         }
     numbers = {
-        "openTime": (day[0].time if day else request.now) // request.unit,
+        "quoteVolume": f"{request.market.quote_volume(symbol):.8f}",
+        "openTime": (request.now - 86_400_000_000) // request.unit,
         "closeTime": request.now // request.unit,
-        "firstId": day[0].trade_id if day else -1,
-        "lastId": day[-1].trade_id if day else -1,
-        "count": len(day),
+        "firstId": -1 if day is None else day.first_trade_id,
+        "lastId": -1 if day is None else day.last_trade_id,
+        "count": 0 if day is None else day.trades,
     }
-    return row | _best(quote, zero) | numbers
+    return row | _best(quote, "0.00000000") | numbers
 
 
 def _best(quote: Any, zero: str) -> dict[str, Any]:

@@ -55,6 +55,11 @@ class OkxProtocol:
         """See `WireProtocol.accepts`."""
         return VENUE.accepts(symbol)
 
+    def names(self, bases: Sequence[str]) -> Sequence[str]:
+        """See `WireProtocol.names`: each against USDT, the first ones as contracts too."""
+        swaps = [f"{base}-{quote}-SWAP" for base in bases[:3] for quote in ("USDT", "USD")]
+        return [*(f"{base}-USDT" for base in bases), "ETH-BTC", *swaps]
+
     def encode(self, due: int, symbol: str, event: Event) -> Frame:
         """See `WireProtocol.encode`."""
         return encode.encode(due, symbol, event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -15,7 +16,13 @@ __all__ = ["answer", "limited", "weight"]
 
 BASE = "/api/v5"
 _KINDS = ("SPOT", "SWAP", "FUTURES", "OPTION", "MARGIN")
-_WEIGHTS = {"/public/time": 4, "/public/instruments": 2, "/market/history-trades": 2, "/market/books": 1}
+_WEIGHTS = {
+    "/public/time": 4,
+    "/public/instruments": 2,
+    "/market/tickers": 2,
+    "/market/history-trades": 2,
+    "/market/books": 1,
+}
 
 
 class _Refused(Exception):
@@ -30,6 +37,7 @@ def answer(path: str, query: Mapping[str, str], market: MarketView, now: int) ->
         "/public/time": _time,
         "/public/instruments": _instruments,
         "/market/books": _books,
+        "/market/tickers": _tickers,
         "/market/trades": _trades,
         "/market/history-trades": _history,
     }
@@ -46,13 +54,47 @@ def _time(query: Mapping[str, str], market: MarketView, now: int) -> list[Any]:
     return [{"ts": str(now // 1000)}]
 
 
-def _instruments(query: Mapping[str, str], market: MarketView, now: int) -> list[Any]:
+def _of_kind(query: Mapping[str, str], market: MarketView) -> list[str]:
     kind = query.get("instType", "")
     if not kind:
         raise _Refused("50014", "Parameter instType can not be empty.", 400)
     if kind not in _KINDS:
         raise _Refused("51000", "Parameter instType error", 400)
-    found = [name for name in market.symbols() if sizes_of(name).kind == kind]
+    return [name for name in market.symbols() if sizes_of(name).kind == kind]
+
+
+def _tickers(query: Mapping[str, str], market: MarketView, now: int) -> list[Any]:
+    return [_ticker(name, market, now) for name in _of_kind(query, market)]
+
+
+def _ticker(name: str, market: MarketView, now: int) -> dict[str, Any]:
+    """`volCcy24h` is in the quote currency of spot, in the base currency of contracts. Its volumes are of base units
+    here, as all that the market tells."""
+    day, quote, volume = market.day(name), market.quote(name), market.quote_volume(name)
+    last = day.close if day is not None else quote.bid_price if quote is not None else ""
+    price = Decimal(last) if last else Decimal(0)
+    in_base = volume / price if price else Decimal(0)
+    contract = sizes_of(name).kind != "SPOT"
+    return {
+        "instType": sizes_of(name).kind,
+        "instId": name,
+        "last": last,
+        "lastSz": "",
+        "askPx": quote.ask_price if quote else "",
+        "askSz": quote.ask_quantity if quote else "",
+        "bidPx": quote.bid_price if quote else "",
+        "bidSz": quote.bid_quantity if quote else "",
+        "open24h": "" if day is None else day.open,
+        "high24h": "" if day is None else day.high,
+        "low24h": "" if day is None else day.low,
+        "vol24h": f"{in_base:f}",
+        "volCcy24h": f"{in_base if contract else volume:f}",
+        "ts": str(now // 1000),
+    }
+
+
+def _instruments(query: Mapping[str, str], market: MarketView, now: int) -> list[Any]:
+    found = _of_kind(query, market)
     if "instId" in query:
         _name(query, market)
         found = [name for name in found if name == query["instId"]]

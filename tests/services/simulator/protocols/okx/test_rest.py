@@ -40,10 +40,10 @@ def test_the_adapter_reads_what_it_asks_for() -> None:
     for request in ADAPTER.instruments(None):
         every |= answer(request)
     assert every == {
-        "okx:BTC-USDT": Instrument(),
-        "okx:ETH-USDT": Instrument(),
-        "okx:BTC-USDT-SWAP": Instrument(Contract(0.01)),
-        "okx:BTC-USD-261225": Instrument(Contract(100.0, inverse=True)),
+        "okx:BTC-USDT": Instrument(market="USDT"),
+        "okx:ETH-USDT": Instrument(market="USDT"),
+        "okx:BTC-USDT-SWAP": Instrument(Contract(0.01), "USDT-SWAP"),
+        "okx:BTC-USD-261225": Instrument(Contract(100.0, inverse=True), "USD-FUTURES"),
     }
 
 

@@ -1,0 +1,58 @@
+"""Listings as the simulated exchanges give them over HTTP, and what is said when there is none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from marketpipeline.errors import RetryableError
+from marketpipeline.selection import Listing, ask, ask_all
+from marketpipeline.settings import HttpSettings, SimulatorSettings
+from marketpipeline.simulator.main import SimulatedExchange
+from marketpipeline.spec import MarketPipeline, load_object
+
+HEAD = {"apiVersion": "marketpipeline.dev/v1alpha1", "kind": "MarketPipeline", "metadata": {"name": "many"}}
+NOBODY = "http://127.0.0.1:9"
+
+
+def pipeline(*symbols: str, urls: Mapping[str, str] = {}) -> MarketPipeline:
+    return load_object({**HEAD, "spec": {"symbols": list(symbols), "ingestion": {"restUrls": dict(urls)}}})
+
+
+async def listing(exchange: str, *faults: tuple[str, dict[str, Any]]) -> Listing:
+    http = HttpSettings(host="127.0.0.1", port=0)
+    served = SimulatedExchange(SimulatorSettings(http=http, exchange=exchange, more_symbols=30, scenarios=["calm"]))
+    await served.start()
+    try:
+        for name, parameters in faults:
+            served.faults.fire(name, parameters, 0.0)
+        return await asyncio.to_thread(ask, exchange, served.url)
+    finally:
+        await served.stop()
+
+
+def ranked(found: Listing, market: str) -> list[str]:
+    return sorted((s for s, listed in found.items() if listed.market == market), key=lambda s: -found[s].volume)
+
+
+async def test_what_a_spot_exchange_lists_with_its_volumes() -> None:
+    found = await listing("binance", ("volume", {"symbol": "ADAUSDT", "factor": "1e3"}))
+    assert ranked(found, "USDT")[:3] == ["binance:ADAUSDT", "binance:BTCUSDT", "binance:ETHUSDT"]
+    assert ranked(found, "BTC") == ["binance:ETHBTC"]
+    assert all(listed.trading and listed.volume > 0 for listed in found.values())
+
+
+async def test_contracts_are_markets_of_their_own() -> None:
+    found = await listing("okx", ("delist", {"symbol": "BTC-USDT"}), ("listing", {"symbol": "ETH-USDT"}))
+    assert ranked(found, "USDT")[:2] == ["okx:BNB-USDT", "okx:SOL-USDT"]
+    swaps = [f"okx:{base}-USDT-SWAP" for base in ("BTC", "ETH", "BNB")]
+    assert ranked(found, "USDT-SWAP") == swaps
+
+
+def test_an_exchange_that_is_not_reached_is_named() -> None:
+    with pytest.raises(RetryableError, match=rf"{NOBODY} is not reached: .*refused"):
+        ask("binance", NOBODY)
+    listings, failed = ask_all(pipeline("binance:*USDT", "okx:BTC-USDT", urls={"binance": NOBODY}))
+    assert (listings, list(failed)) == ({}, ["binance"])
