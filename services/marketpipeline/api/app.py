@@ -73,7 +73,7 @@ def create_app(settings: ApiSettings, meter: Meter | None = None) -> FastAPI:
     app.include_router(system.make_router(settings))
     app.include_router(docs.router)
     _document(app)
-    keys = None if settings.keys_folder is None else ApiKeys(settings.keys_folder)
+    keys = app.state.keys = None if settings.keys_folder is None else ApiKeys(settings.keys_folder)
     if keys is not None or limiter is not None:
         app.add_middleware(Access, keys=keys, limiter=limiter)
     if settings.cors_origins:

@@ -94,6 +94,7 @@ class Limiter:
         """Stop telling."""
         if self._telling is not None:
             self._telling.cancel()
+            await asyncio.wait([self._telling])
         if self._counters is not None:
             await self._counters.close()
 

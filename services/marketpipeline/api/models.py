@@ -35,6 +35,7 @@ __all__ = [
     "Statistics",
     "StoreHealth",
     "StreamMessage",
+    "StreamTicket",
     "SymbolHealth",
     "SystemHealth",
     "TickerHealth",
@@ -220,6 +221,13 @@ class StreamMessage(_Answer):
         description="Rows as elsewhere in this API, each with its `kind`.",
         examples=[[{"kind": "book", **json_of(_BOOK)}]],
     )
+
+
+class StreamTicket(_Answer):
+    """What a browser opens the stream with; null where this API asks for no key."""
+
+    ticket: str | None = Field(examples=["1723161270.ZGFzaGJvYXJk.5f1c"])
+    expires_in: int | None = Field(description="Seconds.", examples=[30])
 
 
 class Statistics(_Answer):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import httpx
-from marketpipeline.api.access import ApiKeys
+import pytest
+from marketpipeline.api.access import TICKET_SECONDS, ApiKeys
+from marketpipeline.api.models import StreamTicket
 
 from tests.services.api.serving import Api, Stores, serving
 from tests.services.sinks.samples import trade
@@ -42,8 +45,6 @@ async def test_a_client_needs_its_key(stores: Stores, tmp_path: Path) -> None:
             answer = await api.client.get(PATH, headers=headers)
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="marketpipeline"')
             assert answer.headers["content-type"] == "application/problem+json"
-        assert (await api.client.get(f"{PATH}?api_key=first-key")).status_code == 401, "in the address of a stream only"
-        assert (await api.client.get("/api/v1/stream?api_key=first-key")).status_code == 501, "a broker it has not"
         for headers in (
             {"X-API-Key": "first-key"},
             {"Authorization": "Bearer second-key"},
@@ -51,8 +52,44 @@ async def test_a_client_needs_its_key(stores: Stores, tmp_path: Path) -> None:
         ):
             answer = await api.client.get(PATH, headers=headers)
             assert answer.status_code == 200
-        assert answer.headers["x-ratelimit-remaining"] == "0", "each key has a limit of its own"
+        assert answer.headers["x-ratelimit-remaining"] == "1", "each key has a limit of its own"
         assert (await api.client.get("/health")).status_code == 200
+
+
+async def test_a_browser_opens_the_stream_with_a_ticket(stores: Stores, tmp_path: Path) -> None:
+    (tmp_path / "dashboard").write_text("first-key")
+    async with serving(stores.settings(keys_folder=tmp_path)) as api:
+        assert (await api.client.get("/api/v1/stream/ticket")).status_code == 401
+        answer = await api.client.get("/api/v1/stream/ticket", headers={"X-API-Key": "first-key"})
+        StreamTicket.model_validate(answer.json())
+        assert (answer.headers["cache-control"], answer.json()["expires_in"]) == ("no-store", 30)
+        ticket = answer.json()["ticket"]
+        asked = {"ticket": ticket}
+        assert (await api.client.get("/api/v1/stream", params=asked)).status_code == 501, "let in; a broker it has not"
+        assert (await api.client.get("/api/v1/market/realtime", params=asked)).status_code == 401, (
+            "for the stream alone"
+        )
+        until, name, signature = ticket.split(".")
+        for wrong in ("", "x", f"{until}.{name}.", f"{int(until) + 1}.{name}.{signature}", f"{until}.YQ==.{signature}"):
+            refused = await api.client.get("/api/v1/stream", params={"ticket": wrong})
+            assert refused.status_code == 401, wrong
+        assert "or ?ticket= of a ticket from /api/v1/stream/ticket" in refused.json()["detail"]
+    async with serving(stores.settings()) as api:
+        assert (await api.client.get("/api/v1/stream/ticket")).json() == {"ticket": None, "expires_in": None}
+
+
+def test_a_ticket_ends_with_its_time_and_with_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "someone").write_text("key")
+    keys, another = ApiKeys(tmp_path), ApiKeys(tmp_path)
+    ticket = keys.ticket("someone")
+    assert another.holder(ticket) == "someone", "each replica knows it"
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + TICKET_SECONDS + 1)
+    assert keys.holder(ticket) is None
+    monkeypatch.undo()
+    (tmp_path / "someone").write_text("new key")
+    keys._read_at -= 60
+    assert keys.holder(ticket) is None
 
 
 def test_keys_come_and_go_without_a_restart(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from fastapi import APIRouter, Header, Query, Request, Response, WebSocket, WebS
 from pydantic import Field
 from starlette.types import Receive, Scope, Send
 
-from marketpipeline.api.models import StreamMessage
-from marketpipeline.api.parameters import NoQuery, Optional, Several
+from marketpipeline.api.access import CLIENT, TICKET_SECONDS, ApiKeys
+from marketpipeline.api.models import StreamMessage, StreamTicket
+from marketpipeline.api.parameters import NoQuery, Optional, Several, answer
 from marketpipeline.api.problems import responses
 from marketpipeline.api.stream import Batch, Feed, Hub, Reading, Wanted, event, kinds_of, message
 from marketpipeline.errors import RetryableError
@@ -87,8 +88,8 @@ def make_router(settings: ApiSettings) -> APIRouter:
             description="The last `id` that was received, to go on from there; EventSource sends it by itself.",
         )
 
-        api_key: str | Optional = Field(
-            None, max_length=256, description="The client's API key, for browsers, which can send no header here."
+        ticket: str | Optional = Field(
+            None, max_length=512, description="Of `stream/ticket`, for browsers, which can send no key here."
         )
 
         def wanted(self) -> Wanted:
@@ -97,6 +98,19 @@ def make_router(settings: ApiSettings) -> APIRouter:
             return Wanted(frozenset(symbols), frozenset(kinds if self.kinds is None else self.kinds.split(",")))
 
     router = APIRouter(tags=["stream"])
+
+    @router.get("/api/v1/stream/ticket", response_model=StreamTicket, responses=responses(400))
+    async def ticket(request: Request, query: Annotated[NoQuery, Query()]) -> Response:
+        """What opens the stream in a browser: ask with the key, then open `/api/v1/stream?ticket=…`.
+
+        It is good for half a minute, for the stream alone. A stream that is open stays; for another one, also after a
+        reconnect, ask again.
+        """
+        keys: ApiKeys | None = request.app.state.keys
+        made = None if keys is None else keys.ticket(request.scope[CLIENT])
+        found = answer({"ticket": made, "expires_in": None if made is None else TICKET_SECONDS})
+        found.headers["Cache-Control"] = "no-store"
+        return found
 
     @router.get("/api/v1/stream", response_class=Response, responses=_EVENTS)
     async def events(
