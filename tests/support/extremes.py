@@ -124,6 +124,10 @@ ALONG: dict[str, dict[str, Any]] = {
     "broker.passwordSecret.key": {"broker.username": "u", "broker.passwordSecret.name": "s"},
 }
 """What has to be so that the other may be at its end."""
+ALONG |= {
+    f"{part}.scaling.min": {f"{part}.scaling.max": 64}
+    for part in ("ingestion", "processing", *(f"sinks.{name}" for name in sink_kinds()))
+}
 _ROUTED = ("severities", "rules", "symbols")
 ALONG |= {
     f"sinks.notify.{c}.{part}": {f"sinks.notify.{c}Secret.name": "s"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from marketpipeline.plan import Component, StreamJob
-from marketpipeline.schema import cpu_millis
+from marketpipeline.schema import cpu_millis, seconds
 
 from marketpipeline_operator.builders.context import Context, child
 from marketpipeline_operator.builders.network import FLINK_METRICS_PORT
@@ -53,7 +53,7 @@ def flink_deployment(context: Context, job: StreamJob) -> Object:
             "flinkVersion": flink.version,
             "mode": "native",
             "serviceAccount": context.pipeline.spec.processing.service_account or flink.service_account,
-            "flinkConfiguration": _high_availability(job) | flink_configuration(context, job),
+            "flinkConfiguration": _high_availability(job) | _autoscaler(context) | flink_configuration(context, job),
             "podTemplate": template,
             "jobManager": {"replicas": 1, "resource": resource},
             "taskManager": {"resource": resource},
@@ -66,6 +66,20 @@ def flink_deployment(context: Context, job: StreamJob) -> Object:
                 "upgradeMode": "stateless",
             },
         }
+    }
+
+
+def _autoscaler(context: Context) -> dict[str, str]:
+    """Flink's operator scales the job itself, within the bounds that are given."""
+    scaling = context.pipeline.spec.processing.scaling
+    if scaling is None:
+        return {}
+    return {
+        "job.autoscaler.enabled": "true",
+        "job.autoscaler.utilization.target": f"{scaling.target:g}",
+        "job.autoscaler.scale-down.interval": f"{seconds(scaling.cool_down):g} s",
+        "job.autoscaler.vertex.min-parallelism": str(scaling.min),
+        "job.autoscaler.vertex.max-parallelism": str(min(scaling.max, context.pipeline.spec.broker.partitions)),
     }
 
 

@@ -127,9 +127,29 @@ STATUS: dict[str, Any] = _object(
         id=_text("Flink's id of the job that `message` is of."),
         savepoint=_text("Where the job was last stopped with a savepoint."),
         message=_text("What the job goes on from, or why it started without its former state."),
+        busyPercent=_count("How busy its busiest task is, where its parallelism is scaled."),
         checkpointTime=_text("When its newest checkpoint was complete.", format="date-time"),
         checkpointBytes={"type": "integer", "format": "int64", "description": "Size of that checkpoint."},
     ),
+    scaling={
+        "type": "array",
+        "description": "Parts whose number of processes the operator chooses.",
+        "items": _object(
+            "One part.",
+            name=_text("The part, e.g. sink-timescale."),
+            replicas=_count("Processes that it has now; of the job, parallel tasks."),
+            since=_text("When that was decided.", format="date-time"),
+            reason=_text("Why.", maxLength=512),
+            perProcess={
+                "type": "integer",
+                "format": "int64",
+                "description": "Records a second that one process was seen to store while it was behind.",
+            },
+        )
+        | {"required": ["name", "replicas"]},
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["name"],
+    },
     ingestion=_object(
         "For `kubectl scale` and autoscalers.",
         replicas=_count("Processes of ingestion that exist."),

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, get_args, get_origin
 
 from marketpipeline.alert_kinds import alert_kinds
-from marketpipeline.schema import NumberRules, TextRules, milliseconds
+from marketpipeline.schema import SCALING_ORDER, NumberRules, TextRules, milliseconds
 from marketpipeline.sink_kinds import sink_kinds
 from marketpipeline.spec import API_NEEDS_A_SINK, BookSource, PipelineSpec, Sinks
 from marketpipeline.spec.flink import DECIDED, FLINK_KEY
@@ -152,6 +152,14 @@ def _ascending_thresholds() -> dict[str, list[Rule]]:
     return found
 
 
+_ORDERED = {"rule": "self.min <= self.max", "message": SCALING_ORDER}
+
+
+def _scaled() -> list[str]:
+    """What can be scaled."""
+    return ["ingestion", "processing", *(f"sinks.{name}" for name in Sinks.model_fields)]
+
+
 def _lateness_below_windows() -> str:
     """A window is compared in milliseconds, by a table: CEL's durations know no days, and cost more."""
     units = "".join(f"d.endsWith('{unit}') ? {factor} : " for unit, factor in _UNITS) + "86400000"
@@ -188,6 +196,7 @@ def rules() -> dict[str, list[Rule]]:
             }
         ],
         **_ascending_thresholds(),
+        **{f"spec.{part}.scaling": [_ORDERED] for part in _scaled()},
         **_texts(PipelineSpec, "spec"),
         "spec.broker": [
             {

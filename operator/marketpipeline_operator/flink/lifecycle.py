@@ -116,6 +116,8 @@ def _told(view: JobView | None, status: Object) -> tuple[tuple[str, str], ...]:
     if view is not None and view.completed_at is not None:
         moment = datetime.fromtimestamp(view.completed_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         status |= {"checkpointTime": moment, "checkpointBytes": view.completed_bytes or 0}
+    if view is not None and view.busy is not None:
+        status["busyPercent"] = round(100 * view.busy)
     if view is None or not view.origin or view.id == status.get("id"):
         return ()
     status |= {"id": view.id, "message": view.reason}
@@ -209,7 +211,8 @@ class _Running:
         mark, context, ask = self._pods_mark, self.context, self.tasks.view
         known = ask.result(mark)
         age = context.settings.reconcile.interval if known is not None and known.state == "RUNNING" else 1.5
-        ask.ask(mark, lambda: self.rest.job(job_address(context)), max_age=age)
+        options = {"busy": True} if context.pipeline.spec.processing.scaling else {}
+        ask.ask(mark, lambda: self.rest.job(job_address(context), **options), max_age=age)
         return job_health(known, ask.error(mark))
 
     def _stop(self, wanted: bool) -> JobDecision:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +32,8 @@ class JobView:
     directory: str | None = None
     origin: str = ""
     reason: str = ""
+    busy: float | None = None
+    """Share of the last moments that its busiest task worked, on the mean over its subtasks."""
     completed_at: float | None = None
     completed_bytes: int | None = None
     """Of the newest checkpoint: when it was complete, in seconds since the epoch, and its size."""
@@ -51,8 +54,11 @@ class FlinkRest:
     def __init__(self, timeout: float = 5.0) -> None:
         self._timeout = aiohttp.ClientTimeout(total=timeout)
 
-    async def job(self, address: str) -> JobView | None:
-        """The one job of this JobManager, or None before it is submitted. While it starts there is only its state."""
+    async def job(self, address: str, *, busy: bool = False) -> JobView | None:
+        """The one job of this JobManager, or None before it is submitted. While it starts there is only its state.
+
+        How busy it is is asked for where `busy` says so: that is a request more for each of its tasks.
+        """
         jobs = (await self._call("GET", f"{address}/jobs/overview"))["jobs"]
         if not jobs:
             return None
@@ -70,7 +76,8 @@ class FlinkRest:
         completed = latest.get("completed") or {}
         moment, size = completed.get("latest_ack_timestamp"), completed.get("state_size")
         view = JobView(identity, state, savepoint, checkpoint, error, **told)
-        return replace(view, completed_at=None if moment is None else moment / 1000, completed_bytes=size)
+        view = replace(view, completed_at=None if moment is None else moment / 1000, completed_bytes=size)
+        return replace(view, busy=await self._busy(address, identity)) if busy else view
 
     async def stop(self, address: str, job: str, directory: str | None) -> str:
         """Ask for a stop with a savepoint below `directory`; the id to ask for its result with."""
@@ -90,6 +97,16 @@ class FlinkRest:
             location=operation.get("location"),
             error=_first_lines(cause.get("stack-trace", "")) if cause else None,
         )
+
+    async def _busy(self, address: str, job: str) -> float | None:
+        """None while no task has said anything of it yet."""
+        tasks = (await self._call("GET", f"{address}/jobs/{job}"))["vertices"]
+        found = []
+        for task in tasks:
+            url = f"{address}/jobs/{job}/vertices/{task['id']}/subtasks/metrics?get=busyTimeMsPerSecond&agg=avg"
+            found += [metric["avg"] for metric in await self._call("GET", url) if metric.get("avg") is not None]
+        known = [float(each) / 1000 for each in found if not math.isnan(float(each))]
+        return min(1.0, max(known)) if known else None
 
     async def _told(self, address: str, job: str) -> dict[str, Any]:
         """What the job said of its state, as parameters of the job; nothing of one that says nothing."""

@@ -11,12 +11,12 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from marketpipeline.errors import InvalidSpec, MarketPipelineError, RetryableError
-from marketpipeline.plan import Component
+from marketpipeline.plan import Component, plan
 from marketpipeline.spec import load_object
 
 from marketpipeline_operator.builders import Capabilities, Context, Process, build, build_topics, processes
@@ -28,6 +28,7 @@ from marketpipeline_operator.cluster.kinds import PIPELINE_KIND
 from marketpipeline_operator.flink.lifecycle import JobDecision, decide_job
 from marketpipeline_operator.flink.rest import FlinkRest
 from marketpipeline_operator.names import (
+    COMPONENT,
     FINALIZER,
     FORCE_DELETE,
     IGNORE_SECRETS,
@@ -40,6 +41,15 @@ from marketpipeline_operator.names import (
 from marketpipeline_operator.observe.components import ComponentState, Fault, cron_job_fault, deployment_state
 from marketpipeline_operator.observe.flow import data_of
 from marketpipeline_operator.observe.health import HealthMonitor
+from marketpipeline_operator.observe.scaling import (
+    Autoscaler,
+    Load,
+    Scaled,
+    entry_of,
+    parts_of,
+    scaled_of,
+    with_replicas,
+)
 from marketpipeline_operator.observe.secrets import SecretsState, observe_secrets
 from marketpipeline_operator.observe.selection import SelectionState, observe_selection, tell_selection
 from marketpipeline_operator.observe.topics import TopicsState, observe_topics
@@ -163,7 +173,26 @@ class Reconciler:
             restarts=restarts_of(pipeline),
             decided=(status.get("job") or {}).get("mode"),
         )
-        return context, selection
+        return self._scaled(key, pipeline, context, selection.symbols), selection
+
+    def _scaled(self, key: Key, pipeline: Object, context: Context, selected: Sequence[str]) -> Context:
+        """With as many processes of each part that is scaled as its load takes."""
+        working, with_job = self._working[key], not context.uses_flink_operator
+        parts = parts_of(context.pipeline, context.plan.symbols, with_job=with_job)
+        status, at = pipeline.get("status") or {}, time.time()
+        known = {entry["name"]: scaled_of(entry) for entry in status.get("scaling", [])}
+        data = data_of(self._cache.pods(key), self._health.readings, at, self._settings.reconcile.silent_after)
+        percent = (status.get("job") or {}).get("busyPercent")
+        load = Load(data, None if percent is None else percent / 100)
+        working.scaled = {}
+        for part in parts:
+            now = known.get(part.name) or Scaled(part.bounded(part.start))
+            scaler = working.scalers.setdefault(part.name, Autoscaler())
+            working.scaled[part.name] = now if context.plan.suspended else scaler.decide(part, now, load, at)
+        if not parts:
+            return context
+        effective = with_replicas(context.pipeline, {name: each.replicas for name, each in working.scaled.items()})
+        return replace(context, pipeline=effective, plan=plan(effective, selected))
 
     async def _make(self, key: Key, pipeline: Object, context: Context, selection: SelectionState) -> _Outcome:
         pipeline = await self._ensure_finalizer(key, pipeline)
@@ -199,7 +228,9 @@ class Reconciler:
             await self._status.write(pipeline, report(context, pipeline, found, _now()))
         if applied.errors:
             return _Outcome(error=next((e for e in applied.errors if isinstance(e, RetryableError)), applied.errors[0]))
-        waits = [seconds for seconds in (secrets.again, job.again, self._next_listing(context)) if seconds is not None]
+        looking = self._settings.reconcile.health_interval if self._working[key].scaled else None
+        soon = (secrets.again, job.again, self._next_listing(context), looking)
+        waits = [seconds for seconds in soon if seconds is not None]
         return _Outcome(min(waits, default=None))
 
     def _next_listing(self, context: Context) -> float | None:
@@ -220,8 +251,15 @@ class Reconciler:
         wanted += build_topics(context)
         await apply_children(self._kubernetes, self._cache, key, context.uid, wanted, applied, working.matched)
         kept = {(thing["kind"], thing["metadata"]["name"]) for thing in everything} | job.frozen
+        if rollout.moving:
+            kept |= self._ingestion(key)
         await remove_orphans(self._kubernetes, self._cache, key, context.uid, kept, applied)
         return applied, rollout
+
+    def _ingestion(self, key: Key) -> set[tuple[str, str]]:
+        """Everything that there is of ingestion, wanted or not."""
+        there, own = self._cache.children(key).items(), Component.INGESTION.value
+        return {mark for mark, child in there if child.body["metadata"].get("labels", {}).get(COMPONENT) == own}
 
     def _findings(
         self,
@@ -253,7 +291,8 @@ class Reconciler:
         patience = self._settings.reconcile.silent_after
         data = data_of(pods, self._health.readings, time.time(), patience)
         held = context.hold_workloads
-        return Findings(found, topics, job, everything, secrets.entries, held, pending, data)
+        scaling = [entry_of(name, each) for name, each in self._working[key].scaled.items()]
+        return Findings(found, topics, job, everything, secrets.entries, held, pending, data, scaling=scaling)
 
     def _own_faults(self, context: Context, applied: Applied) -> list[Fault]:
         found = []

@@ -2,7 +2,8 @@
 
 A Deployment of ingestion replaces a Pod only by one that is in sync, so a change that does not work stops at the first
 process, whose old Pod goes on, and all others run as before. What does not run as it should is written at once: there
-is nothing to lose, and so a spec that takes a bad change back has its way.
+is nothing to lose, and so a spec that takes a bad change back has its way. Where the number of processes changes,
+symbols move: new ones read them before the others let go, and those that go stay until the others read theirs.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Mark = tuple[str, str]
 @dataclass(frozen=True)
 class Rollout:
     """`held` are children, by kind and name, that are not written yet; `waiting` the processes that these belong to.
-    `moving` are the processes that are waited for."""
+    `moving` are the processes that are waited for; while there are any, no process that is not wanted any more ends."""
 
     held: frozenset[Mark] = frozenset()
     waiting: tuple[str, ...] = ()
@@ -54,6 +55,8 @@ def plan_rollout(processes: Sequence[Process], wanted: Sequence[Object], there: 
     for name in names:
         thing = ours.get(name)
         live = there.get(("Deployment", thing["metadata"]["name"])) if thing else None
+        if thing is not None and live is None and thing["spec"]["replicas"]:
+            moving.append(name)
         if thing is None or live is None or 0 in (thing["spec"]["replicas"], live.body["spec"].get("replicas", 1)):
             continue
         whole = _is_whole(live.body)

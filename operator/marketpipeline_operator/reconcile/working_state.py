@@ -13,6 +13,7 @@ from marketpipeline_operator.builders import Context, build
 from marketpipeline_operator.flink.lifecycle import JobTasks
 from marketpipeline_operator.names import Object
 from marketpipeline_operator.observe.background import BackgroundTask
+from marketpipeline_operator.observe.scaling import Autoscaler, Scaled
 from marketpipeline_operator.observe.secrets import SecretsSeen
 from marketpipeline_operator.observe.selection import SelectionTasks
 from marketpipeline_operator.observe.topics import TopicTasks
@@ -36,6 +37,10 @@ class WorkingState:
     """Of that and of what its selectors stood for: the plan."""
     built: tuple[Context, list[Object]] | None = None
     """The children that a context was built into."""
+    scalers: dict[str, Autoscaler] = field(default_factory=dict)
+    """Of each part that is scaled what was measured of late."""
+    scaled: dict[str, Scaled] = field(default_factory=dict)
+    """And what was decided of it in this pass."""
     matched: Matched = field(default_factory=dict)
     """Children that were found to be as wanted: they are compared again only when either side has changed."""
 

@@ -51,6 +51,7 @@ class Findings:
     data: DataState = field(default_factory=DataState)
     selection: SelectionState = field(default_factory=SelectionState)
     selection_status: Object = field(default_factory=dict)
+    scaling: Sequence[Object] = ()
 
 
 def conditions_of(context: Context, found: Findings) -> list[Condition]:

@@ -17,6 +17,7 @@ __all__ = ["is_news", "report", "report_halted", "time_of"]
 
 _NUMBERS_SECONDS = 60
 """Time between two writes of a status in which only numbers differ."""
+_JOB_NUMBERS = ("checkpoint", "busy")
 
 
 def report(context: Context, pipeline: Object, found: Findings, now: str) -> Object:
@@ -43,6 +44,8 @@ def report(context: Context, pipeline: Object, found: Findings, now: str) -> Obj
         status["selection"] = found.selection_status
     if found.secrets:
         status["secrets"] = list(found.secrets)
+    if found.scaling:
+        status["scaling"] = list(found.scaling)
     if found.job.status:
         status["job"] = found.job.status
     if address := api_address(context):
@@ -121,8 +124,9 @@ def is_news(status: Object, before: Object, now: str) -> bool:
 
 
 def _without_numbers(status: Object) -> Object:
-    job = {name: value for name, value in (status.get("job") or {}).items() if not name.startswith("checkpoint")}
-    return {name: value for name, value in status.items() if name != "data"} | {"job": job}
+    job = {name: value for name, value in (status.get("job") or {}).items() if not name.startswith(_JOB_NUMBERS)}
+    scaling = [entry | {"perProcess": None} for entry in status.get("scaling", [])]
+    return {name: value for name, value in status.items() if name != "data"} | {"job": job, "scaling": scaling}
 
 
 def _seconds(text: str) -> float:

@@ -22,6 +22,7 @@ from marketpipeline.schema import (
     SecretKey,
     Settings,
     SettingsModel,
+    SinkScaling,
     SpecModel,
 )
 from marketpipeline.topics import TopicKind
@@ -58,6 +59,9 @@ class SinkSpec(SpecModel):
     )
     flush_interval: Duration = Field(default="200ms", description="Time after which a smaller batch is written.")
     replicas: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="Processes of this sink.")
+    scaling: SinkScaling | None = Field(
+        default=None, description="Lets the operator choose their number on a cluster, from `replicas` on."
+    )
     resources: Resources = Field(default_factory=Resources, description="Compute of each process.")
     pod: PodTemplate | None = Field(
         default=None, description="What their Pods have beside it, over what `pods` says for all."

@@ -14,6 +14,8 @@ from marketpipeline.schema import (
     CertificateKey,
     ClientCertificate,
     Duration,
+    IngestionScaling,
+    JobScaling,
     KeptFor,
     Name,
     PodTemplate,
@@ -151,6 +153,11 @@ class Processing(SpecModel):
         default=1,
         description="Parallel tasks of the job; more than `broker.partitions` is of no use.",
     )
+    scaling: JobScaling | None = Field(
+        default=None,
+        description="Lets the operator choose the number of parallel tasks on a cluster, from `parallelism` on; with "
+        "Flink's operator, its own autoscaler does.",
+    )
     allowed_lateness: Duration = Field(
         default="2s",
         description="How long, in event time, a candle stays open after its end for trades that come late. A trade "
@@ -204,6 +211,9 @@ class Ingestion(SpecModel):
     replicas: Annotated[int, Field(ge=1, le=64)] = Field(
         default=1,
         description="Processes for each exchange; symbols are spread over them and stay where they are.",
+    )
+    scaling: IngestionScaling | None = Field(
+        default=None, description="Lets the operator choose their number on a cluster, from `replicas` on."
     )
     redundancy: Annotated[int, Field(ge=1, le=3)] = Field(
         default=1,

@@ -17,6 +17,7 @@ from tests.operator.builders.support import context_of
 SYMBOLS = [f"binance:{base}USDT" for base in ("BTC", "ETH", "SOL", "XRP", "ADA")]
 OLD = context_of(symbols=SYMBOLS, ingestion={"replicas": 3, "redundancy": 2})
 NEW = context_of(symbols=SYMBOLS, ingestion={"replicas": 3, "redundancy": 2}, depth={"levels": 30})
+NAMES_OF_NEW = ("ingestion-binance-1", "ingestion-binance-2")
 NAMES = [f"ingestion-binance-{number}" for number in range(3)]
 WHOLE = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2}
 SURGING = {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 1, "readyReplicas": 2}
@@ -76,8 +77,15 @@ def test_what_does_not_run_as_it_should_is_written_at_once_so_that_a_change_can_
     assert all_broken.held == frozenset()
 
 
-def test_what_is_new_starts_or_stops_waits_for_nothing() -> None:
-    assert rollout((old(), WHOLE)).held == frozenset()
+def test_symbols_move_to_new_processes_before_the_others_let_go() -> None:
+    found = rollout((old(), WHOLE))
+    assert (found.moving, found.waiting) == (NAMES_OF_NEW, ("ingestion-binance-0",))
+    assert not {name for _, name in found.held} & {f"crypto-{name}" for name in NAMES_OF_NEW}, "these are written"
+    whole = [(new(), WHOLE)] * 2
+    assert rollout((old(), WHOLE), *whole).moving == ("ingestion-binance-0",)
+
+
+def test_what_starts_or_stops_waits_for_nothing() -> None:
     assert rollout().held == frozenset()
     stopped = [t | {"spec": t["spec"] | {"replicas": 0}} if t["kind"] == "Deployment" else t for t in new()]
     assert rollout(*[(old(), WHOLE)] * 3, wanted=stopped).held == frozenset()
