@@ -7,7 +7,7 @@ PIPELINE ?= manifests/quickstart.yaml
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test setup setup-test lint format types lock generate bench clean
+.PHONY: help run test setup setup-test lint format types lock generate docs bench clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ lock: ## write the locks from the pyproject and pom files (UPGRADE=1 for the new
 
 generate: setup ## write every generated file
 	@$(BIN)/python scripts/generate.py
+
+docs: setup-test ## the documentation as a site, in .cache/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 bench: setup-test ## measure what is claimed about speed (ARGS for one of them)
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -56,7 +56,7 @@ COMPONENTS = {
     "lake-server": ["marketpipeline.local.components.seaweed"],
 }
 # Extras that no image installs by themselves: the extras that name them are checked with them.
-PARTS = {"kafka", "lake-guests"}
+PARTS = {"docs", "kafka", "lake-guests"}
 # Checked with the readers of every store, as its image has it.
 IN_AN_IMAGE = {"api"}
 # Declared, and never imported by name: what it is for.

@@ -10,5 +10,14 @@ from marketpipeline_operator.crd.definition import (
     custom_resource_definition,
     custom_resource_definition_yaml,
 )
+from marketpipeline_operator.crd.reference import reference_markdown
 
-__all__ = ["GROUP", "NAME", "PLURAL", "VERSION", "custom_resource_definition", "custom_resource_definition_yaml"]
+__all__ = [
+    "GROUP",
+    "NAME",
+    "PLURAL",
+    "VERSION",
+    "custom_resource_definition",
+    "custom_resource_definition_yaml",
+    "reference_markdown",
+]
