@@ -78,9 +78,9 @@ class StatusWriter:
             text = f"wrote the thresholds of {len(context.plan.thresholds)} symbols to the thresholds topic"
             await self._events.post(pipeline, "ThresholdsWritten", text)
         await self._tell_secrets(pipeline, found)
-        before = {entry["name"]: entry["replicas"] for entry in (pipeline.get("status") or {}).get("scaling", [])}
+        known = [(entry["name"], entry.get("since")) for entry in (pipeline.get("status") or {}).get("scaling", [])]
         for entry in found.scaling:
-            if before.get(entry["name"], entry["replicas"]) != entry["replicas"]:
+            if "since" in entry and (entry["name"], entry["since"]) not in known:
                 await self._events.post(pipeline, "Scaled", f"{entry['name']} {entry['reason']}", once=entry["since"])
         for reason, message in found.job.events:
             await self._events.post(pipeline, reason, message, warning=reason == STATE_UNFIT)
