@@ -24,6 +24,7 @@ __all__ = [
     "PROCESS",
     "RENDERED",
     "RESTART",
+    "SAVEPOINT",
     "SECRETS",
     "SETTINGS",
     "START",
@@ -61,6 +62,9 @@ RESTART = f"{PREFIX}/restarted-at"
 """Annotation of a MarketPipeline, by custom the time: another value replaces all its Pods, one process of ingestion
 after another and the stream job with a savepoint. With `.` and a component at its end it is of that component's Pods
 only. The Pods have it too."""
+
+SAVEPOINT = f"{PREFIX}/savepoint"
+"""Annotation of a MarketPipeline: whenever its text changes a savepoint is taken."""
 
 JOB = f"{PREFIX}/job"
 """Annotation of a JobManager: hash of the whole job as it was started, its savepoint left out."""

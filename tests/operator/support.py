@@ -304,6 +304,9 @@ class ScriptedFlink:
         self.stops = 0
         self.finish = True
         self.away = False
+        self.kept: list[str] = []
+        self.removed: list[str] = []
+        self.found: tuple[tuple[str, int], ...] = ()
         self.id, self.origin, self.reason = "job-1", "new", "starts from the beginning of its topics"
 
     def begin(self, origin: str, reason: str) -> None:
@@ -314,7 +317,17 @@ class ScriptedFlink:
         if self.away:
             raise RetryableError("Flink is away")
         told: dict[str, Any] = {"directory": _STATE, "origin": self.origin, "reason": self.reason}
+        told |= {"savepoints": self.found, "completed_at": 1_750_000_000.0}
         return JobView(self.id, self.state, self.savepoint_path, "file:///state/chk-9", **told)
+
+    async def take(self, address: str, job: str, directory: str) -> str:
+        assert (job, directory) == (self.id, f"{_STATE}/savepoints")
+        self.kept.append(f"{directory}/savepoint-{len(self.kept)}")
+        return "kept"
+
+    async def dispose(self, address: str, location: str) -> str | None:
+        self.removed.append(location)
+        return None
 
     async def stop(self, address: str, job: str, directory: str | None) -> str:
         assert directory == _STATE, "a savepoint goes where the job looks for it"
@@ -324,5 +337,7 @@ class ScriptedFlink:
     async def savepoint(self, address: str, job: str, trigger: str) -> Savepoint:
         if not self.finish:
             return Savepoint(done=False)
+        if trigger == "kept":
+            return Savepoint(done=True, location=self.kept[-1])
         self.state, self.savepoint_path = "FINISHED", SAVEPOINT
         return Savepoint(done=True, location=SAVEPOINT)

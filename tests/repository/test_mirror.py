@@ -115,7 +115,7 @@ COVERED = (
     Covered(JOB, "patterns", "flink_jobs/test_rules.py", GOLDEN),
     Covered(f"{JOB}/alerts", "*", "flink_jobs/test_alerts.py", SHARED),
     Covered(f"{JOB}/runtime", "broker", "flink_jobs/test_state.py", PROCESS),
-    Covered(f"{JOB}/runtime", "files", "flink_jobs/runtime/test_state.py", SHARED),
+    Covered(f"{JOB}/runtime", "files orders", "flink_jobs/runtime/test_state.py", SHARED),
     Covered(f"{JOB}/runtime", "main", "flink_jobs/test_main.py", PROCESS),
     Covered(f"{JOB}/runtime", "broker files", "flink_jobs/test_state.py", PROCESS),
     Covered(f"{JOB}/runtime", "jvm places rest submit", "flink_jobs/test_running.py", PROCESS),

@@ -45,6 +45,9 @@ TEXTS: dict[str, tuple[Any, ...]] = {
     "broker.namespace": ("x", "x" * 63),
     "broker.username": ("u", "u" * 253),
     "processing.checkpointDirectory": ("/", _long("s3://bucket/", 1024)),
+    "processing.savepoints.schedule": ("* * * * *", ",".join(["0-59/9"] * 12) + " 23 31 12 7"),
+    "processing.initialSavepoint": ("/", _long("s3://bucket/", 1024)),
+    "processing.reset": ("1", "x" * 63),
     "processing.checkpointClaim": ("x", "x" * 253),
     "processing.s3.endpoint": ("http://h", _long("https://h/", 2048)),
     "processing.s3.region": ("x", "x" * 63),
@@ -56,6 +59,13 @@ TEXTS: dict[str, tuple[Any, ...]] = {
     "processing.allowedLateness": ("1ms", "59999ms"),
     "ingestion.websocketUrls": ({}, {"binance": _long("wss://example/", 2048)}),
     "ingestion.restUrls": ({}, {"binance": _long("https://example/", 2048)}),
+    "backup.url": ("s3://b/p", _long("file:///", 1024)),
+    "backup.endpoint": ("http://h", _long("https://h/", 2048)),
+    "backup.region": ("x", "x" * 63),
+    "backup.schedule": ("* * * * *", "0 2 * * *"),
+    "recovery.url": ("s3://b/p", _long("file:///", 1024)),
+    "recovery.endpoint": ("http://h", _long("https://h/", 2048)),
+    "recovery.region": ("x", "x" * 63),
     "thresholds.overrides": ({}, {SYMBOL: {"whaleTrade": 1e300, "imbalance": {"high": 1}}}),
     "patterns": (
         [],
@@ -127,6 +137,12 @@ ALONG: dict[str, dict[str, Any]] = {
 ALONG |= {
     f"{part}.scaling.min": {f"{part}.scaling.max": 64}
     for part in ("ingestion", "processing", *(f"sinks.{name}" for name in sink_kinds()))
+_PLACED = ("endpoint", "region", "pathStyle", "schedule", "keep")
+ALONG |= {f"{place}.{part}": {f"{place}.url": "s3://b/p"} for place in ("backup", "recovery") for part in _PLACED}
+ALONG |= {
+    f"{place}.credentialsSecret.{part}": {f"{place}.url": "s3://b/p", f"{place}.credentialsSecret.name": "s"}
+    for place in ("backup", "recovery")
+    for part in ("name", "accessKeyId", "secretAccessKey")
 }
 _ROUTED = ("severities", "rules", "symbols")
 ALONG |= {

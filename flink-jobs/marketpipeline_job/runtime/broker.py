@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicCollection, TopicPartition
@@ -21,6 +21,7 @@ __all__ = ["BrokerView", "Partition", "look_at_broker"]
 _CALL_SECONDS = 10.0
 _WAIT_SECONDS = 120.0
 _POLL_SECONDS = 1.0
+_BEHIND_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class Partition:
     first: int
     end: int
     committed: int | None = None
+    begins_at: int | None = None
+    """Time of the first record, in ms since the epoch; only where that was asked for and records were deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,28 @@ class BrokerView:
                 found.append(f"{name} ends at {partition.end}, the job had read up to {up_to}")
         return found
 
+    def begins_after(self, moment: int) -> list[str]:
+        """What of the records after a state of that moment (ms since the epoch) is surely, or may be, deleted.
+
+        A job may have been somewhat behind, so the topics have to begin a minute before.
+        """
+        least = moment - _BEHIND_MS
+        return [
+            f"{name} begins at {partition.first}, after that state was written"
+            for name, partition in self.partitions.items()
+            if partition.first > 0 and (partition.begins_at is None or partition.begins_at > least)
+        ]
+
+    def missing(self) -> str:
+        """What a start from the beginning of the topics cannot read any more."""
+        found = [
+            f"{name} begins at {partition.first}" for name, partition in self.partitions.items() if partition.first
+        ]
+        if not found:
+            return "all of their records are still there"
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        return f"what was deleted before is not computed again: {', '.join(found[:5])}{more}"
+
 
 def look_at_broker(settings: JobSettings) -> BrokerView:
     """Ask; a broker or a topic that is not there yet is waited for. Raises RetryableError after two minutes."""
@@ -85,6 +110,8 @@ def _look(settings: JobSettings, names: list[str]) -> BrokerView:
         topics = {name: future.result(_CALL_SECONDS) for name, future in described.items()}
         partitions = [TopicPartition(name, p.id) for name, topic in topics.items() for p in topic.partitions]
         spans = _spans(consumer, partitions)
+        if settings.initial_savepoint:
+            spans |= _begun(consumer, spans, partitions)
     except KafkaException as error:
         raise RetryableError(f"broker {settings.kafka.bootstrap_servers}: {error.args[0].str()}") from error
     except TimeoutError as error:
@@ -103,5 +130,27 @@ def _spans(consumer: Consumer, partitions: list[TopicPartition]) -> dict[str, Pa
     for known in consumer.committed(partitions, timeout=_CALL_SECONDS):
         first, end = consumer.get_watermark_offsets(known, timeout=_CALL_SECONDS)
         committed = None if known.offset == OFFSET_INVALID else known.offset
-        found[f"{known.topic}[{known.partition}]"] = Partition(first, end, committed)
+        found[_name(known)] = Partition(first, end, committed)
     return found
+
+
+def _begun(
+    consumer: Consumer, spans: Mapping[str, Partition], partitions: list[TopicPartition]
+) -> dict[str, Partition]:
+    """The partitions that do not begin at 0 and hold a record, with the time of their first."""
+    wanted = [part for part in partitions if 0 < spans[_name(part)].first < spans[_name(part)].end]
+    found: dict[str, Partition] = {}
+    deadline = time.monotonic() + _CALL_SECONDS
+    consumer.assign([TopicPartition(part.topic, part.partition, spans[_name(part)].first) for part in wanted])
+    while len(found) < len(wanted) and time.monotonic() < deadline:
+        message = consumer.poll(_POLL_SECONDS)
+        if message is None or message.error():
+            continue
+        name = _name(TopicPartition(message.topic() or "", message.partition() or 0))
+        found.setdefault(name, replace(spans[name], begins_at=message.timestamp()[1]))
+    consumer.unassign()
+    return found
+
+
+def _name(partition: TopicPartition) -> str:
+    return f"{partition.topic}[{partition.partition}]"

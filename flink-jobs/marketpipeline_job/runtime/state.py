@@ -4,12 +4,14 @@
         identity.json               what the state in this folder belongs to
         read.json                   how far it has read, when another folder is in use since
         <job id>/chk-<n>/           a checkpoint of Flink, complete when it holds _metadata
-        savepoint-<id>/             a savepoint, likewise
+        savepoint-<id>/             what a stop left, likewise; Flink removes it when it is used up
+        savepoints/savepoint-<id>/  one that somebody asked for, or a schedule: it is kept
 
 State fits when it belongs to the same queries, the same records of the same topics of the same broker, and to a Flink
 that reads it: then the fingerprint, and so the folder, is the same. The newest in it is taken. Where there is none the
 job starts at the beginning of its topics and says why; nothing is refused, and nobody has to remove a folder. State of
-former queries stays for a while, so that a change that is taken back finds it again.
+former queries stays for a while, so that a change that is taken back finds it again. What the spec asks of a start
+once (a state that is named, or none) comes before (runtime/orders.py).
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from importlib.metadata import version
 from typing import Self
@@ -28,17 +30,21 @@ from marketpipeline.settings import JobSettings
 from marketpipeline_job.job import script
 from marketpipeline_job.runtime.broker import BrokerView
 from marketpipeline_job.runtime.files import Entry, Files, flink_path
+from marketpipeline_job.runtime.orders import Orders, take_orders
 
-__all__ = ["Identity", "Origin", "Start", "find_start", "identity_of"]
+__all__ = ["SAVEPOINTS", "Identity", "Origin", "Start", "find_start", "identity_of"]
 
 _log = logging.getLogger(__name__)
 
+SAVEPOINTS = "savepoints"
+"""Folder of those that are kept."""
 _IDENTITY, _READ, _METADATA, _FOLDER = "identity.json", "read.json", "_metadata", "state-"
 _PLAN_FORMAT = 2
 """Part of what state belongs to: to be raised when the same SQL keeps other state, by a change of the Java functions or
 of runtime/submit.py."""
 _KEPT_FORMER = 2
-"""So many folders of former queries are kept."""
+"""So many folders of former queries are kept, beside those with savepoints that are."""
+_BEGINS = "starts from the beginning of its topics"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,30 +98,37 @@ class Origin(StrEnum):
 
     RESTORED = "restored"
     NEW = "new"
+    RESET = "reset"
     UNFIT = "unfit"
     NOT_KEPT = "not-kept"
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How a job starts: where its state goes, what it goes on from, and why in words for a person."""
+    """How a job starts: where its state goes, what it goes on from, and why in words for a person.
+
+    `savepoints` are those that are kept, the newest first, each with its time in milliseconds since the epoch. With
+    `claims` what is restored is used up: once a checkpoint of its own is complete, Flink removes it.
+    """
 
     directory: str
     origin: Origin
     reason: str
     restore_from: str | None = None
+    claims: bool = True
+    savepoints: tuple[tuple[str, int], ...] = ()
 
     @property
     def configuration(self) -> dict[str, str]:
-        """It, in Flink's terms. A restored checkpoint is claimed: once a newer one is complete, Flink removes it."""
+        """It, in Flink's terms. A savepoint for which nobody names a place is one that is kept."""
         found = {
             "execution.checkpointing.dir": self.directory,
-            "execution.checkpointing.savepoint-dir": self.directory,
+            "execution.checkpointing.savepoint-dir": f"{self.directory}/{SAVEPOINTS}",
         }
         if self.restore_from is not None:
             found |= {
                 "execution.state-recovery.path": self.restore_from,
-                "execution.state-recovery.claim-mode": "CLAIM",
+                "execution.state-recovery.claim-mode": "CLAIM" if self.claims else "NO_CLAIM",
             }
         return found
 
@@ -127,6 +140,7 @@ class Start:
             "marketpipeline.state.origin": self.origin.value,
             "marketpipeline.state.reason": self.reason,
             "marketpipeline.state.restored-from": self.restore_from or "",
+            "marketpipeline.state.savepoints": json.dumps(self.savepoints),
         }
 
 
@@ -152,38 +166,90 @@ def find_start(settings: JobSettings, broker: BrokerView, files: Files) -> Start
     """Decide, and leave the folder of the state ready. Raises RetryableError when the directory cannot be reached."""
     root, identity = flink_path(settings.checkpoint_directory), identity_of(settings, broker)
     directory = f"{root}/{_FOLDER}{identity.fingerprint}"
-    begins = "starts from the beginning of its topics"
     if not settings.keeps_state:
-        reason = f"{begins}: {root} is lost with its processes; see processing.checkpointClaim"
+        if settings.initial_savepoint:
+            return _from_initial(settings.initial_savepoint, Start(directory, Origin.NEW, ""), identity, broker, files)
+        reason = f"{_BEGINS}: {root} is lost with its processes; see processing.checkpointClaim"
         return Start(directory, Origin.NOT_KEPT, reason)
+    orders = take_orders(settings, broker.cluster, root, files)
     held = _all_state(root, identity, files)
-    former = next((state for state in held if state.folder != directory), None)
-    own = next((state for state in held if state.folder == directory), None)
-    if own is None:
-        files.write(f"{directory}/{_IDENTITY}", _json(asdict(identity)))
     last = next((state for state in held if identity.is_same_pipeline(state.identity)), None)
+    if all(state.folder != directory for state in held):
+        files.write(f"{directory}/{_IDENTITY}", _json(asdict(identity)))
     read = _read_offsets(last, directory, broker, files)
-    if own is None and former is None:
-        return Start(directory, Origin.NEW, f"{begins}: there is no state of it in {root}")
-    if own is None and former is not None:
-        why = "; ".join(identity.differences(former.identity))
-        return Start(directory, Origin.UNFIT, f"{begins}, without the state in {former.folder}: {why}")
-    assert own is not None
+    kept = sorted((each for state in held for each in state.savepoints), key=lambda each: each[1], reverse=True)
+    found = _choose(orders, held, Start(directory, Origin.NEW, ""), identity, broker, files, read)
+    return replace(found, savepoints=tuple(kept))
+
+
+def _choose(
+    orders: Orders,
+    held: Sequence[_State],
+    start: Start,
+    identity: Identity,
+    broker: BrokerView,
+    files: Files,
+    read: Mapping[str, int],
+) -> Start:
+    """What to start from: what the spec asks for, then the newest that fits."""
+    young = [state for state in held if state.modified > orders.since]
+    own = next((state for state in young if state.folder == start.directory), None)
+    if own is None and orders.initial is not None:
+        return _from_initial(orders.initial, start, identity, broker, files)
+    if own is None and held and not young:
+        reason = f"{_BEGINS}, without the state in {held[0].newest}: {orders.words}; {broker.missing()}"
+        return replace(start, origin=Origin.RESET, reason=reason)
+    if own is None and young:
+        why = "; ".join(identity.differences(young[0].identity))
+        reason = f"{_BEGINS}, without the state in {young[0].folder}: {why}"
+        return replace(start, origin=Origin.UNFIT, reason=reason)
+    if own is None:
+        root = start.directory.rpartition("/")[0]
+        return replace(start, reason=f"{_BEGINS}: there is no state of it in {root}")
     if lost := broker.unreadable(read):
         why = "; ".join(lost)
-        reason = f"{begins}, without the state in {own.newest}: records were deleted before they were read: {why}"
-        return Start(directory, Origin.UNFIT, reason)
-    return Start(directory, Origin.RESTORED, f"goes on from {own.newest}", own.newest)
+        reason = f"{_BEGINS}, without the state in {own.newest}: records were deleted before they were read: {why}"
+        return replace(start, origin=Origin.UNFIT, reason=reason)
+    claims = f"/{SAVEPOINTS}/" not in own.newest.removeprefix(own.folder)
+    reason = f"goes on from {own.newest}"
+    return replace(start, origin=Origin.RESTORED, reason=reason, restore_from=own.newest, claims=claims)
+
+
+def _from_initial(place: str, start: Start, identity: Identity, broker: BrokerView, files: Files) -> Start:
+    """Start from the state that the spec names as Flink and the status do, or, where it does not fit, without any."""
+    place = (f"file://{place}" if place.startswith("/") else place).rstrip("/")
+    metadata = next((entry for entry in files.list(place) if entry.name == _METADATA), None)
+    if metadata is None:
+        why = [f"there is no complete savepoint or checkpoint, {place}/{_METADATA} is missing"]
+    else:
+        known = _identity_above(place, files)
+        same = known is None or replace(known, pipeline=identity.pipeline) == identity
+        why = broker.begins_after(metadata.modified) if same or known is None else identity.differences(known)
+    if why:
+        reason = f"{_BEGINS}, without processing.initialSavepoint {place}: {'; '.join(why)}"
+        return replace(start, origin=Origin.UNFIT, reason=reason)
+    reason = f"goes on from processing.initialSavepoint {place}"
+    return replace(start, origin=Origin.RESTORED, reason=reason, restore_from=place, claims=False)
+
+
+def _identity_above(place: str, files: Files) -> Identity | None:
+    """What a state that lies in a folder of ours belongs to; None for one that was copied elsewhere."""
+    for _ in range(2):
+        place = place.rpartition("/")[0]
+        if (text := files.read(f"{place}/{_IDENTITY}")) is not None:
+            return Identity.read(text)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """A folder that holds state: the newest in it, and when that was written."""
+    """A folder that holds state: the newest in it, when that was written, and the savepoints in it that are kept."""
 
     folder: str
     identity: Identity
     newest: str
     modified: int
+    savepoints: tuple[tuple[str, int], ...]
 
 
 def _all_state(root: str, identity: Identity, files: Files) -> list[_State]:
@@ -199,11 +265,13 @@ def _all_state(root: str, identity: Identity, files: Files) -> list[_State]:
             known = identity  # its name says as much as the file, which a crash may have left half written
         if known is not None and known.pipeline == identity.pipeline:
             own = known.fingerprint == identity.fingerprint
-            if (newest := _newest(folder, files, tidy=own)) is not None:
-                found.append(_State(folder, known, newest.path, newest.modified))
+            complete = _complete(folder, files, tidy=own)
+            if (newest := max(complete, key=_age, default=None)) is not None:
+                kept = tuple((e.path, e.modified) for e in complete if e.path.startswith(f"{folder}/{SAVEPOINTS}/"))
+                found.append(_State(folder, known, newest.path, newest.modified, kept))
     found.sort(key=lambda state: state.modified, reverse=True)
     former = [state for state in found if state.identity != identity and identity.is_same_pipeline(state.identity)]
-    for state in former[_KEPT_FORMER:]:
+    for state in (state for state in former[_KEPT_FORMER:] if not state.savepoints):
         _log.info("removing state of former queries", extra={"folder": state.folder})
         files.remove(state.folder)
         found.remove(state)
@@ -237,8 +305,8 @@ def _json(value: object) -> bytes:
     return json.dumps(value, indent=2).encode()
 
 
-def _newest(directory: str, files: Files, *, tidy: bool) -> Entry | None:
-    """The newest complete checkpoint or savepoint; with `tidy` what a killed job left half written is removed."""
+def _complete(directory: str, files: Files, *, tidy: bool) -> list[Entry]:
+    """The complete checkpoints and savepoints; with `tidy` what a killed job left half written is removed."""
     complete: list[Entry] = []
     rest: list[str] = []
     for entry in files.list(directory):
@@ -256,7 +324,7 @@ def _newest(directory: str, files: Files, *, tidy: bool) -> Entry | None:
                 rest.append(part.path)
     for path in rest if tidy else ():
         files.remove(path)
-    return max(complete, key=_age, default=None)
+    return complete
 
 
 def _age(entry: Entry) -> tuple[int, bool, int]:

@@ -40,7 +40,7 @@ def build(context: Context) -> list[Object]:
     """
     running = processes(context)
     found = [service_account(context), network_policy(context), metrics_service(context)]
-    found += [settings_config_map(context, p.name, p.component, p.settings) for p in running]
+    found += [settings_config_map(context, p.name, p.component, p.settings, p.preparation) for p in running]
     found += [api_service(context, p) for p in running if p.component is Component.API]
     several = (workload for workload in context.plan.workloads if workload.replicas * workload.copies > 1)
     found += [disruption_budget(context, workload.name) for workload in several]

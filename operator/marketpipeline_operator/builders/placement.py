@@ -28,12 +28,18 @@ def placed(context: Context, component: Component, workload: str, template: Obje
         "topologySpreadConstraints": _spread(context, workload, own),
         "imagePullSecrets": [{"name": name} for name in _pull_secrets(context, own)],
     }
-    known = {variable["name"] for variable in container.get("env", [])}
-    variables = [*container.get("env", []), *(each for each in own.env if each.get("name") not in known)]
-    containers = [container | ({"env": variables} if own.env else {})]
-    more = {"securityContext": spec["securityContext"] | own.security_context, "containers": containers}
+    more = {"securityContext": spec["securityContext"] | own.security_context, "containers": [_with(container, own)]}
+    if first := spec.get("initContainers"):
+        more["initContainers"] = [_with(each, own) for each in first]
     marks = {name: {**getattr(own, name), **metadata[name]} for name in ("labels", "annotations")}
     return {"metadata": metadata | marks, "spec": spec | more | {key: value for key, value in added.items() if value}}
+
+
+def _with(container: Object, own: PodTemplate) -> Object:
+    """A container with the variables that the spec adds."""
+    known = {variable["name"] for variable in container.get("env", [])}
+    variables = [*container.get("env", []), *(each for each in own.env if each.get("name") not in known)]
+    return container | ({"env": variables} if own.env else {})
 
 
 def resources(context: Context, component: Component, cpu: str, memory: str) -> Object:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from marketpipeline.plan import Component, Port, Probe, SecretEnv
+from marketpipeline.plan import Component, Port, Preparation, Probe, SecretEnv
 
 from marketpipeline_operator.builders.context import Context, child, digest
 from marketpipeline_operator.builders.placement import placed
@@ -18,6 +18,7 @@ from marketpipeline_operator.names import PODS, RESTART, SECRETS, SETTINGS, Obje
 
 __all__ = [
     "CONFIG_FOLDER",
+    "common_mounts",
     "container_security",
     "environment",
     "pod_security",
@@ -83,11 +84,13 @@ def _restart_mark(context: Context, component: Component) -> dict[str, str]:
 
 def _mounts(container: Object) -> Object:
     own = container.get("volumeMounts", [])
-    common = [
-        {"name": "settings", "mountPath": CONFIG_FOLDER, "readOnly": True},
-        {"name": "tmp", "mountPath": "/tmp"},
-    ]
-    return {"volumeMounts": common + own}
+    return {"volumeMounts": common_mounts() + own}
+
+
+def common_mounts() -> list[Object]:
+    """What every container of a process mounts: its settings and a place for temporary files."""
+    settings = {"name": "settings", "mountPath": CONFIG_FOLDER, "readOnly": True}
+    return [settings, {"name": "tmp", "mountPath": "/tmp"}]
 
 
 def pod_security(user: int | None) -> Object:
@@ -133,10 +136,14 @@ _IN_FORCE_WITHOUT_RESTART = frozenset({"thresholds"})
 """Settings that a running process takes from elsewhere (the thresholds topic): a change replaces no Pod."""
 
 
-def settings_config_map(context: Context, process: str, component: Component, settings: dict[str, Any]) -> Object:
-    """The ConfigMap that a process mounts at /etc/marketpipeline."""
+def settings_config_map(
+    context: Context, process: str, component: Component, settings: dict[str, Any], *also: Preparation | None
+) -> Object:
+    """The ConfigMap that a process, and what is done before it, mounts at /etc/marketpipeline."""
     head = child(context, "v1", "ConfigMap", process, component=component.value, process=process)
-    return head | {"data": {"settings.json": json.dumps(settings, indent=1, sort_keys=True) + "\n"}}
+    files = {"settings": settings, **{each.name: each.settings for each in also if each is not None}}
+    texts = {f"{name}.json": json.dumps(held, indent=1, sort_keys=True) + "\n" for name, held in files.items()}
+    return head | {"data": texts}
 
 
 def settings_hash(settings: dict[str, Any]) -> str:

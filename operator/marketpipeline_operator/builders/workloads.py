@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from marketpipeline.plan import ScheduledJob, SecretFolder
+from marketpipeline.plan import Preparation, ScheduledJob, SecretFolder
 
 from marketpipeline_operator.builders.context import Context, Process, child
 from marketpipeline_operator.builders.placement import resources
 from marketpipeline_operator.builders.pod import (
+    CONFIG_FOLDER,
     SETTINGS_FILE,
+    common_mounts,
     container_security,
     environment,
     pod_template,
@@ -30,10 +32,12 @@ def deployment(context: Context, process: Process) -> Object:
         process=process.name,
         workload=process.workload,
         component=process.component,
-        settings_hash=settings_hash(process.settings),
+        settings_hash=settings_hash(process.settings | _prepared(process)),
         container=_container(context, process),
         drain_seconds=process.drain_seconds,
     )
+    if process.preparation is not None:
+        template["spec"]["initContainers"] = [_preparation(context, process, process.preparation)]
     template["spec"]["volumes"] += [
         {"name": _volume(folder), "secret": {"secretName": folder.secret}} for folder in process.secret_folders
     ]
@@ -50,11 +54,31 @@ def deployment(context: Context, process: Process) -> Object:
         "spec": {
             "replicas": replicas,
             "revisionHistoryLimit": 3,
-            "progressDeadlineSeconds": 300,
+            "progressDeadlineSeconds": 300 if process.preparation is None else _RECOVERY_SECONDS,
             "selector": {"matchLabels": _selector(context, process)},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": template,
         }
+    }
+
+
+def _prepared(process: Process) -> Object:
+    """What of a preparation makes another Pod."""
+    return {} if process.preparation is None else {process.preparation.name: process.preparation.settings}
+
+
+def _preparation(context: Context, process: Process, preparation: Preparation) -> Object:
+    """The container that has to end well before the process begins; its settings are a file beside those of that."""
+    images, component = context.settings.images, preparation.component
+    return {
+        "name": preparation.name,
+        "image": images.of(component),
+        "imagePullPolicy": images.pull_policy,
+        "command": ["marketpipeline", component.value, "--config", f"{CONFIG_FOLDER}/{preparation.name}.json"],
+        "env": environment(preparation.secrets),
+        "resources": resources(context, process.component, process.cpu, process.memory),
+        "securityContext": container_security(),
+        "volumeMounts": common_mounts(),
     }
 
 
@@ -86,6 +110,8 @@ def _container(context: Context, process: Process) -> Object:
     }
 
 
+_RECOVERY_SECONDS = 6 * 3600
+"""A database may take hours to fill; until then nothing is stuck."""
 _DRAIN_SECONDS = 20
 _START_WITHIN_SECONDS = 300
 

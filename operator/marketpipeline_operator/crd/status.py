@@ -150,6 +150,25 @@ STATUS: dict[str, Any] = _object(
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["name"],
     },
+    savepoints=_object(
+        "Savepoints that are kept.",
+        kept={
+            "type": "array",
+            "description": "All of them, the newest first.",
+            "items": _object(
+                "One savepoint.",
+                location=_text("Where it is; `processing.initialSavepoint` takes it."),
+                time=_text("When it was complete.", format="date-time"),
+                cause=_text("Requested, Scheduled, or Found by a job when it started."),
+            )
+            | {"required": ["location"]},
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["location"],
+        },
+        job=_text("Flink's id of the job that has said which there are."),
+        request=_text("The text of the annotation that the last one was taken for."),
+        scheduled=_text("When the last one was taken by the schedule, or when that began.", format="date-time"),
+    ),
     ingestion=_object(
         "For `kubectl scale` and autoscalers.",
         replicas=_count("Processes of ingestion that exist."),

@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin
 from marketpipeline.alert_kinds import alert_kinds
 from marketpipeline.schema import SCALING_ORDER, NumberRules, TextRules, milliseconds
 from marketpipeline.sink_kinds import sink_kinds
-from marketpipeline.spec import API_NEEDS_A_SINK, BookSource, PipelineSpec, Sinks
+from marketpipeline.spec import API_NEEDS_A_SINK, BACKED_UP, NEEDS_A_DATABASE, BookSource, PipelineSpec, Sinks
 from marketpipeline.spec.flink import DECIDED, FLINK_KEY
 from marketpipeline.spec.market import Window
 from marketpipeline.spec.selectors import LARGEST_RANK, RANKED
@@ -184,6 +184,10 @@ def rules() -> dict[str, list[Rule]]:
                 "message": "processing.allowedLateness must be below the smallest window",
             },
             _api_has_a_store(),
+            {
+                "rule": "!(has(self.backup) || has(self.recovery)) || self.sinks." + BACKED_UP + ".enabled",
+                "message": NEEDS_A_DATABASE,
+            },
             *(rule for venue in venues().values() for rule in _of_exchange(venue)),
         ],
         "spec.symbols[]": _symbols(),

@@ -28,43 +28,49 @@ from marketpipeline_operator.builders.standalone import (
 )
 from marketpipeline_operator.cluster.cache import Cache, Key
 from marketpipeline_operator.flink.health import JobHealth, flink_deployment_health, job_health
+from marketpipeline_operator.flink.kept_savepoints import SavepointTasks
 from marketpipeline_operator.flink.rest import FlinkRest, JobView
 from marketpipeline_operator.flink.savepoint import ENDED, Stopped, job_address, stop_job, why_no_savepoint
 from marketpipeline_operator.names import JOB, WORKLOAD, Object, child_name
 from marketpipeline_operator.observe.background import BackgroundTask
 from marketpipeline_operator.observe.components import deployment_state, merged
 
-__all__ = ["STATE_UNFIT", "JobDecision", "JobTasks", "decide_job"]
+__all__ = ["STATE_RESET", "STATE_UNFIT", "JobDecision", "JobTasks", "decide_job"]
 
 _KEPT = ("id", "savepoint", "message", "checkpointTime", "checkpointBytes")
 """What a status of the job carries on from one pass to the next."""
 STATE_UNFIT = "JobStateUnfit"
 """The event of a job that started without the state that there is."""
-_STATE_EVENTS = {"restored": "JobRestored", "unfit": STATE_UNFIT}
+STATE_RESET = "JobReset"
+"""The event of a job that was told to start without its state."""
+_STATE_EVENTS = {"restored": "JobRestored", "unfit": STATE_UNFIT, "reset": STATE_RESET}
 """The event of a job that started, by where its state comes from."""
 
 
 @dataclass
 class JobTasks:
-    """Questions to the JobManager: how the job is, and a stop with a savepoint."""
+    """Questions to the JobManager: how the job is, a stop with a savepoint, and savepoints that are kept."""
 
     view: BackgroundTask[JobView | None]
     stop: BackgroundTask[Stopped]
+    kept: SavepointTasks
 
     @classmethod
     def of(cls, task: Callable[[str], BackgroundTask[Any]]) -> JobTasks:
         """`task` makes a background task by its name."""
-        return cls(task("job"), task("stop"))
+        return cls(task("job"), task("stop"), SavepointTasks(task("savepoint"), task("disposal")))
 
     def close(self) -> None:
         """Stop what is under way."""
         self.view.close()
         self.stop.close()
+        self.kept.close()
 
 
 @dataclass(frozen=True)
 class JobDecision:
-    """What to render of the job now, what to leave as it is for now, and what the status says of it."""
+    """What to render of the job now, what to leave as it is for now, and what the status says of it; `view` is of one
+    that runs."""
 
     state: JobState
     health: JobHealth
@@ -73,6 +79,7 @@ class JobDecision:
     events: tuple[tuple[str, str], ...] = ()
     again: float | None = None
     pending: bool = False
+    view: JobView | None = None
 
 
 def decide_job(
@@ -102,8 +109,9 @@ def _with_operator(
         return JobDecision(state, health, status)
     mark = f"{live['metadata']['uid']}/{live['metadata'].get('generation')}"
     tasks.view.ask(mark, lambda: rest.job(job_address(context)), max_age=context.settings.reconcile.interval)
-    events = _told(tasks.view.result(mark), status)
-    return JobDecision(state, replace(health, message=status.get("message", "")), status, events=events)
+    view = tasks.view.result(mark)
+    events = _told(view, status)
+    return JobDecision(state, replace(health, message=status.get("message", "")), status, events=events, view=view)
 
 
 def _carried(mode: str, before: Object) -> Object:
@@ -199,10 +207,11 @@ class _Running:
         pending = parts.is_ready and health.state == "SUBMITTING"
         status = self.status | {"state": health.state}
         events: tuple[tuple[str, str], ...] = ()
+        view = self.tasks.view.result(self._pods_mark) if health.ready else None
         if health.ready:
-            events = _told(self.tasks.view.result(self._pods_mark), status)
+            events = _told(view, status)
             health = replace(health, message=status.get("message", ""))
-        return JobDecision(self._state, health, status, events=events, again=again, pending=pending)
+        return JobDecision(self._state, health, status, events=events, again=again, pending=pending, view=view)
 
     def _health(self, ready: bool) -> JobHealth:
         if not ready:

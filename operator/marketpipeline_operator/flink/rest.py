@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from marketpipeline.errors import RetryableError
 
 __all__ = ["FlinkRest", "JobView", "Savepoint"]
 
+_POLL_SECONDS = 0.5
 _STARTING = frozenset({"CREATED", "INITIALIZING"})
 """States in which Flink answers a question for checkpoints with an internal error."""
 
@@ -20,8 +22,8 @@ _STARTING = frozenset({"CREATED", "INITIALIZING"})
 class JobView:
     """A job as Flink reports it: its newest savepoint and checkpoint that it completed, and why it failed last.
 
-    `directory`, `origin` and `reason` are what the job said when it started: where its state goes, whether it was
-    restored, and why (or why not).
+    `directory`, `origin`, `reason` and `savepoints` are what the job said when it started: where its state goes,
+    whether it was restored, and why (or why not), and which savepoints are kept there, with their times in ms.
     """
 
     id: str
@@ -34,6 +36,7 @@ class JobView:
     reason: str = ""
     busy: float | None = None
     """Share of the last moments that its busiest task worked, on the mean over its subtasks."""
+    savepoints: tuple[tuple[str, int], ...] | None = None
     completed_at: float | None = None
     completed_bytes: int | None = None
     """Of the newest checkpoint: when it was complete, in seconds since the epoch, and its size."""
@@ -85,6 +88,22 @@ class FlinkRest:
         answer = await self._call("POST", f"{address}/jobs/{job}/stop", body)
         return str(answer["request-id"])
 
+    async def take(self, address: str, job: str, directory: str) -> str:
+        """Ask for a savepoint below `directory` while the job runs on; the id to ask for its result with."""
+        body = {"target-directory": directory, "cancel-job": False}
+        answer = await self._call("POST", f"{address}/jobs/{job}/savepoints", body)
+        return str(answer["request-id"])
+
+    async def dispose(self, address: str, location: str) -> str | None:
+        """Remove a savepoint; why that is not possible, None when it is gone."""
+        answer = await self._call("POST", f"{address}/savepoint-disposal", {"savepoint-path": location})
+        while True:
+            done = await self._call("GET", f"{address}/savepoint-disposal/{answer['request-id']}")
+            if done["status"]["id"] == "COMPLETED":
+                cause = (done.get("operation") or {}).get("failure-cause")
+                return _first_lines(cause.get("stack-trace", "")) if cause else None
+            await asyncio.sleep(_POLL_SECONDS)
+
     async def savepoint(self, address: str, job: str, trigger: str) -> Savepoint:
         """What became of it."""
         answer = await self._call("GET", f"{address}/jobs/{job}/savepoints/{trigger}")
@@ -112,8 +131,11 @@ class FlinkRest:
         """What the job said of its state, as parameters of the job; nothing of one that says nothing."""
         answer = await self._call("GET", f"{address}/jobs/{job}/config")
         given = (answer.get("execution-config") or {}).get("user-config") or {}
-        names = ("directory", "origin", "reason")
-        return {name: given[key] for name in names if (key := f"marketpipeline.state.{name}") in given}
+        names = ("directory", "origin", "reason", "savepoints")
+        found = {name: given[key] for name in names if (key := f"marketpipeline.state.{name}") in given}
+        if "savepoints" in found:
+            found["savepoints"] = tuple((str(place), int(moment)) for place, moment in json.loads(found["savepoints"]))
+        return found
 
     async def _error(self, address: str, job: str) -> str | None:
         answer = await self._call("GET", f"{address}/jobs/{job}/exceptions")

@@ -100,7 +100,7 @@ def _pod_faults(name: str, pod: Object) -> Iterable[Fault]:
     for condition in [] if placed else status.get("conditions", []):
         if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
             yield Fault("Unschedulable", f"{name}: {condition.get('message', '')}")
-    for container in status.get("containerStatuses", []):
+    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
         waiting = container.get("state", {}).get("waiting", {})
         if waiting.get("reason") and waiting["reason"] not in _HARMLESS:
             words = " ".join(filter(None, (waiting.get("message", ""), _last_end(container))))

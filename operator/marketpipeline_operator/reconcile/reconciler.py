@@ -20,11 +20,14 @@ from marketpipeline.plan import Component, plan
 from marketpipeline.spec import load_object
 
 from marketpipeline_operator.builders import Capabilities, Context, Process, build, build_topics, processes
+from marketpipeline_operator.builders.flink_deployment import FLINK_DEPLOYMENT
+from marketpipeline_operator.builders.standalone import JOB_MANAGER
 from marketpipeline_operator.cluster.cache import Cache, Key
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.errors import Conflict, KindMissing, Unavailable
 from marketpipeline_operator.cluster.events import Events
 from marketpipeline_operator.cluster.kinds import PIPELINE_KIND
+from marketpipeline_operator.flink.kept_savepoints import decide_savepoints
 from marketpipeline_operator.flink.lifecycle import JobDecision, decide_job
 from marketpipeline_operator.flink.rest import FlinkRest
 from marketpipeline_operator.names import (
@@ -171,7 +174,7 @@ class Reconciler:
             settings=self._settings,
             capabilities=self.capabilities,
             restarts=restarts_of(pipeline),
-            decided=(status.get("job") or {}).get("mode"),
+            decided=(status.get("job") or {}).get("mode") or self._mode_of_children(key),
         )
         return self._scaled(key, pipeline, context, selection.symbols), selection
 
@@ -193,6 +196,12 @@ class Reconciler:
             return context
         effective = with_replicas(context.pipeline, {name: each.replicas for name, each in working.scaled.items()})
         return replace(context, pipeline=effective, plan=plan(effective, selected))
+
+    def _mode_of_children(self, key: Key) -> str | None:
+        """How the job runs, where the status was lost: by what there is of it."""
+        if self._cache.child(key, "Deployment", child_name(key[1], JOB_MANAGER)):
+            return "standalone"
+        return "operator" if self._cache.child(key, "FlinkDeployment", child_name(key[1], FLINK_DEPLOYMENT)) else None
 
     async def _make(self, key: Key, pipeline: Object, context: Context, selection: SelectionState) -> _Outcome:
         pipeline = await self._ensure_finalizer(key, pipeline)
@@ -217,11 +226,13 @@ class Reconciler:
             before = pipeline.get("status") or {}
         held = not topics.known or selection.never_known
         context = replace(context, job=job.state, stopped=_stopped(context, job), hold_workloads=held)
+        now = datetime.now(UTC)
+        savepoints = decide_savepoints(context, pipeline, job.view, working.job.kept, self._rest, now)
         applied, rollout = await self._apply(key, context, job)
-        faults = [*self._own_faults(context, applied), *selection.faults]
+        faults = [*self._own_faults(context, applied), *selection.faults, *savepoints.faults]
         found = self._findings(key, context, topics, job, secrets, rollout, faults)
         pending = found.pending or selection.pending
-        found = replace(found, selection=selection, selection_status=told, pending=pending)
+        found = replace(found, selection=selection, selection_status=told, pending=pending, savepoints=savepoints)
         await self._status.tell(pipeline, context, applied, found, _now())
         generation = pipeline["metadata"]["generation"]
         if not (found.pending and before.get("observedGeneration") == generation):
@@ -229,7 +240,7 @@ class Reconciler:
         if applied.errors:
             return _Outcome(error=next((e for e in applied.errors if isinstance(e, RetryableError)), applied.errors[0]))
         looking = self._settings.reconcile.health_interval if self._working[key].scaled else None
-        soon = (secrets.again, job.again, self._next_listing(context), looking)
+        soon = (secrets.again, job.again, savepoints.again, self._next_listing(context), looking)
         waits = [seconds for seconds in soon if seconds is not None]
         return _Outcome(min(waits, default=None))
 

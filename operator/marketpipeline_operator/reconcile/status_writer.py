@@ -10,7 +10,7 @@ from marketpipeline_operator.builders import Context
 from marketpipeline_operator.cluster.cache import Cache
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.events import Events
-from marketpipeline_operator.flink.lifecycle import STATE_UNFIT
+from marketpipeline_operator.flink.lifecycle import STATE_RESET, STATE_UNFIT
 from marketpipeline_operator.names import IGNORE_SECRETS, Object, switched_on
 from marketpipeline_operator.reconcile.children import Applied
 from marketpipeline_operator.status.conditions import Findings, find
@@ -83,7 +83,9 @@ class StatusWriter:
             if "since" in entry and (entry["name"], entry["since"]) not in known:
                 await self._events.post(pipeline, "Scaled", f"{entry['name']} {entry['reason']}", once=entry["since"])
         for reason, message in found.job.events:
-            await self._events.post(pipeline, reason, message, warning=reason == STATE_UNFIT)
+            await self._events.post(pipeline, reason, message, warning=reason in (STATE_RESET, STATE_UNFIT))
+        for reason, message in found.savepoints.events:
+            await self._events.post(pipeline, reason, message, once="savepoint")
 
     async def _tell_secrets(self, pipeline: Object, found: Findings) -> None:
         known = {entry["name"]: entry["version"] for entry in (pipeline.get("status") or {}).get("secrets", [])}

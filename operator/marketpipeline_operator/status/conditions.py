@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from marketpipeline.plan import Component
 
 from marketpipeline_operator.builders import Context, Process
+from marketpipeline_operator.flink.kept_savepoints import SavepointsDecision
 from marketpipeline_operator.flink.lifecycle import JobDecision
 from marketpipeline_operator.names import Object
 from marketpipeline_operator.observe.components import ComponentState, Fault
@@ -52,6 +53,7 @@ class Findings:
     selection: SelectionState = field(default_factory=SelectionState)
     selection_status: Object = field(default_factory=dict)
     scaling: Sequence[Object] = ()
+    savepoints: SavepointsDecision = field(default_factory=SavepointsDecision)
 
 
 def conditions_of(context: Context, found: Findings) -> list[Condition]:

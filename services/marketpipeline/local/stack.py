@@ -344,9 +344,10 @@ def _stream_job(
 
 
 def _scheduled(plan: Plan, stores: _Stores, state: StateFolder) -> list[Scheduled]:
-    """The plan's scheduled jobs. A replay has none: its data is old on purpose, and quiet when it has ended."""
+    """The plan's scheduled jobs but backups, as one folder has everything. A replay has none: its data is old on
+    purpose, and quiet when it has ended."""
     found = []
-    for job in plan.scheduled_jobs:
+    for job in (job for job in plan.scheduled_jobs if job.component is not PlannedComponent.BACKUP):
         config = state.write_settings(job.name, stores.applied(job.settings, sink=job.component.sink))
         command = Command(_program(job.component.value, str(config)))
         found.append(Scheduled(job.name, job.schedule, command, job.timeout_seconds))

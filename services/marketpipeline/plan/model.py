@@ -16,6 +16,7 @@ __all__ = [
     "Plan",
     "PlanModel",
     "Port",
+    "Preparation",
     "Probe",
     "ScheduledJob",
     "SecretEnv",
@@ -42,6 +43,7 @@ class Component(StrEnum):
     API = "api"
     STALENESS_CHECK = "staleness-check"
     TIERS = "tiers"
+    BACKUP = "backup"
     STREAM_JOB = "stream-job"
 
     _ignore_ = ["kind", "name"]  # noqa: RUF012 - the form that enum wants
@@ -107,6 +109,15 @@ class SecretFolder(PlanModel):
     keys: tuple[str, ...] = ()
 
 
+class Preparation(PlanModel):
+    """A command that has to end well before a process begins, whenever that begins. `settings` are its own file."""
+
+    name: str
+    component: Component
+    settings: dict[str, Any]
+    secrets: tuple[SecretEnv, ...] = ()
+
+
 class Workload(PlanModel):
     """A process that runs until it is told to stop.
 
@@ -128,6 +139,7 @@ class Workload(PlanModel):
     secrets: tuple[SecretEnv, ...] = ()
     secret_folders: tuple[SecretFolder, ...] = ()
     after: tuple[str, ...] = ()
+    preparation: Preparation | None = None
     cpu: str
     memory: str
     drain_seconds: int

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import yaml
 
 from marketpipeline.plan.model import Component
-from marketpipeline.settings import ApiSettings, IngestionSettings, Settings, TiersSettings
+from marketpipeline.settings import ApiSettings, BackupSettings, IngestionSettings, Settings, TiersSettings
 from marketpipeline.sink_kinds import sink_kinds
 
 __all__ = ["Program", "components_yaml", "programs"]
@@ -54,6 +54,12 @@ _COMMON = {
         settings=TiersSettings,
         target="marketpipeline.sinks.tiers.main:run",
         summary="Tidy the archive, and drop from the database the days that the archive has whole.",
+        extra="tiers",
+    ),
+    Component.BACKUP: Program(
+        settings=BackupSettings,
+        target="marketpipeline.sinks.backup.main:run",
+        summary="Copy the database, or fill it once from such a copy.",
         extra="tiers",
     ),
 }

@@ -5,15 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from marketpipeline.plan.model import Component, Port, Probe, ScheduledJob, SecretEnv, SecretFolder, StreamJob, Workload
+from marketpipeline.plan.model import (
+    Component,
+    Port,
+    Preparation,
+    Probe,
+    ScheduledJob,
+    SecretEnv,
+    SecretFolder,
+    StreamJob,
+    Workload,
+)
 from marketpipeline.schema import S3Access, retention_milliseconds
 from marketpipeline.settings import (
     ENV_PREFIX,
     ApiSettings,
+    BackupSettings,
     HttpSettings,
     IngestionSettings,
     JobSettings,
     KafkaSettings,
+    PlaceSettings,
     RateLimitSettings,
     Settings,
     Stores,
@@ -21,6 +33,7 @@ from marketpipeline.settings import (
 )
 from marketpipeline.sink_kinds import SinkKind, SinkSettings, SinkSpec
 from marketpipeline.spec import BookSource, MarketPipeline, milliseconds
+from marketpipeline.spec.backup import BACKED_UP, Backup, Recovery
 from marketpipeline.spec.platform import Api, RateUnit
 from marketpipeline.topics import Feed
 from marketpipeline.venues import split_symbol, venues
@@ -63,6 +76,8 @@ def plan_stream_job(pipeline: MarketPipeline) -> StreamJob | None:
         checkpoint_interval_ms=milliseconds(processing.checkpoint_interval),
         checkpoint_directory=processing.checkpoint_directory,
         keeps_state=bool(processing.checkpoint_claim) or not processing.checkpoint_directory.startswith(("file:", "/")),
+        initial_savepoint=processing.initial_savepoint,
+        reset=processing.reset,
         state_backend=processing.state_backend.value,
         flink_configuration=processing.flink_configuration or None,
     )
@@ -106,6 +121,17 @@ def plan_scheduled_jobs(pipeline: MarketPipeline, symbols: Sequence[str]) -> tup
                 timeout_seconds=120,
             )
         )
+    if (backup := pipeline.spec.backup) is not None:
+        found.append(
+            ScheduledJob(
+                name="backup",
+                component=Component.BACKUP,
+                settings=_dump(_backup_settings(pipeline, backup, keep=backup.keep)),
+                schedule=backup.schedule,
+                secrets=_backup_secrets(pipeline, backup, pipeline.spec.processing.s3),
+                timeout_seconds=6 * 3600,
+            )
+        )
     if pipeline.spec.sinks.has_archive:
         retention = pipeline.spec.retention
         archived = retention_milliseconds(retention.archive)
@@ -124,6 +150,51 @@ def plan_scheduled_jobs(pipeline: MarketPipeline, symbols: Sequence[str]) -> tup
             )
         )
     return tuple(found)
+
+
+def _backup_settings(pipeline: MarketPipeline, place: Backup | Recovery, **more: Any) -> BackupSettings:
+    [(kind, sink)] = [(kind, sink) for kind, sink in pipeline.spec.sinks.enabled() if kind.name == BACKED_UP]
+    processing = pipeline.spec.processing
+    state = None
+    if processing.checkpoint_directory.startswith("s3://") and not more.get("recover"):
+        state = _place(processing.checkpoint_directory, processing.s3 or S3Access())
+    return BackupSettings(
+        pipeline=pipeline.name,
+        kafka=_kafka(pipeline),
+        topic_prefix=pipeline.topic_prefix,
+        consumer_group=f"{pipeline.topic_prefix}.{kind.component}",
+        stores=Stores.model_validate({kind.name: kind.store(pipeline, sink)}),
+        place=_place(place.url, place),
+        state=state,
+        **more,
+    )
+
+
+def _place(url: str, access: S3Access) -> PlaceSettings:
+    style = access.is_path_style
+    return PlaceSettings(url=url, endpoint=access.endpoint, region=access.region, path_style=style)
+
+
+def _backup_secrets(pipeline: MarketPipeline, place: S3Access, state: S3Access | None = None) -> tuple[SecretEnv, ...]:
+    found = _broker_secrets(pipeline)
+    for kind, sink in pipeline.spec.sinks.enabled():
+        found += _store_secrets(f"STORES__{kind.name.upper()}", kind, sink) if kind.name == BACKED_UP else ()
+    for branch, access in (("PLACE", place), ("STATE", state)):
+        for key in ("access_key_id", "secret_access_key"):
+            found += _secret(f"{branch}__{key.upper()}", access.credentials_secret if access else None, key)
+    return found
+
+
+def _recovery(pipeline: MarketPipeline, kind: SinkKind) -> Preparation | None:
+    recovery = pipeline.spec.recovery
+    if recovery is None or kind.name != BACKED_UP:
+        return None
+    return Preparation(
+        name="recovery",
+        component=Component.BACKUP,
+        settings=_dump(_backup_settings(pipeline, recovery, recover=True)),
+        secrets=_backup_secrets(pipeline, recovery),
+    )
 
 
 def _dump(settings: Settings) -> dict[str, Any]:
@@ -186,7 +257,7 @@ def _sink_settings(pipeline: MarketPipeline, kind: SinkKind, sink: SinkSpec) -> 
 
 def _sink(pipeline: MarketPipeline, kind: SinkKind, sink: SinkSpec) -> Workload:
     settings = _sink_settings(pipeline, kind, sink)
-    return _workload(
+    workload = _workload(
         kind.component,
         Component(kind.component),
         settings,
@@ -196,6 +267,7 @@ def _sink(pipeline: MarketPipeline, kind: SinkKind, sink: SinkSpec) -> Workload:
         memory=sink.resources.memory,
         drain_seconds=settings.drain_timeout_ms // 1000,
     )
+    return workload.model_copy(update={"preparation": _recovery(pipeline, kind)})
 
 
 def _api_settings(pipeline: MarketPipeline, symbols: Sequence[str]) -> ApiSettings:

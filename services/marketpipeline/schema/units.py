@@ -6,9 +6,9 @@ import re
 from decimal import ROUND_CEILING, Decimal
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
-from marketpipeline.schema.text import NumberRules, TextRule
+from marketpipeline.schema.text import NumberRules, TextRule, TextRules
 
 __all__ = [
     "DURATION_PATTERN",
@@ -18,6 +18,7 @@ __all__ = [
     "Duration",
     "KeptFor",
     "Memory",
+    "Schedule",
     "cpu_millis",
     "memory_bytes",
     "microseconds",
@@ -37,6 +38,34 @@ FOREVER = "forever"
 KEPT_PATTERN = f"^({FOREVER}|{_DURATION})$"
 KeptFor = Annotated[str, StringConstraints(pattern=KEPT_PATTERN, max_length=11)]
 """How long something is kept: a duration, or `forever`."""
+
+
+def _cron() -> str:
+    """Five fields, each with lists, ranges and steps of its own numbers."""
+    numbers = ("[1-5]?[0-9]", "(1?[0-9]|2[0-3])", "([1-9]|[12][0-9]|3[01])", "([1-9]|1[0-2])", "[0-7]")
+    fields = []
+    for number in numbers:
+        part = rf"(\*|{number}(-{number})?)(/[1-9][0-9]?)?"
+        fields.append(f"{part}(,{part})*")
+    return f"^{' '.join(fields)}$"
+
+
+def _ascending(schedule: str) -> str:
+    for first, last in re.findall("([0-9]+)-([0-9]+)", schedule):
+        if int(first) > int(last):
+            raise ValueError(f"{first}-{last} descends; write the lower number first")
+    return schedule
+
+
+Schedule = Annotated[
+    str,
+    StringConstraints(max_length=100),
+    TextRules(
+        TextRule(_cron(), "must be cron's five fields in numbers: minute hour day month weekday, as in 0 3 * * 0")
+    ),
+    AfterValidator(_ascending),
+]
+"""When something is done, in cron's form and UTC."""
 
 _UNIT_MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 

@@ -13,8 +13,10 @@ from marketpipeline.schema import (
 )
 from marketpipeline.settings.components import (
     ApiSettings,
+    BackupSettings,
     IngestionSettings,
     JobSettings,
+    PlaceSettings,
     RateLimitSettings,
     SimulatorSettings,
     Stores,
@@ -25,10 +27,12 @@ from marketpipeline.settings.components import (
 __all__ = [
     "ENV_PREFIX",
     "ApiSettings",
+    "BackupSettings",
     "HttpSettings",
     "IngestionSettings",
     "JobSettings",
     "KafkaSettings",
+    "PlaceSettings",
     "RateLimitSettings",
     "SaslMechanism",
     "Settings",

@@ -112,6 +112,8 @@ class JobSettings(Settings):
         description="Whether that folder outlives the job's processes and is the same to all of them; else no job "
         "goes on from what is in it.",
     )
+    initial_savepoint: str | None = Field(default=None, description="URI of the state that is started from once.")
+    reset: str | None = Field(default=None, description="Another text than the last: start without own state.")
     state_backend: str = Field(default="rocksdb", description="hashmap or rocksdb.")
     flink_configuration: dict[str, str] | None = Field(
         default=None, description="Flink's own settings, over what the job sets itself."
@@ -194,6 +196,32 @@ class TiersSettings(ApiSettings):
         description="Time from the note that a day is archived to the dropping of its rows: longer than any question "
         "takes to begin.",
     )
+
+
+class PlaceSettings(SettingsModel):
+    """A folder on S3 or of this machine."""
+
+    url: str = Field(description="s3://bucket/path or file:///path.")
+    endpoint: str | None = Field(default=None, description="Address of what speaks S3; AWS without it.")
+    region: str | None = Field(default=None, description="Region of the bucket.")
+    path_style: bool = Field(default=False, description="Whether the bucket is in the path, not in the host's name.")
+    access_key_id: SecretStr | None = Field(default=None, description="Key; the process's own identity without it.")
+    secret_access_key: SecretStr | None = Field(default=None, description="The key's secret.")
+
+
+class BackupSettings(Settings):
+    """A backup, or the recovery from one."""
+
+    kafka: KafkaSettings
+    topic_prefix: str = Field(description="First part of every topic's name.")
+    consumer_group: str = Field(description="Group of the database's sink; its offsets are what the database has.")
+    stores: Stores = Field(description="The database.")
+    place: PlaceSettings = Field(description="Where backups go; of a recovery the one that is read.")
+    state: PlaceSettings | None = Field(
+        default=None, description="The job's checkpoint directory, whose newest savepoint that is kept goes along."
+    )
+    keep: Annotated[int, Field(ge=1)] = Field(default=7, description="How many backups are kept.")
+    recover: bool = Field(default=False, description="Whether to fill the database from the backup, once.")
 
 
 class SimulatorSettings(Settings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from marketpipeline.schema import Resources, SecretKey, microseconds, milliseconds, seconds
+from marketpipeline.spec.backup import BACKED_UP, NEEDS_A_DATABASE
 from marketpipeline.spec.load import load_file, load_object, load_text
 from marketpipeline.spec.market import BookSource, Depth
 from marketpipeline.spec.pipeline import (
@@ -27,7 +28,9 @@ from marketpipeline.spec.thresholds import Thresholds
 __all__ = [
     "API_NEEDS_A_SINK",
     "API_VERSION",
+    "BACKED_UP",
     "KIND",
+    "NEEDS_A_DATABASE",
     "BookSource",
     "Broker",
     "DeletionPolicy",

@@ -15,6 +15,7 @@ from pydantic import (
 from marketpipeline.alert_kinds import watched_alerts
 from marketpipeline.schema import PodTemplate, SpecModel, microseconds
 from marketpipeline.sink_kinds import sink_kinds
+from marketpipeline.spec.backup import BACKED_UP, NEEDS_A_DATABASE, Backup, Recovery
 from marketpipeline.spec.market import BookSource, Depth, Window
 from marketpipeline.spec.patterns import Pattern, sequence_name
 from marketpipeline.spec.platform import (
@@ -118,6 +119,8 @@ class PipelineSpec(SpecModel):
         default=None, description="What all Pods have beside what the operator gives them."
     )
     retention: Retention = Field(default_factory=Retention, description="How long data is kept.")
+    backup: Backup | None = Field(default=None, description="Copies of what the pipeline cannot make again.")
+    recovery: Recovery | None = Field(default=None, description="The backup that a new pipeline begins with.")
     suspend: bool = Field(
         default=False,
         description="Stop everything and keep the data; the job stops with a savepoint and resumes from it.",
@@ -153,6 +156,8 @@ class PipelineSpec(SpecModel):
                 )
         self._check_patterns()
         self._check_selection()
+        if (self.backup or self.recovery) and BACKED_UP not in [kind.name for kind, _ in self.sinks.enabled()]:
+            raise ValueError(NEEDS_A_DATABASE)
         if self.windows and microseconds(self.processing.allowed_lateness) >= min(map(microseconds, self.windows)):
             raise ValueError(
                 f"processing.allowedLateness ({self.processing.allowed_lateness}) must be below the smallest window"

@@ -22,6 +22,7 @@ from marketpipeline.schema import (
     Resources,
     S3Access,
     SaslMechanism,
+    Schedule,
     SecretKey,
     SpecModel,
     TextRule,
@@ -40,6 +41,7 @@ __all__ = [
     "Processing",
     "ProcessingMode",
     "Retention",
+    "Savepoints",
     "StateBackend",
     "TableRetention",
     "TopicProvider",
@@ -139,6 +141,22 @@ class StateBackend(StrEnum):
     ROCKSDB = "rocksdb"
 
 
+class Savepoints(SpecModel):
+    """Savepoints that are kept beside those of a stop, which the next start uses up. One machine has only those."""
+
+    schedule: Schedule | None = Field(
+        default=None,
+        description="When one is taken, in cron's form and UTC, e.g. `0 3 * * *`; none by a schedule when absent. The "
+        "annotation `marketpipeline.dev/savepoint` takes one at once, whenever its text changes.",
+    )
+    keep: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=5, description="How many are kept; the oldest is removed for one more."
+    )
+    max_age: KeptFor = Field(
+        default="30d", description="Age at which one is removed; the newest stays whatever its age."
+    )
+
+
 class Processing(SpecModel):
     """The stream job."""
 
@@ -167,6 +185,17 @@ class Processing(SpecModel):
     checkpoint_directory: Annotated[str, StringConstraints(min_length=1, max_length=1024), _PLACE] = Field(
         default="file:///var/lib/marketpipeline/checkpoints",
         description="Where checkpoints and savepoints go: a URI that every Pod of the job reaches, e.g. s3://bucket/path.",
+    )
+    savepoints: Savepoints = Field(default_factory=Savepoints, description="Savepoints that are kept.")
+    initial_savepoint: Annotated[str, StringConstraints(min_length=1, max_length=1024), _PLACE] | None = Field(
+        default=None,
+        description="A savepoint or checkpoint that the job starts from once, in place of its own newest state; then, "
+        "and whenever it starts again, it goes on from what it has saved since.",
+    )
+    reset: Annotated[str, StringConstraints(min_length=1, max_length=63)] | None = Field(
+        default=None,
+        description="Any text: another one makes the job start without its state, from `initialSavepoint` where that "
+        "is given, else from the beginning of its topics. What the topics no longer hold is not computed again.",
     )
     s3: S3Access | None = Field(
         default=None,

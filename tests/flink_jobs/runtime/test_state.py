@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -58,6 +59,12 @@ class Folder:
         self._age += 10
         os.utime(path / "_metadata", (self._age, self._age))
         return f"{start.directory}/{name}"
+
+    def now(self) -> None:
+        """What is completed from now on is younger than all that was noted so far, as time goes on."""
+        self._age += 60
+        for note in self.path.glob("start-*.json"):
+            os.utime(note, (self._age, self._age))
 
 
 @pytest.fixture
@@ -218,6 +225,90 @@ def test_where_no_state_is_kept_none_is_looked_for(folder: Folder) -> None:
     start = folder.start(keeps_state=False)
     assert (start.origin, start.restore_from) == (Origin.NOT_KEPT, None)
     assert "checkpointClaim" in start.reason
+
+
+def test_a_kept_savepoint_is_gone_on_from_and_stays(folder: Folder) -> None:
+    first = folder.start()
+    old = folder.complete(first, "savepoints/savepoint-1")
+    folder.complete(first, "job/chk-1")
+    kept = folder.complete(first, "savepoints/savepoint-2")
+    start = folder.start()
+    assert start.restore_from == kept
+    assert start.configuration["execution.state-recovery.claim-mode"] == "NO_CLAIM"
+    assert start.configuration["execution.checkpointing.savepoint-dir"] == f"{first.directory}/savepoints"
+    told = json.loads(start.told["marketpipeline.state.savepoints"])
+    assert [place for place, _ in told] == [kept, old]
+    assert told[0][1] > told[1][1] > 0
+    for lateness in range(1, 4):
+        folder.complete(folder.start(allowed_lateness_ms=lateness), "job/chk-1")
+    assert folder.start().restore_from == kept, "state of former queries goes, a savepoint that is kept does not"
+
+
+def test_another_reset_sets_the_state_aside_once_and_says_what_is_lost(folder: Folder) -> None:
+    first = folder.start(reset="1")
+    assert first.origin is Origin.NEW
+    before = folder.complete(first, "job/chk-1")
+    assert folder.start(reset="1").restore_from is None, "the note is younger than this state"
+    folder.now()
+    before = folder.complete(first, "job/chk-2")
+    assert folder.start(reset="1").restore_from == before, "whoever forgot that it was done: it is done once"
+    folder.now()
+    trimmed = replace(BROKER, partitions={"crypto.trades[0]": Partition(7, 500, 400)})
+    start = folder.start(trimmed, reset="2")
+    assert (start.origin, start.restore_from) == (Origin.RESET, None)
+    assert f"without the state in {before}: processing.reset is '2'" in start.reason
+    assert "what was deleted before is not computed again: crypto.trades[0] begins at 7" in start.reason
+    assert folder.start(reset="2").origin is Origin.RESET, "killed before its first checkpoint"
+    assert "all of their records are still there" in folder.start(reset="2").reason
+    assert folder.start(windows=["1m"], reset="2").origin is Origin.RESET, "of other queries likewise"
+    folder.now()
+    after = folder.complete(first, "job/chk-3")
+    assert folder.start(reset="2").restore_from == after
+    assert folder.start().restore_from == after, "a field that is taken away asks for nothing"
+
+
+def test_a_state_that_is_named_is_started_from_once(folder: Folder) -> None:
+    first = folder.start()
+    named = folder.complete(first, "savepoints/savepoint-1")
+    folder.complete(first, "job/chk-9")
+    folder.now()
+    for _ in range(2):
+        start = folder.start(initial_savepoint=named)
+        assert (start.origin, start.restore_from) == (Origin.RESTORED, named), "until it has saved something itself"
+        assert not start.claims
+        assert "processing.initialSavepoint" in start.reason
+    folder.now()
+    since = folder.complete(first, "job/chk-10")
+    assert folder.start(initial_savepoint=named).restore_from == since
+    again = folder.start(initial_savepoint=named, reset="once more")
+    assert again.restore_from == named
+
+
+@pytest.mark.parametrize(
+    ("change", "partition", "said"),
+    [
+        ({"windows": ["1m"]}, Partition(0, 500), "its queries are others"),
+        ({}, Partition(9, 500, begins_at=1_000_000_000), "crypto.trades[0] begins at 9, after that state was written"),
+        ({}, Partition(9, 500), "begins at 9, after"),
+        ({"initial_savepoint": "file:///nowhere"}, Partition(0, 500), "/nowhere/_metadata is missing"),
+        ({}, Partition(9, 500, begins_at=1_000_000_000 - 61_000), ""),
+    ],
+    ids=["other queries", "trimmed", "trimmed to the end", "not there", "trimmed before"],
+)
+def test_a_state_that_is_named_has_to_fit(
+    folder: Folder, change: dict[str, Any], partition: Partition, said: str
+) -> None:
+    named = folder.complete(folder.start(), "savepoints/savepoint-1")
+    broker = replace(BROKER, partitions={"crypto.trades[0]": partition})
+    start = folder.start(broker, **({"initial_savepoint": named} | change))
+    assert start.origin is (Origin.UNFIT if said else Origin.RESTORED)
+    assert said in start.reason
+
+
+def test_without_a_place_for_state_the_named_one_is_used_at_each_start(folder: Folder) -> None:
+    named = folder.complete(folder.start(), "savepoint-1")
+    for _ in range(2):
+        assert folder.start(initial_savepoint=named, keeps_state=False).restore_from == named
 
 
 def test_a_place_that_flink_cannot_reach_is_named(files: FlinkFiles) -> None:

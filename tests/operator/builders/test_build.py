@@ -64,6 +64,13 @@ CASES: dict[str, Context] = {
     "flink-operator-without-storage": replace(context_of(), capabilities=Capabilities(flink=True)),
     "secrets-redpanda": replace(context_of(**SECRETS), capabilities=Capabilities(redpanda=True, strimzi=True)),
     "secrets-strimzi": replace(context_of(**SECRETS), capabilities=Capabilities(strimzi=True)),
+    "backup": context_of(
+        backup={"url": "s3://backups/x", "keep": 3, "credentialsSecret": {"name": "bucket"}},
+        recovery={"url": "s3://backups/x/crypto/20261101T020000Z", "credentialsSecret": {"name": "bucket"}},
+        processing={"checkpointDirectory": "s3://bucket/checkpoints"},
+        pods={"env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}]},
+        sinks={"redis": {"enabled": False}},
+    ),
     "quotes-only": context_of(feeds=["quotes"], api={"enabled": False}),
     "images": replace(
         context_of(),

@@ -6,6 +6,7 @@ with the same arguments it finds what fits by itself.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -25,6 +26,7 @@ from marketpipeline.topics import TopicKind
 from marketpipeline_operator.builders import Context
 from marketpipeline_operator.builders.standalone import job_manager, task_manager
 from marketpipeline_operator.builders.stream_job import job_config_map
+from marketpipeline_operator.flink.kept_savepoints import remove_savepoint, take_savepoint
 from marketpipeline_operator.flink.rest import FlinkRest, JobView
 from marketpipeline_operator.flink.savepoint import stop_job
 from marketpipeline_operator.names import Object
@@ -219,6 +221,16 @@ async def test_whenever_the_job_starts_it_goes_on_from_the_newest_state_that_fit
         return now.checkpoint if now else None
 
     await eventually(checkpointed, "a checkpoint", seconds=60, every=0.2)
+
+    async def used_up() -> bool:
+        return not os.path.exists(savepoint)  # noqa: ASYNC240 - a local folder, for a moment
+
+    await eventually(used_up, "what the stop left, removed by Flink", seconds=30)
+    kept = [await take_savepoint(FlinkRest(), flink.address, view, 60) for _ in range(2)]
+    assert all(path_of(place).startswith(f"{path_of(began.directory)}/savepoints/savepoint-") for place in kept)
+    assert await remove_savepoint(FlinkRest(), flink.address, kept[0])
+    assert path_of(kept[0]) not in glob.glob(f"{path_of(began.directory)}/savepoints/*")
+    assert await remove_savepoint(FlinkRest(), flink.address, kept[0]), "it is gone, whoever removed it"
     for process in flink.processes:
         process.kill()
     flink.stop()
@@ -227,7 +239,9 @@ async def test_whenever_the_job_starts_it_goes_on_from_the_newest_state_that_fit
     view = await running_job(flink)
     restored = await restored_from(flink, view)
     assert restored.startswith(f"{path_of(began.directory)}/"), "a lost JobManager costs no state"
-    assert "/chk-" in restored
+    assert "/chk-" in restored or restored == path_of(kept[1])
+    assert view.savepoints is not None
+    assert [path_of(place) for place, _ in view.savepoints] == [path_of(kept[1])]
     flink.stop()
 
     document = json.loads((flink.folder / "settings.json").read_text()) | {"windows": ["1m", "5m"]}

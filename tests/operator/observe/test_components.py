@@ -54,6 +54,17 @@ def test_a_deployment_is_ready_when_its_newest_version_is() -> None:
             [waiting("CrashLoopBackOff", "back-off 10s", lastState={"terminated": {"exitCode": 2, "reason": "Error"}})],
             Fault("CrashLoopBackOff", "api: back-off 10s (ended with 2 Error)"),
         ),
+        (
+            {},
+            [
+                pod(
+                    initContainerStatuses=[
+                        {"state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}}
+                    ]
+                )
+            ],
+            Fault("CrashLoopBackOff", "api: back-off"),
+        ),
         ({}, [waiting("ContainerCreating")], None),
         (
             {},

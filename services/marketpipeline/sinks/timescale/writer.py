@@ -20,7 +20,7 @@ from marketpipeline.records import Record
 from marketpipeline.sinks.timescale.connection import Connection
 from marketpipeline.store import Table
 
-__all__ = ["TableWriter"]
+__all__ = ["TableWriter", "upsert"]
 
 _POSTGRES_EPOCH = 946_684_800_000_000
 """2000-01-01 in microseconds since 1970: a timestamptz is on the wire a count of microseconds since then."""
@@ -47,7 +47,7 @@ class TableWriter:
         self._staging = f"staging_{table.name}"
         self._copy_direct = _copy(table, table.name)
         self._copy_staging = _copy(table, self._staging)
-        self._upsert = _upsert(table, self._staging)
+        self._upsert = upsert(table, self._staging)
         self._careful = 0
 
     def prepare(self, connection: Connection) -> None:
@@ -118,7 +118,8 @@ def _copy(table: Table, target: str) -> Composed:
     return SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(Identifier(target), _columns(table))
 
 
-def _upsert(table: Table, staging: str) -> Composed:
+def upsert(table: Table, staging: str) -> Composed:
+    """From another table of the same columns: a row that is there gives way only to one of no lower rank."""
     replaced = [Identifier(name) for name in table.column_names if name not in table.key]
     statement = SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT ({}) DO UPDATE SET {}").format(
         Identifier(table.name),
