@@ -53,6 +53,7 @@ COMPONENTS = {
     **{kind.extra: ["marketpipeline.sinks", *COMMANDS] for kind in sink_kinds().values()},
     **{kind.server_extra: [f"{SERVERS}.{kind.name}"] for kind in sink_kinds().values() if kind.server_extra},
     "tiers": ["marketpipeline.sinks.tiers", *COMMANDS],
+    "backup": ["marketpipeline.sinks.backup", *COMMANDS],
     "lake-server": ["marketpipeline.local.components.seaweed"],
 }
 # Extras that no image installs by themselves: the extras that name them are checked with them.
@@ -87,7 +88,7 @@ def declared(extra: str) -> list[str]:
 
 def modules(package: str, extra: str) -> Iterator[tuple[str, Path]]:
     """The modules of a component with their files, in the order of their names."""
-    others = {*SINKS.values(), "tiers"} - {SINKS.get(extra)} if package == "marketpipeline.sinks" else set()
+    others = {*SINKS.values(), "backup", "tiers"} - {SINKS.get(extra)} if package == "marketpipeline.sinks" else set()
     others |= {"servers"} if package == "marketpipeline.local" else set()
     others |= {"dashboards"} if package == "marketpipeline_operator" else set()
     for source in SOURCES:

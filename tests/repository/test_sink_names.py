@@ -12,10 +12,11 @@ from tests.repository.test_exchange_names import CODE, offences
 # Servers of the local platform, what the kinds' tables and keys are called in the core, and Grafana's dashboards, whose
 # panels are written in the language of the store that they ask.
 OWN = re.compile(
-    r"/(dashboards/\w+|local/components/(postgres|seaweed|valkey)|sinks/tiers/\w+"
+    r"/(dashboards/\w+|local/components/(postgres|seaweed|valkey)|sinks/(backup|tiers)/\w+"
     r"|store/(__init__|digest|tables|latest|postgres|redis))\.py$"
 )
 ALLOWED = {
+    "services/marketpipeline/spec/backup.py": "the store that is copied",
     "services/marketpipeline/sinks/memory.py": "the same topics as the history's",
     "operator/marketpipeline_operator/chart/values.py": "values of those dashboards",
     "operator/marketpipeline_operator/crd/status.py": "an example in a description",

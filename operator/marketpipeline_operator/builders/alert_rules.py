@@ -228,7 +228,7 @@ RULES = (
         lambda of: f"max by (table) (marketpipeline_api_tier_days_kept_back{{{of.pods}}}) > 0",
         "5m",
         "warning",
-        "Days beyond their retention stay in the database, since the lake has them not whole.",
+        "Days beyond their retention stay in the database, since the archive does not have them whole.",
         _has_archive,
     ),
     AlertRule(

@@ -60,7 +60,7 @@ _COMMON = {
         settings=BackupSettings,
         target="marketpipeline.sinks.backup.main:run",
         summary="Copy the database, or fill it once from such a copy.",
-        extra="tiers",
+        extra="backup",
     ),
 }
 
