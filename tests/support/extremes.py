@@ -137,6 +137,7 @@ ALONG: dict[str, dict[str, Any]] = {
 ALONG |= {
     f"{part}.scaling.min": {f"{part}.scaling.max": 64}
     for part in ("ingestion", "processing", *(f"sinks.{name}" for name in sink_kinds()))
+}
 _PLACED = ("endpoint", "region", "pathStyle", "schedule", "keep")
 ALONG |= {f"{place}.{part}": {f"{place}.url": "s3://b/p"} for place in ("backup", "recovery") for part in _PLACED}
 ALONG |= {
