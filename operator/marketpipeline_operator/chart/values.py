@@ -9,9 +9,20 @@ from typing import Annotated, Any, Literal
 
 from marketpipeline.plan import Component
 from marketpipeline.settings import SettingsModel
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
+from marketpipeline_operator.chart.model import (
+    Amounts,
+    Interval,
+    Label,
+    OptionalDigest,
+    OptionalName,
+    OptionalTag,
+    PullPolicy,
+    Text,
+    ValuesModel,
+    Variable,
+)
 from marketpipeline_operator.install import documents
 from marketpipeline_operator.settings import (
     DeletionSettings,
@@ -26,21 +37,8 @@ __all__ = ["OtherSettings", "Values"]
 _POD = documents()["deployment.yaml"][1]["spec"]["template"]["spec"]
 _CONTAINER = _POD["containers"][0]
 
-Text = Annotated[str, StringConstraints(min_length=1)]
-Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
-OptionalName = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?)?$")]
-OptionalDigest = Annotated[str, StringConstraints(pattern=r"^(sha256:[0-9a-f]{64})?$")]
-OptionalTag = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9_][-.A-Za-z0-9_]{0,127})?$")]
-Interval = Annotated[str, StringConstraints(pattern=r"^([0-9]+(ms|s|m|h))+$")]
-PullPolicy = Literal["Always", "IfNotPresent", "Never"]
-Amounts = dict[str, str | int | float]
 
-
-class _Values(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
-
-
-class Image(_Values):
+class Image(ValuesModel):
     repository: Text = Field(default="marketpipeline/operator", description="Name of the image, with its registry.")
     tag: OptionalTag = Field(default="", description="Tag; empty is the chart's appVersion.")
     digest: OptionalDigest = Field(default="", description="Digest (sha256:…); where it is given the tag is not used.")
@@ -50,7 +48,7 @@ class Image(_Values):
     )
 
 
-class Images(_Values):
+class Images(ValuesModel):
     registry: Text = Field(
         default="marketpipeline", description="First part of every image's name; an image is registry/component:tag."
     )
@@ -68,7 +66,7 @@ class Images(_Values):
     )
 
 
-class Crds(_Values):
+class Crds(ValuesModel):
     install: bool = Field(
         default=True,
         description=(
@@ -82,19 +80,19 @@ class Crds(_Values):
     )
 
 
-class ServiceAccount(_Values):
+class ServiceAccount(ValuesModel):
     create: bool = Field(default=True, description="Whether the chart makes it.")
     name: OptionalName = Field(default="", description="Its name; empty is the release's full name.")
     annotations: dict[str, str] = Field(default_factory=dict, description="Annotations, e.g. of a cloud's identity.")
 
 
-class Rbac(_Values):
+class Rbac(ValuesModel):
     create: bool = Field(
         default=True, description="Whether the chart makes the roles and bindings; false where someone else does."
     )
 
 
-class ServiceMonitor(_Values):
+class ServiceMonitor(ValuesModel):
     enabled: bool = Field(
         default=False,
         description="Whether to make a Service for the metrics and a ServiceMonitor; it takes Prometheus' operator.",
@@ -105,7 +103,7 @@ class ServiceMonitor(_Values):
     )
 
 
-class OperatorAlerts(_Values):
+class OperatorAlerts(ValuesModel):
     enabled: bool = Field(
         default=False,
         description="Whether to make a PrometheusRule of alerts on the operator itself; it takes the ServiceMonitor.",
@@ -115,7 +113,7 @@ class OperatorAlerts(_Values):
     )
 
 
-class Metrics(_Values):
+class Metrics(ValuesModel):
     service_monitor: ServiceMonitor = Field(
         default_factory=ServiceMonitor, description="How Prometheus' operator finds the operator's own metrics."
     )
@@ -127,7 +125,7 @@ class Metrics(_Values):
 DataSource = Literal["clickhouse", "prometheus", "timescale"]
 
 
-class Dashboards(_Values):
+class Dashboards(ValuesModel):
     enabled: bool = Field(
         default=False,
         description=(
@@ -144,12 +142,6 @@ class Dashboards(_Values):
     annotations: dict[str, str] = Field(
         default={"grafana_folder": "Market data"}, description="Annotations, e.g. of the folder."
     )
-
-
-class Variable(_Values):
-    name: Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")]
-    value: str | None = None
-    value_from: dict[str, Any] | None = None
 
 
 class LeaseTimes(SettingsModel):
@@ -177,7 +169,7 @@ class OtherSettings(SettingsModel):
     telemetry: TelemetryValues = Field(TelemetryValues(), description="Traces of the operator.")
 
 
-class Values(_Values):
+class Values(ValuesModel):
     """All values."""
 
     image: Image = Field(default_factory=Image, description="The operator's own image.")

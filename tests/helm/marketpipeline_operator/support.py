@@ -1,4 +1,4 @@
-"""The chart as its tests see it: what the real helm renders, and how it refuses."""
+"""A chart as its tests see it: what the real helm renders, and how it refuses."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Helm:
 
     program: str
     home: Path
+    chart: Path = CHART
 
     def __call__(self, *arguments: str | Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run it to its end, also when that is an error."""
@@ -54,7 +55,7 @@ class Helm:
 
     def _template(self, release: str, values: dict[str, Any]) -> subprocess.CompletedProcess[str]:
         options = ("--namespace", NAMESPACE, "--values", "-")
-        return self("template", release, CHART, *options, stdin=json.dumps(values))
+        return self("template", release, self.chart, *options, stdin=json.dumps(values))
 
 
 def named(things: list[Object], kind: str) -> dict[str, Object]:
