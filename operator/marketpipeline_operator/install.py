@@ -93,7 +93,7 @@ def documents() -> dict[str, list[Object]]:
             *_user_roles(),
             *_lease_rights(),
         ],
-        "deployment.yaml": [_config_map({}), _deployment()],
+        "deployment.yaml": [_config_map({}), _deployment(), _service()],
     }
 
 
@@ -204,6 +204,13 @@ def _deployment() -> Object:
             "template": {"metadata": {"labels": dict(_LABELS)}, "spec": pod},
         }
     }
+
+
+def _service() -> Object:
+    """Headless, for whoever reads its health and metrics."""
+    port = {"name": "http", "port": 9100, "targetPort": "http", "protocol": "TCP"}
+    spec = {"clusterIP": "None", "selector": dict(_LABELS), "ports": [port]}
+    return _object("v1", "Service", name=f"{NAME}-metrics") | {"spec": spec}
 
 
 def namespace_yaml() -> str:

@@ -6,11 +6,14 @@ from typing import Any
 
 import yaml
 from marketpipeline import __version__
+from marketpipeline.plan import Component
+from marketpipeline.spec import API_VERSION, KIND
 
 from marketpipeline_operator.chart import writing
 from marketpipeline_operator.chart.values import Values
-from marketpipeline_operator.crd import NAME, custom_resource_definition_yaml
+from marketpipeline_operator.crd import NAME, VERSION, custom_resource_definition_yaml
 from marketpipeline_operator.install import lease_rules, rules, user_rules
+from marketpipeline_operator.settings import COMPONENTS_VERSION
 
 __all__ = [
     "HOME",
@@ -19,6 +22,7 @@ __all__ = [
     "crd_template",
     "edit_rules_yaml",
     "lease_rules_yaml",
+    "readme",
     "rules_yaml",
     "values_schema_json",
     "values_yaml",
@@ -42,19 +46,75 @@ metadata:
 
 def chart_yaml() -> str:
     """Chart.yaml; chart and operator are released together, so they have one version."""
-    chart = {
-        "apiVersion": "v2",
-        "name": "marketpipeline-operator",
-        "description": "The operator that makes a market data pipeline of a MarketPipeline resource.",
-        "type": "application",
-        "version": __version__,
-        "appVersion": __version__,
-        # CEL rules in a CRD, which refuse a wrong MarketPipeline at once.
-        "kubeVersion": ">=1.29.0-0",
-        "keywords": ["market-data", "kafka", "flink", "timescaledb", "operator"],
-        "annotations": {"artifacthub.io/operator": "true", "artifacthub.io/license": "Apache-2.0"},
+    return writing.chart_yaml(
+        {
+            "apiVersion": "v2",
+            "name": "marketpipeline-operator",
+            "description": "The operator that makes a market data pipeline of a MarketPipeline resource.",
+            "type": "application",
+            "version": __version__,
+            "appVersion": __version__,
+            # CEL rules in a CRD, which refuse a wrong MarketPipeline at once.
+            "kubeVersion": ">=1.29.0-0",
+            "keywords": ["market-data", "kafka", "flink", "timescaledb", "operator"],
+            "home": HOME,
+            "icon": f"{HOME}/images/icon.svg",
+            "maintainers": MAINTAINERS,
+            "annotations": _artifact_hub(),
+        }
+    )
+
+
+def _artifact_hub() -> dict[str, str]:
+    """What Artifact Hub shows of it: the resource with an example, and every image that it brings to a cluster."""
+    example = {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": "quickstart"},
+        "spec": {"symbols": ["binance:BTCUSDT", "binance:ETHUSDT"]},
     }
-    return writing.chart_yaml(chart)
+    about = "From an exchange's feeds through topics and a stream job to stores and a query API."
+    crd = {"kind": KIND, "version": VERSION, "name": NAME, "displayName": "Market pipeline", "description": about}
+    images = [{"name": "operator", "image": f"marketpipeline/operator:{__version__}"}]
+    images += [
+        {"name": component.value, "image": f"marketpipeline/{component.value}:{COMPONENTS_VERSION}"}
+        for component in Component
+    ]
+    lists = {"crds": [crd], "crdsExamples": [example], "images": images, "changes": _CHANGES, "links": _LINKS}
+    return {
+        "artifacthub.io/operator": "true",
+        "artifacthub.io/operatorCapabilities": "Seamless Upgrades",
+        "artifacthub.io/category": "streaming-messaging",
+        "artifacthub.io/license": "Apache-2.0",
+        **{f"artifacthub.io/{name}": writing.block(found) for name, found in lists.items()},
+    }
+
+
+_CHANGES = [
+    {"kind": "added", "description": "A Service for health and metrics, `helm test`, a NetworkPolicy and a budget"},
+    {"kind": "added", "description": "Common labels, volumes and their mounts"},
+]
+_LINKS = [{"name": "Documentation", "url": HOME}]
+
+
+def readme() -> str:
+    """README.md: how it is installed, and every value."""
+    return writing.readme(_ABOUT, Values())
+
+
+_ABOUT = """\
+# marketpipeline-operator
+
+The operator that makes a market data pipeline of a MarketPipeline resource.
+
+    helm install marketpipeline-operator helm/marketpipeline-operator \\
+        --namespace marketpipeline-system --create-namespace --values my-values.yaml
+    helm test marketpipeline-operator --namespace marketpipeline-system
+
+A value that is misspelt or wrong is refused by name before anything is created. The CRD is upgraded with the release and
+outlives `helm uninstall`, and so do pipelines. Where it was applied by `kubectl` before, add `--take-ownership` to the
+first installation (helm 3.17 or newer). What a pipeline runs on is the chart [market-stack](../market-stack).
+"""
 
 
 def crd_template() -> str:

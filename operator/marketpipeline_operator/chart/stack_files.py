@@ -37,7 +37,7 @@ def stack_chart_yaml() -> str:
             "kubeVersion": ">=1.29.0-0",
             "keywords": ["market-data", "timescaledb", "grafana", "redpanda", "clickhouse"],
             "home": HOME,
-            "icon": f"{HOME}/icon.svg",
+            "icon": f"{HOME}/images/icon.svg",
             "maintainers": MAINTAINERS,
             "annotations": {"artifacthub.io/license": "Apache-2.0", "artifacthub.io/category": "streaming-messaging"},
         }

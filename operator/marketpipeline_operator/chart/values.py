@@ -95,7 +95,7 @@ class Rbac(ValuesModel):
 class ServiceMonitor(ValuesModel):
     enabled: bool = Field(
         default=False,
-        description="Whether to make a Service for the metrics and a ServiceMonitor; it takes Prometheus' operator.",
+        description="Whether to make a ServiceMonitor; it takes Prometheus' operator.",
     )
     interval: Interval = Field(default="15s", description="Time between two scrapes.")
     labels: dict[str, str] = Field(
@@ -156,6 +156,24 @@ class TelemetryValues(SettingsModel):
     )
 
 
+class DisruptionBudget(ValuesModel):
+    enabled: bool = Field(default=False, description="Whether to make one; of use with more than one operator.")
+    max_unavailable: Annotated[int, Field(ge=0, le=5)] = Field(
+        default=1, description="Operators that a drain may take away at a time."
+    )
+
+
+class NetworkPolicy(ValuesModel):
+    enabled: bool = Field(default=False, description="Whether to make one: in to port 9100 alone, out to `egress`.")
+    from_: list[dict[str, Any]] = Field(
+        default_factory=list, alias="from", description="Who may read metrics and health; everyone when empty."
+    )
+    egress: list[dict[str, Any]] = Field(
+        default=[{}],
+        description="Where it may go: the API server, brokers, and the Pods of pipelines; anywhere by default.",
+    )
+
+
 class OtherSettings(SettingsModel):
     """Branches of the operator's settings that no other value sets."""
 
@@ -213,6 +231,14 @@ class Values(ValuesModel):
     )
     pod_annotations: dict[str, str] = Field(default_factory=dict, description="Annotations of the Pod.")
     pod_labels: dict[str, str] = Field(default_factory=dict, description="Labels of the Pod.")
+    volumes: list[dict[str, Any]] = Field(
+        default_factory=list, description="More volumes of the Pod, e.g. a certificate authority of one's own."
+    )
+    volume_mounts: list[dict[str, Any]] = Field(default_factory=list, description="Where its container has them.")
+    pod_disruption_budget: DisruptionBudget = Field(
+        default_factory=DisruptionBudget, description="PodDisruptionBudget."
+    )
+    network_policy: NetworkPolicy = Field(default_factory=NetworkPolicy, description="NetworkPolicy.")
     pod_security_context: dict[str, Any] = Field(
         default_factory=lambda: _POD["securityContext"],
         description="Security of the Pod; null removes a field, e.g. runAsUser on OpenShift.",
@@ -226,5 +252,6 @@ class Values(ValuesModel):
     priority_class_name: str = Field(
         default="", description="PriorityClass of the Pod; empty is the cluster's default."
     )
+    common_labels: dict[str, str] = Field(default_factory=dict, description="Labels of every object.")
     name_override: OptionalName = Field(default="", description="In place of the chart's name.")
     fullname_override: OptionalName = Field(default="", description="In place of release and chart name together.")

@@ -11,7 +11,7 @@ import yaml
 from marketpipeline.settings import SettingsModel
 from pydantic import BaseModel
 
-__all__ = ["HEADER", "chart_yaml", "readme", "values_schema_json", "values_yaml"]
+__all__ = ["HEADER", "block", "chart_yaml", "readme", "values_schema_json", "values_yaml"]
 
 Schema = dict[str, Any]
 
@@ -27,6 +27,11 @@ _AS_THEY_ARE = ("$defs", "$ref", "default", "enum", "properties", "title")
 def chart_yaml(chart: dict[str, Any]) -> str:
     """Chart.yaml; annotations of more than a line are written as such."""
     return HEADER + yaml.dump(chart, Dumper=_Dumper, sort_keys=False, width=_WIDTH, allow_unicode=True)
+
+
+def block(thing: list[dict[str, Any]]) -> str:
+    """YAML within YAML, as annotations of Artifact Hub are."""
+    return yaml.safe_dump(thing, sort_keys=False, width=_WIDTH, allow_unicode=True)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from marketpipeline import __version__
+from marketpipeline.plan import Component
 from marketpipeline_operator.crd import custom_resource_definition
 from marketpipeline_operator.install import documents, namespaced, rules
 from marketpipeline_operator.names import Object
@@ -29,6 +30,11 @@ def plain(thing: Any) -> Any:
         kept = {key: plain(value) for key, value in thing.items() if key not in ADDED}
         return {key: value for key, value in kept.items() if not (key in ("labels", "annotations") and value == {})}
     return [plain(part) for part in thing] if isinstance(thing, list) else thing
+
+
+def hook(thing: Object) -> bool:
+    """Whether helm makes it at another moment than the rest."""
+    return "helm.sh/hook" in thing["metadata"].get("annotations", {})
 
 
 def keyed(things: list[Object]) -> dict[tuple[str, str], Object]:
@@ -53,7 +59,7 @@ def container(things: list[Object]) -> Any:
 
 def test_by_default_it_is_what_the_manifests_are(helm: Helm) -> None:
     wanted = [thing for part in documents().values() for thing in part if thing["kind"] != "Namespace"]
-    rendered = [plain(thing) for thing in helm.render()]
+    rendered = [plain(thing) for thing in helm.render() if not hook(thing)]
     crd = custom_resource_definition()
     crd["metadata"]["labels"] = {"app.kubernetes.io/name": RELEASE}
     assert keyed(rendered) == keyed([*wanted, crd])
@@ -180,12 +186,13 @@ def test_where_and_how_the_pod_runs(helm: Helm) -> None:
 
 def test_rights_can_be_someone_elses(helm: Helm) -> None:
     assert {thing["kind"] for thing in helm.render(rbac={"create": False})} == {
-        "ConfigMap", "CustomResourceDefinition", "Deployment", "ServiceAccount",
+        "ConfigMap", "CustomResourceDefinition", "Deployment", "Pod", "Service", "ServiceAccount",
     }  # fmt: skip
 
 
 def test_prometheus_finds_the_operator_by_its_service(helm: Helm) -> None:
     assert not named(helm.render(), "ServiceMonitor")
+    assert named(helm.render(), "Service")
     things = helm.render(metrics={"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}})
     (monitor,), (service,) = (named(things, kind).values() for kind in ("ServiceMonitor", "Service"))
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
@@ -229,6 +236,54 @@ def test_grafana_finds_the_dashboards_of_the_stores_that_it_has(helm: Helm) -> N
         folder, _, file = name.partition("-")
         assert json.loads(text) == json.loads((DASHBOARDS / folder / file).read_text())
         assert len(text) < 256 * 1024
+
+
+def test_what_a_platform_adds(helm: Helm) -> None:
+    """Labels everywhere, a certificate authority, a budget, and a policy that closes all but the port that is read."""
+    things = helm.render(**yaml.safe_load((CHART / "ci" / "everything-values.yaml").read_text()))
+    assert all(thing["metadata"]["labels"]["team"] == "markets" for thing in things)
+    spec = deployment(things)["spec"]
+    mounts = {mount["name"] for mount in container(things)["volumeMounts"]}
+    assert mounts == {volume["name"] for volume in spec["volumes"]} == {"settings", "tmp", "authority"}
+    assert container(things)["env"] == [{"name": "SSL_CERT_FILE", "value": "/etc/authority/ca.crt"}]
+    (budget,), (policy,) = (named(things, kind).values() for kind in ("PodDisruptionBudget", "NetworkPolicy"))
+    for selector in (budget["spec"]["selector"], policy["spec"]["podSelector"]):
+        assert selector["matchLabels"].items() <= deployment(things)["metadata"]["labels"].items()
+    assert budget["spec"]["maxUnavailable"] == 1
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    (way_in,) = policy["spec"]["ingress"]
+    assert way_in["ports"] == [{"port": container(things)["ports"][0]["name"], "protocol": "TCP"}]
+    assert way_in["from"][0]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "monitoring"}
+    assert policy["spec"]["egress"] == [{}]
+
+
+def test_the_test_asks_the_operators_service_and_is_none_of_its_pods(helm: Helm) -> None:
+    things = helm.render()
+    (pod,), (service,) = (named(things, kind).values() for kind in ("Pod", "Service"))
+    assert hook(pod)
+    assert not service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    (asking,) = pod["spec"]["containers"]
+    port = service["spec"]["ports"][0]["port"]
+    assert asking["args"][-1] == f"http://{service['metadata']['name']}.{NAMESPACE}.svc:{port}/health"
+    assert asking["securityContext"] == container(things)["securityContext"]
+
+
+def test_artifact_hub_is_told_of_the_crd_an_example_and_every_image() -> None:
+    notes = yaml.safe_load((CHART / "Chart.yaml").read_text())["annotations"]
+    crd = custom_resource_definition()
+    (told,) = yaml.safe_load(notes["artifacthub.io/crds"])
+    assert (told["name"], told["kind"]) == (crd["metadata"]["name"], crd["spec"]["names"]["kind"])
+    (example,) = yaml.safe_load(notes["artifacthub.io/crdsExamples"])
+    assert example == yaml.safe_load((PROJECT / "manifests" / "quickstart.yaml").read_text())
+    images = {image["name"]: image["image"] for image in yaml.safe_load(notes["artifacthub.io/images"])}
+    settings = OperatorSettings()
+    assert images.pop("operator") == container_image()
+    assert images == {component.value: settings.images.of(component) for component in Component}
+
+
+def container_image() -> str:
+    found: str = documents()["deployment.yaml"][1]["spec"]["template"]["spec"]["containers"][0]["image"]
+    return found
 
 
 def test_the_rights_in_the_chart_are_those_of_the_code() -> None:
