@@ -30,7 +30,7 @@ def stack_chart_yaml() -> str:
         {
             "apiVersion": "v2",
             "name": "market-stack",
-            "description": "What a MarketPipeline runs on: broker, stores, Grafana with its dashboards; and a pipeline.",
+            "description": "What a MarketPipeline runs on: broker, stores, Grafana with dashboards, a pipeline.",
             "type": "application",
             "version": __version__,
             "appVersion": __version__,
