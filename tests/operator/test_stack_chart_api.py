@@ -49,7 +49,7 @@ def test_passwords_outlive_upgrades_and_the_release(kubectl: Kubectl, release: R
         found = json.loads(kubectl("get", "secrets", f"--namespace={namespace}", "--output=json"))["items"]
         return {one["metadata"]["name"]: one["data"] for one in found if one["type"] == "Opaque"}
 
-    values = ("--values", STACK / "ci" / "everything-values.yaml", "--set", "prometheus.namespaces=null")
+    values = ("--values", STACK / "ci" / "everything-values.yaml", "--set-json", "prometheus.namespaces=[]")
     notes = release("install", "market-stack", STACK, *values).partition("NOTES:")[2]
     parts = ("grafana", "redpanda-console", "prometheus", "alertmanager")
     assert set(re.findall(r"service/([\w-]+)", notes)) == {"crypto-api", *(f"market-stack-{part}" for part in parts)}

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ import pytest
 import yaml
 from marketpipeline.cli.main import commands
 from marketpipeline.plan import Component, plan
+from marketpipeline.simulator.faults import FAULTS
+from marketpipeline.simulator.simulation.scenarios import SCENARIOS
 from marketpipeline.spec import load_object
 from marketpipeline_operator.names import PIPELINE
 from marketpipeline_operator.settings import OperatorSettings
@@ -26,7 +30,7 @@ from tests.helm.marketpipeline_operator.support import Helm
 from tests.support.tools import tool
 
 Call = dict[str, Any]
-WORKLOADS = ("Deployment", "MarketPipeline")
+WORKLOADS = ("Deployment", "StatefulSet", "MarketPipeline")
 
 
 def run(*flags: str, folder: Path = PROJECT) -> subprocess.CompletedProcess[str]:
@@ -34,7 +38,7 @@ def run(*flags: str, folder: Path = PROJECT) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.fixture(params=[(), ("live",)], ids=["simulated", "live"])
+@pytest.fixture(params=[(), ("live",), ("replay=a.gz",)], ids=["simulated", "live", "replayed"])
 def calls(request: pytest.FixtureRequest) -> list[Call]:
     done = run(*request.param)
     assert done.returncode == 0, done.stderr
@@ -50,13 +54,31 @@ def builds(calls: list[Call]) -> dict[str, Call]:
     return {call["args"][0]: call["kwargs"] for call in named(calls, "docker_build")}
 
 
-def applied(calls: list[Call]) -> list[dict[str, Any]]:
-    """What the file itself applies; the chart's objects are rendered by another test."""
-    found = []
-    for (text,) in (call["args"] for call in named(calls, "k8s_yaml")):
-        source = (PROJECT / text).read_text() if text.endswith(".yaml") else text
-        found += [thing for thing in yaml.safe_load_all(source) if thing]
+def charts(calls: list[Call], home: Path) -> dict[str, list[dict[str, Any]]]:
+    """What each chart gives with the values that the file sets, but for tests, which Tilt leaves out."""
+    found = {}
+    for call in named(calls, "helm"):
+        given = call["kwargs"]
+        options = [part for value in given["set"] for part in ("--set", value)]
+        options += [part for file in given.get("values", []) for part in ("--values", str(PROJECT / file))]
+        chart = PROJECT / call["args"][0]
+        done = Helm(tool("helm"), home)("template", given["name"], chart, "--namespace", given["namespace"], *options)
+        assert done.returncode == 0, done.stderr
+        things = [thing for thing in yaml.safe_load_all(done.stdout) if thing]
+        found[given["name"]] = [thing for thing in things if hooked(thing) != "test"]
     return found
+
+
+def hooked(thing: dict[str, Any]) -> str | None:
+    found: str | None = thing["metadata"].get("annotations", {}).get("helm.sh/hook")
+    return found
+
+
+def applied(calls: list[Call], home: Path) -> list[dict[str, Any]]:
+    """All that Tilt hands to the cluster."""
+    files = [text for (text,) in (call["args"] for call in named(calls, "k8s_yaml")) if text.endswith(".yaml")]
+    things = [thing for file in files for thing in yaml.safe_load_all((PROJECT / file).read_text())]
+    return [*things, *(thing for chart in charts(calls, home).values() for thing in chart)]
 
 
 def images_in(thing: Any) -> Iterator[str]:
@@ -70,23 +92,13 @@ def images_in(thing: Any) -> Iterator[str]:
             yield from images_in(part)
 
 
-def rendered(calls: list[Call], home: Path) -> list[dict[str, Any]]:
-    """What the chart gives with the values that the file sets."""
-    (call,) = named(calls, "helm")
-    options = [part for value in call["kwargs"]["set"] for part in ("--set", value)]
-    where = ("--namespace", call["kwargs"]["namespace"])
-    done = Helm(tool("helm"), home)("template", call["kwargs"]["name"], PROJECT / call["args"][0], *where, *options)
-    assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
-
-
 def test_every_image_is_built_from_what_its_dockerfile_copies(calls: list[Call]) -> None:
     for name, given in builds(calls).items():
-        text = (PROJECT / given["dockerfile"]).read_text()
-        lines = re.findall(r"^COPY (?!--from)(.+)$", text, flags=re.MULTILINE)
+        lines = re.findall(r"^COPY (?!--from)(.+)$", given["dockerfile_contents"], flags=re.MULTILINE)
         copied = {part for line in lines for part in line.split()[:-1]}
         assert copied, name
-        for part in [*copied, *given["only"]]:
+        folder = PROJECT if name != "marketpipeline/replay" else None
+        for part in [*copied, *given["only"]] if folder else []:
             assert (PROJECT / part).exists(), (name, part)
         for part in copied:
             assert any(Path(part).is_relative_to(only) for only in given["only"]), (name, part)
@@ -94,19 +106,75 @@ def test_every_image_is_built_from_what_its_dockerfile_copies(calls: list[Call])
             assert any(Path(part).is_relative_to(only) for part in copied), f"{name}: {only} is not copied"
 
 
+def test_what_is_copied_is_in_the_context_of_a_build(calls: list[Call]) -> None:
+    kept = re.findall(r"^!(\S+)$", (PROJECT / ".dockerignore").read_text(), flags=re.MULTILINE)
+    for name, given in builds(calls).items():
+        for only in given["only"] if name != "marketpipeline/replay" else []:
+            assert any(Path(only).is_relative_to(part) for part in kept), (name, only)
+
+
+def test_changed_code_is_put_where_a_pod_may_write_and_its_process_begins_anew(
+    calls: list[Call], tmp_path: Path
+) -> None:
+    """In every image of Python services; operator and pipeline say by a variable that code there comes first."""
+    for name, given in builds(calls).items():
+        if name in ("marketpipeline/stream-job", "marketpipeline/simulator", "marketpipeline/replay"):
+            continue
+        first, *syncs, last = given["live_update"]
+        assert set(first["args"][0]) < set(given["only"]), "what a full build is for"
+        for step in syncs:
+            source, target = step["args"]
+            assert any(Path(source).is_relative_to(only) for only in given["only"])
+            assert target == f"/tmp/live/{Path(source).name}"
+        assert "kill -HUP 1" in last["args"][0]
+        assert "tilt/sitecustomize.py" in given["dockerfile_contents"]
+    things = applied(calls, tmp_path)
+    (pipeline,) = [thing for thing in things if thing["kind"] == "MarketPipeline"]
+    (operator,) = [
+        thing for thing in things if thing["metadata"]["name"] == "marketpipeline-operator" and "spec" in thing
+    ]
+    variable = {"name": "PYTHONPATH", "value": "/tmp/live"}
+    assert pipeline["spec"]["pods"]["env"] == [variable]
+    assert variable in operator["spec"]["template"]["spec"]["containers"][0]["env"]
+
+
+def test_a_process_begins_anew_with_the_code_that_came(tmp_path: Path) -> None:
+    """The process keeps its id, so no container ends."""
+    live, rest = tmp_path / "live", tmp_path / "rest"
+    for folder, text in ((rest, "VERSION = 'old'"), (live, None)):
+        folder.mkdir()
+        if text:
+            (folder / "changing.py").write_text(text)
+    shutil.copy(PROJECT / "tilt" / "sitecustomize.py", rest)
+    program = "import changing, os, time; print(os.getpid(), changing.VERSION, flush=True); time.sleep(60)"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], env={"PYTHONPATH": f"{live}:{rest}"}, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == f"{process.pid} old\n"
+            (live / "changing.py").write_text("VERSION = 'new'")
+            process.send_signal(signal.SIGHUP)
+            assert process.stdout.readline() == f"{process.pid} new\n"
+        finally:
+            process.kill()
+
+
 def test_each_component_gets_the_extra_of_its_command(calls: list[Call]) -> None:
     found = builds(calls)
     for component in set(Component) - {Component.STREAM_JOB}:
         assert found[f"marketpipeline/{component.value}"]["build_args"] == {"COMPONENT": commands()[component].extra}
-    assert found["marketpipeline/stream-job"]["dockerfile"] == "images/flink-job/Dockerfile"
+    text = (PROJECT / "images" / "flink-job" / "Dockerfile").read_text()
+    assert found["marketpipeline/stream-job"]["dockerfile_contents"] == text
 
 
 def test_the_operator_is_told_of_every_image_that_it_starts(calls: list[Call], tmp_path: Path) -> None:
     """By its environment, where Tilt puts in the tag that it has built; and the operator takes these for its own."""
-    (deployment,) = [thing for thing in rendered(calls, tmp_path) if thing["kind"] == "Deployment"]
+    things = charts(calls, tmp_path)["marketpipeline-operator"]
+    (deployment,) = [thing for thing in things if thing["kind"] == "Deployment"]
     variables = {v["name"]: v["value"] for v in deployment["spec"]["template"]["spec"]["containers"][0]["env"]}
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
+        for name, value in variables.items() - {("PYTHONPATH", "/tmp/live")}:
             patch.setenv(name, f"{value}:tilt-1")
         images = OperatorSettings.load(None).images
     for component in Component:
@@ -117,51 +185,52 @@ def test_the_operator_is_told_of_every_image_that_it_starts(calls: list[Call], t
 def test_every_image_that_runs_is_built_and_every_other_is_started_by_the_operator(
     calls: list[Call], tmp_path: Path
 ) -> None:
-    run_by_name = {image.rpartition(":")[0] for image in images_in([*applied(calls), *rendered(calls, tmp_path)])}
-    by_operator = {name for name, given in builds(calls).items() if given["match_in_env_vars"]}
-    assert run_by_name | by_operator == builds(calls).keys()
-    assert not run_by_name & by_operator
+    run_by_name = {image.rpartition(":")[0] for image in images_in(applied(calls, tmp_path))}
+    ours = {name for name in run_by_name if name.startswith("marketpipeline/")}
+    by_operator = {name for name, given in builds(calls).items() if given.get("match_in_env_vars")}
+    below = {"marketpipeline/simulator"} if "marketpipeline/replay" in ours else set()
+    assert ours | by_operator | below == builds(calls).keys()
+    assert not ours & by_operator
 
 
-def test_nothing_of_the_manifests_is_left_to_fill_in(calls: list[Call]) -> None:
-    text = json.dumps(applied(calls))
-    assert "${" not in text
-    assert "$$" not in text
-    assert "exec java -Xmx384m $options" in text
-
-
-def test_the_pipeline_is_the_quickstart_with_addresses_that_exist(calls: list[Call]) -> None:
-    things = applied(calls)
+def test_the_pipeline_is_the_quickstart_in_the_stack(calls: list[Call], tmp_path: Path) -> None:
+    things = applied(calls, tmp_path)
+    assert not [thing for thing in things if hooked(thing)], "Tilt would run a hook when it begins"
     (thing,) = [thing for thing in things if thing["kind"] == "MarketPipeline"]
     pipeline = load_object(thing)
     quickstart = yaml.safe_load((PROJECT / "manifests" / "quickstart.yaml").read_text())
     assert pipeline.name == quickstart["metadata"]["name"]
     assert thing["spec"]["symbols"] == quickstart["spec"]["symbols"]
     assert plan(pipeline).workloads
-    services = {thing["metadata"]["name"] for thing in things if thing["kind"] == "Service"}
-    hosts = set(re.findall(r"(?:@|//|\"bootstrapServers\": \")([a-z]+)(?=[.:])", json.dumps(thing["spec"])))
-    assert hosts == services
-    (secret,) = [thing for thing in things if thing["kind"] == "Secret"]
-    for sink in ("timescale", "redis"):
-        reference = thing["spec"]["sinks"][sink]["passwordSecret"]
-        assert reference["name"] == secret["metadata"]["name"]
-        assert reference["key"] in secret["stringData"]
+    assert not [thing["metadata"]["name"] for thing in things if thing["kind"] == "Secret" and "data" in thing]
+    (passwords,) = [call for call in named(calls, "local_resource") if call["args"] == ["passwords"]]
+    keys = set(re.findall(r"--from-literal=(\w+)=", passwords["kwargs"]["cmd"]))
+    named_keys = re.findall(
+        r'"name": "passwords", "key": "(\w+)"|"key": "(\w+)", "name": "passwords"', json.dumps(things)
+    )
+    assert keys == {first or second for first, second in named_keys}
 
 
-def test_the_exchange_is_simulated_unless_the_real_one_is_asked_for() -> None:
-    def deployments(*flags: str) -> dict[str, Any]:
-        found = applied(json.loads(run(*flags).stdout))
-        return {thing["metadata"]["name"]: thing for thing in found if thing["kind"] == "Deployment"}
+def test_the_exchange_is_simulated_unless_the_real_one_or_a_capture_is_asked_for(tmp_path: Path) -> None:
+    def exchange(*flags: str) -> dict[str, Any] | None:
+        found = applied(json.loads(run(*flags).stdout), tmp_path)
+        (pipeline,) = [thing for thing in found if thing["kind"] == "MarketPipeline"]
+        simulators = [thing for thing in found if thing["metadata"]["name"] == "market-stack-simulator"]
+        pods = [thing["spec"]["template"]["spec"] for thing in simulators if thing["kind"] == "Deployment"]
+        assert bool(pods) == ("ingestion" in pipeline["spec"] and "restUrls" in pipeline["spec"]["ingestion"])
+        return pods[0]["containers"][0] if pods else None
 
-    simulated = deployments()
-    assert simulated.keys() - deployments("live").keys() == {"simulator"}
-    pod = simulated["simulator"]["spec"]["template"]["spec"]
-    assert "--replay" not in pod["containers"][0]["args"]
-    assert "captures" not in json.dumps(pod)
+    assert exchange("live") is None
+    simulated, replayed = exchange(), exchange("replay=a.gz")
+    assert simulated
+    assert replayed
+    assert "--replay" not in simulated["args"]
+    assert replayed["args"][-3:] == ["--replay", "/captures/a.gz", "--settle=5"]
+    assert replayed["image"].startswith("marketpipeline/replay:")
 
 
 def test_resources_wait_only_for_resources_that_exist(calls: list[Call], tmp_path: Path) -> None:
-    things = [*applied(calls), *rendered(calls, tmp_path)]
+    things = applied(calls, tmp_path)
     workloads = {thing["metadata"]["name"] for thing in things if thing["kind"] in WORKLOADS}
     objects = {f"{thing['metadata']['name']}:{thing['kind'].lower()}" for thing in things}
     known = set(workloads) | {call["args"][0] for call in named(calls, "local_resource")}
@@ -172,13 +241,64 @@ def test_resources_wait_only_for_resources_that_exist(calls: list[Call], tmp_pat
             known = (known - set(call["args"])) | {name}
     for call in [*named(calls, "k8s_resource"), *named(calls, "local_resource")]:
         assert set(call["kwargs"].get("resource_deps", [])) <= known, call
+    assert {call["kwargs"]["resource"] for call in named(calls, "cmd_button")} <= known
+    assert workloads.isdisjoint(known - {"quickstart"}), "each has a name of its own"
     selectors = [call["kwargs"].get("extra_pod_selectors") for call in named(calls, "k8s_resource")]
     assert [{PIPELINE: "quickstart"}] in selectors
 
 
+def test_forwards_lead_to_ports_that_the_parts_serve(calls: list[Call], tmp_path: Path) -> None:
+    pods = {
+        thing["metadata"]["name"]: thing["spec"]["template"]["spec"]["containers"][0]
+        for thing in applied(calls, tmp_path)
+        if thing["kind"] in WORKLOADS and "template" in thing["spec"]
+    }
+    local = []
+    for call in named(calls, "k8s_resource"):
+        for forward in call["kwargs"].get("port_forwards", []):
+            here, there = forward["args"]
+            local.append(here)
+            assert there in [port["containerPort"] for port in pods[call["args"][0]]["ports"]], call
+    assert len(local) == len(set(local))
+    assert {3000, 8080} <= set(local)
+
+
+def test_buttons_ask_the_exchange_for_what_it_knows(calls: list[Call]) -> None:
+    for what, known in {"scenario": SCENARIOS, "fault": FAULTS}.items():
+        for button in [call for call in named(calls, "cmd_button") if call["args"] == [what]]:
+            (_, _, choices), _ = (
+                given["args"] + [None] * (3 - len(given["args"])) for given in button["kwargs"]["inputs"]
+            )
+            assert set(choices) <= set(known)
+            assert f"/control/{what}s/$CHOICE" in button["kwargs"]["argv"][-1]
+    live = "simulator.enabled=false" in named(calls, "helm")[1]["kwargs"]["set"]
+    assert len(named(calls, "cmd_button")) == (0 if live else 4)
+
+
+def test_the_cluster_file_names_a_registry_and_a_cluster_of_kind() -> None:
+    """By ctlptl's own names of the fields."""
+    registry, cluster = yaml.safe_load_all((PROJECT / "tilt" / "ctlptl.yaml").read_text())
+    fields = {
+        "apiVersion",
+        "kind",
+        "name",
+        "product",
+        "registry",
+        "kubernetesVersion",
+        "minCPUs",
+        "kindV1Alpha4Cluster",
+    }
+    assert registry.keys() <= {"apiVersion", "kind", "name", "port", "listenAddress", "image"}
+    assert cluster.keys() <= fields
+    assert {registry["apiVersion"], cluster["apiVersion"]} == {"ctlptl.dev/v1alpha1"}
+    assert (registry["kind"], cluster["kind"], cluster["product"]) == ("Registry", "Cluster", "kind")
+    assert cluster["registry"] == registry["name"]
+    assert cluster["name"].startswith("kind-"), "as kind names its context"
+
+
 def test_a_mistake_in_the_file_is_found(tmp_path: Path) -> None:
     """Of the language's grammar, and of a name that Tilt does not have."""
-    for name in ("images", "manifests", "tests"):
+    for name in ("images", "manifests", "tilt"):
         (tmp_path / name).symlink_to(PROJECT / name)
     shutil.copy(PROJECT / "Tiltfile", tmp_path / "Tiltfile")
     assert run(folder=tmp_path).returncode == 0

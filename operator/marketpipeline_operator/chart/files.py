@@ -112,8 +112,8 @@ The operator that makes a market data pipeline of a MarketPipeline resource.
     helm test marketpipeline-operator --namespace marketpipeline-system
 
 A value that is misspelt or wrong is refused by name before anything is created. The CRD is upgraded with the release
-and outlives `helm uninstall`, and so do pipelines. Where it was applied by `kubectl` before, add `--take-ownership` to the
-first installation (helm 3.17 or newer). What a pipeline runs on is the chart [market-stack](../market-stack).
+and outlives `helm uninstall`, and so do pipelines. Where it was applied by `kubectl` before, add `--take-ownership` to
+the first installation (helm 3.17 or newer). What a pipeline runs on is the chart [market-stack](../market-stack).
 """
 
 

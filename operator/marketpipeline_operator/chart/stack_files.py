@@ -61,7 +61,7 @@ def stack_readme() -> str:
 
 def stack_alerts_yaml() -> str:
     """The alerts of builders.alert_rules for the pipeline of the release, as a template of Prometheus' file."""
-    everything = {"timescale": {}, "redis": {}, "clickhouse": {}}
+    everything: dict[str, object] = {"timescale": {}, "redis": {}, "clickhouse": {}}
     spec = {"symbols": ["binance:BTCUSDT"], "sinks": everything, "processing": {"checkpointClaim": "checkpoints"}}
     thing = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "any"}, "spec": spec}
     planned = plan(load_object(thing))

@@ -398,6 +398,9 @@ class StackTest(ValuesModel):
         default=Image(repository="marketpipeline/api", tag=COMPONENTS_VERSION),
         description="An image with Python, such as that of the API.",
     )
+    symbol: str = Field(
+        default="", description="Symbol whose candle is asked for; the first of the pipeline's when empty."
+    )
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
         default=300, description="Time for the first candle to be there."
     )

@@ -29,7 +29,7 @@ def chart_yaml(chart: dict[str, Any]) -> str:
     return HEADER + yaml.dump(chart, Dumper=_Dumper, sort_keys=False, width=_WIDTH, allow_unicode=True)
 
 
-def block(thing: list[dict[str, Any]]) -> str:
+def block(thing: object) -> str:
     """YAML within YAML, as annotations of Artifact Hub are."""
     return yaml.safe_dump(thing, sort_keys=False, width=_WIDTH, allow_unicode=True)
 

@@ -29,7 +29,9 @@ class Helm:
     home: Path
     chart: Path = CHART
 
-    def __call__(self, *arguments: str | Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, *arguments: str | Path, stdin: str | None = None, seconds: float = 120
+    ) -> subprocess.CompletedProcess[str]:
         """Run it to its end, also when that is an error."""
         environment = {
             "HOME": str(self.home),
@@ -38,7 +40,7 @@ class Helm:
         }
         command = [self.program, *map(str, arguments)]
         return subprocess.run(
-            command, input=stdin, capture_output=True, text=True, timeout=120, check=False, env=environment
+            command, input=stdin, capture_output=True, text=True, timeout=seconds, check=False, env=environment
         )
 
     def render(self, release: str = RELEASE, **values: Any) -> list[Object]:

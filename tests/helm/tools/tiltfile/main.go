@@ -1,7 +1,7 @@
 // tiltfile runs a Tiltfile as Tilt would, with the language's own interpreter, and prints what it asks of Tilt as JSON:
 // a list of {name, args, kwargs}. Files are read and YAML is decoded; nothing is built and no cluster is asked.
 //
-//	tiltfile FILE [FLAG…]    FLAG is the name of an option that the file defines, to be true
+//	tiltfile FILE [FLAG…]    FLAG is an option that the file defines, to be true, or OPTION=VALUE
 package main
 
 import (
@@ -27,7 +27,7 @@ type call struct {
 
 type run struct {
 	folder string
-	flags  map[string]bool
+	flags  map[string]starlark.Value
 	thread *starlark.Thread
 	calls  []call
 }
@@ -35,14 +35,25 @@ type run struct {
 // What a Tiltfile may call that only tells Tilt something.
 var told = []string{"docker_build", "k8s_kind", "k8s_resource", "k8s_yaml", "local_resource", "update_settings", "version_settings"}
 
+// What is an argument of these; it is told as {name, args, kwargs} there.
+var described = []string{"fall_back_on", "port_forward", "run", "sync"}
+
+// What is loaded from Tilt's extensions, by the extension.
+var extensions = map[string][]string{"ext://uibutton": {"choice_input", "text_input", "cmd_button"}}
+
 func main() {
 	if len(os.Args) < 2 {
 		fail(fmt.Errorf("usage: tiltfile FILE [FLAG…]"))
 	}
-	this := &run{folder: filepath.Dir(os.Args[1]), flags: map[string]bool{}, thread: &starlark.Thread{Name: "Tiltfile"}, calls: []call{}}
+	this := &run{folder: filepath.Dir(os.Args[1]), flags: map[string]starlark.Value{}, thread: &starlark.Thread{Name: "Tiltfile"}, calls: []call{}}
 	for _, flag := range os.Args[2:] {
-		this.flags[flag] = true
+		name, value, given := strings.Cut(flag, "=")
+		this.flags[name] = starlark.True
+		if given {
+			this.flags[name] = starlark.String(value)
+		}
 	}
+	this.thread.Load = this.load
 	options := &syntax.FileOptions{Set: true, TopLevelControl: true, GlobalReassign: true}
 	if _, err := starlark.ExecFileOptions(options, this.thread, os.Args[1], nil, this.builtins()); err != nil {
 		if evaluation, ok := err.(*starlark.EvalError); ok {
@@ -135,12 +146,52 @@ func (r *run) builtins() starlark.StringDict {
 			return starlark.String("# helm\n"), nil
 		}),
 		"k8s_namespace": starlark.NewBuiltin("k8s_namespace", constant(starlark.String("development"))),
-		"config":        starlarkstruct.FromStringDict(starlark.String("config"), starlark.StringDict{"define_bool": r.noted("config.define_bool", nothing), "parse": r.noted("config.parse", r.parsed)}),
+		"config": starlarkstruct.FromStringDict(starlark.String("config"), starlark.StringDict{
+			"define_bool":   r.noted("config.define_bool", nothing),
+			"define_string": r.noted("config.define_string", nothing),
+			"parse":         r.noted("config.parse", r.parsed),
+		}),
 	}
 	for _, name := range told {
 		found[name] = r.noted(name, nothing)
 	}
+	for _, name := range described {
+		found[name] = r.description(name)
+	}
 	return found
+}
+
+func (r *run) load(_ *starlark.Thread, module string) (starlark.StringDict, error) {
+	found := starlark.StringDict{}
+	for _, name := range extensions[module] {
+		found[name] = r.description(name)
+		if name == "cmd_button" {
+			found[name] = r.noted(name, func(starlark.Tuple, []starlark.Tuple) (starlark.Value, error) { return starlark.None, nil })
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("no extension %s", module)
+	}
+	return found, nil
+}
+
+// description is a builtin whose value says how it was called.
+func (r *run) description(name string) *starlark.Builtin {
+	return starlark.NewBuiltin(name, func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		named := starlark.NewDict(len(kwargs))
+		for _, pair := range kwargs {
+			if err := named.SetKey(pair[0], pair[1]); err != nil {
+				return nil, err
+			}
+		}
+		found := starlark.NewDict(3)
+		for key, value := range map[string]starlark.Value{"name": starlark.String(name), "args": starlark.NewList(args), "kwargs": named} {
+			if err := found.SetKey(starlark.String(key), value); err != nil {
+				return nil, err
+			}
+		}
+		return found, nil
+	})
 }
 
 func constant(value starlark.Value) func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
@@ -151,8 +202,8 @@ func constant(value starlark.Value) func(*starlark.Thread, *starlark.Builtin, st
 
 func (r *run) parsed(starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
 	found := starlark.NewDict(len(r.flags))
-	for flag := range r.flags {
-		if err := found.SetKey(starlark.String(flag), starlark.True); err != nil {
+	for flag, value := range r.flags {
+		if err := found.SetKey(starlark.String(flag), value); err != nil {
 			return nil, err
 		}
 	}
