@@ -10,6 +10,7 @@ from marketpipeline.plan import Component
 from marketpipeline.spec import API_VERSION, KIND
 
 from marketpipeline_operator.chart import writing
+from marketpipeline_operator.chart.model import example_symbols
 from marketpipeline_operator.chart.values import Values
 from marketpipeline_operator.crd import NAME, VERSION, custom_resource_definition_yaml
 from marketpipeline_operator.install import lease_rules, rules, user_rules
@@ -71,7 +72,7 @@ def _artifact_hub() -> dict[str, str]:
         "apiVersion": API_VERSION,
         "kind": KIND,
         "metadata": {"name": "quickstart"},
-        "spec": {"symbols": ["binance:BTCUSDT", "binance:ETHUSDT"]},
+        "spec": {"symbols": example_symbols()},
     }
     about = "From an exchange's feeds through topics and a stream job to stores and a query API."
     crd = {"kind": KIND, "version": VERSION, "name": NAME, "displayName": "Market pipeline", "description": about}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from marketpipeline.spec import PipelineSpec
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
@@ -19,6 +20,7 @@ __all__ = [
     "Text",
     "ValuesModel",
     "Variable",
+    "example_symbols",
 ]
 
 Text = Annotated[str, StringConstraints(min_length=1)]
@@ -44,3 +46,9 @@ class Variable(ValuesModel):
     name: Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")]
     value: str | None = None
     value_from: dict[str, Any] | None = None
+
+
+def example_symbols() -> list[str]:
+    """The symbols that the spec itself has for an example."""
+    (found,) = PipelineSpec.model_fields["symbols"].examples or [[]]
+    return list(found)

@@ -10,6 +10,7 @@ from marketpipeline.spec import API_VERSION, KIND, load_object
 from marketpipeline_operator.builders.alert_rules import LATE_SHARE, RULES, Target, late_share
 from marketpipeline_operator.chart import writing
 from marketpipeline_operator.chart.files import HOME, MAINTAINERS
+from marketpipeline_operator.chart.model import example_symbols
 from marketpipeline_operator.chart.stack_values import StackValues
 
 __all__ = [
@@ -62,7 +63,7 @@ def stack_readme() -> str:
 def stack_alerts_yaml() -> str:
     """The alerts of builders.alert_rules for the pipeline of the release, as a template of Prometheus' file."""
     everything: dict[str, object] = {"timescale": {}, "redis": {}, "clickhouse": {}}
-    spec = {"symbols": ["binance:BTCUSDT"], "sinks": everything, "processing": {"checkpointClaim": "checkpoints"}}
+    spec = {"symbols": example_symbols(), "sinks": everything, "processing": {"checkpointClaim": "checkpoints"}}
     thing = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "any"}, "spec": spec}
     planned = plan(load_object(thing))
     of = Target(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from marketpipeline.schema import ADDRESSES
+from marketpipeline.venues import venues
 from pydantic import Field, StringConstraints
 
 from marketpipeline_operator.chart.model import (
@@ -23,6 +24,7 @@ from marketpipeline_operator.chart.model import (
     Text,
     ValuesModel,
     Variable,
+    example_symbols,
 )
 from marketpipeline_operator.crd import custom_resource_definition
 from marketpipeline_operator.settings import COMPONENTS_VERSION
@@ -332,6 +334,9 @@ class Simulator(Part):
     arguments: list[Text] = Field(
         default_factory=list, description="More arguments of `marketpipeline simulator`, e.g. --seed, '7'."
     )
+    exchanges: list[Text] = Field(
+        default_factory=lambda: sorted(venues()), description="Exchanges of the pipeline whose place it takes."
+    )
     port: Port = Field(default=9443, description="Port that it serves on.")
     resources: Compute = Field(
         default={"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}}, description="Compute."
@@ -378,7 +383,7 @@ class Pipeline(ValuesModel):
         default=False, description="Whether it outlives `helm uninstall`; else remove it first, as the README says."
     )
     spec: dict[str, Any] = Field(
-        default={"symbols": ["binance:BTCUSDT", "binance:ETHUSDT"]},
+        default_factory=lambda: {"symbols": example_symbols()},
         json_schema_extra=_spec_schema(),
         description="Its spec, over the addresses and Secrets of the stack; see `kubectl explain mp.spec`.",
     )
