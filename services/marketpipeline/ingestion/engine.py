@@ -10,6 +10,7 @@ from typing import Any
 from marketpipeline.errors import RetryableError
 from marketpipeline.ingestion.context import CloseConnection, Get, Look, OpenConnection, Ping, Send
 from marketpipeline.ingestion.publisher import KafkaPublisher
+from marketpipeline.ingestion.reporting import Reporter
 from marketpipeline.ingestion.rest import RestClient
 from marketpipeline.ingestion.route import Route
 from marketpipeline.ingestion.session import Session
@@ -35,8 +36,15 @@ class Engine:
     """Drives one session until `stop`. Counts the time that reading was paused because the broker did not keep up."""
 
     def __init__(
-        self, session: Session, publisher: KafkaPublisher, rest: RestClient, route: Route, topics: TopicReader
+        self,
+        session: Session,
+        publisher: KafkaPublisher,
+        rest: RestClient,
+        route: Route,
+        topics: TopicReader,
+        report_every: float = 0.0,
     ) -> None:
+        self._reporter = Reporter(session, publisher, report_every)
         self._session = session
         self._publisher = publisher
         self._rest = rest
@@ -62,7 +70,8 @@ class Engine:
             while not stop.is_set():
                 self._publisher.poll()
                 self._breathe()
-                self._session.tick(time.monotonic(), now_us())
+                self._session.tick(now := time.monotonic(), now_us())
+                self._reporter.tick(now)
                 self._carry_out()
                 if self._publisher.failure is not None:
                     raise self._publisher.failure

@@ -137,7 +137,7 @@ class Ingestion:
                 return
             self.session = preparation.result()
             assert self._topics is not None
-            self.engine = Engine(self.session, publisher, rest, route, self._topics)
+            self.engine = Engine(self.session, publisher, rest, route, self._topics, settings.report_interval_ms / 1000)
             self._doing = "running"
             await self.engine.run(self._stop)
         finally:

@@ -279,6 +279,17 @@ class Session:
         return sum(manager.active is not None for manager in self.managers)
 
     @property
+    def reconnects(self) -> int:
+        """How often a connection was opened in place of one that had ended."""
+        return sum(manager.reconnects for manager in self.managers)
+
+    @property
+    def books(self) -> tuple[int, int]:
+        """How many books are in sync, and of how many."""
+        found = [handler for stream, handler in self.handlers.items() if stream.feed is Feed.BOOK]
+        return sum(handler.connected and not handler.pending for handler in found), len(found)
+
+    @property
     def started(self) -> bool:
         """Whether every stream has been subscribed once."""
         return all(manager.started for manager in self.managers)

@@ -74,6 +74,9 @@ class IngestionSettings(Settings):
         default=60_000,
         description="Age of a connection at which the wait starts from the beginning again.",
     )
+    report_interval_ms: Annotated[int, Field(ge=0)] = Field(
+        default=30_000, description="Time between two lines of numbers in the log; none with 0."
+    )
     drain_timeout_ms: Milliseconds = Field(default=20_000, description="Longest time to flush when told to stop.")
 
 

@@ -11,7 +11,9 @@ from typing import Protocol
 from marketpipeline.errors import MarketPipelineError
 from marketpipeline.local.managed_process import ManagedProcess
 
-__all__ = ["Heading", "View"]
+__all__ = ["MOST_SYMBOLS", "Heading", "View"]
+
+MOST_SYMBOLS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,11 @@ class Heading:
     source: str
     state: Path
     api: str | None
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The symbols whose market is shown: the first ones where there are many."""
+        return self.symbols[:MOST_SYMBOLS]
 
 
 class View(Protocol):

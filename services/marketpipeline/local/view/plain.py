@@ -119,7 +119,7 @@ class PlainView:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def _look(self) -> None:
-        self._seen = await self._observer.look(self._heading.symbols, self._processes)
+        self._seen = await self._observer.look(self._heading.shown, self._processes)
         self._tell_first_candle()
         news = [words for record in self._seen.news if (words := describe_news(record)) is not None]
         for words in news[:MOST_NEWS_A_LOOK]:

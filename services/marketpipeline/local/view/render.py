@@ -64,12 +64,12 @@ class Frame:
 def render(frame: Frame) -> RenderableType:
     """The whole screen."""
     candles = _candles(frame.seen.symbols)
-    used = FIXED_LINES + len(frame.processes) + len(frame.heading.symbols) + candles.row_count
+    used = FIXED_LINES + len(frame.processes) + len(frame.heading.shown) + candles.row_count
     left = 12 if frame.height is None else max(3, frame.height - used)
     return Group(
         _title(frame),
         Panel(_components(frame), title="components", title_align="left", border_style=DIM),
-        Panel(_markets(frame.seen.symbols), title="markets", title_align="left", border_style=DIM),
+        Panel(_markets(frame.seen.symbols), title=_markets_title(frame.heading), title_align="left", border_style=DIM),
         Panel(candles, title="candles", title_align="left", border_style=DIM),
         Panel(_news(frame.observer, left), title=_news_title(frame.observer), title_align="left", border_style=DIM),
         Text(frame.message, style="bold", overflow="ellipsis", no_wrap=True),
@@ -126,6 +126,9 @@ def _components(frame: Frame) -> Table:
 def activity(managed: ManagedProcess, rates: Rates, lag: Mapping[str, int]) -> str:
     """What a process does, as far as it says: rates first, then how many records it is behind."""
     parts = []
+    books = managed.details.get("books")
+    if isinstance(books, Mapping) and books["synced"] != books["of"]:
+        parts.append(f"{books['synced']} of {books['of']} books in sync")
     for key, noun in _COUNTERS:
         rate = rates.of(managed.name, key)
         if rate is not None:
@@ -133,6 +136,11 @@ def activity(managed: ManagedProcess, rates: Rates, lag: Mapping[str, int]) -> s
     if managed.name in lag:
         parts.append(f"{lag[managed.name]:,} behind")
     return "  ".join(parts)
+
+
+def _markets_title(heading: Heading) -> str:
+    shown, every = len(heading.shown), len(heading.symbols)
+    return "markets" if shown == every else f"markets ({shown} of {every})"
 
 
 def _markets(symbols: Sequence[SymbolView]) -> Table:

@@ -97,7 +97,7 @@ class ScreenView:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def _look(self) -> None:
-        self._seen = await self._observer.look(self._heading.symbols, self._processes)
+        self._seen = await self._observer.look(self._heading.shown, self._processes)
         if self._first_candle is None and first_candle(self._seen.symbols, self._began_at) is not None:
             self._first_candle = time.monotonic() - self._began
 

@@ -107,3 +107,7 @@ def test_activity() -> None:
     assert activity(ingestion, rates, {}) == "2,000 frames/s  50 records/s"
     assert activity(ingestion, rates, {"ingestion": 1_200}) == "2,000 frames/s  50 records/s  1,200 behind"
     assert activity(managed("broker"), rates, {}) == ""
+    ingestion.details = {"books": {"synced": 108, "of": 400}}
+    assert activity(ingestion, rates, {}).startswith("108 of 400 books in sync  2,000 frames/s")
+    ingestion.details = {"books": {"synced": 400, "of": 400}}
+    assert "books" not in activity(ingestion, rates, {})
