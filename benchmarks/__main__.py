@@ -26,6 +26,7 @@ ALL = (
     "replay_feed",
     "operator",
     "kills",
+    "start",
 )
 RESULTS = ROOT / ".cache" / "benchmarks"
 

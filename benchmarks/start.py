@@ -1,7 +1,7 @@
 """How long a process of ingestion takes until all of its books are in sync: `python -m benchmarks.start [N ...]`.
 
-Against the simulated exchanges with the real ones' limits, for each number of symbols; prints JSON with the machine. Most of the
-time is waiting for request weight, so a busy machine matters little. With the default numbers it takes some five minutes.
+Against the simulated exchanges with the real ones' limits, for each number of symbols; prints JSON with the machine.
+Most of it is waiting for request weight, so a busy machine matters little. It takes some five minutes.
 """
 
 from __future__ import annotations

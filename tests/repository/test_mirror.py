@@ -62,7 +62,7 @@ COVERED = (
     Covered(f"{SRC}/cli", "components", "repository/test_extras.py", PROCESS),
     Covered(f"{SRC}/cli", "parameters", "services/cli/test_run.py", DEFINITION),
     Covered(f"{SRC}/readers", "*", "services/readers/test_contract.py", SHARED),
-    Covered(f"{SRC}/ingestion", "context engine main rest", "services/ingestion/test_service.py", PROCESS),
+    Covered(f"{SRC}/ingestion", "context engine main reporting rest", "services/ingestion/test_service.py", PROCESS),
     Covered(f"{SRC}/ingestion", "status", "services/ingestion/test_delivered.py", PROCESS),
     Covered(f"{SRC}/venues", "adapter messages", "services/venues/binance/test_adapter.py", DEFINITION),
     Covered(f"{SRC}/venues/okx", "convert wire", "services/venues/okx/test_mapper.py", DEFINITION),

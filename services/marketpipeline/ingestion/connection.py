@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -113,7 +114,7 @@ class Connection:
         self._spent = False
         self._outbox: deque[tuple[bool, Callable[[], None]]] = deque()
         self._awaited: dict[int, tuple[list[Stream], float]] = {}
-        self._resubscribed: dict[int, Stream] = {}
+        self._resubscribed: dict[Stream, int] = {}
         self._pinged_at = now
         self._messages = 0
         self._pings: deque[tuple[bytes, int, float]] = deque()
@@ -220,17 +221,24 @@ class Connection:
         self._pings = deque((payload, time, now) for payload, time, _ in self._pings)
         self._awaited = {number: (streams, now) for number, (streams, _) in self._awaited.items()}
 
-    def resubscribe(self, stream: Stream) -> None:
-        """End a stream and ask for it again; what is sent between is missed."""
-        self._messages += 1
-        message = self._adapter.unsubscribe(self._messages, [stream])
-        self._outbox.append((True, lambda: self._emit(Send(self.number, message))))
-        self._ask_again(stream)
+    def resubscribe(self, streams: Sequence[Stream]) -> int:
+        """End streams and ask for them again, in as few messages as may be; what is sent between is missed.
+
+        Returns how many messages that takes.
+        """
+        batch, before = self._adapter.limits.subscribe_batch, self._messages
+        for start in range(0, len(streams), batch):
+            part = list(streams[start : start + batch])
+            self._messages += 1
+            message = Send(self.number, self._adapter.unsubscribe(self._messages, part))
+            self._outbox.append((True, partial(self._emit, message)))
+            self._ask_again(part)
+        return self._messages - before
 
     def admit(self, stream: Stream) -> None:
         """Ask again for a stream that was refused."""
         self.streams.append(stream)
-        self._ask_again(stream)
+        self._ask_again([stream])
 
     def promote(self) -> None:
         """From now on this connection's clock counts, and moves the heartbeats."""
@@ -253,9 +261,10 @@ class Connection:
         self._outbox.append((True, send))
         return number
 
-    def _ask_again(self, stream: Stream) -> None:
-        self._handlers[stream].pause()
-        self._resubscribed[self._subscribe([stream])] = stream
+    def _ask_again(self, streams: list[Stream]) -> None:
+        for stream in streams:
+            self._handlers[stream].pause()
+        self._resubscribed |= dict.fromkeys(streams, self._subscribe(streams))
         self._flush()
 
     def _flush(self) -> None:
@@ -304,13 +313,19 @@ class Connection:
             streams, sent = self._awaited.get(number or 0, ([], 0.0))
             if len(streams) > 1:
                 self._awaited[number or 0] = ([one for one in streams if one != stream], sent)
+                self._unpause([stream], number)
                 return
-        again = self._resubscribed.pop(number or 0, None)
-        if again is not None and again not in self._resubscribed.values():
-            self._handlers[again].unpause()
+        self._unpause(list(self._resubscribed), number)
         if self._awaited.pop(number or 0, None) is not None and not self._awaited and not self.ready:
             self.ready = True
             self.on_ready()
+
+    def _unpause(self, streams: list[Stream], number: int | None) -> None:
+        """The streams among these that message `number` was the last to ask for again are subscribed."""
+        for stream in streams:
+            if self._resubscribed.get(stream) == number:
+                del self._resubscribed[stream]
+                self._handlers[stream].unpause()
 
     def _refused(self, number: int | None, reason: str, stream: Stream | None) -> None:
         """A message for several streams is tried again in halves, unless it is said which one is wrong."""
@@ -320,11 +335,12 @@ class Connection:
         streams = [stream] if stream is not None else self._awaited.get(number or 0, ([], 0.0))[0]
         if len(streams) > 1:
             middle = len(streams) // 2
-            self._subscribe(streams[:middle])
-            self._subscribe(streams[middle:])
+            for part in (streams[:middle], streams[middle:]):
+                again = self._subscribe(part)
+                self._resubscribed |= {one: again for one in part if self._resubscribed.get(one) == number}
         elif streams:
             self.streams = [one for one in self.streams if one != streams[0]]
-            self._resubscribed = {n: one for n, one in self._resubscribed.items() if one != streams[0]}
+            self._resubscribed.pop(streams[0], None)
             self.on_rejected(streams[0], reason)
         self._answered(number, stream)
         self._flush()

@@ -34,7 +34,8 @@ class ConnectionManager:
 
     A connection is replaced after `lifetime`; the wait for a new one starts from the beginning when the last was
     connected for `stable_after`; `stale_after` is the least silence of a stream that is reported. In seconds.
-    `disorder` as in the exchange's limits. `exchange_now` estimates the exchange's time, µs; 0 where it is not known.
+    `disorder` as in the exchange's limits; `ask_every` is the time between two messages about silent streams, on the
+    average, where subscriptions are limited. `exchange_now` estimates the exchange's time, µs; 0 where it is not known.
     """
 
     def __init__(
@@ -52,8 +53,12 @@ class ConnectionManager:
         stable_after: float,
         stale_after: float,
         disorder: int,
+        ask_every: float = 0.0,
         exchange_now: Callable[[], int] = lambda: 0,
     ) -> None:
+        self._ask_every = ask_every
+        self._ask_silent_at = 0.0
+        self._silent: dict[Stream, None] = {}
         self.handlers = dict(handlers)
         self.symbols = sorted({stream.symbol for stream in handlers})
         self.active: Connection | None = None
@@ -152,7 +157,7 @@ class ConnectionManager:
         for connection in self.connections:
             for stream in connection.streams if connection.connected_at is not None else ():
                 if (stream.symbol, stream.feed) == (symbol, feed):
-                    connection.resubscribe(stream)
+                    connection.resubscribe([stream])
 
     def readmit(self, symbols: Collection[str]) -> None:
         """Ask again for the refused streams of symbols that the exchange lists."""
@@ -201,6 +206,8 @@ class ConnectionManager:
                 detector.continue_from(former)
             self._detectors[stream] = detector
             handler.resume()
+        self._silent.clear()
+        self._ask_silent_at = self._now
         self.started = True
         connection.promote()
 
@@ -217,14 +224,25 @@ class ConnectionManager:
                 self.replace(f"{stream.name} says nothing of what happens")
             if kind in ("stale", "still"):
                 handler.doubt()
-                connection.resubscribe(stream)
+                self._silent[stream] = None
             if kind == "stale":
                 spoke = "spoke last" if silence.spoke else "never spoke since it was subscribed"
                 detail = f"silent for {silence.limit:.1f} s; {spoke}"
                 _log.warning("%s is silent: %s", stream.name, detail, extra={"symbol": stream.symbol})
                 self._context.event("stale", stream.symbol, stream.feed, detail=detail)
             elif kind == "recovered":
+                self._silent.pop(stream, None)
                 self._context.event("recovered", stream.symbol, stream.feed)
+        self._ask_silent(connection, now)
+
+    def _ask_silent(self, connection: Connection, now: float) -> None:
+        """Ask again for the streams that are silent: together, and so that a connection whose subscriptions are limited
+        keeps half of them for books that are lost."""
+        if not self._silent or now < self._ask_silent_at:
+            return
+        streams = [stream for stream in connection.streams if stream in self._silent]
+        self._silent.clear()
+        self._ask_silent_at = now + self._ask_every * connection.resubscribe(streams)
 
     def _beat(self, connection: Connection) -> None:
         if connection is not self.active:

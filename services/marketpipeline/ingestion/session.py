@@ -423,7 +423,7 @@ class Session:
             manager.readmit(instruments.keys())
 
     def _make_manager(self, streams: Iterable[Stream], endpoint: str, connects: Window) -> ConnectionManager:
-        settings = self._settings
+        settings, subscriptions = self._settings, self._adapter.limits.subscriptions
         backoff = Backoff(settings.backoff_initial_ms / 1000, settings.backoff_max_ms / 1000, random=self._random)
         return ConnectionManager(
             {stream: self.handlers[stream] for stream in streams},
@@ -438,6 +438,7 @@ class Session:
             stable_after=settings.stable_after_ms / 1000,
             stale_after=settings.stale_after_ms / 1000,
             disorder=self._adapter.limits.disorder,
+            ask_every=0.0 if subscriptions is None else 2 * subscriptions.seconds / subscriptions.count,
             exchange_now=lambda: self.wall + self.exchange_clock.offset if self.exchange_clock.known else 0,
         )
 

@@ -54,6 +54,10 @@ class ServerControls(Protocol):
         """Let REST know nothing of a symbol for a while."""
         ...
 
+    def forget(self, stream: str) -> None:
+        """Send nothing more of a stream (of any for an empty name) to who has subscribed to it, without a word."""
+        ...
+
     def scale_volume(self, symbol: str, factor: float) -> None:
         """Make what was traded of a symbol in 24 hours so many times as much."""
         ...
@@ -337,6 +341,18 @@ class SilentFault(Fault, frozen=True):
         ]
 
 
+class ForgottenFault(Fault, frozen=True):
+    """See `about`. The market goes on, and so does the connection."""
+
+    about: ClassVar[str] = "the exchange forgets who reads `stream` (without it, any): silence until asked for again"
+    stream: str = ""
+
+    def fire(self, context: FaultContext) -> Sequence[Interference]:
+        """See `Fault.fire`."""
+        context.server.forget(self.stream)
+        return ()
+
+
 FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
     {
         "disconnect": DisconnectFault,
@@ -349,6 +365,7 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
         "volume": VolumeFault,
         "bad-row": BadRowFault,
         "silent": SilentFault,
+        "forgotten": ForgottenFault,
         "slow": SlowFault,
         "rate-limit": RateLimitFault,
         "429": RateLimitFault,

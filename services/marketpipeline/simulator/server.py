@@ -233,6 +233,11 @@ class Server:
         """See `ServerControls`."""
         self.market.delist(symbol, seconds)
 
+    def forget(self, stream: str) -> None:
+        """See `ServerControls`. The session keeps them: it is the sending that stops."""
+        for connection in self.hub.connections.values():
+            self.hub.unsubscribe(connection, [name for name in connection.streams if stream in ("", name)])
+
     def scale_volume(self, symbol: str, factor: float) -> None:
         """See `ServerControls`."""
         self.market.scale_volume(symbol, factor)

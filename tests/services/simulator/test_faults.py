@@ -48,6 +48,9 @@ class NoServer:
     def delist(self, symbol: str, seconds: float) -> None:
         raise NotImplementedError
 
+    def forget(self, stream: str) -> None:
+        raise NotImplementedError
+
     def scale_volume(self, symbol: str, factor: float) -> None:
         raise NotImplementedError
 

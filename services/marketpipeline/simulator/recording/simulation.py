@@ -60,6 +60,9 @@ class _NoServer:
     def delist(self, symbol: str, seconds: float) -> None:
         """See `ServerControls`."""
 
+    def forget(self, stream: str) -> None:
+        """See `ServerControls`."""
+
     def scale_volume(self, symbol: str, factor: float) -> None:
         """See `ServerControls`."""
 
