@@ -59,6 +59,7 @@ TEXTS: dict[str, tuple[Any, ...]] = {
     "processing.allowedLateness": ("1ms", "59999ms"),
     "ingestion.websocketUrls": ({}, {"binance": _long("wss://example/", 2048)}),
     "ingestion.restUrls": ({}, {"binance": _long("https://example/", 2048)}),
+    "maintenance.windows": ([], [{"schedule": "0 2 * * 6", "duration": "99999d"}] * 16),
     "backup.url": ("s3://b/p", _long("file:///", 1024)),
     "backup.endpoint": ("http://h", _long("https://h/", 2048)),
     "backup.region": ("x", "x" * 63),

@@ -150,6 +150,11 @@ STATUS: dict[str, Any] = _object(
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["name"],
     },
+    maintenance=_object(
+        "Restarts that wait for a maintenance window; absent where none does.",
+        pending={"type": "array", "description": "What is restarted then.", "items": _text("Name of a process.")},
+        opens=_text("When the next window begins.", format="date-time"),
+    ),
     savepoints=_object(
         "Savepoints that are kept.",
         kept={

@@ -42,7 +42,7 @@ def _texts(model: type[BaseModel], path: str) -> dict[str, list[Rule]]:
             found[here] = rules
         for part in (field.annotation, *get_args(field.annotation)):
             if isinstance(part, type) and issubclass(part, BaseModel):
-                found |= _texts(part, here)
+                found |= _texts(part, f"{here}[]" if get_origin(field.annotation) is list else here)
             if rules := _rules_of(getattr(part, "__metadata__", ())):
                 found[f"{here}{{}}" if get_origin(field.annotation) is dict else here] = rules
     return found

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from cronsim import CronSim, CronSimError
 from marketpipeline.errors import RetryableError
 from marketpipeline.schema import retention_milliseconds
 
 from marketpipeline_operator.builders import Context
 from marketpipeline_operator.flink.rest import FlinkRest, JobView
 from marketpipeline_operator.flink.savepoint import job_address
+from marketpipeline_operator.flink.schedule import last_time, next_time
 from marketpipeline_operator.names import SAVEPOINT, Object
 from marketpipeline_operator.observe.background import BackgroundTask
 from marketpipeline_operator.observe.components import Fault
@@ -28,8 +28,6 @@ __all__ = [
     "SavepointTasks",
     "SavepointsDecision",
     "decide_savepoints",
-    "last_time",
-    "next_time",
     "remove_savepoint",
     "take_savepoint",
 ]
@@ -165,25 +163,6 @@ async def remove_savepoint(rest: FlinkRest, address: str, location: str) -> bool
     if error and not any(words in error for words in _ABSENT):
         raise RetryableError(f"{location} could not be removed: {error}")
     return True
-
-
-def next_time(schedule: str, now: datetime) -> datetime | None:
-    """The next time of a schedule, None where it has none."""
-    return next((moment for moment in _times(schedule, now)), None)
-
-
-def last_time(schedule: str, now: datetime) -> datetime | None:
-    """The last time of a schedule up to now."""
-    backwards = _times(schedule, now + timedelta(minutes=1), reverse=True)
-    return next((moment for moment in backwards if moment <= now), None)
-
-
-def _times(schedule: str, start: datetime, *, reverse: bool = False) -> Iterable[datetime]:
-    """From then on, or back; none of a date that no month has."""
-    try:
-        return CronSim(schedule, start, reverse=reverse)
-    except CronSimError:
-        return ()
 
 
 def _wait(schedule: str | None, now: datetime) -> float | None:

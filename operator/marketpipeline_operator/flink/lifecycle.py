@@ -24,6 +24,7 @@ from marketpipeline_operator.builders.standalone import (
     JOB_MANAGER,
     TASK_MANAGER,
     job_hash,
+    job_manager,
     start_of,
 )
 from marketpipeline_operator.cluster.cache import Cache, Key
@@ -83,9 +84,17 @@ class JobDecision:
 
 
 def decide_job(
-    context: Context, cache: Cache, key: Key, tasks: JobTasks, rest: FlinkRest, before: Object
+    context: Context,
+    cache: Cache,
+    key: Key,
+    tasks: JobTasks,
+    rest: FlinkRest,
+    before: Object,
+    *,
+    waits: Callable[[Object, Object], bool] = lambda _wanted, _live: False,
 ) -> JobDecision:
-    """Decide by what is there. `before` is the last status of the job. Does not wait."""
+    """Decide by what is there. `before` is the last status of the job; `waits` tells of a JobManager that is wanted and
+    of the one that is there whether the change can wait. Does not wait."""
     job = context.plan.stream_job
     if job is None:
         return JobDecision(JobState(), JobHealth(True, "NONE", stopped=True, reason="NotNeeded"))
@@ -95,7 +104,7 @@ def decide_job(
     status = _carried("standalone", before)
     if live is None or live["spec"].get("replicas", 1) == 0:
         return _start(not context.plan.suspended, status)
-    return _Running(context, cache, key, job, live, tasks, rest, status).decide()
+    return _Running(context, cache, key, job, live, tasks, rest, status, waits).decide()
 
 
 def _with_operator(
@@ -159,11 +168,15 @@ class _Running:
     tasks: JobTasks
     rest: FlinkRest
     status: Object
+    waits: Callable[[Object, Object], bool]
 
     def decide(self) -> JobDecision:
         """Let it run where it is the job that is wanted, else stop it."""
         wanted = not self.context.plan.suspended
         same = wanted and self.live["metadata"].get("annotations", {}).get(JOB) == job_hash(self.context, self.job)
+        if wanted and not same:
+            running = replace(self.context, job=self._state)
+            same = self.waits(job_manager(running, self.job), self.live)
         return self._keep() if same and not self._has_ended() else self._stop(wanted)
 
     @property

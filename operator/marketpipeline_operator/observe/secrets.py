@@ -109,6 +109,7 @@ def _entries(names: Sequence[str], before: Sequence[Object], versions: Mapping[s
 def _references(context: Context) -> set[tuple[str, str]]:
     plan = context.plan
     found = [secret for workload in plan.workloads for secret in workload.secrets]
+    found += [each for w in plan.workloads if w.preparation for each in w.preparation.secrets]
     found += [secret for scheduled in plan.scheduled_jobs for secret in scheduled.secrets]
     found += plan.stream_job.secrets if plan.stream_job else ()
     return {(secret.secret, secret.key) for secret in found}

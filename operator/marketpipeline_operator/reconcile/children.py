@@ -27,12 +27,14 @@ Matched = dict[tuple[str, str], tuple[Child, str]]
 
 @dataclass
 class Applied:
-    """What a pass wrote. `restored` are children that were deleted or edited by somebody else."""
+    """What a pass wrote. `restored` are children that were deleted or edited by somebody else, `deferred` those whose
+    change waits for a maintenance window."""
 
     created: list[str] = field(default_factory=list)
     updated: list[str] = field(default_factory=list)
     restored: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    deferred: list[str] = field(default_factory=list)
     errors: list[MarketPipelineError] = field(default_factory=list)
 
     @property

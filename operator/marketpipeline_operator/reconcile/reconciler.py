@@ -58,12 +58,13 @@ from marketpipeline_operator.observe.selection import SelectionState, observe_se
 from marketpipeline_operator.observe.topics import TopicsState, observe_topics
 from marketpipeline_operator.reconcile.children import Applied, apply_children, remove_orphans
 from marketpipeline_operator.reconcile.deletion import Deletion, elapsed
+from marketpipeline_operator.reconcile.maintenance import Windows, can_wait, deferred
 from marketpipeline_operator.reconcile.ownership import TopicOwnership
 from marketpipeline_operator.reconcile.rollout import Rollout, plan_rollout
 from marketpipeline_operator.reconcile.status_writer import StatusWriter
 from marketpipeline_operator.reconcile.working_state import WorkingState
 from marketpipeline_operator.settings import OperatorSettings
-from marketpipeline_operator.status.conditions import Condition, Findings
+from marketpipeline_operator.status.conditions import Condition, Findings, holds
 from marketpipeline_operator.status.report import report, report_halted
 
 __all__ = ["Reconciler"]
@@ -218,7 +219,10 @@ class Reconciler:
         told = tell_selection(
             context, self._kubernetes, selection, topics, working.selection, before.get("selection", {})
         )
-        job = decide_job(context, self._cache, key, working.job, self._rest, before.get("job", {}))
+        now = datetime.now(UTC)
+        windows = Windows.of(context.pipeline, now) if holds(pipeline, "Ready") else Windows()
+        waits = can_wait if windows.opens else _never
+        job = decide_job(context, self._cache, key, working.job, self._rest, before.get("job", {}), waits=waits)
         if job.events:
             # Where the job's state is must be known before the Deployments that held it are written.
             await self._status.write(pipeline, {**before, "job": job.status})
@@ -226,13 +230,15 @@ class Reconciler:
             before = pipeline.get("status") or {}
         held = not topics.known or selection.never_known
         context = replace(context, job=job.state, stopped=_stopped(context, job), hold_workloads=held)
-        now = datetime.now(UTC)
         savepoints = decide_savepoints(context, pipeline, job.view, working.job.kept, self._rest, now)
-        applied, rollout = await self._apply(key, context, job)
+        applied, rollout = await self._apply(key, context, job, defers=windows.opens is not None)
         faults = [*self._own_faults(context, applied), *selection.faults, *savepoints.faults]
         found = self._findings(key, context, topics, job, secrets, rollout, faults)
         pending = found.pending or selection.pending
         found = replace(found, selection=selection, selection_status=told, pending=pending, savepoints=savepoints)
+        if applied.deferred and windows.opens:
+            opens = windows.opens.strftime("%Y-%m-%dT%H:%M:%SZ")
+            found = replace(found, maintenance={"pending": applied.deferred, "opens": opens})
         await self._status.tell(pipeline, context, applied, found, _now())
         generation = pipeline["metadata"]["generation"]
         if not (found.pending and before.get("observedGeneration") == generation):
@@ -240,9 +246,9 @@ class Reconciler:
         if applied.errors:
             return _Outcome(error=next((e for e in applied.errors if isinstance(e, RetryableError)), applied.errors[0]))
         looking = self._settings.reconcile.health_interval if self._working[key].scaled else None
-        soon = (secrets.again, job.again, savepoints.again, self._next_listing(context), looking)
-        waits = [seconds for seconds in soon if seconds is not None]
-        return _Outcome(min(waits, default=None))
+        opening = (windows.opens - now).total_seconds() + 0.1 if windows.opens else None
+        soon = (opening, secrets.again, job.again, savepoints.again, self._next_listing(context), looking)
+        return _Outcome(min((seconds for seconds in soon if seconds is not None), default=None))
 
     def _next_listing(self, context: Context) -> float | None:
         """Seconds until an exchange has to be asked again, where that is sooner than the usual pass."""
@@ -250,12 +256,15 @@ class Reconciler:
         sooner = context.pipeline.spec.selectors and reconcile.listing_interval < reconcile.interval
         return reconcile.listing_interval if sooner else None
 
-    async def _apply(self, key: Key, context: Context, job: JobDecision) -> tuple[Applied, Rollout]:
+    async def _apply(self, key: Key, context: Context, job: JobDecision, *, defers: bool) -> tuple[Applied, Rollout]:
         """Write what differs, remove what is no longer wanted; what the job's decision freezes stays as it is, and so
-        does what has to wait for other processes."""
+        does what has to wait for other processes, or with `defers` for a maintenance window."""
         applied, working = Applied(), self._working[key]
         everything = working.build(replace(context, hold_workloads=False))
         wanted = build(context) if context.hold_workloads else everything
+        later = deferred(wanted, self._cache.children(key)) if defers else frozenset()
+        applied.deferred = sorted(name.removeprefix(f"{context.name}-") for _, name in later)
+        wanted = [thing for thing in wanted if (thing["kind"], thing["metadata"]["name"]) not in later]
         rollout = plan_rollout(processes(context), wanted, self._cache.children(key))
         kept_back = job.frozen | rollout.held
         wanted = [thing for thing in wanted if (thing["kind"], thing["metadata"]["name"]) not in kept_back]
@@ -417,6 +426,10 @@ def _reason_of(error: MarketPipelineError, context: Context) -> tuple[str, str]:
     if "Topic" in str(error) and provider != "admin":
         return "TopicOperatorMissing", f"; install {provider.title()}'s operator, or set broker.provider to admin"
     return "ApplyFailed", ""
+
+
+def _never(_wanted: Object, _live: Object) -> bool:
+    return False
 
 
 def _now() -> str:

@@ -77,22 +77,28 @@ class StatusWriter:
         ):
             text = f"wrote the thresholds of {len(context.plan.thresholds)} symbols to the thresholds topic"
             await self._events.post(pipeline, "ThresholdsWritten", text)
-        await self._tell_secrets(pipeline, found)
+        await self._tell_secrets(pipeline, context, found)
         known = [(entry["name"], entry.get("since")) for entry in (pipeline.get("status") or {}).get("scaling", [])]
         for entry in found.scaling:
             if "since" in entry and (entry["name"], entry["since"]) not in known:
                 await self._events.post(pipeline, "Scaled", f"{entry['name']} {entry['reason']}", once=entry["since"])
         for reason, message in found.job.events:
             await self._events.post(pipeline, reason, message, warning=reason in (STATE_RESET, STATE_UNFIT))
+        if found.maintenance:
+            names, opens = ", ".join(found.maintenance["pending"]), found.maintenance["opens"]
+            text = f"restarts wait for the maintenance window of {opens}: {names}"
+            await self._events.post(pipeline, "MaintenancePending", text, once=opens)
         for reason, message in found.savepoints.events:
             await self._events.post(pipeline, reason, message, once="savepoint")
 
-    async def _tell_secrets(self, pipeline: Object, found: Findings) -> None:
+    async def _tell_secrets(self, pipeline: Object, context: Context, found: Findings) -> None:
         known = {entry["name"]: entry["version"] for entry in (pipeline.get("status") or {}).get("secrets", [])}
         for name, version in ((entry["name"], entry["version"]) for entry in found.secrets):
             if known.get(name, version) == version:
                 continue
             text = f"Secret {name} has changed; the Pods that read it are replaced"
+            if context.pipeline.spec.maintenance.windows:
+                text += ", within a maintenance window unless they are not ready"
             if switched_on(pipeline, IGNORE_SECRETS):
                 text = f"Secret {name} has changed; {IGNORE_SECRETS} keeps the Pods as they are"
             await self._events.post(pipeline, "SecretChanged", text, once=version)

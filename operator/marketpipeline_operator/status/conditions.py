@@ -54,6 +54,7 @@ class Findings:
     selection_status: Object = field(default_factory=dict)
     scaling: Sequence[Object] = ()
     savepoints: SavepointsDecision = field(default_factory=SavepointsDecision)
+    maintenance: Object = field(default_factory=dict)
 
 
 def conditions_of(context: Context, found: Findings) -> list[Condition]:

@@ -48,6 +48,8 @@ def report(context: Context, pipeline: Object, found: Findings, now: str) -> Obj
         status["scaling"] = list(found.scaling)
     if found.job.status:
         status["job"] = found.job.status
+    if found.maintenance:
+        status["maintenance"] = found.maintenance
     if found.savepoints.status:
         status["savepoints"] = found.savepoints.status
     if address := api_address(context):

@@ -23,6 +23,7 @@ from marketpipeline.spec.platform import (
     Broker,
     DeletionPolicy,
     Ingestion,
+    Maintenance,
     Processing,
     Retention,
     TopicProvider,
@@ -121,6 +122,7 @@ class PipelineSpec(SpecModel):
     retention: Retention = Field(default_factory=Retention, description="How long data is kept.")
     backup: Backup | None = Field(default=None, description="Copies of what the pipeline cannot make again.")
     recovery: Recovery | None = Field(default=None, description="The backup that a new pipeline begins with.")
+    maintenance: Maintenance = Field(default_factory=Maintenance, description="When restarts that can wait are done.")
     suspend: bool = Field(
         default=False,
         description="Stop everything and keep the data; the job stops with a savepoint and resumes from it.",

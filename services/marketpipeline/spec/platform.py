@@ -38,6 +38,7 @@ __all__ = [
     "Broker",
     "DeletionPolicy",
     "Ingestion",
+    "Maintenance",
     "Processing",
     "ProcessingMode",
     "Retention",
@@ -46,6 +47,7 @@ __all__ = [
     "TableRetention",
     "TopicProvider",
     "TopicRetention",
+    "Window",
 ]
 
 _PLACE = TextRules(
@@ -139,6 +141,24 @@ class StateBackend(StrEnum):
 
     HASHMAP = "hashmap"
     ROCKSDB = "rocksdb"
+
+
+class Window(SpecModel):
+    """A time in which restarts that can wait are done."""
+
+    schedule: Schedule = Field(description="When it begins, in cron's form and UTC.", examples=["0 2 * * 6"])
+    duration: Duration = Field(default="1h", description="How long it is open.")
+
+
+class Maintenance(SpecModel):
+    """Restarts that can wait: those for a changed Secret and for the images of another release of the operator.
+
+    What the spec asks for waits for nothing, and neither do restarts of what is not ready. One machine has none.
+    """
+
+    windows: Annotated[list[Window], Field(max_length=16)] = Field(
+        default=[], description="When they are done; at once when there are none."
+    )
 
 
 class Savepoints(SpecModel):

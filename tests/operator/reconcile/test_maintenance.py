@@ -1,0 +1,123 @@
+"""Restarts that can wait, and those that cannot; when a window is open; and all of it at a real API server."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from marketpipeline_operator.builders import Capabilities, Context, build
+from marketpipeline_operator.cluster.cache import Child
+from marketpipeline_operator.cluster.kinds import kind_of
+from marketpipeline_operator.names import Object
+from marketpipeline_operator.reconcile.maintenance import Windows, deferred
+from marketpipeline_operator.settings import OperatorSettings
+
+from tests.operator.builders.support import context_of
+from tests.operator.support import Kubectl, OperatorUnderTest, Pipelines, ScriptedFlink, eventually
+from tests.support.broker import RunningBroker
+
+SECRET: dict[str, Any] = {"timescale": {"passwordSecret": {"name": "database"}}}
+
+
+def changed(before: Context, after: Context) -> set[str]:
+    """Names of the workloads whose change from one to the other can wait."""
+
+    def child(thing: Object) -> Child:
+        return Child(kind_of(thing), "markets", thing["metadata"]["name"], "uid", 1, json.dumps(thing).encode())
+
+    there = {(thing["kind"], thing["metadata"]["name"]): child(thing) for thing in build(before)}
+    return {name.removeprefix("crypto-") for _, name in deferred(build(after), there)}
+
+
+@pytest.mark.parametrize("flink", [False, True], ids=["standalone", "flink-operator"])
+def test_another_image_and_a_changed_secret_can_wait_and_nothing_else(flink: bool) -> None:
+    before = replace(context_of(sinks=SECRET), capabilities=Capabilities(flink=flink))
+    job = {"job"} if flink else {"jobmanager", "taskmanager"}
+    images = OperatorSettings.model_validate({"images": {"tag": "next"}})
+    everything = {"api", "ingestion-binance-0", "sink-redis", "sink-timescale", *job}
+    assert changed(before, replace(before, settings=images)) == everything
+    assert changed(before, replace(before, secret_changes={"database": 1})) == {"api", "sink-timescale"}
+    assert changed(before, before) == set()
+    specs: list[dict[str, Any]] = [
+        {"pods": {"labels": {"team": "x"}}},
+        {"depth": {"levels": 50}},
+        {"symbols": ["binance:SOLUSDT"]},
+    ]
+    for spec in specs:
+        other = replace(context_of(**{"sinks": SECRET, **spec}), capabilities=before.capabilities, settings=images)
+        assert "ingestion-binance-0" not in changed(before, other), "what the spec asks for, whatever comes with it"
+    assert "api" not in changed(before, replace(before, settings=images, restarts={"api": "now"}))
+
+
+@pytest.mark.parametrize(
+    ("now", "opens"),
+    [
+        ("2026-05-02T01:59:59", "2026-05-02T02:00:00"),
+        ("2026-05-02T02:00:00", None),
+        ("2026-05-02T03:29:59", None),
+        ("2026-05-02T03:30:00", "2026-05-03T12:00:00"),
+    ],
+)
+def test_a_window_is_open_from_its_time_on_for_its_duration(now: str, opens: str | None) -> None:
+    windows = [{"schedule": "0 2 * * 6", "duration": "90m"}, {"schedule": "0 12 * * 0"}]
+    pipeline = context_of(maintenance={"windows": windows}).pipeline
+    found = Windows.of(pipeline, datetime.fromisoformat(now).replace(tzinfo=UTC)).opens
+    assert found == (None if opens is None else datetime.fromisoformat(opens).replace(tzinfo=UTC))
+    assert Windows.of(context_of().pipeline, datetime.now(UTC)).opens is None
+
+
+async def test_a_changed_secret_waits_for_the_window_and_says_so(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker, kubectl: Kubectl
+) -> None:
+    head = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cache", "namespace": pipelines.namespace}}
+    kubectl.apply(head | {"stringData": {"password": "first"}})
+    reconciling = await operator.start(reconcile={"interval": 0.5})
+    reconciling.reconciler._rest = ScriptedFlink()  # type: ignore[assignment]
+    day = (datetime.now(UTC).weekday() + 4) % 7  # cron's Sunday is 0: three days from now
+    await pipelines.create(
+        address=broker.address,
+        broker={"topicPrefix": broker.prefix()},
+        processing={"checkpointDirectory": "s3://bucket/state"},
+        sinks={"redis": {"passwordSecret": {"name": "cache"}}},
+        maintenance={"windows": [{"schedule": f"0 12 * * {day}"}]},
+    )
+
+    async def made() -> bool:
+        return "taskmanager" in await pipelines.deployments()
+
+    await eventually(made, "the Deployments")
+    await pipelines.make_ready()
+    await pipelines.until("Ready", status="True")
+
+    async def generations() -> dict[str, int]:
+        return {name: thing["metadata"]["generation"] for name, thing in (await pipelines.deployments()).items()}
+
+    async def pending() -> list[str]:
+        status = (await pipelines.get() or {})["status"]
+        return list(status.get("maintenance", {}).get("pending", []))
+
+    before = await generations()
+    kubectl.apply(head | {"stringData": {"password": "second"}})
+
+    async def waits() -> bool:
+        return await pending() == ["api", "sink-redis"]
+
+    await eventually(waits, "what waits")
+    assert await generations() == before
+    assert (await pipelines.condition("Ready"))["status"] == "True"
+    assert "api, sink-redis" in (await pipelines.events())["MaintenancePending"]
+    await pipelines.edit(maintenance={"windows": [{"schedule": "* * * * *"}]})
+
+    async def replaced() -> bool:
+        after = await generations()
+        return {name for name in before if after[name] != before[name]} == {"sink-redis", "api"}
+
+    await eventually(replaced, "the readers, once a window is open")
+
+    async def done() -> bool:
+        return not await pending()
+
+    await eventually(done, "nothing waits")
