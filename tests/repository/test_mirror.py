@@ -106,6 +106,7 @@ COVERED = (
     Covered(f"{OPR}/crd", "*", "operator/crd/test_definition.py", GOLDEN),
     Covered(f"{OPR}/dashboards", "*", "operator/dashboards/test_panels.py", GOLDEN),
     Covered(f"{SRC}/sinks/backup", "offsets place tables", "services/sinks/backup/test_main.py", PROCESS),
+    Covered(f"{OPR}/flink", "schedule", "operator/flink/test_kept_savepoints.py", SHARED),
     Covered(f"{OPR}/flink", "health lifecycle rest savepoint", "operator/flink/test_standalone.py", PROCESS),
     Covered(f"{OPR}/observe", "secrets topics", "operator/test_process_api.py", CLUSTER),
     Covered(f"{OPR}/plugin", "access show", "operator/plugin/test_commands.py", CLUSTER),
