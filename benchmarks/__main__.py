@@ -22,6 +22,8 @@ ALL = (
     "latency",
     "sinks",
     "clickhouse",
+    "api",
+    "tiers",
     "stream",
     "replay_feed",
     "operator",

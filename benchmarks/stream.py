@@ -11,22 +11,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import platform
 import re
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from array import array
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import httpx
 import picows
 import psutil
 import uvloop
@@ -38,8 +33,7 @@ from marketpipeline.settings import ApiSettings, HttpSettings, KafkaSettings
 from marketpipeline.topic_admin import ensure_topics
 from marketpipeline.topics import TopicKind, topic_name
 
-from benchmarks.support import free_port, machine, running_broker
-from tests.support.tied import tied
+from benchmarks.support import free_port, machine, off_first_core, percentiles, running_api, running_broker
 
 __all__ = ["main"]
 
@@ -58,27 +52,24 @@ def main() -> int:
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="benchmark-stream-") as name,
-        running_broker(Path(name), _others) as address,
+        running_broker(Path(name), off_first_core) as address,
     ):
         kafka = KafkaSettings(bootstrap_servers=address)
         _make_topics(kafka)
         symbols = [f"binance:S{number:03}USDT" for number in range(arguments.symbols)]
-        with _api(Path(name), kafka, symbols) as (url, pid):
-            _others()
-            found = uvloop.run(_measure(url, kafka, symbols, arguments, psutil.Process(pid)))
-            status = Path(f"/proc/{pid}/status").read_text()
-    found["api_memory_mb"] = int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) // 1024
+        settings = ApiSettings(
+            pipeline="stream", http=HttpSettings(host="127.0.0.1", port=free_port()), symbols=symbols, windows=["1m"],
+            feeds=["book", "trades"], kafka=kafka, topic_prefix=PREFIX, rate_limit=None,
+        )  # fmt: skip
+        off_first_core()
+        with running_api(Path(name), settings) as (url, process):
+            stream = url.replace("http:", "ws:") + "/api/v1/stream"
+            found = uvloop.run(_measure(stream, kafka, symbols, arguments, process))
+            found["api_memory_mb"] = process.memory_info().rss >> 20
     versions = {name: version(name) for name in ("uvicorn", "websockets", "uvloop", "confluent-kafka")}
     told = {"machine": machine(), "versions": {"python": platform.python_version(), **versions}, **vars(arguments)}
     print(json.dumps({**told, **found}, indent=2))
     return 1 if found["thinned"] else 0
-
-
-def _others() -> None:
-    """Everything but the API keeps off its core, where there is another one."""
-    cores = os.sched_getaffinity(0)
-    if len(cores) > 1:
-        os.sched_setaffinity(0, cores - {min(cores)})
 
 
 def _make_topics(kafka: KafkaSettings) -> None:
@@ -86,36 +77,6 @@ def _make_topics(kafka: KafkaSettings) -> None:
     ensure_topics(
         kafka, [Topic(name=topic_name(PREFIX, k), kind=k, partitions=3, replication_factor=1, config={}) for k in kinds]
     )
-
-
-@contextmanager
-def _api(folder: Path, kafka: KafkaSettings, symbols: list[str]) -> Iterator[tuple[str, int]]:
-    """`marketpipeline api` on the first core; gives its address."""
-    port = free_port()
-    settings = ApiSettings(
-        pipeline="stream", http=HttpSettings(host="127.0.0.1", port=port), symbols=symbols, windows=["1m"],
-        feeds=["book", "trades"], kafka=kafka, topic_prefix=PREFIX,
-    )  # fmt: skip
-    config = folder / "api.json"
-    config.write_text(settings.model_dump_json(exclude_none=True))
-    first = str(min(os.sched_getaffinity(0) | os.sched_getaffinity(os.getppid())))
-    command = ["taskset", "-c", first, sys.executable, "-m", "marketpipeline", "api", "--config", str(config)]
-    with (folder / "api.log").open("wb") as log:
-        process = subprocess.Popen(tied(command), stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                httpx.get(f"http://127.0.0.1:{port}/health/live").raise_for_status()
-                break
-            except httpx.HTTPError as error:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit((folder / "api.log").read_text()) from error
-                time.sleep(0.1)
-        yield f"ws://127.0.0.1:{port}/api/v1/stream", process.pid
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 class _Reader(picows.WSListener):
@@ -133,20 +94,17 @@ class _Reader(picows.WSListener):
             times = _PROCESS_TIME.findall(payload)
             kind.records += len(times)
             if kind.noting:
-                kind.delays.extend(now - _seconds(text) for text in times)
+                kind.delays.extend(_age(text, now) for text in times)
         elif payload.startswith(b'{"type":"thinned"'):
             kind.thinned += 1
         else:
             kind.snapshots += 1
 
 
-def _seconds(text: bytes) -> float:
-    """The time of day is enough: `…T23:54:00.123456Z`."""
+def _age(text: bytes, now: float) -> float:
+    """Seconds since a time of less than a day ago, by the time of day alone: `…T23:54:00.123456Z`."""
     hours, minutes, seconds = text[11:26].split(b":")
-    return _MIDNIGHT + int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-
-
-_MIDNIGHT = time.time() // 86_400 * 86_400
+    return (now - (int(hours) * 3600 + int(minutes) * 60 + float(seconds))) % 86_400
 
 
 async def _measure(
@@ -170,10 +128,8 @@ async def _measure(
     await asyncio.sleep(1)
     for transport in transports:
         transport.disconnect()
-    delays = sorted(_Reader.delays)
-    shares = {f"p{share}": round(delays[int(len(delays) * share / 100)] * 1e3, 1) for share in (50, 90, 99)}
     told = {"delivered_per_second": round(delivered), "api_share_of_a_core": round(busy, 3)}
-    return {**told, "record_to_reader_ms": shares, "thinned": _Reader.thinned}
+    return {**told, "record_to_reader_ms": percentiles(_Reader.delays), "thinned": _Reader.thinned}
 
 
 class _Writer(threading.Thread):

@@ -1,25 +1,39 @@
-"""What benchmarks share: the machine in words, and a broker of their own."""
+"""What benchmarks share: the machine in words, a broker and an API of their own, and times as percentiles."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
+import psutil
 from marketpipeline.local.component import NotReady
 from marketpipeline.local.components.broker import Broker
+from marketpipeline.settings import ApiSettings
 
 from tests.support.tied import tied
 
-__all__ = ["CAPTURES", "ROOT", "free_port", "machine", "running_broker"]
+__all__ = [
+    "CAPTURES",
+    "ROOT",
+    "free_port",
+    "machine",
+    "off_first_core",
+    "percentiles",
+    "running_api",
+    "running_broker",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 CAPTURES = tuple(ROOT.parent / "shared" / "data" / f"binance_{symbol}_20240808.gz" for symbol in ("btcusdt", "ethusdt"))
@@ -44,6 +58,49 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def percentiles(seconds: Iterable[float]) -> dict[str, float]:
+    """In milliseconds."""
+    ordered = sorted(seconds)
+    return {f"p{share}": round(ordered[int(len(ordered) * share / 100)] * 1e3, 2) for share in (50, 90, 99)}
+
+
+def off_first_core() -> None:
+    """This process and what it starts keep off the core that `running_api` pins its own to, where there is another."""
+    cores = os.sched_getaffinity(0)
+    if len(cores) > 1:
+        os.sched_setaffinity(0, cores - {min(cores)})
+
+
+@contextmanager
+def running_api(folder: Path, settings: ApiSettings) -> Iterator[tuple[str, psutil.Process]]:
+    """`marketpipeline api` on the first core; gives its address and its process."""
+    config, log = folder / "api.json", folder / "api.log"
+    written = settings.model_dump(mode="json", exclude_none=True)
+    for name, store in settings.stores.by_kind().items():
+        if (password := getattr(store, "password", None)) is not None:
+            written["stores"][name]["password"] = password.get_secret_value()
+    config.write_text(json.dumps(written))
+    first = str(min(os.sched_getaffinity(0) | os.sched_getaffinity(os.getppid())))
+    command = ["taskset", "-c", first, sys.executable, "-m", "marketpipeline", "api", "--config", str(config)]
+    with log.open("wb") as out:
+        process = subprocess.Popen(tied(command), stdout=out, stderr=out)
+    url = f"http://127.0.0.1:{settings.http.port}"
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                httpx.get(f"{url}/health/live").raise_for_status()
+                break
+            except httpx.HTTPError as error:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise SystemExit(log.read_text()) from error
+                time.sleep(0.1)
+        yield url, psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""`/api/v3`: candles, statistics of 24 hours and books in the form that Binance's API has, for clients that speak it.
+"""`/api/v3`: symbols, candles, statistics of 24 hours and books in the form that Binance's API has, for its clients.
 
 A symbol of any exchange is asked for by its name without signs (`BTCUSDT` finds `BTC-USDT` too), where only one
-exchange has it. Numbers are text, times milliseconds, errors `{"code", "msg"}`, as there; parameters that mean nothing
-here are left out of account. Annotations are not postponed here: FastAPI reads them.
+exchange has it, else in full; answers name it so. Numbers are text, times milliseconds, errors `{"code", "msg"}`, as
+there; parameters that mean nothing here are left out of account. Annotations are not postponed: FastAPI reads them.
 """
 
 import re
@@ -25,13 +25,32 @@ from marketpipeline.store import table_of
 from marketpipeline.store.rows import JsonRow, record_of
 from marketpipeline.venues import split_symbol
 
-__all__ = ["kline", "make_router", "of_candles", "of_ticker"]
+__all__ = ["assets", "kline", "make_router", "of_candles", "of_ticker"]
 
 _CANDLES = table_of("candles")
 _MOST, _USUAL = 1_000, 500
 _MOST_LEVELS, _USUAL_LEVELS = 5_000, 100
 _DAY, _HOUR = timedelta(days=1), 3_600_000_000
 _SIGNS = re.compile(r"[^A-Z0-9]")
+_QUOTES = (
+    "USDT",
+    "USDC",
+    "FDUSD",
+    "TUSD",
+    "BUSD",
+    "DAI",
+    "USD",
+    "EUR",
+    "TRY",
+    "BRL",
+    "JPY",
+    "GBP",
+    "BTC",
+    "ETH",
+    "BNB",
+)
+"""Currencies that symbols without a sign end with; of two that fit the first counts."""
+_STEP, _MOST_ASKED = "0.00000001", "1000000000.00000000"
 
 
 def _moment(value: Any) -> datetime:
@@ -63,6 +82,15 @@ def make_router(settings: ApiSettings) -> APIRouter:
         same = plain.get(str(text).upper(), [])
         return same[0] if len(same) == 1 else find_symbol(str(text), settings.symbols)
 
+    def told(symbol: str) -> str:
+        """The name by which it is asked for."""
+        plain_name = _SIGNS.sub("", split_symbol(symbol)[1].upper())
+        try:
+            return plain_name if known(plain_name) == symbol else symbol
+        except ValueError:
+            return symbol
+
+    name_of = {symbol: told(symbol) for symbol in settings.symbols}
     symbol_type = Annotated[str, BeforeValidator(known)]
 
     class KlinesQuery(_Lenient):
@@ -95,6 +123,15 @@ def make_router(settings: ApiSettings) -> APIRouter:
         """The time here."""
         return answer({"serverTime": time.time_ns() // 1_000_000})
 
+    @router.get("/exchangeInfo")
+    async def exchange_info(query: Annotated[_Lenient, Query()]) -> Response:
+        """What can be asked for, as clients load it before anything else."""
+        listed = [_listed(name_of[symbol], split_symbol(symbol)[1]) for symbol in settings.symbols]
+        now = time.time_ns() // 1_000_000
+        return answer(
+            {"timezone": "UTC", "serverTime": now, "rateLimits": [], "exchangeFilters": [], "symbols": listed}
+        )
+
     @router.get("/klines", responses=_RESPONSES)
     async def klines(readers: Asked, query: Annotated[KlinesQuery, Query()]) -> Response:
         """Candles in order of time. The taker's quote volume is its base volume at the candle's VWAP."""
@@ -112,7 +149,7 @@ def make_router(settings: ApiSettings) -> APIRouter:
         newest = (await readers.newest(symbols, ["ticker", "quote", "book", "trade"])).symbols
         lacking = [symbol for symbol in symbols if "ticker" not in newest[symbol]]
         candles = await _day(readers, lacking, settings.windows)
-        found = [_statistics(symbol, newest[symbol], candles.get(symbol, [])) for symbol in symbols]
+        found = [_statistics(name_of[symbol], newest[symbol], candles.get(symbol, [])) for symbol in symbols]
         return answer(found if query.symbol is None else found[0])
 
     @router.get("/depth", responses=_RESPONSES)
@@ -135,6 +172,30 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
+def assets(symbol: str) -> tuple[str, str]:
+    """Base and quote of an exchange's symbol: by its first sign, else by the currency that it ends with."""
+    parts = [part for part in _SIGNS.split(symbol.upper()) if part]
+    if len(parts) > 1:
+        return parts[0], parts[1]
+    name = parts[0] if parts else symbol
+    quote = next((quote for quote in _QUOTES if name.endswith(quote) and name != quote), name[-3:])
+    return name.removesuffix(quote), quote
+
+
+def _listed(name: str, symbol: str) -> JsonRow:
+    """A symbol as it is listed. Nothing is traded here, so that its steps are the finest there are."""
+    base, quote = assets(symbol)
+    return {
+        "symbol": name, "status": "TRADING", "baseAsset": base, "quoteAsset": quote, "baseAssetPrecision": 8,
+        "quotePrecision": 8, "quoteAssetPrecision": 8, "orderTypes": [], "isSpotTradingAllowed": True,
+        "isMarginTradingAllowed": False, "permissions": [], "permissionSets": [["SPOT"]],
+        "filters": [
+            {"filterType": "PRICE_FILTER", "minPrice": _STEP, "maxPrice": _MOST_ASKED, "tickSize": _STEP},
+            {"filterType": "LOT_SIZE", "minQty": _STEP, "maxQty": _MOST_ASKED, "stepSize": _STEP},
+        ],
+    }  # fmt: skip
+
+
 def kline(row: JsonRow) -> list[Any]:
     """A candle as a row of Binance's."""
     taker_quote = row["taker_buy_volume"] * row["vwap"]
@@ -146,13 +207,13 @@ def kline(row: JsonRow) -> list[Any]:
     ]  # fmt: skip
 
 
-def _statistics(symbol: str, newest: NewestRecords, candles: Sequence[Candle]) -> JsonRow:
+def _statistics(name: str, newest: NewestRecords, candles: Sequence[Candle]) -> JsonRow:
     ticker = newest.get("ticker")
     found = of_ticker(ticker) if isinstance(ticker, Ticker) else of_candles(candles)
     best = _best(newest)
     names = {"bidPrice": best[0][0], "bidQty": best[0][1], "askPrice": best[1][0], "askQty": best[1][1]} if best else {}
     return {
-        "symbol": _SIGNS.sub("", split_symbol(symbol)[1].upper()),
+        "symbol": name,
         **found,
         **{k: _text(v) for k, v in names.items()},
     }

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from binance.client import Client
 from binance.exceptions import BinanceAPIException
-from marketpipeline.api.routes.v3 import kline, of_candles
+from marketpipeline.api.routes.v3 import assets, kline, of_candles
 from marketpipeline.store.rows import json_of
 
 from tests.services.api.serving import Stores, listening
@@ -75,8 +75,36 @@ async def test_statistics_of_24_hours(binance: tuple[Asking, Topics], stores: St
     assert found["bidPrice"] == "61000.00000000"
     stores.put(ticker(1))
     assert (await client.ask("get_ticker", symbol="BTCUSDT"))["lastPrice"] == "61000.50000000", "the exchange's own"
-    assert [row["symbol"] for row in await client.ask("get_ticker")] == ["BTCUSDT", "ETHUSDT", "BTCUSDT"]
+    assert [row["symbol"] for row in await client.ask("get_ticker")] == ["BTCUSDT", "ETHUSDT", "okx:BTC-USDT"]
     assert of_candles([])["lastPrice"] == "0.00000000"
+
+
+async def test_what_is_listed(binance: tuple[Asking, Topics]) -> None:
+    """With what clients read before anything else: python-binance itself, and ccxt, whose markets are made of these."""
+    client, _ = binance
+    found = await client.ask("get_exchange_info")
+    assert [(s["symbol"], s["baseAsset"], s["quoteAsset"], s["status"]) for s in found["symbols"]] == [
+        ("BTCUSDT", "BTC", "USDT", "TRADING"),
+        ("ETHUSDT", "ETH", "USDT", "TRADING"),
+        ("okx:BTC-USDT", "BTC", "USDT", "TRADING"),
+    ]
+    assert (await client.ask("get_symbol_info", symbol="ETHUSDT"))["filters"][0]["tickSize"] == "0.00000001"
+    for listed in found["symbols"]:
+        assert await client.ask("get_klines", symbol=listed["symbol"], interval="1m") == []
+
+
+@pytest.mark.parametrize(
+    ("symbol", "parts"),
+    [
+        ("BTCUSDT", ("BTC", "USDT")),
+        ("ETHBTC", ("ETH", "BTC")),
+        ("BTC-USD-261225", ("BTC", "USD")),
+        ("ABCXYZ", ("ABC", "XYZ")),
+        ("USDCUSDT", ("USDC", "USDT")),
+    ],
+)
+def test_base_and_quote(symbol: str, parts: tuple[str, str]) -> None:
+    assert assets(symbol) == parts
 
 
 async def test_the_book(binance: tuple[Asking, Topics], stores: Stores) -> None:
