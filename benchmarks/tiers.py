@@ -5,6 +5,7 @@
 43,200 minutes of it. `seam_ms`: two days, of which one is archived. One request after the other, of another symbol and
 day each time, against `marketpipeline api` in a process that is pinned to one core. First with a tenth of the days,
 then with all of them: `growth` is by how much the second takes longer. The first request of each sort is left out.
+`cpu` is what a request costs the API's process, in milliseconds: that holds on a busy machine too.
 """
 
 from __future__ import annotations
@@ -165,7 +166,7 @@ def _measure(filled: _Filled, requests: int) -> dict[str, Any]:
 
         def asked(kind: str, first: int, days: int, rows: int, times: int = requests) -> dict[str, float]:
             """`first` is the day after FIRST that the first request begins with; later ones go on from it."""
-            took = []
+            took, used = [], sum(process.cpu_times()[:2])
             for number in range(times + 1):
                 symbol = filled.symbols[number * 7 % len(filled.symbols)]
                 turn = number % (filled.days - days + 1) if first == 0 else 0
@@ -177,7 +178,7 @@ def _measure(filled: _Filled, requests: int) -> dict[str, Any]:
                 )
                 took.append(time.perf_counter() - began)
                 assert len(answer.json()["candles"]) == rows, (kind, since, answer.text[:200])
-            return percentiles(took[1:])
+            return percentiles(took[1:]) | {"cpu": round((sum(process.cpu_times()[:2]) - used) / (times + 1) * 1e3, 1)}
 
         return {
             "warm_day_ms": asked("1m", 0, 1, 1_440),
