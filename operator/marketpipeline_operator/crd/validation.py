@@ -67,6 +67,20 @@ def _api_has_a_store() -> Rule:
     return {"rule": " || ".join(["!self.api.enabled", *enabled]), "message": API_NEEDS_A_SINK}
 
 
+def _stores_of_clusters() -> dict[str, list[Rule]]:
+    """What a sink needs on a cluster, where one machine has a store of its own."""
+    found: dict[str, list[Rule]] = {}
+    for kind in sink_kinds().values():
+        for name in kind.cluster_needs:
+            field = kind.spec.model_fields[name].alias or name
+            message = (
+                f"sinks.{kind.name}.{field} is needed on a cluster: without it there is no {kind.title} to write to"
+            )
+            rule = {"rule": f"!self.enabled || has(self.{field})", "message": message}
+            found.setdefault(f"spec.sinks.{kind.name}", []).append(rule)
+    return found
+
+
 def _fixed(field: str, why: str) -> Rule:
     """A field that keeps the value, or the absence, that it was created with."""
     both = f"has(self.{field}) == has(oldSelf.{field})"
@@ -201,6 +215,7 @@ def rules() -> dict[str, list[Rule]]:
         ],
         **_ascending_thresholds(),
         **{f"spec.{part}.scaling": [_ORDERED] for part in _scaled()},
+        **_stores_of_clusters(),
         **_texts(PipelineSpec, "spec"),
         "spec.broker": [
             {

@@ -44,12 +44,14 @@ class ConsumerGroup:
 
 def groups_of_sinks(plan: Plan) -> list[ConsumerGroup]:
     """The consumer groups of the plan's sinks."""
-    kinds = {kind.component: kind.topics for kind in sink_kinds().values()}
-    return [
-        ConsumerGroup(w.name, w.settings["consumer_group"], [t for t in plan.topics if t.kind in kinds[w.component]])
-        for w in plan.workloads
-        if w.component in kinds
-    ]
+    kinds = {kind.component: kind for kind in sink_kinds().values()}
+    found = []
+    for workload in plan.workloads:
+        if (kind := kinds.get(workload.component)) is not None:
+            read = kind.topics_read(workload.settings["store"])
+            topics = [topic for topic in plan.topics if topic.kind in read]
+            found.append(ConsumerGroup(workload.name, workload.settings["consumer_group"], topics))
+    return found
 
 
 def group_of_job(plan: Plan) -> ConsumerGroup | None:

@@ -164,6 +164,10 @@ class SinkKind:
     `marketpipeline.readers`), made from its settings, the name of who asks and its patience; `rank` is its place among
     the others. A store without one is only written to. `counters` is `module:Class`, made likewise, of where several
     processes of the API count together what their clients ask.
+
+    `reads` tells, by what the store's settings are in a plan, which of `topics` are read; all without it.
+    `cluster_needs` are the fields of the spec without which there is no such store on a cluster, where one machine has
+    a server of its own.
     """
 
     name: str
@@ -172,6 +176,7 @@ class SinkKind:
     settings: type[SinkSettings]
     store: Callable[[MarketPipeline, Any], StoreSettings]
     topics: frozenset[TopicKind]
+    reads: Callable[[Mapping[str, Any]], frozenset[TopicKind]] | None = None
     sink: str
     summary: str
     extra: str
@@ -181,6 +186,7 @@ class SinkKind:
     opt_in: bool = False
     in_replay: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     has_server: Callable[[Any], bool] = lambda _: True
+    cluster_needs: tuple[str, ...] = ()
     reader: str | None = None
     counters: str | None = None
     rank: ReadRank = ReadRank.HISTORY
@@ -204,11 +210,18 @@ class SinkKind:
                 raise ValueError(f"sink {self.name}: secrets: {self.store_settings.__name__} has no field {setting!r}")
             if secret not in self.spec.model_fields:
                 raise ValueError(f"sink {self.name}: secrets: {self.spec.__name__} has no field {secret!r}")
+        for needed in self.cluster_needs:
+            if needed not in self.spec.model_fields:
+                raise ValueError(f"sink {self.name}: cluster_needs: {self.spec.__name__} has no field {needed!r}")
 
     @property
     def answers(self) -> bool:
         """Whether its store can be asked for what is newest too: an archive alone serves no API."""
         return self.reader is not None and self.rank is not ReadRank.ARCHIVE
+
+    def topics_read(self, store: Mapping[str, Any]) -> frozenset[TopicKind]:
+        """What its process reads, with these settings of the store."""
+        return self.topics if self.reads is None else self.reads(store)
 
     @property
     def component(self) -> str:

@@ -118,7 +118,7 @@ class SinkProcess:
         command: str,
         topics: Topics,
         store: dict[str, Any],
-        secret: str = "password",
+        secret: str | None = "password",
         **changes: Any,
     ) -> None:
         self.port = free_port()
@@ -142,7 +142,8 @@ class SinkProcess:
 
     def start(self) -> None:
         arguments = [sys.executable, "-m", "marketpipeline", self._command, "--config", str(self._config)]
-        environment = os.environ | {f"MARKETPIPELINE_STORE__{self._secret.upper()}": PASSWORD}
+        secrets = {} if self._secret is None else {f"MARKETPIPELINE_STORE__{self._secret.upper()}": PASSWORD}
+        environment = os.environ | secrets
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(tied(arguments), env=environment, stdout=log, stderr=log)
         wait_for(self.is_ready, "the sink is ready", seconds=60)

@@ -14,12 +14,14 @@ from marketpipeline.lake.delta import open_table
 from marketpipeline.sink_kinds.clickhouse import ClickHouseStoreSettings
 from marketpipeline.sink_kinds.lake import LakeStoreSettings
 from marketpipeline.sink_kinds.redis import RedisStoreSettings
+from marketpipeline.sink_kinds.snowflake import SnowflakeStoreSettings
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.sinks.base import Sink
 from marketpipeline.sinks.clickhouse import ClickHouseSink
 from marketpipeline.sinks.lake import LakeSink
 from marketpipeline.sinks.memory import MemorySink
 from marketpipeline.sinks.redis import RedisSink
+from marketpipeline.sinks.snowflake import SnowflakeSink
 from marketpipeline.sinks.timescale import TimescaleSink
 from marketpipeline.store import LatestKeys
 from marketpipeline.store.clickhouse import client_options
@@ -30,6 +32,7 @@ from tests.support.clickhouse import RunningClickHouse
 from tests.support.postgres import PASSWORD, RunningPostgres
 from tests.support.seaweed import RunningSeaweed
 from tests.support.server import RunningServer
+from tests.support.snowflake import RunningSnowflake
 from tests.support.valkey import RunningValkey
 
 __all__ = ["STORES", "ClickHouseStore", "LakeStore", "MemoryStore", "PostgresStore", "Store", "ValkeyStore"]
@@ -247,10 +250,56 @@ class LakeStore:
         return max(found, key=lambda row: row["open_time"], default=None)
 
 
+class SnowflakeStore:
+    """A schema of its own on the emulation. What its sinks hold they write before anybody looks."""
+
+    def __init__(self, server: RunningSnowflake, **changes: Any) -> None:
+        self.server: RunningServer | None = server
+        self._server = server
+        self.settings: SnowflakeStoreSettings = server.schema(**({"trades": True} | changes))
+        self._sinks: list[SnowflakeSink] = []
+
+    def sink(self) -> SnowflakeSink:
+        self._sinks.append(SnowflakeSink(self.settings))
+        return self._sinks[-1]
+
+    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        for sink in self._sinks:
+            sink.flush(everything=True)
+        return self.query_only(statement, *values)
+
+    def query_only(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The same, and what is held stays held."""
+        with self._server.session().cursor() as cursor:
+            cursor.execute(f"USE SCHEMA {self.settings.schema_name}")
+            return [tuple(row) for row in cursor.execute(statement, values).fetchall()]
+
+    def newest_trade(self, symbol: str) -> int | None:
+        value: int | None = self.query("SELECT max(trade_id) FROM trades WHERE symbol = %s", symbol)[0][0]
+        return value
+
+    def newest_candle(self, symbol: str, interval: str) -> tuple[int, bool, float] | None:
+        rows = self._candles("DATE_PART(epoch_microsecond, open_time), closed, close", symbol, interval)
+        return rows[0] if rows else None
+
+    def is_complete(self, symbol: str, interval: str) -> bool:
+        return bool(self._candles("complete", symbol, interval)[0][0])
+
+    def alert(self, alert_id: str) -> tuple[str, float] | None:
+        rows = self.query("SELECT status, extreme FROM alerts WHERE id = %s", alert_id)
+        assert len(rows) <= 1, "an alert stands twice in the warehouse"
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def _candles(self, columns: str, symbol: str, interval: str) -> list[Any]:
+        where = "symbol = %s AND interval = %s ORDER BY open_time DESC LIMIT 1"
+        return self.query(f"SELECT {columns} FROM candles WHERE {where}", symbol, interval)
+
+
 STORES: Mapping[str, Callable[[pytest.FixtureRequest], Store]] = {
     "clickhouse": lambda request: ClickHouseStore(request.getfixturevalue("clickhouse")),
     "lake": lambda request: LakeStore(request.getfixturevalue("seaweed").lake(), request.getfixturevalue("seaweed")),
     "redis": lambda request: ValkeyStore(request.getfixturevalue("valkey")),
+    "snowflake": lambda request: SnowflakeStore(request.getfixturevalue("snowflake")),
     "timescale": lambda request: PostgresStore(
         request.getfixturevalue("postgres"), request.getfixturevalue("database")
     ),
