@@ -87,6 +87,7 @@ TEXTS: dict[str, tuple[Any, ...]] = {
     "sinks.lake.region": ("x", "x" * 63),
     "sinks.notify.alertmanager.url": ("http://h", _long("https://example/", 2048)),
     "sinks.notify.webhook.url": ("http://h", _long("https://example/", 2048)),
+    "sinks.snowflake.account": ("a", "a" * 255),
     "sinks.redis.url": ("redis://h", f"rediss://{'h' * 63}.example:65535/15"),
 }
 """By path. Where a bound crosses two fields the end is that which the other's default allows."""
