@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -74,13 +75,20 @@ def _match(record: Trade | AggTrade, contract: Contract) -> Any:
 
 def _book(record: Book, contract: Contract) -> Book:
     bids, asks = record.bids, record.asks
-    return replace(
-        record,
+    return Book(
+        symbol=record.symbol,
+        event_time=record.event_time,
+        receive_time=record.receive_time,
+        update_id=record.update_id,
+        previous_id=record.previous_id,
         bids=_levels(bids, contract),
         asks=_levels(asks, contract),
-        bid_contracts=[level[1] for level in bids],
-        ask_contracts=[level[1] for level in asks],
+        bid_contracts=list(map(_quantity, bids)),
+        ask_contracts=list(map(_quantity, asks)),
     )
+
+
+_quantity: Callable[[Level], float] = itemgetter(1)
 
 
 def _levels(levels: list[Level], contract: Contract) -> list[Level]:
@@ -94,7 +102,19 @@ def _levels(levels: list[Level], contract: Contract) -> list[Level]:
 
 
 def _quote(record: Quote, contract: Contract) -> Quote:
-    return replace(record, **_best(record, contract))
+    bid, ask = record.bid_quantity, record.ask_quantity
+    return Quote(
+        symbol=record.symbol,
+        event_time=record.event_time,
+        receive_time=record.receive_time,
+        update_id=record.update_id,
+        bid_price=record.bid_price,
+        bid_quantity=contract.base(bid, record.bid_price),
+        ask_price=record.ask_price,
+        ask_quantity=contract.base(ask, record.ask_price),
+        bid_contracts=bid,
+        ask_contracts=ask,
+    )
 
 
 def _ticker(record: Ticker, contract: Contract) -> Ticker:
