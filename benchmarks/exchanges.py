@@ -2,7 +2,8 @@
 
 The same simulated market is recorded as each exchange's messages (book changes, trades, best quotes), and these go
 from bytes to acknowledged records of a real broker, ingestion on one core, turn by turn. The best of each is told:
-other work on the machine can only make it slower.
+other work on the machine can only make it slower. The last case is the first one with the feed `raw`, which keeps each
+message a second time, as it came.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ __all__ = ["main"]
 SYMBOLS = ("binance:BTCUSDT", "okx:BTC-USDT", "okx:BTC-USDT-SWAP")
 """The same market three times; the last in contracts."""
 FEEDS = ["book", "trades", "quotes"]
+CASES = {**dict.fromkeys(SYMBOLS, FEEDS), f"{SYMBOLS[0]} raw": [*FEEDS, "raw"]}
 START = 1_723_161_255_000_000
 
 
@@ -59,17 +61,18 @@ def main() -> int:
         running_broker(Path(name), pin_elsewhere) as address,
     ):
         folder = Path(name)
-        found: dict[str, list[dict[str, Any]]] = {symbol: [] for symbol in SYMBOLS}
+        found: dict[str, list[dict[str, Any]]] = {case: [] for case in CASES}
         recorded = {symbol: _record(folder, symbol, arguments.seconds) for symbol in SYMBOLS}
         for number in range(arguments.repeat):
-            for symbol in SYMBOLS:
-                settings = _settings(folder, address, symbol, f"run-{number}-{split_symbol(symbol)[1].lower()}")
+            for turn, (case, feeds) in enumerate(CASES.items()):
+                symbol = case.partition(" ")[0]
+                settings = _settings(folder, address, symbol, feeds, f"run-{number}-{turn}")
                 done = call(
                     [sys.executable, "-m", "benchmarks.exchanges", "--one", str(settings), str(recorded[symbol])]
                 )
                 assert not done["dlq"] + done["gaps"] + done["unacknowledged"], done
-                found[symbol].append(rates(done))
-    print(json.dumps({"machine": machine(), **{symbol: pick(all_of) for symbol, all_of in found.items()}}, indent=2))
+                found[case].append(rates(done))
+    print(json.dumps({"machine": machine(), **{case: pick(all_of) for case, all_of in found.items()}}, indent=2))
     return 0
 
 
@@ -80,7 +83,8 @@ def measure(settings_file: Path, capture: Path) -> dict[str, Any]:
     publisher.connect([*(FEED_TOPIC[feed] for feed in settings.feeds), TopicKind.EVENTS, TopicKind.DEAD_LETTERS])
     frames, answers = _read(capture)
     session = _connected(settings, publisher, answers, frames)
-    (take, *_) = (connection.frame for connection in session._connections.values())
+    take = session.taker(next(iter(session._connections)))
+    assert take is not None
     waited, began, cpu_began = 0.0, time.perf_counter(), time.thread_time()
     for start in range(0, len(frames), 500):
         now = time.time_ns() // 1000
@@ -159,7 +163,7 @@ def _record(folder: Path, symbol: str, seconds: int) -> Path:
     return path
 
 
-def _settings(folder: Path, address: str, symbol: str, prefix: str) -> Path:
+def _settings(folder: Path, address: str, symbol: str, feeds: list[str], prefix: str) -> Path:
     admin = AdminClient({"bootstrap.servers": address})
     topics = [NewTopic(topic_name(prefix, kind), PARTITIONS, 1) for kind in TopicKind]
     for made in admin.create_topics(topics).values():
@@ -168,7 +172,7 @@ def _settings(folder: Path, address: str, symbol: str, prefix: str) -> Path:
     path = folder / "settings.json"
     settings = {
         "pipeline": "benchmark", "kafka": {"bootstrap_servers": address}, "topic_prefix": prefix, "exchange": exchange,
-        "symbols": [name], "feeds": FEEDS, "levels": 20, "websocket_url": "ws://127.0.0.1:9",
+        "symbols": [name], "feeds": feeds, "levels": 20, "websocket_url": "ws://127.0.0.1:9",
         "rest_url": "http://127.0.0.1:9",
     }  # fmt: skip
     path.write_text(json.dumps(settings))

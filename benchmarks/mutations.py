@@ -21,7 +21,7 @@ from typing import Any
 from marketpipeline.ingestion.context import CloseConnection, Get, OpenConnection
 from marketpipeline.ingestion.session import Session
 from marketpipeline.settings import IngestionSettings, KafkaSettings
-from marketpipeline.topics import Feed, TopicKind
+from marketpipeline.topics import EXCHANGE_FEEDS, TopicKind
 from marketpipeline.venues import venues
 from marketpipeline.venues.adapter import StreamOptions, load_adapter
 from marketpipeline.venues.instruments import Contract, Instrument
@@ -62,7 +62,7 @@ def break_frames(exchange: str, count: int, seed: int) -> dict[str, Any]:
     if path is None:
         raise FileNotFoundError(f"no capture {name} in {captures.REAL}")
     adapter, full = load_adapter(exchange), [f"{exchange}:{symbol}" for symbol in symbols]
-    mapper = adapter.mapper(adapter.streams(full, list(Feed), StreamOptions()))
+    mapper = adapter.mapper(adapter.streams(full, EXCHANGE_FEEDS, StreamOptions()))
     start, frames = _frames(path)
     session = _Session(exchange, symbols, start)
     outcomes: Counter[str] = Counter()
@@ -100,7 +100,7 @@ class _Session:
         venue = venues()[exchange]
         settings = IngestionSettings(
             pipeline="mutations", kafka=KafkaSettings(bootstrap_servers="unused"), topic_prefix="mutations",
-            exchange=exchange, symbols=list(symbols), feeds=list(Feed), levels=20, websocket_url="ws://host",
+            exchange=exchange, symbols=list(symbols), feeds=[*EXCHANGE_FEEDS], levels=20, websocket_url="ws://host",
             rest_url="http://host",
         )  # fmt: skip
         full = [f"{exchange}:{symbol}" for symbol in symbols]

@@ -114,6 +114,7 @@ class RecordKind:
     `key` is its natural key: two records that agree in it are the same thing, told again or further on (`rank`).
     `time` is the field that retention and queries go by. A pipeline has the kind if it has one of `feeds`, or always.
     `newest` are its entries in the cache; a kind that is `recent` is kept there as a list of the last ones.
+    One that is not `archived` is in its topic and nowhere else.
     """
 
     record: type[records.Record]
@@ -126,6 +127,7 @@ class RecordKind:
     table: TableLayout | None = None
     newest: tuple[Newest, ...] = ()
     recent: bool = False
+    archived: bool = True
 
     @property
     def name(self) -> str:
@@ -196,6 +198,10 @@ KINDS = (
         table=TableLayout(
             name="exchange_candles", group="candles", chunk_days=30, segment=("symbol", "interval")
         ),
+    ),
+    _feed(
+        records.RawFrame, TopicKind.RAW, Feed.RAW,
+        key=("connection", "sequence"), time="receive_time", archived=False,
     ),
     RecordKind(
         record=records.FeedEvent, topic=TopicKind.EVENTS, writer=Writer.INGESTION,
@@ -269,6 +275,7 @@ def kind_in(topic: TopicKind) -> RecordKind:
 
 
 def records_in(topic: TopicKind) -> tuple[type[records.Record], ...]:
-    """The types of record that a topic may hold: its kind, and heartbeats where it is a feed's."""
+    """The types of record that a topic may hold: its kind, and heartbeats where it is a feed's or the events'."""
     kind = _IN_TOPIC[topic]
-    return (kind.record, records.Heartbeat) if topic in FEED_TOPIC.values() else (kind.record,)
+    beats = topic is TopicKind.EVENTS or (topic in FEED_TOPIC.values() and topic is not TopicKind.RAW)
+    return (kind.record, records.Heartbeat) if beats else (kind.record,)

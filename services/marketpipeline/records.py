@@ -15,6 +15,7 @@ Definitions of the metrics are in the docstrings below; N is `depth.calculate` o
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
@@ -41,6 +42,7 @@ __all__ = [
     "LateTrade",
     "Level",
     "Quote",
+    "RawFrame",
     "Record",
     "Side",
     "SymbolThresholds",
@@ -49,6 +51,7 @@ __all__ = [
     "Trade",
     "TradeStatistics",
     "WindowEdge",
+    "as_text",
     "cut_dead_letter",
     "decode",
     "encode",
@@ -190,7 +193,8 @@ class Heartbeat(Record, tag="heartbeat", frozen=True, kw_only=True, gc=False):
     """A promise of ingestion: this symbol's feed is complete up to `event_time`.
 
     It travels in the same topic and partition as the records it speaks of, so that what comes after it is
-    later. It moves the symbol's clock on in a market that is quiet. `process` made the promise, and may not be the
+    later. It moves the symbol's clock on in a market that is quiet. Once a minute one of all feeds of a symbol is among
+    the events, which every store reads. `process` made the promise, and may not be the
     only one that writes the symbol.
     """
 
@@ -254,6 +258,30 @@ class DeadLetter(Record, tag="dead_letter", frozen=True, kw_only=True, gc=False)
     error: str
     source: str
     ingestion_time: Time
+
+
+class RawFrame(Record, tag="raw", frozen=True, kw_only=True, gc=False):
+    """What an exchange sent, as it came: a message of a connection, or the answer to a REST request about a symbol.
+
+    `symbol` and `stream`, the exchange's own name of it, are empty where the message is of none. `connection` is the
+    process and the number of its connection, `sequence` counts the messages of that from 1. An answer has the address
+    of its request as `request`, and the answers of a process count by themselves. `payload` is text, or base64 where
+    `encoding` says so.
+    """
+
+    exchange: str
+    connection: str
+    sequence: int
+    receive_time: Time
+    stream: str = ""
+    request: str = ""
+    encoding: Literal["utf-8", "base64"] = "utf-8"
+    payload: str
+
+    @property
+    def data(self) -> bytes:
+        """The bytes that came."""
+        return self.payload.encode() if self.encoding == "utf-8" else b64decode(self.payload)
 
 
 class SymbolThresholds(Record, tag="thresholds", frozen=True, kw_only=True, gc=False):
@@ -456,6 +484,7 @@ AnyRecord = (
     | Heartbeat
     | FeedEvent
     | DeadLetter
+    | RawFrame
     | SymbolThresholds
     | BookMetrics
     | Candle
@@ -487,6 +516,14 @@ def _time(hint: Any) -> Any:
     if get_origin(hint) is Annotated:
         return next((m.extra["time"] for m in get_args(hint) if isinstance(m, msgspec.Meta) and m.extra), None)
     return next(filter(None, map(_time, get_args(hint))), None)
+
+
+def as_text(payload: bytes) -> tuple[str, Literal["utf-8", "base64"]]:
+    """Bytes whole as text where they are UTF-8, else as base64, and which of the two it is."""
+    try:
+        return payload.decode(), "utf-8"
+    except UnicodeDecodeError:
+        return b64encode(payload).decode("ascii"), "base64"
 
 
 def cut_dead_letter(letter: bytes) -> bytes:

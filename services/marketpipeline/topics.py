@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["Feed", "TopicKind", "topic_name"]
+__all__ = ["EXCHANGE_FEEDS", "Feed", "TopicKind", "topic_name"]
 
 
 class Feed(StrEnum):
-    """A kind of market data that can be asked of an exchange. The value is its name in the spec."""
+    """A kind of market data that can be asked of an exchange. The value is its name in the spec.
+
+    `raw` is not asked for: it keeps what the exchange sends for the others, as it came.
+    """
 
     BOOK = "book"
     TRADES = "trades"
@@ -20,6 +23,11 @@ class Feed(StrEnum):
     QUOTES = "quotes"
     TICKERS = "tickers"
     CANDLES = "candles"
+    RAW = "raw"
+
+
+EXCHANGE_FEEDS = tuple(feed for feed in Feed if feed is not Feed.RAW)
+"""What an exchange has streams of."""
 
 
 class TopicKind(StrEnum):
@@ -31,6 +39,7 @@ class TopicKind(StrEnum):
     QUOTES = "quotes"
     TICKERS = "tickers"
     EXCHANGE_CANDLES = "exchange-candles"
+    RAW = "raw"
     EVENTS = "events"
     DEAD_LETTERS = "dead-letters"
     THRESHOLDS = "thresholds"

@@ -40,7 +40,8 @@ def test_each_feed_has_a_topic_where_heartbeats_travel_too() -> None:
     assert set(FEED_TOPIC) == set(Feed)
     assert FEED_TOPIC[Feed.CANDLES] is TopicKind.EXCHANGE_CANDLES
     assert records_in(TopicKind.BOOK) == (records.Book, records.Heartbeat)
-    assert records_in(TopicKind.EVENTS) == (records.FeedEvent,)
+    assert records_in(TopicKind.EVENTS) == (records.FeedEvent, records.Heartbeat)
+    assert records_in(TopicKind.RAW) == (records.RawFrame,)
 
 
 def test_what_a_pipeline_has_follows_from_its_feeds() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from marketpipeline.sink_kinds import sink_kinds
 from marketpipeline.spec import PipelineSpec
+from marketpipeline.topics import EXCHANGE_FEEDS, Feed
 
 __all__ = ["EXTREMES", "FIELDS", "Extreme"]
 
@@ -39,6 +40,7 @@ DURATIONS = ("1ms", "99999d")
 TEXTS: dict[str, tuple[Any, ...]] = {
     "symbols": (["binance:A"], [f"binance:S{number:04}USDT" for number in range(1000)]),
     "exclude": ([], ["binance:*"], [f"binance:*{number:03}USDT" for number in range(200)]),
+    "feeds": (*([feed.value] for feed in EXCHANGE_FEEDS), ["book", "raw"], [feed.value for feed in Feed]),
     "broker.bootstrapServers": ("b:1", ",".join(f"{number}.{'x' * 63}.example:65535" for number in range(20))),
     "broker.topicPrefix": ("x", "x" * 100),
     "broker.cluster": ("x", "x" * 253),

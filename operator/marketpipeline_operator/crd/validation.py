@@ -13,11 +13,19 @@ from typing import Any, get_args, get_origin
 from marketpipeline.alert_kinds import alert_kinds
 from marketpipeline.schema import SCALING_ORDER, NumberRules, TextRules, milliseconds
 from marketpipeline.sink_kinds import sink_kinds
-from marketpipeline.spec import API_NEEDS_A_SINK, BACKED_UP, NEEDS_A_DATABASE, BookSource, PipelineSpec, Sinks
+from marketpipeline.spec import (
+    API_NEEDS_A_SINK,
+    BACKED_UP,
+    NEEDS_A_DATABASE,
+    RAW_NEEDS_A_FEED,
+    BookSource,
+    PipelineSpec,
+    Sinks,
+)
 from marketpipeline.spec.flink import DECIDED, FLINK_KEY
 from marketpipeline.spec.market import Window
 from marketpipeline.spec.selectors import LARGEST_RANK, RANKED
-from marketpipeline.topics import Feed
+from marketpipeline.topics import EXCHANGE_FEEDS, Feed
 from marketpipeline.venues import Venue, venues
 from pydantic import BaseModel
 
@@ -134,7 +142,7 @@ def _of_exchange(venue: Venue) -> list[Rule]:
     """What only some exchanges offer; nothing for one that has it all."""
     follows = f"self.symbols.exists(s, s.startsWith('{venue.name}:'))"
     found = []
-    if missing := set(Feed) - venue.feeds:
+    if missing := set(EXCHANGE_FEEDS) - venue.feeds:
         offered = ", ".join(sorted(venue.feeds))
         found.append(
             {
@@ -202,6 +210,7 @@ def rules() -> dict[str, list[Rule]]:
                 "rule": "!(has(self.backup) || has(self.recovery)) || self.sinks." + BACKED_UP + ".enabled",
                 "message": NEEDS_A_DATABASE,
             },
+            {"rule": f"self.feeds.exists(f, f != '{Feed.RAW.value}')", "message": RAW_NEEDS_A_FEED},
             *(rule for venue in venues().values() for rule in _of_exchange(venue)),
         ],
         "spec.symbols[]": _symbols(),

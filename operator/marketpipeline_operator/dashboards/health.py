@@ -18,8 +18,8 @@ def _rate(metric: str, *by: str) -> str:
     return f"sum{_by(by)}(rate(marketpipeline_{metric}{{{_PODS}}}[5m]))"
 
 
-def _now(metric: str, *by: str, how: str = "sum") -> str:
-    return f"{how}{_by(by)}(marketpipeline_{metric}{{{_PODS}}})"
+def _now(metric: str, *by: str, how: str = "sum", selected: str = "") -> str:
+    return f"{how}{_by(by)}(marketpipeline_{metric}{{{_PODS}{selected}}})"
 
 
 def _p99(metric: str, *by: str) -> str:
@@ -36,11 +36,18 @@ _PANELS: dict[str, tuple[tuple[str, str, str, str, str], ...]] = {
         ("Frames", "Frames read from exchanges.", "reqps", _rate("ingestion_frames_total", "pod"), "{{pod}}"),
         ("Records", "Written, by topic.", "reqps", _rate("ingestion_produced_total", "topic"), "{{topic}}"),
         (
-            "Receive time less event time",
-            "Latency and the skew of two clocks: below 0 the exchange's clock is ahead.",
+            "Latency from the exchange, 99th percentile",
+            "Receive time less event time, without the difference of the clocks.",
             "s",
-            _now("ingestion_delay_seconds", "feed", how="avg"),
+            _now("ingestion_latency_seconds", "feed", selected=', quantile="0.99"', how="max"),
             "{{feed}}",
+        ),
+        (
+            "Our clocks less the exchange's",
+            "As estimated; below 0 the exchange's clock is ahead.",
+            "s",
+            _now("ingestion_clock_offset_seconds", "pod", how="avg"),
+            "{{pod}}",
         ),
         (
             "Events of feeds",

@@ -4,25 +4,38 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from marketpipeline.cli.parameters import Duration
+from marketpipeline.errors import InvalidInput, Problem
+from marketpipeline.local.stored import only_folder, open_broker
+from marketpipeline.readers.asking import find_symbol, read_time
+from marketpipeline.settings import IngestionSettings, KafkaSettings
+from marketpipeline.simulator.recording.from_topic import Part, TopicSpan, record_topic
 from marketpipeline.simulator.recording.main import record as run_recording
 from marketpipeline.simulator.recording.main import record_simulation
 from marketpipeline.simulator.recording.recorder import Counts
 from marketpipeline.simulator.recording.simulation import Simulation
 from marketpipeline.simulator.recording.writer import CaptureWriter
-from marketpipeline.spec import load_file
+from marketpipeline.spec import MarketPipeline, load_file
+from marketpipeline.venues import split_symbol
 
 __all__ = ["record"]
 
+T = TypeVar("T")
+
 _SIMULATED = ("seed", "start", "scenarios", "faults")
 """Options that only a simulated market has."""
+_OF_TOPIC = ("since", "until", "symbols", "state", "config")
+"""Options that only the topic has."""
+_OPTION = {"scenarios": "--scenario", "faults": "--fault", "since": "--from", "until": "--to", "duration": "--for",
+           "address": "--exchange"}  # fmt: skip
 
 
 class Moment(click.ParamType[Any]):
@@ -56,32 +69,96 @@ class Moment(click.ParamType[Any]):
 @click.option("--start", type=Moment(), help="Time at which the simulated market starts, ISO 8601; now without it.")
 @click.option("--scenario", "scenarios", multiple=True, help="Scenario of the simulated market (default: tour).")
 @click.option("--fault", "faults", multiple=True, help="Fault of the simulated market's messages.")
+@click.option(
+    "--from-topic",
+    is_flag=True,
+    help="Take what a pipeline with the feed `raw` has kept, at once; a file for each exchange, where it has several.",
+)
+@click.option("--from", "since", metavar="T", help="Beginning, included, as we received it: ISO 8601 or a number.")
+@click.option("--to", "until", metavar="T", help="End, not included.")
+@click.option("--symbols", metavar="A,B", help="Of these only, each as exchange:SYMBOL.")
+@click.option("--state", type=click.Path(path_type=Path), help="State folder of the run. [.marketpipeline/NAME]")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Settings of a process of ingestion (see `plan`), whose broker is read in place of that of a run here.",
+)
 @click.pass_context
-def record(
-    ctx: click.Context,
-    file: Path,
-    out: Path,
-    duration: float | None,
-    address: str | None,
-    seed: int,
-    start: int | None,
-    scenarios: tuple[str, ...],
-    faults: tuple[str, ...],
-) -> None:
-    """Record the symbols and feeds of the MarketPipeline in FILE as they come from the exchange."""
+def record(ctx: click.Context, /, file: Path, out: Path, **options: Any) -> None:
+    """Write the symbols and feeds of the MarketPipeline in FILE, as they come from the exchange, to a capture.
+
+    With --from-topic it is what came already: the messages that the pipeline has kept on its topic `raw`, with the
+    answers over REST that it used. A replay of that gives the same tables again.
+    """
     pipeline = load_file(file)
-    if address == "simulated":
-        if duration is None:
+    given = [name for name in options if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    _check(given, from_topic=options["from_topic"], simulated=options["address"] == "simulated")
+    if options["from_topic"]:
+        parts = _from_topic(pipeline, out, options)
+    elif options["address"] == "simulated":
+        if options["duration"] is None:
             raise click.BadParameter("a simulated market has no end: say how long", param_hint="--for")
-        began = round(time.time() * 1_000_000) if start is None else start
-        writer = record_simulation(pipeline, out, Simulation(seed, began, duration, scenarios, faults))
+        began = round(time.time() * 1_000_000) if options["start"] is None else options["start"]
+        simulation = Simulation(options["seed"], began, options["duration"], options["scenarios"], options["faults"])
+        parts = [_written(record_simulation(pipeline, out, simulation))]
     else:
-        if given := [name for name in _SIMULATED if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]:
-            options = ", ".join(f"--{name.removesuffix('s')}" for name in given)
-            raise click.UsageError(f"{options}: only with --exchange simulated")
-        writer = run_recording(pipeline, out, address, duration, _Progress())
-    click.echo(f"{writer.path}: {writer.lines} lines, {writer.size:,} bytes")
-    click.echo(f"replay it: marketpipeline simulator --replay {writer.path}")
+        parts = [_written(run_recording(pipeline, out, options["address"], options["duration"], _Progress()))]
+    for part in parts:
+        doubles = f", {part.doubles:,} that came twice left out" if part.doubles else ""
+        click.echo(f"{part.path}: {part.lines} lines, {part.size:,} bytes{doubles}")
+    if len(parts) == 1:
+        click.echo(f"replay it: marketpipeline simulator --replay {parts[0].path}")
+    else:
+        click.echo(f"replay them: marketpipeline run {file} --replay {' '.join(str(part.path) for part in parts)}")
+
+
+def _check(given: Sequence[str], *, from_topic: bool, simulated: bool) -> None:
+    """Raises UsageError for options of another way to record than the one that was chosen."""
+    for names, chosen, says in (
+        (_SIMULATED, simulated, "only with --exchange simulated"),
+        (_OF_TOPIC, from_topic, "only with --from-topic"),
+        (("duration", "address"), not from_topic, "not with --from-topic, which has --from and --to"),
+    ):
+        if not chosen and (wrong := [name for name in given if name in names]):
+            raise click.UsageError(f"{', '.join(_OPTION.get(name, f'--{name}') for name in wrong)}: {says}")
+
+
+def _written(writer: CaptureWriter) -> Part:
+    return Part(writer.path, writer.lines, writer.size, 0)
+
+
+def _from_topic(pipeline: MarketPipeline, out: Path, options: Mapping[str, Any]) -> list[Part]:
+    symbols = None if options["symbols"] is None else options["symbols"].split(",")
+    chosen = [_argument("--symbols", symbol, _one_of(pipeline.spec.symbols)) for symbol in symbols or []]
+    exchanges = sorted({split_symbol(symbol)[0] for symbol in chosen or pipeline.spec.symbols})
+    times = {name: options[name] and _argument(f"--{option}", options[name], _microseconds)
+             for name, option in (("since", "from"), ("until", "to"))}  # fmt: skip
+    span = TopicSpan(exchanges, chosen or None, **times)
+
+    def progress(frames: int) -> None:
+        click.echo(f"{frames:,} frames", err=True)
+
+    if options["config"] is not None:
+        settings = IngestionSettings.load(options["config"])
+        return record_topic(settings.kafka, settings.topic_prefix, span, out, progress)
+    folder = options["state"] or only_folder()
+    with open_broker(folder) as address:
+        return record_topic(KafkaSettings(bootstrap_servers=address), pipeline.topic_prefix, span, out, progress)
+
+
+def _argument(option: str, text: str, read: Callable[[str], T]) -> T:
+    try:
+        return read(text)
+    except ValueError as error:
+        raise InvalidInput("record", [Problem(option, text, str(error))]) from error
+
+
+def _one_of(known: Sequence[str]) -> Callable[[str], str]:
+    return lambda text: find_symbol(text.strip(), known)
+
+
+def _microseconds(text: str) -> int:
+    return round(read_time(text).timestamp() * 1_000_000)
 
 
 class _Progress:

@@ -138,11 +138,11 @@ class Engine:
 
     async def _open(self, number: int, url: str) -> None:
         session = self._session
-        connection = session.connection(number)
-        if connection is None:
+        connection, take = session.connection(number), session.taker(number)
+        if connection is None or take is None:
             return
         socket = Socket(
-            connection.frame,
+            take,
             self._breathe,
             lambda payload: connection.pong(payload, time.monotonic()),
             lambda reason: self._closed(number, reason),
@@ -162,13 +162,13 @@ class Engine:
         self._session.closed(number, reason)
 
     async def _get(self, call: int, request: RestRequest[Any]) -> None:
-        limiter = self._session.limiter
+        limiter, sent = self._session.limiter, now_us()
         try:
             status, headers, body = await self._rest.get(request)
         except RetryableError as error:
             limiter.failed(call, str(error), time.monotonic())
         else:
-            limiter.answered(call, status, headers, body, time.monotonic(), now_us())
+            limiter.answered(call, status, headers, body, time.monotonic(), now_us(), sent)
         self._breathe()
 
     async def _look(self) -> None:

@@ -195,6 +195,8 @@ def make_handler(
             return NewestHandler(symbol, feed, publish, ticker_order)
         case Feed.CANDLES:
             return NewestHandler(symbol, feed, publish, candle_order)
+        case Feed.RAW:
+            raise ValueError("no exchange has a stream of raw frames")
 
 
 def _book_handler(

@@ -105,7 +105,7 @@ class KafkaPublisher:
         self._writers: dict[tuple[TopicKind, str], _TopicWriter] = {}
         self._partitions: dict[str, int] = {}
         self._dead_letters = topic_name(prefix, TopicKind.DEAD_LETTERS)
-        self._side = {topic_name(prefix, TopicKind.EVENTS), self._dead_letters}
+        self._side = {topic_name(prefix, kind) for kind in (TopicKind.EVENTS, TopicKind.DEAD_LETTERS, TopicKind.RAW)}
         config = producer_config(kafka, client_id) | {
             "on_delivery": self._delivered,
             "delivery.report.only.error": True,
@@ -190,7 +190,7 @@ class KafkaPublisher:
         self.refused(topic, error)
 
     def refused(self, topic: str, error: KafkaError) -> None:
-        """A record cannot be delivered. Of data that ends the process; of an event or a dead letter it is logged."""
+        """A record cannot be delivered. Of data that ends the process; what is beside it is logged and counted."""
         self.undelivered += 1
         _log.error("a record was not delivered to %s: %s", topic, error.str())
         if topic not in self._side and self.failure is None:

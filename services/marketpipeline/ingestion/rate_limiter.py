@@ -45,7 +45,8 @@ class _Call:
 
 
 class RateLimiter:
-    """Sends requests by `emit` as the limits allow. `dead_letter` keeps a body that could not be read."""
+    """Sends requests by `emit` as the limits allow. `dead_letter` keeps a body that could not be read, `keep` each that
+    is an answer."""
 
     def __init__(
         self,
@@ -65,6 +66,9 @@ class RateLimiter:
         self._blocked_until = 0.0
         self._number = 0
         self._now = 0.0
+        self.keep: Callable[[RestRequest[Any], bytes, int], None] = lambda request, body, receive_time: None
+        self.trip = (0, 0)
+        """When the request was sent whose answer is being handed on, and when that came; µs."""
         self.paused = False
         self.requests = 0
         self.throttled = 0
@@ -94,18 +98,27 @@ class RateLimiter:
         self._send()
 
     def answered(
-        self, number: int, status: int, headers: Mapping[str, str], body: bytes, now: float, receive_time: int
+        self,
+        number: int,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        now: float,
+        receive_time: int,
+        sent_time: int | None = None,
     ) -> None:
         """An answer came: hand its value on, or wait and try again, or give up."""
         self._now = now
         call = self._under_way.pop(number, None)
         if call is None:
             return
+        self.trip = (receive_time if sent_time is None else sent_time, receive_time)
         used = self._adapter.used_weight(headers)
         if used is not None:
             self._weights.correct(now, used)
         try:
             self._adapter.judge(status, headers, body)
+            self.keep(call.request, body, receive_time)
             value = call.request.read(body, receive_time)
         except Throttled as error:
             self._block(call, error)

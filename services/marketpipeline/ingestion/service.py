@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from random import Random
 
@@ -205,6 +206,9 @@ class Ingestion:
         if request is None:
             return
         try:
-            session.exchange_clock.told(await rest.fetch(request, adapter), now_us())
+            sent = now_us()
+            told, received = await rest.fetch(request, adapter), now_us()
+            session.exchange_clock.told(told, received)
+            session.latencies.measured(told, sent, received, time.monotonic())
         except MarketPipelineError as error:
             _log.warning("the exchange does not tell its time: %s", error)

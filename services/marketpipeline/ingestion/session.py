@@ -7,7 +7,6 @@ order. Everything here can be driven by a test at any speed.
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,11 +24,13 @@ from marketpipeline.ingestion.connection_manager import ConnectionManager
 from marketpipeline.ingestion.context import Command, Publish, Publisher, StreamHandler, feed_event_id
 from marketpipeline.ingestion.examiner import Examiner
 from marketpipeline.ingestion.handlers import Delivered, make_handler
+from marketpipeline.ingestion.latency import Latencies
 from marketpipeline.ingestion.pacing import Window
 from marketpipeline.ingestion.rate_limiter import RateLimiter
+from marketpipeline.ingestion.raw import RawFrames, Tap
 from marketpipeline.ingestion.symbol_validation import UNSIZED
 from marketpipeline.ingestion.written import Written
-from marketpipeline.records import DeadLetter, FeedEvent, FeedEventKind
+from marketpipeline.records import DeadLetter, FeedEvent, FeedEventKind, Heartbeat, as_text
 from marketpipeline.settings import IngestionSettings
 from marketpipeline.topics import Feed, TopicKind
 from marketpipeline.venues.adapter import ExchangeAdapter, RestRequest, StreamOptions
@@ -44,6 +45,12 @@ T = TypeVar("T")
 
 RELIST_AFTER = 600.0
 """Seconds until the exchange is asked again for symbols that it does not list."""
+LOOK_EVERY = 0.5
+"""Seconds between two looks at what was handed on and what lives."""
+ALIVE_EVERY = 60.0
+"""Seconds between two heartbeats of a symbol beside its feeds."""
+CLOCK_EVERY = 60.0
+"""Seconds between two measurements of the difference to its clock."""
 
 
 class Session:
@@ -96,6 +103,10 @@ class Session:
         self.unlisted_symbols: dict[str, str] = {}
         self._unlisted_seen: dict[str, int] = {}
         self.exchange_clock = ExchangeClock(settings.max_ahead_ms * 1000, settings.max_behind_ms * 1000)
+        self.latencies = Latencies()
+        self._look_at = 0.0
+        self._alive: dict[str, tuple[float, int]] = {}
+        self._ask_clock_at: float | None = None
         self.limiter = RateLimiter(adapter, self.commands.append, self.dead_letter, self._random)
         self._max_streams = max_streams
         self._delivered = delivered or Delivered()
@@ -103,6 +114,11 @@ class Session:
         self.absent = dict(absent or {}) | {symbol: UNSIZED for symbol in symbols if not self._is_sized(symbol)}
         self._ask_absent_at: float | None = None
         self._connects = Window(adapter.limits.connects.count, adapter.limits.connects.seconds)
+        self._raw: RawFrames | None = None
+        if Feed.RAW in settings.feeds:
+            self._raw = RawFrames(settings.exchange, process, settings.rest_url, publisher.writer)
+            self.limiter.keep = self._raw.answer
+        self._taps: dict[int, Tap] = {}
         self._mapper = adapter.mapper([])
         self.handlers: dict[Stream, StreamHandler] = {}
         self.managers: list[ConnectionManager] = []
@@ -127,6 +143,11 @@ class Session:
             handler.tick(now)
         self.limiter.tick(now)
         self.examiner.tick(now)
+        if now >= self._look_at:
+            self._look_at = now + LOOK_EVERY
+            self.latencies.look(now, self.handlers)
+            self._tell_alive(now)
+            self._ask_clock(now)
         self.has_synced = self.has_synced or self.in_sync
         if self._looks and len(self._joined) < len(self.handlers):
             self._join()
@@ -141,8 +162,14 @@ class Session:
         self.examiner.give_up()
 
     def connection(self, number: int) -> Connection | None:
-        """A connection that a command spoke of; its `frame` takes frames. None when it is gone."""
+        """A connection that a command spoke of. None when it is gone."""
         return self._connections.get(number)
+
+    def taker(self, number: int) -> Callable[[bytes, int], None] | None:
+        """What takes the frames of a connection. None when it is gone."""
+        connection = self._connections.get(number)
+        tap = self._taps.get(number)
+        return tap.take if tap is not None else None if connection is None else connection.frame
 
     def connected(self, number: int, now: float) -> None:
         """A connection was opened."""
@@ -152,6 +179,7 @@ class Session:
     def closed(self, number: int, reason: str) -> None:
         """A connection ended or could not be opened."""
         connection = self._connections.pop(number, None)
+        self._taps.pop(number, None)
         if connection is None:
             return
         self._frames_before += connection.frames
@@ -321,6 +349,36 @@ class Session:
             states[stream.symbol][stream.feed] = handler.state()
         return states
 
+    def _tell_alive(self, now: float) -> None:
+        """Once a minute a heartbeat of each symbol whose every feed lives, on the topic that all stores read: those of
+        the feeds travel with records that a store may have no place for."""
+        through: dict[str, int] = {}
+        for manager in self.managers:
+            dead = {stream.symbol for stream in (*manager.stale, *manager.rejected)}
+            for symbol in manager.symbols:
+                until = 0 if symbol in dead else manager.synced_through
+                through[symbol] = min(until, through.get(symbol, until))
+        for handler in self.handlers.values():
+            if not handler.complete:
+                through[handler.symbol] = 0
+        for symbol, time in through.items():
+            due, told = self._alive.get(symbol, (0.0, 0))
+            if now >= due and time > told:
+                self._alive[symbol] = (now + ALIVE_EVERY, time)
+                beat = Heartbeat(symbol=symbol, event_time=time, receive_time=self.wall, process=self.process)
+                self._writer(TopicKind.EVENTS, symbol)(beat)
+
+    def _ask_clock(self, now: float) -> None:
+        """Ask the exchange for its time every so often, when nothing else is to be asked."""
+        if self._ask_clock_at is None or now >= self._ask_clock_at:
+            asks, self._ask_clock_at = self._ask_clock_at is not None, now + CLOCK_EVERY
+            request = self._adapter.server_time() if asks else None
+            if request is not None:
+                self.limiter.ask(request, self._take_clock, lambda error: None, patient=True)
+
+    def _take_clock(self, server_time: int) -> None:
+        self.latencies.measured(server_time, *self.limiter.trip, self._now)
+
     def _seen(self, symbol: str) -> int:
         """How much came on the streams of a symbol."""
         return sum(handler.seen for stream, handler in self.handlers.items() if stream.symbol == symbol)
@@ -369,7 +427,8 @@ class Session:
         """Follow symbols, by connections of their own. What others look at is replaced, never changed."""
         settings, adapter = self._settings, self._adapter
         options = StreamOptions(settings.levels, settings.partial_depth)
-        streams = adapter.streams(symbols, settings.feeds, options)
+        feeds = [feed for feed in settings.feeds if feed is not Feed.RAW]
+        streams = adapter.streams(symbols, feeds, options)
         handlers = {
             stream: make_handler(
                 stream,
@@ -444,11 +503,12 @@ class Session:
 
     def _make_connection(self, streams: Sequence[Stream], now: float) -> Connection:
         self._connection_number += 1
+        tap = None if self._raw is None else self._raw.tap(self._connection_number, self._mapper)
         connection = Connection(
             self._connection_number,
             streams,
             self._adapter,
-            self._mapper,
+            tap or self._mapper,
             self.handlers,
             self.exchange_clock,
             self,
@@ -456,19 +516,19 @@ class Session:
             now,
         )
         self._connections[connection.number] = connection
+        if tap is not None:
+            tap.connect(connection.frame)
+            self._taps[connection.number] = tap
         return connection
 
 
 def _dead_letter(payload: bytes, error: FrameError, source: str, ingestion_time: int) -> DeadLetter:
-    """The payload whole: as text where it is UTF-8, else as base64."""
-    try:
-        text, encoding = payload.decode("utf-8"), True
-    except UnicodeDecodeError:
-        text, encoding = base64.b64encode(payload).decode("ascii"), False
+    """The payload whole."""
+    text, encoding = as_text(payload)
     return DeadLetter(
         symbol=error.symbol,
         payload=text,
-        encoding="utf-8" if encoding else "base64",
+        encoding=encoding,
         error=str(error),
         source=source,
         ingestion_time=ingestion_time,

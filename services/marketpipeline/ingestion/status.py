@@ -66,6 +66,7 @@ def health(ingestion: Process) -> Health:
         "bytes": session.bytes,
         "synced_through": session.synced_through,
         "books": dict(zip(("synced", "of"), session.books, strict=True)),
+        "latency": _latency(session),
         "pending": session.pending,
         "in_sync": session.in_sync,
         "paused": session.paused,
@@ -153,6 +154,32 @@ def _delays(ingestion: Process) -> list[Observation]:
     ]
 
 
+def _latency(session: Session) -> dict[str, object]:
+    """In milliseconds; the difference of the clocks is ours less the exchange's."""
+    offset = session.latencies.offset
+    of_feeds = session.latencies.by_feed()
+    return {
+        "clock_offset_ms": None if offset is None else offset.value / 1000,
+        "uncertainty_ms": None if offset is None or offset.uncertainty is None else offset.uncertainty / 1000,
+        "feeds": {
+            feed: {"median_ms": found.median / 1000, "p99_ms": found.p99 / 1000} for feed, found in of_feeds.items()
+        },
+    }
+
+
+def _latencies(ingestion: Process) -> list[Observation]:
+    return [
+        Observation(value / 1e6, {"feed": feed, "quantile": quantile})
+        for feed, found in _session(ingestion).latencies.by_feed().items()
+        for quantile, value in (("0.5", found.median), ("0.99", found.p99))
+    ]
+
+
+def _clock_offset(ingestion: Process) -> list[Observation]:
+    offset = _session(ingestion).latencies.offset
+    return [] if offset is None else [Observation(offset.value / 1e6)]
+
+
 def _session(ingestion: Process) -> Session:
     assert ingestion.session is not None
     return ingestion.session
@@ -193,5 +220,12 @@ _GAUGES: tuple[Metric, ...] = (
         "Receive time less event time of the newest record; two clocks, so it may be negative.",
         _delays,
     ),
+    (
+        "ingestion.latency",
+        "s",
+        "Receive time less event time without the difference of the clocks, of the last minute by feed and quantile.",
+        _latencies,
+    ),
+    ("ingestion.clock_offset", "s", "Our clock less the exchange's, as estimated.", _clock_offset),
 )
 """Name, unit, description and what reads it; by `instrument`."""

@@ -2,9 +2,9 @@
 
 Receive times in µs, ms or s are recognised by their digits and read as what they are.
 
-A line may also be `<ns> <url> <body>`, the answer to a REST request. A file is checked to its end first, so a
-truncated or damaged one is refused before a client has seen a frame. Captures that are small are kept in
-memory while they are checked; larger ones are read a second time, as they are replayed.
+A line may also be `<ns> <url> <body>`, the answer to a REST request: a book, or trades that no stream told. A file is
+checked to its end first, so a truncated or damaged one is refused before a client has seen a frame. Captures that are
+small are kept in memory while they are checked; larger ones are read a second time, as they are replayed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from statistics import median_low
 
 from marketpipeline.errors import InvalidCapture, Problem
 from marketpipeline.simulator.frames import Frame, Kind
@@ -30,8 +31,9 @@ _NANOSECONDS = {19: 1, 16: 1_000, 13: 1_000_000, 10: 1_000_000_000}
 _LINES_TO_TELL = 1_000
 """Lines from which the exchange of a capture is told; acknowledgements and notices may come first."""
 _IMPLAUSIBLE = 3_600_000_000
-"""Microseconds between receive time and event time from which the latter is taken for wrong.
+"""Microseconds from which an event time is taken for wrong: so much further from its receive time than was usual.
 
+What is usual at the beginning is the middle of the first ones: a capture of a replay has the receive times of that.
 Such a message is sent as it is and means nothing to the simulator itself: it moves no clock, and REST does not know it.
 """
 
@@ -54,6 +56,10 @@ class Capture:
     """Symbols whose book changes it holds."""
     snapshots: dict[str, Frame] = field(default_factory=dict)
     """The first book snapshot of each symbol."""
+    past: list[Frame] = field(default_factory=list)
+    """Trades that REST told, each frame a page of them."""
+    first_event_time: int = 0
+    """The earliest, 0 for none."""
     last_event_time: int = 0
     kept: list[Frame] | None = field(default_factory=list)
 
@@ -67,7 +73,8 @@ class Capture:
         for frame, _ in frames:
             if not frame.symbol:
                 frame.symbol = self.owner()
-            yield frame
+            if not _is_past(frame):
+                yield frame
 
     def owner(self) -> str:
         """The symbol of a snapshot that names none: the only one whose book the capture follows."""
@@ -82,6 +89,9 @@ def load(path: Path, reader: Reader, keep_bytes: int) -> Capture:
     capture = Capture(path, reader)
     unnamed: list[tuple[Frame, int]] = []
     for frame, line in _read(path, reader, capture):
+        if _is_past(frame):
+            capture.past.append(frame)
+            continue
         if not frame.symbol:
             unnamed.append((frame, line))
         else:
@@ -123,6 +133,10 @@ def exchange_of(path: Path, readers: Mapping[str, Reader]) -> str:
     return ""
 
 
+def _is_past(frame: Frame) -> bool:
+    return not frame.stream and frame.kind in (Kind.TRADE, Kind.AGG_TRADE)
+
+
 def _note(capture: Capture, frame: Frame) -> None:
     capture.symbols.add(frame.symbol)
     if frame.kind is Kind.SNAPSHOT:
@@ -135,12 +149,14 @@ def _note(capture: Capture, frame: Frame) -> None:
     capture.streams[stream] = capture.streams.get(stream, 0) + 1
     first, _ = capture.spans.get(stream, (frame.due, 0))
     capture.spans[stream] = (first, frame.due)
-    capture.last_event_time = max(capture.last_event_time, frame.event_time)
+    if frame.event_time:
+        capture.first_event_time = min(capture.first_event_time or frame.event_time, frame.event_time)
+        capture.last_event_time = max(capture.last_event_time, frame.event_time)
 
 
 def _read(path: Path, reader: Reader, count: Capture | None = None) -> Iterator[tuple[Frame, int]]:
     read_frame, read_rest = reader
-    latest = 0
+    latest, usual = 0, _usual(path, read_frame)
     for number, line in _lines(path):
         if count is not None:
             count.lines, count.size = number, count.size + len(line)
@@ -159,9 +175,27 @@ def _read(path: Path, reader: Reader, count: Capture | None = None) -> Iterator[
             raise InvalidCapture(str(path), [Problem(f"line {number}", shown, str(error))]) from error
         if frame is None:
             continue
-        if frame.event_time and abs(frame.event_time - latest // 1000) > _IMPLAUSIBLE:
-            frame.event_time, frame.kind = 0, Kind.OTHER
+        if frame.event_time:
+            ahead = frame.event_time - latest // 1000
+            if abs(ahead - usual) > _IMPLAUSIBLE:
+                frame.event_time, frame.kind = 0, Kind.OTHER
+            else:
+                usual = ahead
         yield frame, number
+
+
+def _usual(path: Path, read_frame: Callable[[int, bytes], Frame | None]) -> int:
+    """How far event times are ahead of receive times at the beginning, in microseconds."""
+    found = []
+    for _, line in islice(_lines(path), _LINES_TO_TELL):
+        stamp, _, message = line.strip().partition(b" ")
+        try:
+            frame = None if message.startswith(b"http") else read_frame(0, message)
+            if frame is not None and frame.event_time:
+                found.append(frame.event_time - _nanoseconds(stamp) // 1000)
+        except ValueError:
+            break  # it is told by who reads the file for good
+    return median_low(found) if found else 0
 
 
 def _nanoseconds(stamp: bytes) -> int:

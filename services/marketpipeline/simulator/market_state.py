@@ -97,6 +97,7 @@ class MarketState:
         self._diffs: dict[str, list[Frame]] = {symbol: [] for symbol in self._books}
         self._trades: dict[str, list[Frame]] = {symbol: [] for symbol in self._books}
         self._agg_trades: dict[str, list[Frame]] = {symbol: [] for symbol in self._books}
+        self._past: dict[tuple[Kind, str], dict[int, Any]] = {}
         self._quotes: dict[str, Frame] = {}
         self._wall = wall
         self._delisted: dict[str, float] = {}
@@ -121,6 +122,11 @@ class MarketState:
             self._keep(self._agg_trades[frame.symbol], frame)
         elif kind is Kind.SNAPSHOT:
             self.seed(frame)
+
+    def remember(self, frame: Frame) -> None:
+        """Keep a page of trades that no stream tells; REST knows each once a later one was sent."""
+        known = self._past.setdefault((frame.kind, frame.symbol), {})
+        known.update({trade[0]: trade for trade in self.read(frame) if isinstance(trade, Trade | AggTrade)})
 
     def seed(self, frame: Frame) -> None:
         """Start (or, where diffs were lost, go on with) a book from a snapshot frame."""
@@ -157,7 +163,7 @@ class MarketState:
 
     def trades(self, symbol: str, from_id: int | None, limit: int) -> list[Trade]:
         """The newest `limit` trades sent, or the first ones from `from_id` on; in the order of their ids."""
-        found: list[Trade] = self._range(self._trades[symbol], from_id, limit)
+        found: list[Trade] = self._range(Kind.TRADE, symbol, from_id, limit)
         if not (spoiled := self._spoiled.get(symbol)):
             return found
         if 0 in spoiled and found:
@@ -168,7 +174,7 @@ class MarketState:
     def day(self, symbol: str) -> Candle | None:
         """All trades sent so far as one candle, None before the first; each is read once, when it is asked for."""
         day = self._days.get(symbol)
-        for trade in self._range(self._trades[symbol], 0 if day is None else day.last_trade_id + 1, 1 << 62):
+        for trade in self._sent(self._trades[symbol], 0 if day is None else day.last_trade_id + 1, 1 << 62):
             if day is None:
                 day = self._days[symbol] = Candle.opened_by(trade, 1 << 62)
             else:
@@ -186,7 +192,7 @@ class MarketState:
 
     def agg_trades(self, symbol: str, from_id: int | None, limit: int) -> list[AggTrade]:
         """The same of aggregate trades."""
-        return self._range(self._agg_trades[symbol], from_id, limit)
+        return self._range(Kind.AGG_TRADE, symbol, from_id, limit)
 
     def quote(self, symbol: str) -> Quote | None:
         """The best bid and ask last sent, or those of the book when quotes are not among the streams."""
@@ -213,8 +219,21 @@ class MarketState:
         diffs.clear()
         return book
 
-    def _range(self, kept: list[Frame], from_id: int | None, limit: int) -> list[Any]:
-        """Of frames with one or more trades each: the newest `limit` trades, or the first ones from `from_id` on."""
+    def _range(self, kind: Kind, symbol: str, from_id: int | None, limit: int) -> list[Any]:
+        """The newest `limit` trades, or the first ones from `from_id` on: those that were sent, and those between."""
+        kept = (self._trades if kind is Kind.TRADE else self._agg_trades)[symbol]
+        found = self._sent(kept, from_id, limit)
+        past = self._past.get((kind, symbol))
+        if not past or not kept:
+            return found
+        newest = self.read(kept[-1])[-1][0]
+        first = from_id if from_id is not None else found[0][0]
+        between = {number: trade for number, trade in past.items() if first <= number < newest}
+        both = sorted((between | {trade[0]: trade for trade in found}).values())
+        return both[-limit:] if from_id is None else both[:limit]
+
+    def _sent(self, kept: list[Frame], from_id: int | None, limit: int) -> list[Any]:
+        """The same of frames with one or more trades each."""
         if from_id is None:
             return [event for frame in kept[-limit:] for event in self.read(frame)][-limit:]
         first = bisect_left(kept, from_id, key=lambda frame: self.read(frame)[-1][0])

@@ -44,6 +44,16 @@ class Source(Protocol):
         ...
 
     @property
+    def past(self) -> Sequence[Frame]:
+        """Trades that only REST tells, each frame a page of them."""
+        ...
+
+    @property
+    def first_event_time(self) -> int:
+        """The earliest event time of all frames, in microseconds; 0 where none has one."""
+        ...
+
+    @property
     def last_event_time(self) -> int:
         """The latest event time of all frames, in microseconds; of those so far where there is no end."""
         ...
@@ -70,9 +80,12 @@ class Replay:
         self.streams = frozenset(stream for capture in captures for stream in capture.streams)
         self.makes = self.streams
         self.symbols = sorted({symbol for capture in captures for symbol in capture.symbols})
+        times = [capture.first_event_time for capture in captures if capture.first_event_time]
+        self.first_event_time = min(times, default=0)
         self.last_event_time = max(capture.last_event_time for capture in captures)
         self.volumes: Mapping[str, float] = {}
         self.snapshots = _first_snapshots(captures)
+        self.past = [frame for capture in captures for frame in capture.past]
         self._frames: Iterator[Frame] = heapq.merge(*(c.frames() for c in captures), key=attrgetter("due"))
         self._next: Frame | None = next(self._frames, None)
 

@@ -59,7 +59,7 @@ class Timeline:
         self.wait = wait or speed is None
         self.pacer = Pacer(speed or 1.0)
         self.first_due = self.position = source.next_due() or 0
-        self.clock = ExchangeClock(source.next_event_time() or self.first_due // 1000)
+        self.clock = ExchangeClock(source.next_event_time() or source.first_event_time or self.first_due // 1000)
         self.filters: FrameFilters | None = None
         self.started = False
         self.finished = False
@@ -67,6 +67,8 @@ class Timeline:
         self._version = -1
         for frame in source.snapshots:
             market.seed(frame)
+        for frame in source.past:
+            market.remember(frame)
 
     @property
     def elapsed(self) -> float:

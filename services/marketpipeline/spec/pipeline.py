@@ -34,7 +34,15 @@ from marketpipeline.spec.thresholds import Thresholds
 from marketpipeline.topics import Feed
 from marketpipeline.venues import split_symbol, venues
 
-__all__ = ["API_NEEDS_A_SINK", "API_VERSION", "KIND", "MarketPipeline", "Metadata", "PipelineSpec"]
+__all__ = [
+    "API_NEEDS_A_SINK",
+    "API_VERSION",
+    "KIND",
+    "RAW_NEEDS_A_FEED",
+    "MarketPipeline",
+    "Metadata",
+    "PipelineSpec",
+]
 
 API_VERSION = "marketpipeline.dev/v1alpha1"
 KIND = "MarketPipeline"
@@ -43,6 +51,7 @@ KIND = "MarketPipeline"
 API_NEEDS_A_SINK = "api.enabled needs at least one sink: set {} to true, or api.enabled to false".format(
     " or ".join(f"sinks.{kind.name}.enabled" for kind in sink_kinds().values() if kind.answers)
 )
+RAW_NEEDS_A_FEED = "feeds: raw keeps what comes for other feeds; name at least one of them beside it"
 
 
 def _check_exchange(text: str) -> str:
@@ -105,7 +114,8 @@ class PipelineSpec(SpecModel):
     )
     feeds: Annotated[list[Feed], Field(min_length=1, max_length=len(Feed))] = Field(
         default=[Feed.BOOK, Feed.TRADES, Feed.QUOTES],
-        description="Market data to ask the exchanges for. Candles and trade alerts need `trades`, ratios need `book`.",
+        description="Market data to ask the exchanges for. Candles and trade alerts need `trades`, ratios need `book`. "
+        "`raw` keeps what comes for the others as it came, on a topic of its own.",
     )
     windows: Annotated[list[Window], Field(max_length=len(get_args(Window)))] = Field(
         default=["1m", "5m", "15m", "1h"],
@@ -145,7 +155,7 @@ class PipelineSpec(SpecModel):
         partial = self.depth.source is BookSource.PARTIAL and Feed.BOOK in self.feeds
         for exchange in self.exchanges:
             venue = venues()[exchange]
-            missing = sorted(set(self.feeds) - venue.feeds)
+            missing = sorted(set(self.feeds) - venue.feeds - {Feed.RAW})
             if missing:
                 raise ValueError(
                     f"feeds: {exchange} does not offer {', '.join(missing)}; it has {', '.join(sorted(venue.feeds))}"
@@ -156,6 +166,8 @@ class PipelineSpec(SpecModel):
                     f"depth.levels ({self.depth.levels}) must be one of {', '.join(map(str, offered))} "
                     f"with depth.source partial on {exchange}"
                 )
+        if set(self.feeds) == {Feed.RAW}:
+            raise ValueError(RAW_NEEDS_A_FEED)
         self._check_patterns()
         self._check_selection()
         if (self.backup or self.recovery) and BACKED_UP not in [kind.name for kind, _ in self.sinks.enabled()]:

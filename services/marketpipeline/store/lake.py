@@ -107,7 +107,9 @@ class LakeTable:
         return record.symbol.partition(":")[0], self.moment_of(record) // DAY_MICROSECONDS
 
 
-LAKE_TABLES = tuple(LakeTable(kind) for kind in KINDS if kind.table or kind.writer is Writer.INGESTION)
+LAKE_TABLES = tuple(
+    LakeTable(kind) for kind in KINDS if kind.archived and (kind.table or kind.writer is Writer.INGESTION)
+)
 """Every table of the lake. What the platform and everyone writes (thresholds, dead letters) is not market data."""
 
 LAKE_TOPICS = frozenset(table.kind.topic for table in LAKE_TABLES)

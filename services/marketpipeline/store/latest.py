@@ -20,11 +20,12 @@ from types import MappingProxyType
 
 from marketpipeline.record_kinds import KIND_OF, KINDS
 from marketpipeline.records import Alert, Heartbeat, Record
+from marketpipeline.topics import TopicKind
 
 __all__ = ["ENTRIES", "HEARTBEAT", "REDIS_TOPICS", "LatestKeys", "alert_order", "latest_entries", "newest_kinds"]
 
-REDIS_TOPICS = frozenset(kind.topic for kind in KINDS if kind.in_cache)
-"""The topics that the sink into Redis reads."""
+REDIS_TOPICS = frozenset(kind.topic for kind in KINDS if kind.in_cache) | {TopicKind.EVENTS}
+"""The topics that the sink into Redis reads; of the events the heartbeats beside them."""
 
 HEARTBEAT = "heartbeat"
 """The entry of the heartbeats, which have no topic and so no kind of their own."""

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, Protocol, TypeVar
+from urllib.parse import urlencode
 
 from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.records import AggTrade, Trade
@@ -160,6 +161,7 @@ class RestRequest(Generic[T_co]):
     """A GET of the exchange's REST interface and how to read its answer.
 
     `read` takes the body and the receive time in µs; it raises FrameError when the body is not what it should be.
+    `symbol` is the one that it asks about, empty where that is none or several.
     """
 
     path: str
@@ -167,6 +169,12 @@ class RestRequest(Generic[T_co]):
     weight: int
     read: Callable[[bytes, int], T_co]
     headers: tuple[tuple[str, str], ...] = ()
+    symbol: str = ""
+
+    def address(self, base: str) -> str:
+        """Where it goes, given the REST endpoint without a path."""
+        query = f"?{urlencode(self.params, safe=',[]')}" if self.params else ""
+        return f"{base.rstrip('/')}{self.path}{query}"
 
 
 class ExchangeAdapter(ABC):

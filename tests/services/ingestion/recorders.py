@@ -10,7 +10,7 @@ from typing import Any
 from marketpipeline.errors import PermanentError
 from marketpipeline.ingestion.context import Publish
 from marketpipeline.ingestion.written import Written
-from marketpipeline.records import FeedEvent, FeedEventKind, Record, Trade
+from marketpipeline.records import FeedEvent, FeedEventKind, Heartbeat, Record, Trade
 from marketpipeline.topics import Feed, TopicKind
 from marketpipeline.venues.adapter import RestRequest
 from marketpipeline.venues.messages import BookChange, BookSnapshot, FrameError
@@ -44,7 +44,13 @@ class RecordingPublisher:
         return put
 
     def of(self, *kinds: TopicKind) -> list[Any]:
-        return [record for kind, record in self.records if kind in kinds]
+        """The records of topics, but the heartbeats among the events."""
+        alive = {id(beat) for beat in self.alive()}
+        return [record for kind, record in self.records if kind in kinds and id(record) not in alive]
+
+    def alive(self) -> list[Heartbeat]:
+        """Those."""
+        return [record for kind, record in self.records if kind is TopicKind.EVENTS and isinstance(record, Heartbeat)]
 
 
 @dataclass

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from marketpipeline.ingestion import book
 from marketpipeline.ingestion.book import CrossedBook, LocalBook
 from marketpipeline.records import Level, Quote
-from marketpipeline.topics import Feed
+from marketpipeline.topics import EXCHANGE_FEEDS
 from marketpipeline.venues.adapter import StreamOptions
 from marketpipeline.venues.binance.adapter import ADAPTER
 from marketpipeline.venues.messages import BookChange, BookSnapshot
@@ -94,7 +94,7 @@ def test_a_crossed_book_is_an_error(bid: float) -> None:
 def test_equals_the_best_quotes_of_a_capture(real_capture: Callable[[str], Path], name: str, equal: int) -> None:
     """Wherever the ids of a book event and a quote are equal, best prices and quantities are."""
     symbol = f"binance:{name}"
-    mapper = ADAPTER.mapper(ADAPTER.streams([symbol], list(Feed), StreamOptions()))
+    mapper = ADAPTER.mapper(ADAPTER.streams([symbol], EXCHANGE_FEEDS, StreamOptions()))
     snapshot: BookSnapshot | None = None
     changes: list[BookChange] = []
     quotes: dict[int, Quote] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from marketpipeline.records import Heartbeat, Trade
 from marketpipeline.topics import Feed, TopicKind
@@ -286,3 +288,18 @@ def test_a_trade_sent_while_its_stream_is_asked_for_again_comes_before_a_heartbe
     driver.answer([row], path="/historicalTrades")
     driver.frame(trade_frame(9, at=11.0))
     assert [(type(r), getattr(r, "trade_id", 0)) for r in of_eth()[len(before) :]] == [(Trade, 2), (Heartbeat, 0)]
+
+
+def test_stores_that_keep_nothing_of_a_feed_hear_once_a_minute_that_it_lives() -> None:
+    """Heartbeats of a book travel with the books, which hardly a store reads."""
+    driver = Driver(feeds=(Feed.BOOK,))
+    driver.start()
+    driver.frame(depth_frame(1, 2, at=1.0))
+    driver.run(1.1)
+    assert driver.publisher.alive() == [], "there is no book yet"
+    driver.answer({"lastUpdateId": 2, "bids": [["1", "1"]], "asks": [["20", "1"]]}, path="/depth")
+    for second in range(2, 130):
+        driver.frame(depth_frame(second + 1, second + 1, at=float(second)))
+        driver.run(1.0)
+    times = [beat.event_time for beat in driver.publisher.alive()]
+    assert [later - earlier for earlier, later in pairwise(times)] == pytest.approx([60_000_000] * 2, abs=1_100_000)

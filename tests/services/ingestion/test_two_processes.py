@@ -8,8 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from marketpipeline.records import Book, Heartbeat, Trade
-from marketpipeline.topics import TopicKind
+from marketpipeline.records import Book, Heartbeat, RawFrame, Trade
+from marketpipeline.settings import KafkaSettings
+from marketpipeline.simulator.captures import load
+from marketpipeline.simulator.events import BookDiff, BookSnapshot
+from marketpipeline.simulator.events import Trade as TradeEvent
+from marketpipeline.simulator.protocols.binance import PROTOCOL
+from marketpipeline.simulator.recording.from_topic import TopicSpan, record_topic
+from marketpipeline.topics import Feed, TopicKind
 
 from tests.conftest import wait_for
 from tests.services.ingestion import oracle
@@ -64,10 +70,31 @@ def check_whole(processes: Processes, files: dict[str, Path]) -> None:
                 seen.add((record.symbol, number))
 
 
+def check_raw(processes: Processes, files: dict[str, Path], kills: int) -> None:
+    """What both kept is one capture: each message once, in the order of the exchange, and the books' snapshots."""
+    frames = [record for _, record in processes.records(TopicKind.RAW) if isinstance(record, RawFrame)]
+    assert len({frame.connection for frame in frames if not frame.request}) == 3 + kills
+    places = [(frame.connection, frame.sequence) for frame in frames]
+    assert len(set(places)) == len(places)
+    out = processes.folder / "raw.gz"
+    kafka = KafkaSettings(bootstrap_servers=processes.broker.address)
+    (part,) = record_topic(kafka, processes.prefix, TopicSpan(["binance"]), out, lambda count: None)
+    assert part.doubles
+    capture = load(out, (PROTOCOL.read, PROTOCOL.read_rest), 1 << 30)
+    told = [(frame.stream, event) for frame in capture.frames() for event in PROTOCOL.events(frame)]
+    assert sum(isinstance(event, BookSnapshot) for _, event in told) >= 2 * (3 + kills)
+    for symbol, path in files.items():
+        captured, name = oracle.read(path), symbol.partition(":")[2].lower()
+        its = [event for stream, event in told if stream.startswith(f"{name}@")]
+        assert [event.trade_id for event in its if isinstance(event, TradeEvent)] == list(captured.trades)
+        changes = [event.last_id for event in its if isinstance(event, BookDiff)]
+        assert changes == [last for _, last in captured.changes]
+
+
 def test_of_two_processes_either_may_be_stopped_or_killed(processes: Processes, files: dict[str, Path]) -> None:
     """The first gives way to the second and comes back; then they are killed in turn."""
     replay(processes, files, "10")
-    settings = processes.settings("BTCUSDT", "ETHUSDT")
+    settings = processes.settings("BTCUSDT", "ETHUSDT", feeds=(Feed.BOOK, Feed.TRADES, Feed.RAW))
     starts = {processes.port: processes.start_ingestion, processes.second_port: processes.start_second}
     running: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -100,6 +127,7 @@ def test_of_two_processes_either_may_be_stopped_or_killed(processes: Processes, 
         end(port, signal.SIGTERM, 0)
     assert kills
     check_whole(processes, files)
+    check_raw(processes, files, kills)
     said = [(event.kind, event.process) for event in processes.events(BTC) if event.kind in ("joined", "left")]
     assert len({process for kind, process in said if kind == "joined"}) == 3 + kills
     assert len({process for kind, process in said if kind == "left"}) == 3

@@ -184,3 +184,25 @@ def test_an_event_time_that_cannot_be_moves_no_clock(tmp_path: Path, wrong: int)
     assert [frame.event_time for frame in capture.frames()] == [START * 1000, 0, (START + 2) * 1000]
     assert [frame.kind for frame in capture.frames()] == [Kind.TRADE, Kind.OTHER, Kind.TRADE], "REST has it not"
     assert capture.last_event_time == (START + 2) * 1000
+
+
+def test_what_was_received_in_a_replay_years_later_is_as_plausible(tmp_path: Path) -> None:
+    """Only what is far off among the others is wrong; at twenty times the speed the difference grows on the way."""
+    years = 400_000_000_000
+    wrong = trade(30, 3)[1].replace(f'"E":{START + 30}', f'"E":{START + years}')
+    lines = [trade(0, 1), trade(20, 2), (30, wrong), trade(3_600_000, 4), trade(7_200_000, 5)]
+    later = [(at // 20 + years, text) for at, text in lines]
+    capture = read(write_capture(tmp_path / "a.gz", later))
+    times = [(START + at) * 1000 for at in (0, 20, 3_600_000, 7_200_000)]
+    assert [frame.event_time for frame in capture.frames()] == [*times[:2], 0, *times[2:]]
+
+
+def test_trades_of_rest_are_no_messages(tmp_path: Path) -> None:
+    rows = '[{"id":2,"price":"1.0","qty":"2.0","time":1,"isBuyerMaker":true}]'
+    line = (5, f"http://x/api/v3/historicalTrades?symbol=BTCUSDT&fromId=2 {rows}")
+    path = write_capture(tmp_path / "a.gz", [trade(0, 1), line, trade(9, 3)])
+    for keep in (1 << 30, 1):
+        capture = read(path, keep=keep)
+        assert len(list(capture.frames())) == 2
+        (past,) = capture.past
+        assert [event[0] for event in PROTOCOL.events(past)] == [2]

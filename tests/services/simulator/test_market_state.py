@@ -113,3 +113,35 @@ def test_the_quote_is_the_last_one_sent_or_the_top_of_the_book() -> None:
     sent = Quote(3, "99.5", "1.0", "100.5", "1.0")
     known.note(PROTOCOL.encode(0, "BTCUSDT", sent))
     assert known.quote("BTCUSDT") == sent
+
+
+@pytest.mark.parametrize(("kind", "path", "row"), [
+    ("trade", "historicalTrades", '{{"id":{0},"price":"1","qty":"1","time":1,"isBuyerMaker":true}}'),
+    ("aggTrade", "aggTrades", '{{"a":{0},"p":"1","q":"1","f":{0},"l":{0},"T":1,"m":true}}'),
+])  # fmt: skip
+def test_what_only_rest_told_is_known_once_a_later_trade_was_sent(kind: str, path: str, row: str) -> None:
+    known = market()
+    rows = ",".join(row.format(number) for number in (3, 4, 9))
+    page = PROTOCOL.read_rest(0, f"http://x/api/v3/{path}?symbol=BTCUSDT", f"[{rows}]".encode())
+    assert page is not None
+    known.remember(page)
+
+    def ids(first: int | None, limit: int) -> list[int]:
+        found = known.trades("BTCUSDT", first, limit) if kind == "trade" else known.agg_trades("BTCUSDT", first, limit)
+        return [event[0] for event in found]
+
+    def send(number: int) -> None:
+        at, text = trade(number, number)
+        if kind == "aggTrade":
+            text = text.replace("@trade", "@aggTrade").replace('"e":"trade"', '"e":"aggTrade"')
+            text = text.replace(f'"t":{number},', f'"a":{number},"f":{number},"l":{number},')
+        known.note(frame((at, text)))
+
+    assert ids(1, 10) == []
+    for number in (1, 2):
+        send(number)
+    assert ids(1, 10) == [1, 2]
+    send(5)
+    assert ids(1, 10) == [1, 2, 3, 4, 5]
+    assert ids(2, 2) == [2, 3]
+    assert ids(None, 3) == [3, 4, 5]

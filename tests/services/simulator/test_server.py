@@ -14,7 +14,7 @@ from marketpipeline.errors import InvalidInput
 from marketpipeline.records import AggTrade, Book, ExchangeCandle, Quote, Ticker, Trade
 from marketpipeline.simulator.connections import Connection
 from marketpipeline.simulator.main import SimulatedExchange
-from marketpipeline.topics import Feed
+from marketpipeline.topics import EXCHANGE_FEEDS, Feed
 from marketpipeline.venues.adapter import StreamOptions, load_adapter
 from marketpipeline.venues.messages import Acknowledged, BookChange
 
@@ -40,7 +40,7 @@ async def test_the_projects_own_reader_takes_every_message() -> None:
     """Each feed as ingestion asks for it, in a market where much happens: nothing is refused, each kind is seen."""
     adapter = load_adapter("binance")
     symbol = "binance:BTCUSDT"
-    streams = [*adapter.streams([symbol], list(Feed), StreamOptions())]
+    streams = [*adapter.streams([symbol], EXCHANGE_FEEDS, StreamOptions())]
     streams += adapter.streams([symbol], [Feed.BOOK], StreamOptions(levels=20, partial_depth=True))
     mapper = adapter.mapper(streams)
     kinds: set[type] = set()

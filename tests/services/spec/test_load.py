@@ -202,6 +202,8 @@ def test_what_does_not_fit_together() -> None:
     for secret in ("caSecret", "clientCertificateSecret"):
         bare = problem(with_spec(f"broker: {{{secret}: {{name: kafka}}}}"))
         assert "broker.tls must be true with broker.caSecret or broker.clientCertificateSecret" in bare.expected
+    alone = problem(with_spec("feeds: [raw]"))
+    assert "feeds: raw keeps what comes for other feeds; name at least one of them" in alone.expected
     blind = problem(with_spec("sinks: {timescale: {enabled: false}, redis: {enabled: false}}"))
     assert (
         "api.enabled needs at least one sink: set sinks.clickhouse.enabled or sinks.redis.enabled or "

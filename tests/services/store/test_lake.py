@@ -15,8 +15,8 @@ def test_every_kind_of_market_data_has_its_table() -> None:
     assert names >= {table.name for table in TABLES}, "whatever the database keeps can be archived"
     assert names >= {"book", "quotes"}
     assert len(names) == len(LAKE_TABLES)
-    assert {kind.topic for kind in KINDS if kind.writer is Writer.INGESTION} <= LAKE_TOPICS
-    assert not LAKE_TOPICS & {TopicKind.DEAD_LETTERS, TopicKind.THRESHOLDS}
+    assert {kind.topic for kind in KINDS if kind.writer is Writer.INGESTION and kind.archived} <= LAKE_TOPICS
+    assert not LAKE_TOPICS & {TopicKind.DEAD_LETTERS, TopicKind.THRESHOLDS, TopicKind.RAW}
 
 
 def test_columns_are_the_records_fields() -> None:

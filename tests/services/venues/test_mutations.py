@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from marketpipeline.topics import Feed
+from marketpipeline.topics import EXCHANGE_FEEDS
 from marketpipeline.venues.adapter import StreamOptions, load_adapter
 from marketpipeline.venues.messages import FrameError
 
@@ -30,7 +30,7 @@ COUNT = 6_000
 def test_every_broken_frame_is_a_value_or_a_dead_letter(capture: Callable[[str], Path], exchange: str) -> None:
     name, symbols = SOURCES[exchange]
     adapter = load_adapter(exchange)
-    mapper = adapter.mapper(adapter.streams([f"{exchange}:{one}" for one in symbols], list(Feed), StreamOptions()))
+    mapper = adapter.mapper(adapter.streams([f"{exchange}:{one}" for one in symbols], EXCHANGE_FEEDS, StreamOptions()))
     with gzip.open(capture(name)) as lines:
         frames = [line.rstrip().split(b" ", 1)[1] for line in islice(lines, 400)]
     found: Counter[bool] = Counter()

@@ -19,7 +19,18 @@ from marketpipeline.local.managed_process import ManagedProcess, State
 from marketpipeline.local.offsets import Offsets
 from marketpipeline.plan import Plan
 from marketpipeline.readers import NewestRecords, Readers
-from marketpipeline.records import Alert, BookMetrics, Candle, DeadLetter, FeedEvent, Quote, Record, Trade, decode
+from marketpipeline.records import (
+    Alert,
+    BookMetrics,
+    Candle,
+    DeadLetter,
+    FeedEvent,
+    Heartbeat,
+    Quote,
+    Record,
+    Trade,
+    decode,
+)
 from marketpipeline.settings import KafkaSettings
 from marketpipeline.store import newest_kinds
 from marketpipeline.topics import TopicKind
@@ -159,9 +170,11 @@ class Observer:
             value = message.value()
             if message.error() is None and value is not None:
                 try:
-                    news.append(decode(value))
+                    record = decode(value)
                 except msgspec.MsgspecError:
                     continue
+                if not isinstance(record, Heartbeat):
+                    news.append(record)
         return news
 
     def _count_late(self, consumer: Consumer) -> None:

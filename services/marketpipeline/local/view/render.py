@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from rich.console import Group, RenderableType
@@ -40,6 +41,8 @@ COLOURS = {
     State.STOPPED: DIM,
     State.FAILED: "bold red",
 }
+MOST_LATE = 60_000.0
+"""Milliseconds from which it is a replay at another speed that makes records late."""
 FIXED_LINES = 14
 """Lines of borders, titles and headings that do not depend on how much there is to show."""
 
@@ -135,12 +138,21 @@ def activity(managed: ManagedProcess, rates: Rates, lag: Mapping[str, int]) -> s
             parts.append(f"{count(round(rate))} {noun}")
     if managed.name in lag:
         parts.append(f"{lag[managed.name]:,} behind")
+    if (late := _lateness(managed.details)) is not None:
+        parts.append(f"{late:.0f} ms late")
     return "  ".join(parts)
 
 
 def _markets_title(heading: Heading) -> str:
     shown, every = len(heading.shown), len(heading.symbols)
     return "markets" if shown == every else f"markets ({shown} of {every})"
+
+
+def _lateness(details: Mapping[str, Any]) -> float | None:
+    """How late the records of the slowest feed come, in milliseconds; None where that is not known, as in a replay."""
+    feeds = details.get("latency", {}).get("feeds", {})
+    late = max((float(feed["median_ms"]) for feed in feeds.values()), default=None)
+    return late if late is not None and late < MOST_LATE else None
 
 
 def _markets(symbols: Sequence[SymbolView]) -> Table:

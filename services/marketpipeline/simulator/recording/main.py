@@ -18,6 +18,7 @@ from marketpipeline.simulator.recording.recorder import Counts, Recorder, Target
 from marketpipeline.simulator.recording.simulation import Simulation, write_simulation
 from marketpipeline.simulator.recording.writer import CaptureWriter
 from marketpipeline.spec import BookSource, MarketPipeline
+from marketpipeline.topics import Feed
 from marketpipeline.venues import venues
 from marketpipeline.venues.adapter import ExchangeAdapter, StreamOptions, load_adapter
 
@@ -96,7 +97,8 @@ def _target(pipeline: MarketPipeline, exchange_url: str | None) -> tuple[Exchang
         websocket, rest = _both(exchange_url)
     selected = choose(spec, {name: ask(name, rest)}, ()).symbols if spec.selectors else ()
     symbols = tuple(dict.fromkeys([*spec.named, *selected]))
-    streams = tuple(adapter.streams(symbols, spec.feeds, options))
+    feeds = [feed for feed in spec.feeds if feed is not Feed.RAW]
+    streams = tuple(adapter.streams(symbols, feeds, options))
     return adapter, Target(websocket, rest, symbols, streams, venue.max_streams)
 
 

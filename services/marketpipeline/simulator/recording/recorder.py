@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlencode
 
 import aiohttp
 
@@ -48,8 +47,7 @@ class Target:
 
     def address(self, request: RestRequest[Any]) -> str:
         """Where a REST request goes, as a capture names it."""
-        query = f"?{urlencode(request.params, safe=',[]')}" if request.params else ""
-        return f"{self.rest_url.rstrip('/')}{request.path}{query}"
+        return request.address(self.rest_url)
 
 
 @dataclass(slots=True)

@@ -55,8 +55,9 @@ class SimulatedMarket:
         self._schedule = Schedule(one for one in planned if one.name != TOUR)
         self._tour = Schedule([])
         self._tour_began = 0.0
-        self.last_event_time = start
+        self.first_event_time = self.last_event_time = start
         self.played: deque[dict[str, Any]] = deque(maxlen=100)
+        self.past: list[Frame] = []
         self.snapshots = [encode(start * 1000, name, market.snapshot()) for name, market in self._markets.items()]
 
     @property

@@ -124,7 +124,7 @@ def snapshot(symbol: str) -> RestRequest[BookSnapshot]:
 
     params = (("symbol", _name(symbol)), ("limit", str(_SNAPSHOT_LEVELS)))
     weight = _SNAPSHOT_WEIGHTS[_SNAPSHOT_LEVELS]
-    return RestRequest("/api/v3/depth", params, weight, _reader(PartialMessage, convert, symbol))
+    return RestRequest("/api/v3/depth", params, weight, _reader(PartialMessage, convert, symbol), symbol=symbol)
 
 
 def trades(symbol: str, first_id: int | None, limit: int) -> RestRequest[Page[Trade]]:
@@ -144,7 +144,8 @@ def trades(symbol: str, first_id: int | None, limit: int) -> RestRequest[Page[Tr
         )
 
     read = _page_reader(_TradeBody, _TradeId, convert, symbol)
-    return RestRequest("/api/v3/historicalTrades", _page(symbol, first_id, limit), _TRADES_WEIGHT, read, _MICROSECONDS)
+    page = _page(symbol, first_id, limit)
+    return RestRequest("/api/v3/historicalTrades", page, _TRADES_WEIGHT, read, _MICROSECONDS, symbol)
 
 
 def agg_trades(symbol: str, first_id: int | None, limit: int) -> RestRequest[Page[AggTrade]]:
@@ -166,7 +167,8 @@ def agg_trades(symbol: str, first_id: int | None, limit: int) -> RestRequest[Pag
         )
 
     read = _page_reader(_AggTradeBody, _AggTradeId, convert, symbol)
-    return RestRequest("/api/v3/aggTrades", _page(symbol, first_id, limit), _AGG_TRADES_WEIGHT, read, _MICROSECONDS)
+    page = _page(symbol, first_id, limit)
+    return RestRequest("/api/v3/aggTrades", page, _AGG_TRADES_WEIGHT, read, _MICROSECONDS, symbol)
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes) -> None:

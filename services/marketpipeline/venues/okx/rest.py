@@ -129,7 +129,8 @@ def snapshot(symbol: str) -> RestRequest[BookSnapshot]:
         return BookSnapshot(last, convert.levels(row.bids), convert.levels(row.asks), True, True)
 
     params = (("instId", name_of(symbol)), ("sz", str(_BOOK_LEVELS)))
-    return RestRequest("/api/v5/market/books", params, _BOOK_WEIGHT, _reader(wire.BookRow, convert_row, symbol))
+    read = _reader(wire.BookRow, convert_row, symbol)
+    return RestRequest("/api/v5/market/books", params, _BOOK_WEIGHT, read, symbol=symbol)
 
 
 def trades(symbol: str, first_id: int | None, limit: int) -> RestRequest[Page[Trade]]:
@@ -170,7 +171,7 @@ def _past(
                 page.bad.append(BadRow(bytes(row), str(error), number))
         return page
 
-    return RestRequest("/api/v5/market/history-trades", tuple(params), _TRADES_WEIGHT, read)
+    return RestRequest("/api/v5/market/history-trades", tuple(params), _TRADES_WEIGHT, read, symbol=symbol)
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes) -> None:

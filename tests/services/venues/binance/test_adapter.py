@@ -3,14 +3,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from marketpipeline.topics import Feed
+from marketpipeline.topics import EXCHANGE_FEEDS, Feed
 from marketpipeline.venues import venues
 from marketpipeline.venues.adapter import StreamOptions, load_adapter
 from marketpipeline.venues.binance.adapter import ADAPTER
 
 
 def test_streams_are_in_lower_case_and_those_of_a_symbol_side_by_side() -> None:
-    streams = ADAPTER.streams(["binance:BTCUSDT", "binance:ETHUSDT"], list(Feed), StreamOptions())
+    streams = ADAPTER.streams(["binance:BTCUSDT", "binance:ETHUSDT"], EXCHANGE_FEEDS, StreamOptions())
     assert [stream.name for stream in streams[:6]] == [
         "btcusdt@depth@100ms",
         "btcusdt@trade",

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from marketpipeline.records import AggTrade, Book, ExchangeCandle, Quote, Ticker, Trade
-from marketpipeline.topics import Feed
+from marketpipeline.topics import EXCHANGE_FEEDS
 from marketpipeline.venues.adapter import Mapper, StreamOptions
 from marketpipeline.venues.binance.adapter import ADAPTER
 from marketpipeline.venues.messages import (
@@ -33,7 +33,7 @@ SYMBOLS = ["binance:BTCUSDT", "binance:NKNUSDT", "binance:LRCBTC"]
 
 def make_mapper(symbols: list[str] = SYMBOLS, *, partial: bool = False) -> Mapper:
     options = StreamOptions(levels=20, partial_depth=partial)
-    return ADAPTER.mapper(ADAPTER.streams(symbols, list(Feed), options))
+    return ADAPTER.mapper(ADAPTER.streams(symbols, EXCHANGE_FEEDS, options))
 
 
 MAPPER = make_mapper()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from marketpipeline.topics import Feed
+from marketpipeline.topics import EXCHANGE_FEEDS, Feed
 from marketpipeline.venues.adapter import SnapshotSource, StreamOptions
 from marketpipeline.venues.okx import VENUE
 from marketpipeline.venues.okx.adapter import ADAPTER
@@ -22,7 +22,7 @@ def test_what_is_none(name: str) -> None:
 
 
 def test_streams_are_channels_and_instruments_on_two_addresses() -> None:
-    streams = ADAPTER.streams([SPOT, SWAP], list(Feed), StreamOptions())
+    streams = ADAPTER.streams([SPOT, SWAP], EXCHANGE_FEEDS, StreamOptions())
     assert [(stream.name, stream.endpoint) for stream in streams[:6]] == [
         ("books:BTC-USDT", "public"),
         ("trades-all:BTC-USDT", "business"),

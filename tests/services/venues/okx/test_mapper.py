@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from marketpipeline.records import AggTrade, Book, ExchangeCandle, Quote, Ticker, Trade
-from marketpipeline.topics import Feed
+from marketpipeline.topics import EXCHANGE_FEEDS
 from marketpipeline.venues.adapter import Mapper, StreamOptions
 from marketpipeline.venues.messages import (
     Acknowledged,
@@ -35,7 +35,7 @@ SPOT, SWAP, FUTURE = "BTC-USDT", "UNI-USD-SWAP", "BTC-USD-220527"
 
 def make_mapper(*, partial: bool = False) -> Mapper:
     symbols = [f"okx:{name}" for name in (SPOT, SWAP, FUTURE)]
-    return ADAPTER.mapper(ADAPTER.streams(symbols, list(Feed), StreamOptions(5, partial_depth=partial)))
+    return ADAPTER.mapper(ADAPTER.streams(symbols, EXCHANGE_FEEDS, StreamOptions(5, partial_depth=partial)))
 
 
 MAPPER = make_mapper()

@@ -41,6 +41,8 @@ class BinanceProtocol:
 
     def events(self, frame: Frame) -> Sequence[Event]:
         """See `WireProtocol.events`."""
+        if not frame.stream and frame.kind in (Kind.TRADE, Kind.AGG_TRADE):
+            return wire.decode_page(frame)
         return (wire.decode(frame),)
 
     def diff_symbol(self, stream: str) -> str:

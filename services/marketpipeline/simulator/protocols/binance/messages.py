@@ -11,12 +11,14 @@ import msgspec
 
 __all__ = [
     "AggTradeMessage",
+    "AggTradeRow",
     "DiffMessage",
     "OtherMessage",
     "Peek",
     "QuoteMessage",
     "SnapshotMessage",
     "TradeMessage",
+    "TradeRow",
 ]
 
 Texts = list[tuple[str, str]]
@@ -39,6 +41,28 @@ class AggTradeMessage(msgspec.Struct, gc=False, kw_only=True):
 
     E: int
     s: str
+    a: int
+    p: str
+    q: str
+    f: int
+    last: int = msgspec.field(name="l")
+    T: int
+    m: bool
+
+
+class TradeRow(msgspec.Struct, gc=False):
+    """A trade as `/api/v3/historicalTrades` gives it."""
+
+    id: int
+    price: str
+    qty: str
+    time: int
+    is_buyer_maker: bool = msgspec.field(name="isBuyerMaker")
+
+
+class AggTradeRow(msgspec.Struct, gc=False, kw_only=True):
+    """An aggregate trade as `/api/v3/aggTrades` gives it."""
+
     a: int
     p: str
     q: str

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -13,15 +15,17 @@ from marketpipeline.simulator.events import AggTrade, BookDiff, BookSnapshot, Ev
 from marketpipeline.simulator.frames import Frame, Kind
 from marketpipeline.simulator.protocols.binance.messages import (
     AggTradeMessage,
+    AggTradeRow,
     DiffMessage,
     OtherMessage,
     Peek,
     QuoteMessage,
     SnapshotMessage,
     TradeMessage,
+    TradeRow,
 )
 
-__all__ = ["decode", "derive", "diff_symbol", "in_other_unit", "read", "read_rest"]
+__all__ = ["decode", "decode_page", "derive", "diff_symbol", "in_other_unit", "read", "read_rest"]
 
 _trade = msgspec.json.Decoder(TradeMessage)
 _agg_trade = msgspec.json.Decoder(AggTradeMessage)
@@ -29,6 +33,8 @@ _diff = msgspec.json.Decoder(DiffMessage)
 _quote = msgspec.json.Decoder(QuoteMessage)
 _snapshot = msgspec.json.Decoder(SnapshotMessage)
 _other = msgspec.json.Decoder(OtherMessage)
+_trade_rows = msgspec.json.Decoder(list[TradeRow])
+_agg_trade_rows = msgspec.json.Decoder(list[AggTradeRow])
 _peek = msgspec.json.Decoder(Peek)
 
 _WRAPPER = b'{"stream":"'
@@ -131,20 +137,39 @@ def _stream_of(peek: Peek) -> str:
 
 
 def read_rest(due: int, url: str, body: bytes) -> Frame | None:
-    """See `WireProtocol.read_rest`. Only the depth matters."""
+    """See `WireProtocol.read_rest`. Only depth and past trades matter."""
     parts = urlsplit(url)
     if parts.path.startswith(("/fapi/", "/dapi/")):
         raise ValueError(_FUTURES)
-    if not parts.path.endswith("/depth"):
+    known = _ANSWERS.get(parts.path.rpartition("/")[2])
+    if known is None:
         return None
+    kind, read_body, form = known
     symbol = parse_qs(parts.query).get("symbol", [""])[0]
     if not symbol:
-        raise ValueError("a depth request's URL must have symbol=…")
+        raise ValueError("the request's URL must have symbol=…")
     try:
-        _snapshot.decode(body)
+        read_body(body)
     except msgspec.DecodeError as error:
-        raise ValueError(f"must be the depth answer of {symbol}, with lastUpdateId, bids and asks: {error}") from error
-    return Frame(due, "", symbol.upper(), Kind.SNAPSHOT, 0, body, 0, len(body))
+        name = parts.path.rpartition("/")[2]
+        raise ValueError(f"must be the {name} answer of {symbol}, {form}: {error}") from error
+    return Frame(due, "", symbol.upper(), kind, 0, body, 0, len(body))
+
+
+_ANSWERS: dict[str, tuple[Kind, Callable[[bytes], Any], str]] = {
+    "depth": (Kind.SNAPSHOT, _snapshot.decode, "with lastUpdateId, bids and asks"),
+    "historicalTrades": (Kind.TRADE, _trade_rows.decode, "a list of trades"),
+    "aggTrades": (Kind.AGG_TRADE, _agg_trade_rows.decode, "a list of aggregate trades"),
+}
+
+
+def decode_page(frame: Frame) -> list[Event]:
+    """The trades of a REST answer; when they were reported is not in it."""
+    if frame.kind is Kind.AGG_TRADE:
+        rows = _agg_trade_rows.decode(frame.message)
+        return [AggTrade(row.a, row.p, row.q, row.f, row.last, *(_time(row.T),) * 2, row.m) for row in rows]
+    found = _trade_rows.decode(frame.message)
+    return [Trade(row.id, row.price, row.qty, *(_time(row.time),) * 2, row.is_buyer_maker) for row in found]
 
 
 def decode(frame: Frame) -> Event:

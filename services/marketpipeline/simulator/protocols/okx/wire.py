@@ -101,18 +101,19 @@ def _frame(due: int, arg: _Argument, body: _Message, message: bytes) -> Frame:
 
 
 def read_rest(due: int, url: str, body: bytes) -> Frame | None:
-    """See `WireProtocol.read_rest`. Only books matter."""
+    """See `WireProtocol.read_rest`. Only books and past trades matter."""
     parts = urlsplit(url)
     if not parts.path.startswith("/api/v5/"):
         raise ValueError("must be an answer of OKX v5: a path below /api/v5/")
-    if not parts.path.endswith("/market/books"):
+    kind = {"books": Kind.SNAPSHOT, "history-trades": Kind.TRADE}.get(parts.path.rpartition("/")[2])
+    if kind is None:
         return None
     name = parse_qs(parts.query).get("instId", [""])[0]
     try:
         _answer.decode(body)
     except msgspec.DecodeError as error:
-        raise ValueError(f"must be the book of {name}, with code and data: {error}") from error
-    return Frame(due, "", name, Kind.SNAPSHOT, 0, body, 0, len(body))
+        raise ValueError(f"must be the answer for {name}, with code and data: {error}") from error
+    return Frame(due, "", name, kind, 0, body, 0, len(body))
 
 
 def decode(frame: Frame) -> list[Event]:

@@ -15,7 +15,7 @@ from marketpipeline.simulator.events import Quote as QuoteEvent
 from marketpipeline.simulator.frames import Frame, Kind
 from marketpipeline.simulator.protocols.okx import PROTOCOL, encode
 from marketpipeline.simulator.protocols.okx.instruments import sizes_of
-from marketpipeline.topics import Feed
+from marketpipeline.topics import EXCHANGE_FEEDS
 from marketpipeline.venues.adapter import StreamOptions
 from marketpipeline.venues.instruments import Contract, in_base_units
 from marketpipeline.venues.messages import BookChange, FlawedData, FrameError
@@ -23,7 +23,7 @@ from marketpipeline.venues.okx.adapter import ADAPTER
 
 NAMES = ["BTC-USDT", "BTC-USDT-SWAP", "BTC-USD-261225"]
 TIME = 1_652_459_225_393_000
-MAPPER = ADAPTER.mapper(ADAPTER.streams([f"okx:{name}" for name in NAMES], list(Feed), StreamOptions()))
+MAPPER = ADAPTER.mapper(ADAPTER.streams([f"okx:{name}" for name in NAMES], EXCHANGE_FEEDS, StreamOptions()))
 
 
 def read(frame: Frame) -> object:
