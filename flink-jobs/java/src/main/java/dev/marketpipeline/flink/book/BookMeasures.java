@@ -3,13 +3,21 @@ package dev.marketpipeline.flink.book;
 import static org.apache.flink.table.annotation.ArgumentTrait.PASS_COLUMNS_THROUGH;
 import static org.apache.flink.table.annotation.ArgumentTrait.ROW_SEMANTIC_TABLE;
 
+import java.util.HashMap;
+import java.util.Map;
 import org.apache.flink.table.annotation.ArgumentHint;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.data.ArrayData;
 import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.functions.ProcessTableFunction;
 
-/** Measures of every book event, as columns behind its own; definitions are with the record `BookMetrics`. */
+/**
+ * Measures of every book event, as columns behind its own; definitions are with the record `BookMetrics`.
+ *
+ * <p>Of two writers of a symbol the one that comes later with an update is left out. Which update is the newest is no state:
+ * a symbol is in one partition, which one task reads, and what is given twice after a restart is one row by its key.
+ */
 public class BookMeasures extends ProcessTableFunction<BookMeasures.Measures> {
     /** All null where `error` says why the book cannot be measured. */
     public static class Measures {
@@ -37,6 +45,10 @@ public class BookMeasures extends ProcessTableFunction<BookMeasures.Measures> {
             + "receive_time BIGINT, update_id BIGINT, bids ARRAY<ARRAY<DOUBLE>>, asks ARRAY<ARRAY<DOUBLE>>, "
             + "headers MAP<STRING, BYTES>, `partition` INT, `offset` BIGINT>";
 
+    private static final int SYMBOL = 2;
+    private static final int EVENT_TIME = 3;
+    private static final int RECEIVE_TIME = 4;
+    private static final int UPDATE_ID = 5;
     private static final int BIDS = 6;
     private static final int ASKS = 7;
     private static final String EMPTY = "a side of the book is empty, so that there is no mid price";
@@ -105,6 +117,7 @@ public class BookMeasures extends ProcessTableFunction<BookMeasures.Measures> {
 
     private transient Side bid;
     private transient Side ask;
+    private transient Map<StringData, Newest> newest;
 
     /** @param withinBps how far from the mid the depth is summed up, in basis points. */
     public void eval(
@@ -117,7 +130,9 @@ public class BookMeasures extends ProcessTableFunction<BookMeasures.Measures> {
         if (bid == null) {
             bid = new Side();
             ask = new Side();
+            newest = new HashMap<>();
         }
+        if (!isNew(input)) return;
         Measures found = new Measures();
         ArrayData bids = input.isNullAt(BIDS) ? null : input.getArray(BIDS);
         ArrayData asks = input.isNullAt(ASKS) ? null : input.getArray(ASKS);
@@ -130,6 +145,15 @@ public class BookMeasures extends ProcessTableFunction<BookMeasures.Measures> {
             found.error = EMPTY;
         }
         collect(found);
+    }
+
+    /** What is no whole book is new: it is told elsewhere what is wrong with it. */
+    private boolean isNew(RowData row) {
+        if (row.isNullAt(SYMBOL) || row.isNullAt(RECEIVE_TIME) || row.isNullAt(UPDATE_ID)) return true;
+        long received = row.getLong(RECEIVE_TIME);
+        boolean estimated = row.isNullAt(EVENT_TIME);
+        return newest.computeIfAbsent(row.getString(SYMBOL), symbol -> new Newest())
+                .take(row.getLong(UPDATE_ID), estimated ? received : row.getLong(EVENT_TIME), received, estimated);
     }
 
     private void fill(Measures found) {

@@ -1,16 +1,21 @@
 package dev.marketpipeline.flink.book;
 
 import static org.apache.flink.table.annotation.ArgumentTrait.SET_SEMANTIC_TABLE;
+import static org.apache.flink.table.api.DataTypes.INT;
+import static org.apache.flink.table.api.DataTypes.STRING;
 
 import dev.marketpipeline.flink.Alert;
 import dev.marketpipeline.flink.Episode;
 import dev.marketpipeline.flink.Limits;
+import dev.marketpipeline.flink.Memories;
 import org.apache.flink.table.annotation.ArgumentHint;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.StateHint;
 import org.apache.flink.table.api.dataview.MapView;
+import org.apache.flink.table.catalog.DataTypeFactory;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.functions.ProcessTableFunction;
+import org.apache.flink.table.types.inference.TypeInference;
 
 /** All rules of the book, symbol by symbol: measures and changes of thresholds in, alerts out. */
 public class BookRules extends ProcessTableFunction<BookRules.Found> {
@@ -20,16 +25,9 @@ public class BookRules extends ProcessTableFunction<BookRules.Found> {
         public Statistics.Row statistics;
     }
 
-    /** The newest book that was taken; two writers may send the same ones, each in order. */
-    public static class Newest {
-        public long updateId = Long.MIN_VALUE;
-        public long time;
-        public long receiveTime;
-    }
-
     /**
-     * What is remembered of a symbol with every event. One entry of a map, since each value of a function's state is
-     * converted from and to Flink's rows at every call, and an entry on the heap is not.
+     * What is remembered of a symbol with every event: one entry of a map, which the heap keeps as the object that it is.
+     * A value of state would be converted from and to Flink's rows at every call.
      */
     public static class Memory {
         public Limits.InForce limits = new Limits.InForce();
@@ -44,8 +42,6 @@ public class BookRules extends ProcessTableFunction<BookRules.Found> {
     }
 
     private static final String ENTRY = "memory";
-    private static final long SAME_IDS_TIME = 1_000_000;
-    private static final long SAME_IDS_RECEIVE_TIME = 60_000_000;
 
     private transient BookEvent book;
     private transient Found found;
@@ -83,7 +79,7 @@ public class BookRules extends ProcessTableFunction<BookRules.Found> {
             MapView<Integer, Statistics.Row> reducedWindows)
             throws Exception {
         book.read(input);
-        if (!isNew(memory.newest)) return;
+        if (!memory.newest.take(book.updateId, book.time, book.receiveTime, book.timeEstimated)) return;
         limits.use(memory.limits);
         Normal.Memory usual = memory.usual;
         normal.on(book, usual, windows);
@@ -106,17 +102,6 @@ public class BookRules extends ProcessTableFunction<BookRules.Found> {
         statistics = new Statistics(widths);
     }
 
-    private boolean isNew(Newest newest) {
-        boolean idsGoOn = book.timeEstimated
-                ? book.receiveTime <= newest.receiveTime + SAME_IDS_RECEIVE_TIME
-                : book.time <= newest.time + SAME_IDS_TIME;
-        if (book.updateId <= newest.updateId && idsGoOn) return false;
-        newest.updateId = book.updateId;
-        newest.time = book.time;
-        newest.receiveTime = book.receiveTime;
-        return true;
-    }
-
     private void tell(Alert alert) {
         found.alert = alert;
         found.statistics = null;
@@ -127,5 +112,14 @@ public class BookRules extends ProcessTableFunction<BookRules.Found> {
         found.alert = null;
         found.statistics = row;
         collect(found);
+    }
+
+    @Override
+    public TypeInference getTypeInference(DataTypeFactory types) {
+        return new Memories()
+                .with("memories", STRING(), Memory.class)
+                .with("windows", STRING(), Normal.Window.class)
+                .with("reducedWindows", INT(), Statistics.Row.class)
+                .in(super.getTypeInference(types));
     }
 }

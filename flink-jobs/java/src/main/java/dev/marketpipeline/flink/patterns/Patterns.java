@@ -4,6 +4,7 @@ import dev.marketpipeline.flink.Alert;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Consumer;
 import org.apache.flink.table.api.dataview.MapView;
 
@@ -26,8 +27,9 @@ final class Patterns {
         }
     }
 
-    /** State: what opened within ten minutes, longer than which no pattern is. */
+    /** State: what opened within ten minutes, longer than which no pattern is, and when that was last added to. */
     public static class Stretch {
+        public long addedAt;
         public long[] times = new long[0];
         public String[] ids = new String[0];
         public String[] rules = new String[0];
@@ -35,8 +37,10 @@ final class Patterns {
     }
 
     private static final long WIDTH = 600_000_000;
+    private static final long KEPT = 86_400_000_000L;
 
     private final List<Pattern> patterns = new ArrayList<>();
+    private final long longest;
 
     /** @param text {@code name|HIGH|30000000|imbalance_flip,whale_trade}, and others behind a semicolon; or nothing. */
     Patterns(String text) {
@@ -44,6 +48,7 @@ final class Patterns {
             String[] parts = one.split("\\|");
             patterns.add(new Pattern(parts[0], parts[1].equals("HIGH"), Long.parseLong(parts[2]), parts[3].split(",")));
         }
+        longest = patterns.stream().mapToLong(Pattern::within).max().orElse(0);
     }
 
     /** An alert has opened. */
@@ -53,6 +58,7 @@ final class Patterns {
         List<Opening> near = new ArrayList<>();
         long at = Math.floorDiv(alert.time, WIDTH);
         for (long n = at - 1; n <= at + 1; n++) openings(stretches.get(n), near);
+        near.removeIf(one -> Math.abs(one.time - alert.time) > longest);
         near.sort(null);
         for (Pattern pattern : patterns) {
             for (Opening first : near) {
@@ -86,6 +92,7 @@ final class Patterns {
         long at = Math.floorDiv(alert.time, WIDTH);
         Stretch stretch = stretches.get(at);
         if (stretch == null) stretch = new Stretch();
+        stretch.addedAt = alert.processTime;
         int size = stretch.times.length;
         stretch.times = Arrays.copyOf(stretch.times, size + 1);
         stretch.times[size] = alert.time;
@@ -94,6 +101,17 @@ final class Patterns {
         stretch.sides = with(stretch.sides, alert.side);
         stretches.put(at, stretch);
         return new Opening(alert.time, alert.id, alert.rule, alert.side);
+    }
+
+    /** Forget what nothing was added to for a day, now and then; gives when that was done. */
+    static long tidy(AlertEvent now, long before, MapView<Long, Stretch> stretches) throws Exception {
+        if (now.processTime < before + WIDTH) return before;
+        List<Long> old = new ArrayList<>();
+        for (Map.Entry<Long, Stretch> one : stretches.entries()) {
+            if (one.getValue().addedAt < now.processTime - KEPT) old.add(one.getKey());
+        }
+        for (Long key : old) stretches.remove(key);
+        return now.processTime;
     }
 
     private static String[] with(String[] values, String value) {

@@ -59,6 +59,8 @@ final class MinuteRules {
 
     /** The clock has reached a time: end what has not gone on. */
     void reach(RowData row, long clock, Memory memory, Consumer<Alert> out) {
+        boolean isAnyOpen = memory.spike.episode.open || memory.volume.episode.open || memory.burst.episode.open;
+        if (!isAnyOpen) return;
         ending.symbol = row.getString(TradeEvent.SYMBOL).toString();
         ending.receiveTime = row.isNullAt(TradeEvent.RECEIVE_TIME) ? clock : row.getLong(TradeEvent.RECEIVE_TIME);
         ending.processTime = row.getLong(TradeEvent.PROCESS_TIME);

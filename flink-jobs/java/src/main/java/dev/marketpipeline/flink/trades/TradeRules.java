@@ -1,10 +1,12 @@
 package dev.marketpipeline.flink.trades;
 
 import static org.apache.flink.table.annotation.ArgumentTrait.SET_SEMANTIC_TABLE;
+import static org.apache.flink.table.api.DataTypes.BIGINT;
+import static org.apache.flink.table.api.DataTypes.STRING;
 
 import dev.marketpipeline.flink.Alert;
 import dev.marketpipeline.flink.Limits;
-import dev.marketpipeline.flink.TimeToLive;
+import dev.marketpipeline.flink.Memories;
 import org.apache.flink.table.annotation.ArgumentHint;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.StateHint;
@@ -24,11 +26,23 @@ public class TradeRules extends ProcessTableFunction<TradeRules.Found> {
         public Alert alert;
     }
 
-    private static final int IDS_KEPT = 4;
+    /**
+     * What is remembered of a symbol with every trade: one entry of a map, as in the rules of the book.
+     */
+    public static class Memory {
+        public Limits.InForce limits = new Limits.InForce();
+        public Candles.Clock clock = new Candles.Clock();
+        public Seen.Memory seen = new Seen.Memory();
+        public Outlier.Memory prices = new Outlier.Memory();
+        public MinuteRules.Memory minutes = new MinuteRules.Memory();
+    }
+
+    private static final String ENTRY = "memory";
 
     private transient TradeEvent trade;
     private transient Limits limits;
     private transient Candles candles;
+    private transient Seen seen;
     private transient WhaleTrade whaleTrade;
     private transient Outlier outlier;
     private transient MinuteRules minuteRules;
@@ -40,13 +54,11 @@ public class TradeRules extends ProcessTableFunction<TradeRules.Found> {
      * @param ticks whether each trade is given on, for rules that are written in SQL
      */
     public void eval(
-            @StateHint Limits.InForce inForce,
-            @StateHint Candles.Clock clock,
-            @StateHint MapView<Long, Boolean> seen,
+            @StateHint MapView<String, Memory> memories,
+            @StateHint MapView<Long, Seen.Ids> ids,
+            @StateHint MapView<Long, Seen.Minute> written,
             @StateHint MapView<Long, Candle> open,
             @StateHint MapView<String, WhaleTrade.Recent> recent,
-            @StateHint Outlier.Memory lastPrices,
-            @StateHint MinuteRules.Memory minutes,
             @StateHint MapView<String, MinuteRules.Past> past,
             @ArgumentHint(
                             value = SET_SEMANTIC_TABLE,
@@ -58,28 +70,46 @@ public class TradeRules extends ProcessTableFunction<TradeRules.Found> {
             Long idsKept,
             Boolean ticks)
             throws Exception {
-        if (trade == null) {
-            trade = new TradeEvent();
-            limits = new Limits(settings);
-            candles = new Candles(windows, lateness);
-            whaleTrade = new WhaleTrade();
-            outlier = new Outlier();
-            minuteRules = new MinuteRules(lateness);
-        }
+        if (trade == null) open(settings, windows, lateness, idsKept);
+        Memory memory = memories.get(ENTRY);
+        if (memory == null) memory = new Memory();
         if (!input.isNullAt(TradeEvent.LIMITS)) {
-            limits.change(input.getMap(TradeEvent.LIMITS), inForce);
-            return;
+            limits.change(input.getMap(TradeEvent.LIMITS), memory.limits);
+        } else {
+            candles.reach(input.getLong(TradeEvent.REACHED), memory.clock, open, past, this::tell);
+            minuteRules.reach(input, memory.clock.now, memory.minutes, this::tell);
+            if (!input.isNullAt(TradeEvent.TRADE_ID)) {
+                trade.read(input);
+                limits.use(memory.limits);
+                boolean isNew = seen.take(trade.id, trade.processTime, memory.seen, ids, written);
+                if (isNew) on(memory, open, recent, past, ticks);
+            }
         }
-        candles.reach(input.getLong(TradeEvent.REACHED), clock, open, past, this::tell);
-        minuteRules.reach(input, clock.now, minutes, this::tell);
-        if (input.isNullAt(TradeEvent.TRADE_ID) || seen.contains(input.getLong(TradeEvent.TRADE_ID))) return;
-        trade.read(input);
-        seen.put(trade.id, true);
-        limits.use(inForce);
-        boolean far = outlier.on(trade, limits, lastPrices, this::tell);
+        memories.put(ENTRY, memory);
+    }
+
+    private void open(String settings, String windows, long lateness, long idsKept) {
+        trade = new TradeEvent();
+        limits = new Limits(settings);
+        candles = new Candles(windows, lateness);
+        seen = new Seen(idsKept);
+        whaleTrade = new WhaleTrade();
+        outlier = new Outlier();
+        minuteRules = new MinuteRules(lateness);
+    }
+
+    private void on(
+            Memory memory,
+            MapView<Long, Candle> open,
+            MapView<String, WhaleTrade.Recent> recent,
+            MapView<String, MinuteRules.Past> past,
+            boolean ticks)
+            throws Exception {
+        Candles.Clock clock = memory.clock;
+        boolean far = outlier.on(trade, limits, memory.prices, this::tell);
         if (!candles.isLate(trade.time, clock)) {
             Candle minute = candles.add(trade, far, clock, open, this::tell);
-            if (minute != null) minuteRules.on(trade, minute, limits, minutes, past, this::tell);
+            if (minute != null) minuteRules.on(trade, minute, limits, memory.minutes, past, this::tell);
         } else {
             Found found = new Found();
             found.late = Tick.of(trade, clock.now);
@@ -108,6 +138,13 @@ public class TradeRules extends ProcessTableFunction<TradeRules.Found> {
 
     @Override
     public TypeInference getTypeInference(DataTypeFactory types) {
-        return TimeToLive.of("seen", IDS_KEPT, super.getTypeInference(types));
+        return new Memories()
+                .with("memories", STRING(), Memory.class)
+                .with("ids", BIGINT(), Seen.Ids.class)
+                .with("written", BIGINT(), Seen.Minute.class)
+                .with("open", BIGINT(), Candle.class)
+                .with("recent", STRING(), WhaleTrade.Recent.class)
+                .with("past", STRING(), MinuteRules.Past.class)
+                .in(super.getTypeInference(types));
     }
 }
