@@ -20,7 +20,7 @@ __all__ = ["BrokerView", "Partition", "look_at_broker"]
 
 _CALL_SECONDS = 10.0
 _WAIT_SECONDS = 120.0
-_POLL_SECONDS = 1.0
+_POLL_SECONDS = 0.3
 _BEHIND_MS = 60_000
 
 
@@ -101,7 +101,10 @@ def look_at_broker(settings: JobSettings) -> BrokerView:
 
 
 def _look(settings: JobSettings, names: list[str]) -> BrokerView:
-    config = client_config(settings.kafka, f"{settings.consumer_group}.start") | {"log_level": 0}
+    config = client_config(settings.kafka, f"{settings.consumer_group}.start") | {
+        "log_level": 0,
+        "reconnect.backoff.max.ms": 300,
+    }
     consumer = Consumer(config | {"group.id": settings.consumer_group, "enable.auto.commit": False})
     try:
         admin = AdminClient(config)

@@ -37,6 +37,7 @@ def common(settings: JobSettings) -> dict[str, str]:
         "restart-strategy.exponential-delay.initial-backoff": "1 s",
         "restart-strategy.exponential-delay.max-backoff": "30 s",
         "restart-strategy.exponential-delay.reset-backoff-threshold": "2 min",
+        "table.exec.uid.generation": "DISABLED",  # state is found by an operator's place in the graph
         "table.local-time-zone": "UTC",
         **(settings.flink_configuration or {}),
     }

@@ -15,6 +15,8 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from types import FrameType
 from urllib.parse import unquote, urlsplit
@@ -75,17 +77,17 @@ def run(settings: JobSettings, places: Places) -> int:
 
 
 def _hand_over(settings: JobSettings) -> None:
-    from marketpipeline_job.runtime.submit import jvm, submit  # starts PyFlink
+    from marketpipeline_job.runtime.submit import jvm, plan  # starts PyFlink
 
     start = find_start(settings, look_at_broker(settings), FlinkFiles(jvm()))
     _log.info("the job %s", start.reason)
-    submit(settings, {**common(settings), **start.configuration}, start.told)
+    plan(settings, common(settings)).start(start.configuration, start.told)
 
 
 def _run_embedded(settings: JobSettings, places: Places, monitor: Monitor, stopping: threading.Event) -> None:
     temporary = _temporary(settings)
     jars = _jars(places)
-    broker = look_at_broker(settings)
+    broker = _in_background(lambda: look_at_broker(settings))
     from marketpipeline_job.runtime.jvm import start_jvm  # imports PyFlink, which takes a second
 
     process = start_jvm(places.java_home, settings.heap_mb, _JVM_LEVELS[settings.telemetry.log_level], temporary, jars)
@@ -98,7 +100,7 @@ def _run_embedded(settings: JobSettings, places: Places, monitor: Monitor, stopp
 
 def _run_job(
     settings: JobSettings,
-    broker: BrokerView,
+    broker: Future[BrokerView],
     process: subprocess.Popen[bytes],
     monitor: Monitor,
     stopping: threading.Event,
@@ -106,11 +108,11 @@ def _run_job(
     from marketpipeline_job.runtime import submit  # starts PyFlink
 
     try:
-        start = find_start(settings, broker, FlinkFiles(submit.jvm()))
-        _log.log(logging.WARNING if start.origin is Origin.UNFIT else logging.INFO, "the job %s", start.reason)
         port = _free_port()
-        configuration = {**common(settings), **embedded(port), **start.configuration}
-        job = submit.submit(settings, configuration, start.told)
+        plan = submit.plan(settings, {**common(settings), **embedded(port)})
+        start = find_start(settings, broker.result(), FlinkFiles(submit.jvm()))
+        _log.log(logging.WARNING if start.origin is Origin.UNFIT else logging.INFO, "the job %s", start.reason)
+        job = plan.start(start.configuration, start.told)
         monitor.watch(FlinkRest(port, job.id), start)
         _watch(monitor, process, stopping)
         began = time.monotonic()
@@ -135,6 +137,20 @@ def _watch(monitor: Monitor, jvm: subprocess.Popen[bytes], stopping: threading.E
         if reading.assigned and not ready:
             ready = True
             _log.info("running")
+
+
+def _in_background(work: Callable[[], BrokerView]) -> Future[BrokerView]:
+    """What a thread finds out that holds up no end of the process: the broker may not be there yet."""
+    found: Future[BrokerView] = Future()
+
+    def run() -> None:
+        try:
+            found.set_result(work())
+        except BaseException as error:  # noqa: BLE001  it is raised where the result is asked for
+            found.set_exception(error)
+
+    threading.Thread(target=run, name="broker", daemon=True).start()
+    return found
 
 
 def _temporary(settings: JobSettings) -> Path:

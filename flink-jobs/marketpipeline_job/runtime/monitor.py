@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -25,6 +26,8 @@ _BUSY = re.compile(r"\d+\.busyTimeMsPerSecond$")
 _ASSIGNED = ".KafkaSourceReader.topic."
 _SOURCE = re.compile(r"Source__(\w+)\[\d+\]$")
 _SINK = re.compile(r"(\w+?)(?:\[\d+\])?__Writer$")
+_AGREEING = 8
+"""So many readings tell that a record was not read: a busy source is between its two counts whenever it is looked at."""
 _UPSERT = "Sink"
 """Flink gives a buffering upsert sink no name; there is one, of candles."""
 
@@ -133,9 +136,9 @@ class Monitor(Collector):
         self._start: Start | None = None
         self._running_before = False
         self._restarts = 0
-        self._unparsed: dict[str, int] = {}
+        self._unparsed: deque[Mapping[str, int]] = deque(maxlen=_AGREEING)
         self.unreadable: dict[str, int] = {}
-        """Records that were not JSON, by topic kind: those that two readings in a row agree on. It never goes down."""
+        """Records that were not JSON, by topic kind: those that some readings in a row agree on. It never goes down."""
 
     @property
     def watching(self) -> bool:
@@ -163,10 +166,11 @@ class Monitor(Collector):
         return self._reading
 
     def _count_unreadable(self, now: Mapping[str, int]) -> None:
-        for kind, count in now.items():
-            sure = min(count, self._unparsed.get(kind, 0))
+        self._unparsed.append(now)
+        for kind in now:
+            lasting = len(self._unparsed) == _AGREEING
+            sure = min(one.get(kind, 0) for one in self._unparsed) if lasting else 0
             self.unreadable[kind] = max(sure, self.unreadable.get(kind, 0))
-        self._unparsed = dict(now)
 
     def health(self) -> Health:
         """Ready when every task runs and every source has its partitions; degraded where input could not be read."""

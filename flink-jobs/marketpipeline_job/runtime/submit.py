@@ -7,7 +7,8 @@ takes longer than the planner.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from marketpipeline.errors import PermanentError, RetryableError
@@ -17,7 +18,7 @@ from pyflink.java_gateway import get_gateway
 
 from marketpipeline_job.job import script
 
-__all__ = ["Job", "jvm", "release", "submit"]
+__all__ = ["Job", "Plan", "jvm", "plan", "release"]
 
 _log = logging.getLogger(__name__)
 
@@ -58,21 +59,39 @@ def release() -> None:
     get_gateway().close()
 
 
-def submit(settings: JobSettings, configuration: Mapping[str, str], told: Mapping[str, str]) -> Job:
-    """Compile the script and start it; what is `told` can be read of the running job.
+class Plan:
+    """A job that is planned and not yet started. The most of a start is its making, which needs no broker."""
 
-    Raises PermanentError with Flink's own reason when it is refused.
-    """
+    def __init__(self, environment: Any, compiled: Any) -> None:
+        self._environment = environment
+        self._compiled = compiled
+
+    def start(self, configuration: Mapping[str, str], told: Mapping[str, str]) -> Job:
+        """Start it with this beside what it was planned with; what is `told` can be read of the running job.
+
+        Raises PermanentError with Flink's own reason when it is refused.
+        """
+        with _refusals():
+            for key, value in configuration.items():
+                self._environment.getConfig().set(key, value)
+            for key, value in told.items():
+                self._environment.getConfig().addJobParameter(key, value)
+            client = self._compiled.execute().getJobClient().orElse(None)
+        if client is None:
+            raise PermanentError("Flink gave no handle of the job")
+        return Job(client)
+
+
+def plan(settings: JobSettings, configuration: Mapping[str, str]) -> Plan:
+    """Plan the script. Raises PermanentError with Flink's own reason when it is refused."""
     wanted = script(settings)
-    try:
+    with _refusals():
         flink = jvm().org.apache.flink
         configured = flink.configuration.Configuration()
         for key, value in configuration.items():
             configured.setString(key, value)
         modes = flink.table.api.EnvironmentSettings.newInstance().inStreamingMode().withConfiguration(configured)
         environment = flink.table.api.TableEnvironment.create(modes.build())
-        for key, value in told.items():
-            environment.getConfig().addJobParameter(key, value)
         for statement in (*wanted.tables, *wanted.functions):
             environment.executeSql(statement)
         for view in wanted.views:
@@ -81,12 +100,15 @@ def submit(settings: JobSettings, configuration: Mapping[str, str], told: Mappin
         together = environment.createStatementSet()
         for statement in wanted.inserts:
             together.addInsertSql(statement)
-        client = together.execute().getJobClient().orElse(None)
+        return Plan(environment, together.compilePlan())
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
     except Exception as error:  # PyFlink turns some Java exceptions into its own, without a common base
         raise PermanentError(f"Flink refused the job: {_cause(error)}") from error
-    if client is None:
-        raise PermanentError("Flink gave no handle of the job")
-    return Job(client)
 
 
 def _cause(error: BaseException) -> str:

@@ -336,7 +336,7 @@ def _stream_job(
         name=job.name,
         arguments=(str(places.flink_python), "-P", "-m", "marketpipeline_job", "--config", str(config)),
         port=settings["http"]["port"],
-        after=[TOPICS],
+        after=[],  # it waits for its topics itself, and is planned meanwhile
         environment={"JAVA_HOME": java.home},
         stop_seconds=40.0,
         ready_seconds=600.0,

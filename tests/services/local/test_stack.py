@@ -146,7 +146,7 @@ def test_order(state: StateFolder) -> None:
         "sink-timescale": [TOPICS, "postgres"],
         "sink-redis": [TOPICS, "valkey"],
         "api": ["valkey", "postgres"],
-        "stream-job": [TOPICS],
+        "stream-job": [],
     }
     assert list(stack.stop_stages) == [
         ["ingestion-binance"],
