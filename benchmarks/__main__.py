@@ -19,6 +19,8 @@ ALL = (
     "exchanges",
     "mutations",
     "stream_job",
+    "growth",
+    "peers",
     "latency",
     "sinks",
     "clickhouse",

@@ -1,259 +1,194 @@
 """How fast the stream job is: `python -m benchmarks.stream_job`, prints JSON with machine and versions.
 
-Book events of both captures, repeated with rising ids and times, wait in a real broker; the job (Flink and all, pinned
-to one core) reads them with every metric and alert on, and writes its rows back. `per_second` counts rows on the topic
-of metrics between the first 500,000, which measure how Java compiles, and the last; `per_cpu_second` divides by the
-processor time that all of the job took for them, which other work on the machine disturbs less. `latency` is another
-run, on a broker that is empty at first: events at a steady rate, from the moment they are sent until the job has made
-their row.
+Records of both captures, repeated with rising ids and times, wait in a real broker; the job (Flink and all, pinned to
+one core where it has one task) reads them with every metric, rule and statistic on, and writes its rows back.
+`per_second` is between the first 500,000 records, which measure how Java compiles, and the last; `per_cpu_second`
+divides by the processor time that all of the job took for them, which other work on the machine disturbs less.
+`latency` is another run: book events at a steady rate, each with the time at which it is sent as its receive time,
+until a consumer has the alert that it made.
+
+    python -m benchmarks.stream_job --feeds book --backends hashmap --parallelism 1 --rate 0 --profile
+
+tells where the time goes (`job_profile`).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import count, islice
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count, islice, product
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
 from marketpipeline.kafka import producer_config
-from marketpipeline.records import Book, BookMetrics, decode, encode
+from marketpipeline.records import Alert, Book, Heartbeat, Record, Trade, decode, encode
 from marketpipeline.settings import KafkaSettings
 from marketpipeline.topics import TopicKind, topic_name
 
-from benchmarks.support import CAPTURES, ROOT, free_port, machine, running_broker
-from tests.flink_jobs.examples import plain_settings
-from tests.flink_jobs.records import book_records
-from tests.support.tied import tied
+from benchmarks.job_process import PARTITIONS, PYTHON, Job, ends, make_topics, other_cores, produce, running_job
+from benchmarks.job_profile import profile
+from benchmarks.support import CAPTURES, ROOT, machine, running_broker
+from tests.flink_jobs.records import book_records, trade_records
 
-__all__ = ["main"]
+__all__ = ["FEEDS", "gauges", "main", "repeated"]
 
-PYTHON = ROOT / "flink-jobs" / ".venv" / "bin" / "python"
-KINDS = ("trades", "book", "thresholds", "book-metrics", "candles", "alerts", "late", "dead-letters")
-PARTITIONS = 3
 WARM_UP = 500_000
-START_SECONDS = 300.0
+PROFILE_SECONDS = 15
 STALLED_SECONDS = 60.0
+SYMBOLS = ("binance:BTCUSDT", "binance:ETHUSDT")
+ROUND_US = 400_000_000
+"""So much later each round of the captures is than the one before."""
+FEEDS: dict[str, tuple[TopicKind, Callable[[Path], Sequence[Record]]]] = {
+    "book": (TopicKind.BOOK, lambda path: book_records(path, 20)),
+    "trades": (TopicKind.TRADES, trade_records),
+}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="The stream job: book events a second on one core, and its latency.")
-    parser.add_argument("--events", type=int, default=1_500_000, help="book events of the first measurement")
-    parser.add_argument(
-        "--parallelism", type=int, default=1, help="parallel tasks, on as many cores as there are if above 1"
-    )
-    parser.add_argument("--rate", type=int, default=500, help="book events a second of the second one; 0 leaves it out")
-    parser.add_argument("--seconds", type=int, default=30, help="how long the second one lasts")
-    parser.add_argument("--backend", default="hashmap", choices=["hashmap", "rocksdb"], help="where state is kept")
-    arguments = parser.parse_args()
-    events = list(_events(arguments.events))
-    result: dict[str, Any] = {"machine": machine(), "versions": _versions(), "state_backend": arguments.backend}
+    parser = argparse.ArgumentParser(description="The stream job: records a second on one core, and its latency.")
+    parser.add_argument("--events", type=int, default=1_500_000, help="records of each measurement of throughput")
+    parser.add_argument("--feeds", nargs="*", default=list(FEEDS), choices=list(FEEDS))
+    parser.add_argument("--backends", nargs="*", default=["hashmap", "rocksdb"], choices=["hashmap", "rocksdb"])
+    parser.add_argument("--parallelism", type=int, nargs="*", default=[1, 2], help="tasks; above 1 on all cores")
+    parser.add_argument("--rate", type=int, default=5_000, help="book events a second of the latency; 0 leaves it out")
+    parser.add_argument("--seconds", type=int, default=40, help="how long that lasts; its first half is left out")
+    parser.add_argument("--profile", action="store_true", help="also where the time goes")
+    given = parser.parse_args()
+    result: dict[str, Any] = {"machine": machine(), "versions": _versions(), "throughput": []}
     with (
         tempfile.TemporaryDirectory(prefix="benchmark-stream-job-") as name,
-        running_broker(Path(name), _other_cores) as address,
+        running_broker(Path(name), other_cores) as address,
     ):
-        result["throughput"] = _throughput(Path(name), address, events, arguments.backend, arguments.parallelism)
-        if arguments.rate:
-            some = islice(events, arguments.rate * arguments.seconds)
-            result["latency"] = _latency(Path(name), address, list(some), arguments.rate, arguments.backend)
+        for feed in given.feeds:
+            make_topics(address, feed, SYMBOLS)
+            kind, read = FEEDS[feed]
+            records = islice(repeated(read), given.events)
+            produce(address, topic_name(feed, kind), ((one.symbol, encode(one)) for one in records))
+            for backend, tasks in product(given.backends, given.parallelism):
+                folder = Path(name) / f"{feed}-{backend}-{tasks}"
+                found = _throughput(folder, address, feed, given.events, given.profile, backend, tasks)
+                result["throughput"].append(found)
+                print(json.dumps(found), file=sys.stderr, flush=True)
+        if given.rate:
+            events = list(islice(repeated(FEEDS["book"][1]), given.rate * given.seconds))
+            result["latency"] = _latency(Path(name) / "latency", address, events, given.rate, given.backends[0])
     print(json.dumps(result, indent=2))
     return 0
 
 
-def _events(wanted: int) -> Iterator[Book]:
-    """Book events of both captures as they interleave; each round continues the one before in ids and time."""
-    merged = sorted(
-        (record for path in CAPTURES for record in book_records(path, 20)),
-        key=lambda record: record.receive_time,
-    )
-    made = 0
+def repeated(read: Callable[[Path], Sequence[Record]]) -> Iterator[Any]:
+    """Records of both captures as they interleave, for ever; each round continues the one before in ids and time."""
+    merged: list[Any] = sorted((record for path in CAPTURES for record in read(path)), key=lambda one: one.receive_time)
     for turn in count():
-        for record in merged:
-            if made == wanted:
-                return
-            assert record.event_time is not None, "the captures' book events have the exchange's time"
-            made += 1
-            yield msgspec.structs.replace(
-                record,
-                update_id=record.update_id + turn * 10_000_000_000,
-                event_time=record.event_time + turn * 400_000_000,
-                receive_time=record.receive_time + turn * 400_000_000,
-            )
+        later, higher = turn * ROUND_US, turn * 10_000_000_000
+        for one in merged:
+            moved = {"event_time": one.event_time + later, "receive_time": one.receive_time + later}
+            if isinstance(one, Book):
+                moved["update_id"] = one.update_id + higher
+            elif isinstance(one, Trade):
+                moved |= {"trade_id": one.trade_id + higher, "trade_time": one.trade_time + later}
+            else:
+                assert isinstance(one, Heartbeat)
+            yield msgspec.structs.replace(one, **moved)
 
 
-def _throughput(folder: Path, address: str, events: list[Book], backend: str, parallelism: int) -> dict[str, Any]:
-    prefix = "throughput"
-    producer = _topics(address, prefix)
-    for event in events:
-        _send(producer, prefix, event)
-    producer.flush(120)
-    began = time.monotonic()
+def _throughput(
+    folder: Path, address: str, feed: str, events: int, profiled: bool, backend: str, tasks: int
+) -> dict[str, Any]:
     points: list[tuple[float, int, float]] = []
-    core = 0 if parallelism == 1 else None
-    with _job(folder / prefix, address, prefix, backend, core, parallelism) as pid:
+    shares: dict[str, Any] = {}
+    core = 0 if tasks == 1 else None
+    with running_job(folder, address, feed, core=core, state_backend=backend, parallelism=tasks) as job:
         changed = time.monotonic()
-        while not points or points[-1][1] < len(events):
+        while not points or points[-1][1] < events:
             time.sleep(0.2)
-            points.append((time.monotonic(), _rows(address, prefix), _cpu_seconds(pid)))
+            points.append((time.monotonic(), _read(job, feed), job.cpu_seconds()))
             if len(points) < 2 or points[-1][1] != points[-2][1]:
                 changed = time.monotonic()
             if time.monotonic() - changed > STALLED_SECONDS:
-                raise SystemExit(f"no row came for {STALLED_SECONDS:g} s, {points[-1][1]} in all")
-    counted = [point for point in points if point[1] >= min(WARM_UP, len(events) // 2)]
-    (t0, n0, c0), (t1, n1, c1) = counted[0], counted[-1]
+                raise SystemExit(f"nothing was read for {STALLED_SECONDS:g} s, {points[-1][1]} in all")
+            if profiled and not shares and points[-1][1] > WARM_UP:
+                shares = {"profile": profile(job, folder, PROFILE_SECONDS)}
+        checkpoint = {name: value for name, value in gauges(job) if name.startswith("checkpoint")}
+    warm = [(t, n, c) for t, n, c in points if min(WARM_UP, events // 2) <= n < events]
+    (t0, n0, c0), (t1, n1, c1) = warm[0], warm[-1]
     return {
-        "events": len(events),
-        "bytes_per_event": round(sum(len(encode(event)) for event in events[:1000]) / 1000),
-        "per_second": round((n1 - n0) / (t1 - t0)),
-        "per_cpu_second": round((n1 - n0) / (c1 - c0)),
-        "whole_run_seconds": round(t1 - began, 1),
-    }
+        "feed": feed, "backend": backend, "parallelism": tasks, "events": events,
+        "per_second": round((n1 - n0) / (t1 - t0)), "per_cpu_second": round((n1 - n0) / (c1 - c0)),
+        "start_seconds": job.start_seconds, **checkpoint, **shares,
+    }  # fmt: skip
 
 
-def _latency(folder: Path, address: str, events: list[Book], rate: int, backend: str) -> dict[str, Any]:
+def _read(job: Job, feed: str) -> int:
+    """Records that the job has read; Flink tells it once a second."""
+    return int(job.health().get("read", {}).get(feed, 0))
+
+
+def gauges(job: Job) -> Iterator[tuple[str, float]]:
+    """Its metrics that have no label, by their names without the prefix."""
+    prefix = "marketpipeline_stream_job_"
+    for line in job.metrics().splitlines():
+        name, _, value = line.partition(" ")
+        if name.startswith(prefix) and "{" not in name:
+            yield name.removeprefix(prefix), float(value)
+
+
+def _latency(folder: Path, address: str, events: Sequence[Book], rate: int, backend: str) -> dict[str, Any]:
     prefix = "latency"
-    producer = _topics(address, prefix)
-    sent: dict[tuple[str, int], float] = {}
-    with _job(folder / prefix, address, prefix, backend, core=None):
-        began = time.time()
-        for number, event in enumerate(events):
-            wait = began + number / rate - time.time()
-            if wait > 0:
-                producer.poll(0)
-                time.sleep(wait)
-            sent[event.symbol, event.update_id] = time.time()
-            _send(producer, prefix, event)
-        producer.flush(30)
+    make_topics(address, prefix, SYMBOLS)
+    arrived: list[tuple[float, Alert]] = []
+    over = threading.Event()
+    with running_job(folder, address, prefix, state_backend=backend):
+        reading = threading.Thread(target=_arrivals, args=(address, prefix, arrived, over))
+        reading.start()
+        began = _send_steadily(address, topic_name(prefix, TopicKind.BOOK), events, rate)
         deadline = time.monotonic() + STALLED_SECONDS
-        while _rows(address, prefix) < len(events) and time.monotonic() < deadline:
+        while ends(address, topic_name(prefix, TopicKind.BOOK_METRICS)) < len(events) and time.monotonic() < deadline:
             time.sleep(0.2)
-    warm = began + len(events) / rate / 3
-    took = sorted(arrived - at for key, arrived in _arrivals(address, prefix) if (at := sent[key]) > warm)
-    return {
-        "events_per_second": rate,
-        "sent_to_row_on_topic_ms": {
-            f"p{share}": round(took[min(len(took) - 1, len(took) * share // 100)] * 1000, 1) for share in (50, 90, 99)
-        },
-    }
+        over.set()
+        reading.join()
+    warm = (began + len(events) / rate / 2) * 1e6
+    took = sorted(at * 1e3 - alert.receive_time / 1e3 for at, alert in arrived if alert.receive_time > warm)
+    shares = {f"p{share}": round(took[min(len(took) - 1, len(took) * share // 100)], 1) for share in (50, 90, 99)}
+    return {"events_per_second": rate, "backend": backend, "alerts": len(took), "sent_to_alert_read_ms": shares}
 
 
-@contextmanager
-def _job(
-    folder: Path, address: str, prefix: str, backend: str, core: int | None, parallelism: int = 1
-) -> Iterator[int]:
-    """A running job; gives its process id once it is ready."""
-    folder.mkdir()
-    port = free_port()
-    settings = plain_settings(
-        topic_prefix=prefix,
-        consumer_group=f"{prefix}.stream-job",
-        kafka={"bootstrap_servers": address},
-        http={"host": "127.0.0.1", "port": port},
-        checkpoint_directory=(folder / "checkpoints").as_uri(),
-        checkpoint_interval_ms=1_000,
-        state_backend=backend,
-        parallelism=parallelism,
-    )
-    (folder / "job.json").write_text(json.dumps(settings))
-    pinned = None if core is None else lambda: os.sched_setaffinity(0, {core})
-    with (folder / "job.log").open("wb") as log:
-        process = subprocess.Popen(
-            tied([str(PYTHON), "-m", "marketpipeline_job", "--config", str(folder / "job.json")]),
-            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=pinned,
-        )  # fmt: skip
+def _send_steadily(address: str, topic: str, events: Sequence[Book], rate: int) -> float:
+    """Send at a rate, each with its own time; gives when that began."""
+    producer = Producer(producer_config(KafkaSettings(bootstrap_servers=address), "benchmark", linger_ms=1.0))
+    began = time.time()
+    for number, event in enumerate(events):
+        if (wait := began + number / rate - time.time()) > 0:
+            producer.poll(0)
+            time.sleep(wait)
+        now = msgspec.structs.replace(event, receive_time=int(time.time() * 1e6))
+        producer.produce(topic, encode(now), now.symbol)
+    assert producer.flush(30) == 0
+    return began
+
+
+def _arrivals(address: str, prefix: str, into: list[tuple[float, Alert]], over: threading.Event) -> None:
+    """Alerts, and when each was read, until it is over and no more comes."""
+    consumer = Consumer({"bootstrap.servers": address, "group.id": "benchmark", "fetch.wait.max.ms": 5})
     try:
-        deadline = time.monotonic() + START_SECONDS
-        while not _ready(port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"the job did not start:\n{(folder / 'job.log').read_text()[-2000:]}")
-            time.sleep(0.1)
-        yield process.pid
-    finally:
-        process.terminate()
-        try:
-            process.wait(40)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(10)
-
-
-def _ready(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
-
-
-def _topics(address: str, prefix: str) -> Producer:
-    admin = AdminClient({"bootstrap.servers": address})
-    for future in admin.create_topics([NewTopic(f"{prefix}.{kind}", PARTITIONS, 1) for kind in KINDS]).values():
-        future.result(30)
-    return Producer(producer_config(KafkaSettings(bootstrap_servers=address), "benchmark", linger_ms=1.0))
-
-
-def _send(producer: Producer, prefix: str, event: Book) -> None:
-    while True:
-        try:
-            producer.produce(topic_name(prefix, TopicKind.BOOK), encode(event), event.symbol)
-            return
-        except BufferError:
-            producer.poll(0.1)
-
-
-def _rows(address: str, prefix: str) -> int:
-    consumer = Consumer({"bootstrap.servers": address, "group.id": "benchmark"})
-    try:
-        topic = topic_name(prefix, TopicKind.BOOK_METRICS)
-        return sum(consumer.get_watermark_offsets(TopicPartition(topic, n), timeout=10)[1] for n in range(PARTITIONS))
-    finally:
-        consumer.close()
-
-
-def _arrivals(address: str, prefix: str) -> Iterator[tuple[tuple[str, int], float]]:
-    """For each row its event, and when the broker took it: Kafka's own time of a record is the producer's."""
-    consumer = Consumer({"bootstrap.servers": address, "group.id": "benchmark", "enable.auto.commit": False})
-    topic = topic_name(prefix, TopicKind.BOOK_METRICS)
-    try:
-        consumer.assign([TopicPartition(topic, n, 0) for n in range(PARTITIONS)])
-        left = _rows(address, prefix)
-        while left:
-            for message in consumer.consume(min(left, 10_000), 10):
-                left -= 1
+        consumer.assign([TopicPartition(topic_name(prefix, TopicKind.ALERTS), n, 0) for n in range(PARTITIONS)])
+        while not over.is_set():
+            for message in consumer.consume(1_000, 0.001) or ():
                 value = message.value()
-                assert value is not None
+                assert value is not None, message.error()
                 row = decode(value)
-                assert isinstance(row, BookMetrics)
-                yield (row.symbol, row.update_id), message.timestamp()[1] / 1000
+                assert isinstance(row, Alert)
+                into.append((time.time(), row))
     finally:
         consumer.close()
-
-
-def _cpu_seconds(pid: int) -> float:
-    """Of a process and its children, the JVM among them."""
-    children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
-    ticks = 0
-    for one in (pid, *map(int, children.stdout.split())):
-        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _other_cores() -> None:
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores - {0} or cores)
 
 
 def _versions() -> dict[str, str]:
