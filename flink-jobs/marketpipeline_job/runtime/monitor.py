@@ -27,7 +27,7 @@ _ASSIGNED = ".KafkaSourceReader.topic."
 _SOURCE = re.compile(r"Source__(\w+)\[\d+\]$")
 _SINK = re.compile(r"(\w+?)(?:\[\d+\])?__Writer$")
 _AGREEING = 8
-"""So many readings tell that a record was not read: a busy source is between its two counts whenever it is looked at."""
+"""So many readings tell that a record was not read: a busy source is always between its two counts."""
 _UPSERT = "Sink"
 """Flink gives a buffering upsert sink no name; there is one, of candles."""
 
