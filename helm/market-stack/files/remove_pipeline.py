@@ -1,6 +1,5 @@
 """NAMESPACE NAME: delete a MarketPipeline and wait until the operator has taken it apart."""
 
-import json
 import ssl
 import sys
 import time
@@ -13,9 +12,8 @@ URL = "https://kubernetes.default.svc/apis/marketpipeline.dev/v1alpha1/namespace
 
 def ask(method: str) -> int:
     with open(f"{FOLDER}/token", encoding="ascii") as file:
-        headers = {"Authorization": f"Bearer {file.read()}", "Content-Type": "application/json"}
-    body = json.dumps({"propagationPolicy": "Foreground"}).encode() if method == "DELETE" else None
-    asked = urllib.request.Request(URL.format(*sys.argv[1:]), body, headers, method=method)
+        headers = {"Authorization": f"Bearer {file.read()}"}
+    asked = urllib.request.Request(URL.format(*sys.argv[1:]), headers=headers, method=method)
     try:
         with urllib.request.urlopen(asked, context=ssl.create_default_context(cafile=f"{FOLDER}/ca.crt")) as answer:
             return int(answer.status)

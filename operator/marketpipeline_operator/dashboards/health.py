@@ -15,7 +15,7 @@ def _by(labels: tuple[str, ...]) -> str:
 
 
 def _rate(metric: str, *by: str) -> str:
-    return f"sum{_by(by)}(rate(marketpipeline_{metric}{{{_PODS}}}[5m]))"
+    return f"sum{_by(by)}(rate(marketpipeline_{metric}{{{_PODS}}}[$__rate_interval]))"
 
 
 def _now(metric: str, *by: str, how: str = "sum", selected: str = "") -> str:
@@ -88,7 +88,7 @@ _PANELS: dict[str, tuple[tuple[str, str, str, str, str], ...]] = {
             "Operator",
             "Passes over pipelines.",
             "reqps",
-            "sum by (result) (rate(marketpipeline_operator_reconciles_total[5m]))",
+            "sum by (result) (rate(marketpipeline_operator_reconciles_total[$__rate_interval]))",
             "{{result}}",
         ),
         (

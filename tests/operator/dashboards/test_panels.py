@@ -105,8 +105,16 @@ def test_both_stores_answer_every_panel_alike(stores: dict[str, Any], name: str)
 
 @pytest.mark.parametrize("name", files.__all__)
 def test_a_dashboard_keeps_the_rules_of_its_readers(name: str) -> None:
-    """Those of Grafana's own linter that a reader notices: a title, a text, a unit, a data source to choose."""
+    """Those of Grafana's dashboard linter: titles, texts, units, targets, a data source to choose, variables that
+    follow the time, rates over an interval that follows the zoom, no bare counter, and nobody edits what is generated.
+
+    Its rules for `job` and `instance` do not hold here: a pipeline and a namespace are what a reader chooses.
+    """
     board = json.loads(getattr(files, name)())
+    assert board["editable"] is False
+    assert all(v["refresh"] == 2 for v in board["templating"]["list"] if v["type"] == "query")
+    assert board["templating"]["list"][0]["name"] == "datasource"
+    assert board["templating"]["list"][0]["label"] == "Data source"
     panels = [panel for panel in board["panels"] if panel["type"] != "row"]
     assert len({panel["title"] for panel in panels}) == len(panels)
     assert [panel["id"] for panel in board["panels"]] == list(range(1, len(board["panels"]) + 1))
@@ -116,6 +124,17 @@ def test_a_dashboard_keeps_the_rules_of_its_readers(name: str) -> None:
         assert panel["datasource"]["uid"] == "${datasource}", panel["title"]
         assert panel["type"] in ("table", "candlestick") or panel["fieldConfig"]["defaults"]["unit"], panel["title"]
         assert panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24, panel["title"]
+        assert panel["targets"], panel["title"]
+        for target in panel["targets"]:
+            expression = target.get("expr", "")
+            assert all(part == "$__rate_interval" for part in re.findall(r"rate\([^\[]+\[([^]]+)\]", expression)), (
+                panel["title"]
+            )
+            # Each counter is within a rate or an increase.
+            for counter in re.finditer(r"(\w*)\(?\w+_(?:total|count|bucket)\{", expression):
+                assert re.search(r"(rate|increase)\($", expression[: counter.end()].rpartition("marketpipeline_")[0]), (
+                    expression
+                )
 
 
 def test_dashboards_have_addresses_of_their_own_and_links_lead_to_them() -> None:
@@ -132,5 +151,8 @@ def test_every_expression_of_the_system_health_is_one_for_prometheus(tmp_path: P
     """promtool refuses a rule whose expression it cannot parse."""
     board = json.loads(files.prometheus_system_health())
     targets = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
-    rules = [{"record": f"panel:{n}", "expr": expr.replace("$", "")} for n, expr in enumerate(targets)]
+    rules = [
+        {"record": f"panel:{n}", "expr": expr.replace("$__rate_interval", "5m").replace("$", "")}
+        for n, expr in enumerate(targets)
+    ]
     assert verdicts(tmp_path, {"groups": [{"name": "panels", "rules": rules}]}, []) == ""
