@@ -39,8 +39,9 @@ right.
 def create_app(settings: ApiSettings, meter: Meter | None = None) -> FastAPI:
     """The application for these settings; `meter` counts its requests."""
     readers = readers_of(settings, "marketpipeline-api")
-    streaming = _streaming(settings, readers)
-    books = Books(settings.kafka, settings.topic_prefix, f"{settings.pipeline}-api-books")
+    hub = Hub()
+    books = Books(settings.kafka, settings.topic_prefix, f"{settings.pipeline}-api-books", hub)
+    streaming = _streaming(settings, readers, hub, books)
     limiter = _limiter(settings)
 
     @asynccontextmanager
@@ -102,15 +103,14 @@ def _limiter(settings: ApiSettings) -> Limiter | None:
     return Limiter(rate.requests, rate.seconds, made[0] if made else None)
 
 
-def _streaming(settings: ApiSettings, readers: Readers) -> stream.Streaming:
-    hub = Hub()
+def _streaming(settings: ApiSettings, readers: Readers, hub: Hub, books: Books) -> stream.Streaming:
     feed = None
     if settings.kafka is not None:
         kinds = kinds_of(settings.feeds)
         newest = partial(newest_records, readers, settings.symbols, settings.windows, kinds)
         client = f"{settings.pipeline}-api"
         feed = Feed(hub, settings.kafka, settings.topic_prefix, topics_of(kinds), client, newest)
-    return stream.Streaming(hub, feed, settings.max_stream_readers)
+    return stream.Streaming(hub, feed, books, settings.max_stream_readers)
 
 
 def _document(app: FastAPI) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from marketpipeline.records import (
     AggTrade,
     Alert,
+    Book,
     BookMetrics,
     BookStatistics,
     Candle,
@@ -40,6 +41,7 @@ __all__ = [
     "heartbeat",
     "late_trade",
     "quote",
+    "raw_book",
     "ticker",
     "trade",
     "trade_statistics",
@@ -85,6 +87,13 @@ def late_trade(number: int = 1, symbol: str = BTC, **changes: Any) -> LateTrade:
     fields: dict[str, Any] = {"trade_time": time, "receive_time": time + 9_000_000, "process_time": time + 9_001_000}
     fields |= {"trade_id": 1_000 + number, "price": 61_000.5, "quantity": 1.5, "taker_side": "sell"}
     return LateTrade(symbol=symbol, **_with(fields | {"clock": time + 70_000_000}, changes))
+
+
+def raw_book(number: int = 1, symbol: str = BTC, **changes: Any) -> Book:
+    time = START + number * 100_000
+    fields: dict[str, Any] = {"event_time": time, "receive_time": time + 4_000, "update_id": number}
+    fields |= {"bids": [(61_000.0 - n, 1.0 + n) for n in range(5)], "asks": [(61_000.5 + n, 1.5 + n) for n in range(5)]}
+    return Book(symbol=symbol, **_with(fields, changes))
 
 
 def quote(number: int = 1, symbol: str = BTC, **changes: Any) -> Quote:

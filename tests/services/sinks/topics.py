@@ -56,9 +56,9 @@ class Topics:
 
     def put(self, *records: Record) -> None:
         """Write records to the topics of their kinds, by symbol."""
-        from marketpipeline.records import Heartbeat, Quote
+        from marketpipeline.records import Book, Heartbeat, Quote
 
-        others = {Heartbeat: TopicKind.TRADES, Quote: TopicKind.QUOTES}
+        others = {Heartbeat: TopicKind.TRADES, Quote: TopicKind.QUOTES, Book: TopicKind.BOOK}
         for record in records:
             kind = _KIND_OF.get(type(record)) or others[type(record)]
             self.put_raw(kind, record.symbol.encode(), encode(record), settle=False)

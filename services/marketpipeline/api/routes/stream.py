@@ -5,7 +5,7 @@ Annotations are not postponed here: FastAPI reads them, and some name what only 
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response, WebSocket, WebSocketDisconnect
@@ -13,16 +13,18 @@ from pydantic import Field
 from starlette.types import Receive, Scope, Send
 
 from marketpipeline.api.access import CLIENT, TICKET_SECONDS, ApiKeys
+from marketpipeline.api.books import Books
 from marketpipeline.api.models import StreamMessage, StreamTicket
 from marketpipeline.api.parameters import NoQuery, Optional, Several, answer
 from marketpipeline.api.problems import responses
-from marketpipeline.api.stream import Batch, Feed, Hub, Reading, Wanted, event, kinds_of, message
+from marketpipeline.api.stream import LEVELS, Batch, Feed, Hub, Reading, Wanted, event, kinds_of, message
 from marketpipeline.errors import RetryableError
 from marketpipeline.readers import NotKept
 from marketpipeline.readers.asking import choose, find_symbol
 from marketpipeline.record_kinds import Newest
 from marketpipeline.settings import ApiSettings
 from marketpipeline.store.latest import ENTRIES
+from marketpipeline.topics import Feed as MarketFeed
 
 __all__ = ["Streaming", "make_router"]
 
@@ -39,8 +41,8 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
 class Streaming:
     """The readers of one process: how many there may be, and what each is served by."""
 
-    def __init__(self, hub: Hub, feed: Feed | None, most: int) -> None:
-        self.hub, self.feed, self._most = hub, feed, most
+    def __init__(self, hub: Hub, feed: Feed | None, books: Books, most: int) -> None:
+        self.hub, self.feed, self._books, self._most = hub, feed, books, most
 
     @asynccontextmanager
     async def reading(self, wanted: Wanted, after: str | None) -> AsyncIterator[Reading]:
@@ -49,15 +51,15 @@ class Streaming:
             raise NotKept("this API has no broker to stream from")
         if self.hub.readers >= self._most:
             raise RetryableError(f"{self._most} readers are the most for one process; try again", retry_after=10)
-        await self.feed.acquire()
-        try:
+        with ExitStack() as stack:
+            stack.callback(self.feed.release)
+            await self.feed.acquire()
+            if LEVELS in wanted.kinds:
+                self._books.acquire()
+                stack.callback(self._books.release)
             reading = self.hub.join(wanted, after)
-            try:
-                yield reading
-            finally:
-                self.hub.leave(reading)
-        finally:
-            self.feed.release()
+            stack.callback(self.hub.leave, reading)
+            yield reading
 
     async def close(self) -> None:
         """Send every reader away, and stop reading the topics."""
@@ -70,6 +72,8 @@ def make_router(settings: ApiSettings) -> APIRouter:
     """The path, for the symbols and kinds of these settings."""
     kinds = kinds_of(settings.feeds)
     known = [*kinds, *(f"{name}:{window}" for name in kinds if _has_interval(name) for window in settings.windows)]
+    if MarketFeed.BOOK in settings.feeds:
+        known.append(LEVELS)
 
     class StreamQuery(NoQuery):
         """What to stream."""
@@ -79,7 +83,7 @@ def make_router(settings: ApiSettings) -> APIRouter:
         )
         kinds: Annotated[str, Several(lambda name: choose("kind", name, known))] | Optional = Field(
             None,
-            description=f"Kinds, separated by commas; all without it. There are {', '.join(known)}.",
+            description=f"Kinds, separated by commas; all but `{LEVELS}` without it. There are {', '.join(known)}.",
             examples=["book,candle:1m,alert"],
         )
         last_id: str | Optional = Field(
@@ -121,7 +125,8 @@ def make_router(settings: ApiSettings) -> APIRouter:
         """Book measures, candles, trades, alerts as they come: a snapshot, then updates.
 
         Server-sent events here, a WebSocket at the same path. Every message has an `id`, from which a reader goes on
-        after a reconnect. A slow reader is told so, and gets the newest of each symbol and kind.
+        after a reconnect. A slow reader is told so, and gets the newest of each symbol and kind. `levels` are the books
+        themselves, a few times a second.
         """
         return _Events(request.app.state.streaming, query.wanted(), query.last_id or last_event_id)
 

@@ -14,9 +14,10 @@ from marketpipeline.api.stream.feed import Feed
 from marketpipeline.api.stream.hub import Hub, Reading
 from marketpipeline.api.stream.mailbox import Mail, Mailbox
 from marketpipeline.api.stream.newest import newest_records
-from marketpipeline.api.stream.updates import Batch, Wanted, event, kinds_of, message, topics_of
+from marketpipeline.api.stream.updates import LEVELS, Batch, Wanted, event, kinds_of, levels_of, message, topics_of
 
 __all__ = [
+    "LEVELS",
     "Batch",
     "Feed",
     "Hub",
@@ -26,6 +27,7 @@ __all__ = [
     "Wanted",
     "event",
     "kinds_of",
+    "levels_of",
     "message",
     "newest_records",
     "topics_of",

@@ -107,6 +107,15 @@ class Hub:
         """Hand updates to everyone who wants them."""
         self._hand_out(self._accepted(updates))
 
+    def pass_on(self, updates: Iterable[Update]) -> None:
+        """Hand on what counts until the next of its kind: it is in snapshots, and not in what is gone on from."""
+        self._hand_out([update for update in updates if self._note(update)])
+
+    def forget(self, entry: str) -> None:
+        """Have nothing of an entry in snapshots any more: it is too old to be told."""
+        for key in [key for key in self._newest if key[1] == entry]:
+            del self._newest[key]
+
     def _hand_out(self, updates: Iterable[Update]) -> None:
         touched: dict[_Group, None] = {}
         for update in updates:

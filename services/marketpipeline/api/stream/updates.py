@@ -2,7 +2,8 @@
 
 Which kinds of record are streamed follows from `record_kinds`: those that the cache keeps, as the newest of a symbol or
 as a list of the recent ones. Their names here are the names of the cache's entries (`book`, `trade`, `candle`,
-`closed-candle`) and, of what is recent, the record's own (`alert`).
+`closed-candle`) and, of what is recent, the record's own (`alert`). Books with their levels (`levels`), which no store
+keeps, come beside them for who asks by that name.
 """
 
 from __future__ import annotations
@@ -16,17 +17,32 @@ from typing import Any
 import msgspec
 
 from marketpipeline.record_kinds import KIND_OF, KINDS
-from marketpipeline.records import Alert, Record
+from marketpipeline.records import Alert, Book, Record
 from marketpipeline.store.latest import alert_order, latest_entries
 from marketpipeline.store.rows import json_of
 from marketpipeline.topics import Feed, TopicKind
 
-__all__ = ["STREAMED", "Batch", "Update", "Wanted", "event", "kinds_of", "message", "topics_of", "update_of"]
+__all__ = [
+    "LEVELS",
+    "STREAMED",
+    "Batch",
+    "Update",
+    "Wanted",
+    "event",
+    "kinds_of",
+    "levels_of",
+    "message",
+    "topics_of",
+    "update_of",
+]
 
 STREAMED = MappingProxyType(
     {entry.name: kind for kind in KINDS for entry in kind.newest} | {kind.name: kind for kind in KINDS if kind.recent}
 )
 """By the name that a reader asks for: the kind of record."""
+
+LEVELS = "levels"
+"""The books themselves; whoever names no kind does not get them."""
 
 
 def kinds_of(feeds: Iterable[Feed]) -> list[str]:
@@ -85,6 +101,13 @@ def update_of(record: Record) -> Update | None:
     body = msgspec.json.encode({"kind": names[0], **json_of(record)})
     ranked = kind.rank is not None
     return Update(record.symbol, tuple(names), tuple(entries), kind.recent, ranked, received, body)
+
+
+def levels_of(book: Book) -> Update:
+    """The update of a book with its levels: of a symbol the later one stands for all before."""
+    body = msgspec.json.encode({"kind": LEVELS, **json_of(book)})
+    entries = ((LEVELS, f"{book.receive_time:020d}"),)
+    return Update(book.symbol, (LEVELS,), entries, False, False, book.receive_time, body)
 
 
 @dataclass(frozen=True, slots=True)

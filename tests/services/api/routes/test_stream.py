@@ -14,12 +14,13 @@ import pytest
 from marketpipeline.api.models import StreamMessage
 from marketpipeline.settings import KafkaSettings
 from marketpipeline.store.rows import json_of
+from marketpipeline.topics import TopicKind
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from tests.conftest import free_port
 from tests.services.api.serving import Stores, listening, serving
-from tests.services.sinks.samples import ETH, alert, book, candle, trade
+from tests.services.sinks.samples import BTC, ETH, alert, book, candle, raw_book, trade
 from tests.services.sinks.topics import Topics
 from tests.support.broker import RunningBroker
 
@@ -119,6 +120,33 @@ async def test_a_snapshot_of_the_stores_and_the_topics_then_what_comes(address: 
             ("candle", False),
             ("candle", True),
         ]
+
+
+async def test_levels_come_for_who_asks_for_them(address: str, topics: Topics) -> None:
+    topics.create(TopicKind.BOOK)
+    sent = [raw_book(number, symbol) for number in range(40) for symbol in (BTC, ETH)]
+    async with (
+        connect(f"ws://{address}/api/v1/stream?kinds=levels&symbols=ETHUSDT") as socket,
+        connect(f"ws://{address}/api/v1/stream") as without,
+    ):
+        frames, others = messages(socket), messages(without)
+        assert (await anext(frames))["records"] == []
+        assert (await anext(others))["type"] == "snapshot"
+        topics.put(*sent)
+        found: list[dict[str, Any]] = []
+        async with asyncio.timeout(20):
+            while not found or found[-1]["update_id"] < 39:
+                found += (await anext(frames))["records"]
+        last = sent[-1]
+        assert (found[-1]["kind"], found[-1]["receive_time"]) == ("levels", json_of(last)["receive_time"])
+        assert found[-1]["bids"] == [list(level) for level in last.bids]
+        assert len(found) < 20, "as often as a screen can show them"
+        topics.put(trade(50))
+        assert [row["kind"] for row in await records(others, 1)] == ["trade"], "no levels for who names no kind"
+    async with connect(f"ws://{address}/api/v1/stream?kinds=levels") as socket:
+        frames = messages(socket)
+        first = (await anext(frames))["records"]
+        assert {row["symbol"]: row["update_id"] for row in first} == {BTC: 39, ETH: 39}
 
 
 async def test_readers_go_on_where_they_were(address: str, topics: Topics, stores: Stores) -> None:
