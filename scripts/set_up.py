@@ -49,6 +49,8 @@ __all__ = ["Step", "carry_out", "extra_steps", "extras_of", "main", "steps"]
 
 _EXTRAS = {
     "api-image": ("what the API's image has", "nothing beside the lake's own"),
+    "browser": ("Playwright", "45 MB to fetch, 130 MB on disk; 3 s, at 100 Mbit/s 6 s"),
+    "dashboard": ("Streamlit", "115 MB to fetch, 400 MB on disk; 5 s, at 100 Mbit/s 15 s"),
     "lake": ("Delta Lake and Arrow", "105 MB to fetch, 300 MB on disk; 5 s, at 100 Mbit/s 15 s"),
     "lake-guests": ("DuckDB and Polars", "75 MB to fetch, 240 MB on disk; 5 s, at 100 Mbit/s 12 s"),
     "backup": ("what copies the database to a bucket", "nothing beside the lake's own"),
@@ -151,6 +153,7 @@ def steps(*, for_tests: bool) -> list[Step]:
         _s3_step(),
         _pgbouncer_step(),
         _prometheus_step(),
+        _browser_step(),
         _tools_step(),
         _kubernetes_step(),
     ]
@@ -173,7 +176,7 @@ def extra_steps(extras: Sequence[str]) -> list[Step]:
 
 
 def extras_of(pipeline: str) -> list[str]:
-    """The extras on demand that the sinks of a pipeline need; none of a file that cannot be read."""
+    """The extras on demand that a pipeline needs; none of a file that cannot be read."""
     try:
         printed = call([SERVICES / "bin" / "python", "-P", "-m", "marketpipeline.local.extras", pipeline])
     except SetupError:
@@ -221,6 +224,20 @@ def _pgbouncer_step() -> Step:
         inputs=[],
         gives=Path(shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"),
         run=partial(install_debian_package, "pgbouncer"),
+        optional=True,
+    )
+
+
+def _browser_step() -> Step:
+    """What the dashboard is tested in; its tests skip without one."""
+    name = "chromium-headless-shell"
+    return Step(
+        name="browser",
+        what="Chromium without a window by apt-get, where absent (SETUP_APT=no forbids it)",
+        costs="100 MB to fetch, 340 MB on disk; 15 s",
+        inputs=[],
+        gives=Path(shutil.which(name) or shutil.which("chromium") or f"/usr/bin/{name}"),
+        run=partial(install_debian_package, name),
         optional=True,
     )
 
@@ -297,7 +314,7 @@ def carry_out(wanted: list[Step]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--test", action="store_true", help="also what only tests need")
-    parser.add_argument("--pipeline", help="also what the sinks of this pipeline need, a file")
+    parser.add_argument("--pipeline", help="also what this pipeline needs, a file")
     arguments = parser.parse_args()
     try:
         require_python()

@@ -51,6 +51,12 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         "sinks.timescale.enabled to true, or "
         "api.enabled to false",
     ),
+    ({"dashboard": {"enabled": True}, "api": {"enabled": False}}, "spec", "dashboard.enabled needs the API"),
+    (
+        {"dashboard": {"enabled": True}, "api": {"auth": {"secretName": "keys"}}},
+        "spec",
+        "dashboard.apiKeySecret is needed with api.auth.secretName",
+    ),
     ({"ingestion": {"websocketUrls": {"binance": "http://x"}}}, "websocketUrls", "starts with ws:// or wss://"),
 ]
 

@@ -44,6 +44,7 @@ SERVERS = "marketpipeline.local.servers"
 COMPONENTS = {
     "": [*CORE, *COMMANDS, "marketpipeline.cli.pipeline"],
     "api-image": ["marketpipeline.api", "marketpipeline.readers", "marketpipeline.staleness", *COMMANDS],
+    "dashboard": ["marketpipeline.dashboard", *COMMANDS],
     "dashboards": ["marketpipeline_operator.dashboards"],
     "kubectl": ["marketpipeline_operator.plugin", "marketpipeline_operator.cluster.client"],
     "simulator": ["marketpipeline.simulator", *COMMANDS, "marketpipeline.cli.simulator"],
@@ -57,7 +58,7 @@ COMPONENTS = {
     "lake-server": ["marketpipeline.local.components.seaweed"],
 }
 # Extras that no image installs by themselves: the extras that name them are checked with them.
-PARTS = {"docs", "kafka", "lake-guests"}
+PARTS = {"browser", "docs", "kafka", "lake-guests"}
 # Checked with the readers of every store, as its image has it.
 IN_AN_IMAGE = {"api"}
 # Declared, and never imported by name: what it is for.

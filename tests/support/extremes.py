@@ -135,6 +135,9 @@ ALONG: dict[str, dict[str, Any]] = {
     "sinks.clickhouse.cluster.path": {"sinks.clickhouse.cluster.name": "c"},
     "sinks.clickhouse.cluster.replica": {"sinks.clickhouse.cluster.name": "c"},
     "sinks.clickhouse.cluster.quorum": {"sinks.clickhouse.cluster.name": "c"},
+    "dashboard.enabled": {"dashboard.apiKeySecret.name": "s"},
+    "dashboard.apiKeySecret.key": {"dashboard.apiKeySecret.name": "s"},
+    "dashboard.apiCaSecret.key": {"dashboard.apiCaSecret.name": "s"},
     "broker.passwordSecret.key": {"broker.username": "u", "broker.passwordSecret.name": "s"},
 }
 """What has to be so that the other may be at its end."""

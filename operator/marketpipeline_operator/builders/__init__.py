@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from marketpipeline.plan import Component
 
-from marketpipeline_operator.builders.context import Capabilities, Context, JobState, Process, processes, sealed
+from marketpipeline_operator.builders.context import (
+    Capabilities,
+    Context,
+    JobState,
+    Process,
+    address_of,
+    processes,
+    sealed,
+)
 from marketpipeline_operator.builders.flink_deployment import flink_deployment
 from marketpipeline_operator.builders.monitoring import prometheus_rule, service_monitor
-from marketpipeline_operator.builders.network import (
-    api_address,
-    api_service,
-    job_network_policy,
-    metrics_service,
-    network_policy,
-)
+from marketpipeline_operator.builders.network import job_network_policy, metrics_service, network_policy, service
 from marketpipeline_operator.builders.pod import service_account, settings_config_map
 from marketpipeline_operator.builders.standalone import job_manager, job_manager_service, task_manager
 from marketpipeline_operator.builders.stream_job import job_config_map
@@ -26,11 +28,15 @@ __all__ = [
     "Context",
     "JobState",
     "Process",
-    "api_address",
+    "address_of",
     "build",
     "build_topics",
     "processes",
 ]
+
+
+_CALLED = (Component.API, Component.DASHBOARD)
+"""What has a Service: it is called from elsewhere."""
 
 
 def build(context: Context) -> list[Object]:
@@ -41,7 +47,7 @@ def build(context: Context) -> list[Object]:
     running = processes(context)
     found = [service_account(context), network_policy(context), metrics_service(context)]
     found += [settings_config_map(context, p.name, p.component, p.settings, p.preparation) for p in running]
-    found += [api_service(context, p) for p in running if p.component is Component.API]
+    found += [service(context, p) for p in running if p.component in _CALLED]
     several = (workload for workload in context.plan.workloads if workload.replicas * workload.copies > 1)
     found += [disruption_budget(context, workload.name) for workload in several]
     found += [settings_config_map(context, s.name, s.component, s.settings) for s in context.plan.scheduled_jobs]

@@ -21,7 +21,7 @@ from marketpipeline.spec import MarketPipeline
 from marketpipeline_operator.names import RENDERED, Object, child_name, labels, owner_reference
 from marketpipeline_operator.settings import OperatorSettings
 
-__all__ = ["Capabilities", "Context", "JobState", "Process", "child", "digest", "processes", "sealed"]
+__all__ = ["Capabilities", "Context", "JobState", "Process", "address_of", "child", "digest", "processes", "sealed"]
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,8 @@ def processes(context: Context) -> list[Process]:
     found = []
     for workload in context.plan.workloads:
         fields = workload.model_dump()
+        if workload.component is Component.DASHBOARD:
+            fields["settings"]["api"]["url"] = address_of(context, Component.API)
         if workload.component is not Component.INGESTION:
             found.append(Process(**fields, workload=workload.name))
             continue
@@ -145,6 +147,15 @@ def processes(context: Context) -> list[Process]:
             if symbols:
                 found.append(Process(**(fields | _replica(workload, replica, symbols)), workload=workload.name))
     return found
+
+
+def address_of(context: Context, component: Component) -> str | None:
+    """URL of a component's Service inside of the cluster, or None where the pipeline has none."""
+    for workload in context.plan.workloads:
+        if workload.component is component:
+            name, port = child_name(context.name, workload.name), workload.ports[0]
+            return f"{port.name}://{name}.{context.namespace}.svc:{port.number}"
+    return None
 
 
 def _replica(workload: Workload, replica: int, symbols: list[str]) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from marketpipeline.plan import Component
 from marketpipeline_operator.builders.context import Context, Process, child
 from marketpipeline_operator.names import COMPONENT, FIELD_MANAGER, PIPELINE, PODS, PROCESS, Object
 
-__all__ = ["METRICS", "api_service", "job_network_policy", "metrics_service", "network_policy"]
+__all__ = ["METRICS", "job_network_policy", "metrics_service", "network_policy", "service"]
 
 METRICS = "metrics"
 _NAMESPACE = "kubernetes.io/metadata.name"
 
 
-def api_service(context: Context, process: Process) -> Object:
+def service(context: Context, process: Process) -> Object:
     """The Service of a process that is called from elsewhere, at the first of its ports."""
     head = child(context, "v1", "Service", process.name, component=process.component.value, process=process.name)
     return head | {
@@ -39,14 +39,6 @@ def metrics_service(context: Context) -> Object:
             "ports": [{"name": METRICS, "port": 9100, "protocol": "TCP", "targetPort": "http"}],
         }
     }
-
-
-def api_address(context: Context) -> str | None:
-    """URL of the query API inside of the cluster, or None where the pipeline has none."""
-    for workload in context.plan.workloads:
-        if workload.component is Component.API:
-            return f"{workload.ports[0].name}://{context.name}-{workload.name}.{context.namespace}.svc:{workload.ports[0].number}"
-    return None
 
 
 FLINK_METRICS_PORT = 9249

@@ -55,7 +55,11 @@ def _section(context: Context, component: Component) -> Any:
     spec = context.pipeline.spec
     if component.sink is not None:
         return getattr(spec.sinks, component.sink.name)
-    sections = {Component.INGESTION: spec.ingestion, Component.STREAM_JOB: spec.processing}
+    sections = {
+        Component.INGESTION: spec.ingestion,
+        Component.STREAM_JOB: spec.processing,
+        Component.DASHBOARD: spec.dashboard,
+    }
     return sections.get(component, spec.api)
 
 

@@ -179,7 +179,11 @@ STATUS: dict[str, Any] = _object(
         replicas=_count("Processes of ingestion that exist."),
         selector=_text("Label selector of these processes' Pods."),
     ),
-    addresses=_object("Where to reach the pipeline.", api=_text("URL of the query API inside of the cluster.")),
+    addresses=_object(
+        "Where to reach the pipeline.",
+        api=_text("URL of the query API inside of the cluster."),
+        dashboard=_text("URL of the dashboard inside of the cluster."),
+    ),
     lastError=_object(
         "The last thing that went wrong; it stays after it is mended.",
         time=_text("When.", format="date-time"),

@@ -16,6 +16,8 @@ from marketpipeline.sink_kinds import sink_kinds
 from marketpipeline.spec import (
     API_NEEDS_A_SINK,
     BACKED_UP,
+    DASHBOARD_NEEDS_A_KEY,
+    DASHBOARD_NEEDS_THE_API,
     NEEDS_A_DATABASE,
     RAW_NEEDS_A_FEED,
     BookSource,
@@ -87,6 +89,14 @@ def _stores_of_clusters() -> dict[str, list[Rule]]:
             rule = {"rule": f"!self.enabled || has(self.{field})", "message": message}
             found.setdefault(f"spec.sinks.{kind.name}", []).append(rule)
     return found
+
+
+def _dashboard_has_an_api() -> list[Rule]:
+    keyless = "!has(self.api.auth.secretName) || has(self.dashboard.apiKeySecret)"
+    return [
+        {"rule": "!self.dashboard.enabled || self.api.enabled", "message": DASHBOARD_NEEDS_THE_API},
+        {"rule": f"!self.dashboard.enabled || {keyless}", "message": DASHBOARD_NEEDS_A_KEY},
+    ]
 
 
 def _fixed(field: str, why: str) -> Rule:
@@ -211,6 +221,7 @@ def rules() -> dict[str, list[Rule]]:
                 "message": NEEDS_A_DATABASE,
             },
             {"rule": f"self.feeds.exists(f, f != '{Feed.RAW.value}')", "message": RAW_NEEDS_A_FEED},
+            *_dashboard_has_an_api(),
             *(rule for venue in venues().values() for rule in _of_exchange(venue)),
         ],
         "spec.symbols[]": _symbols(),

@@ -66,7 +66,7 @@ def conditions_of(context: Context, found: Findings) -> list[Condition]:
         _processing(found.job),
         _part("SinksReady", found, _SINKS, suspended),
     ]
-    api = _part("", found, (Component.API,), suspended)
+    api = _part("", found, (Component.API, Component.DASHBOARD), suspended)
     selected = _selected(found.selection)
     needed = selected if found.selection.never_known else []
     return [

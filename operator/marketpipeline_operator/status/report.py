@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from marketpipeline.plan import Component
 
-from marketpipeline_operator.builders import Context, api_address
+from marketpipeline_operator.builders import Context, address_of
 from marketpipeline_operator.names import COMPONENT, PIPELINE, Object
 from marketpipeline_operator.observe.components import Fault
 from marketpipeline_operator.observe.topics import TopicsState
@@ -52,8 +52,9 @@ def report(context: Context, pipeline: Object, found: Findings, now: str) -> Obj
         status["maintenance"] = found.maintenance
     if found.savepoints.status:
         status["savepoints"] = found.savepoints.status
-    if address := api_address(context):
-        status["addresses"] = {"api": address}
+    addresses = {each.value: address_of(context, each) for each in (Component.API, Component.DASHBOARD)}
+    if any(addresses.values()):
+        status["addresses"] = {name: address for name, address in addresses.items() if address}
     return status | _problem(faults, before, now)
 
 

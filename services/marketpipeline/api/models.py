@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from marketpipeline.records import Alert, BookMetrics, Candle, Record, Ticker
+from marketpipeline.records import Alert, BookMetrics, Candle, FeedEvent, LateTrade, Record, Ticker
 from marketpipeline.store import Table, table_of
 from marketpipeline.store.rows import json_of
 from marketpipeline.venues import venues
@@ -25,8 +25,12 @@ __all__ = [
     "CandleRow",
     "CoverageAnswer",
     "Day",
+    "Events",
+    "FeedEventRow",
     "KeptBackDay",
     "Klines",
+    "LateTradeRow",
+    "LateTrades",
     "MarketRow",
     "MarketSummary",
     "Moment",
@@ -76,6 +80,15 @@ _ALERT = Alert(
     event_time=_START + 2_000_000, value=0.49, extreme=0.83, threshold=0.7, trade_id=None,
     receive_time=_START + 2_004_000, process_time=_START + 2_009_000,
 )  # fmt: skip
+_EVENT = FeedEvent(
+    symbol=_SYMBOL, id=f"gap:trades:{_SYMBOL}:3713000001-3713000042", kind="gap", feed="trades", event_time=_START,
+    receive_time=_START + 4_000, first_id=3_713_000_001, last_id=3_713_000_042, detail="the stream jumped",
+    process="ingestion-0:1",
+)  # fmt: skip
+_LATE = LateTrade(
+    symbol=_SYMBOL, trade_time=_START, receive_time=_START + 70_000_000, process_time=_START + 70_005_000,
+    trade_id=3_713_000_001, price=61_710.01, quantity=0.01, taker_side="buy", clock=_START + 69_000_000,
+)  # fmt: skip
 _TICKER = Ticker(
     symbol=_SYMBOL, event_time=_START, receive_time=_START + 4_000, last_price=61_710.01, last_quantity=0.01,
     bid_price=61_710.0, bid_quantity=1.2, ask_price=61_710.01, ask_quantity=0.8, open=55_100.0, high=62_745.1,
@@ -97,11 +110,15 @@ if TYPE_CHECKING:
     BookRow: TypeAlias = dict[str, Any]
     AlertRow: TypeAlias = dict[str, Any]
     TickerRow: TypeAlias = dict[str, Any]
+    FeedEventRow: TypeAlias = dict[str, Any]
+    LateTradeRow: TypeAlias = dict[str, Any]
 else:
     CandleRow = _row("Candle", table_of("candles"), _CANDLE)
     BookRow = _row("BookMetrics", table_of("book_metrics"), _BOOK)
     AlertRow = _row("Alert", table_of("alerts"), _ALERT)
     TickerRow = _row("Ticker", table_of("tickers"), _TICKER)
+    FeedEventRow = _row("FeedEvent", table_of("feed_events"), _EVENT)
+    LateTradeRow = _row("LateTrade", table_of("late_trades"), _LATE)
 
 
 class _Answer(BaseModel):
@@ -135,6 +152,20 @@ class Alerts(_Answer):
     """Alerts, each in its last state, the newest first."""
 
     alerts: list[AlertRow]
+    next: str | None = _NEXT
+
+
+class Events(_Answer):
+    """What happened to the feeds, the newest first."""
+
+    events: list[FeedEventRow]
+    next: str | None = _NEXT
+
+
+class LateTrades(_Answer):
+    """Trades that are in no candle, the newest first."""
+
+    late_trades: list[LateTradeRow]
     next: str | None = _NEXT
 
 

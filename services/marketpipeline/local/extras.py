@@ -1,4 +1,4 @@
-"""The extras of this distribution that the sinks of a pipeline need on one machine, and which of them are absent.
+"""The extras of this distribution that a pipeline needs on one machine, and which of them are absent.
 
 What is heavy is only installed for who asks for it. `python -m marketpipeline.local.extras FILE` prints the extras that
 a pipeline needs; the set-up asks so.
@@ -20,9 +20,10 @@ _DISTRIBUTION = "marketpipeline"
 
 
 def extras_of(pipeline: MarketPipeline) -> dict[str, list[str]]:
-    """By the kind of each sink that runs: its own extra, and that of the server which one machine runs for it."""
+    """By the part of the spec that is enabled: its extra, and of a sink that of the server which one machine runs."""
     kinds = [kind for kind, _ in pipeline.spec.sinks.enabled()]
-    return {kind.name: [extra for extra in (kind.extra, kind.server_extra) if extra] for kind in kinds}
+    found = {f"sinks.{kind.name}": [extra for extra in (kind.extra, kind.server_extra) if extra] for kind in kinds}
+    return found | ({"dashboard": ["dashboard"]} if pipeline.spec.dashboard.enabled else {})
 
 
 def absent(extra: str) -> list[str]:
@@ -33,15 +34,15 @@ def absent(extra: str) -> list[str]:
 
 
 def require_extras(pipeline: MarketPipeline, source: str) -> None:
-    """Raise InvalidInput when a sink of the pipeline, read from `source`, lacks what it needs here."""
+    """Raise InvalidInput when a part of the pipeline, read from `source`, lacks what it needs here."""
     problems = []
-    for kind, extras in extras_of(pipeline).items():
+    for part, extras in extras_of(pipeline).items():
         if missing := [name for extra in extras for name in absent(extra)]:
             expected = (
                 f"needs {', '.join(missing)} on this machine; run `make setup PIPELINE={source}`, or "
                 f"pip install '{_DISTRIBUTION}[{','.join(extras)}]'"
             )
-            problems.append(Problem(f"spec.sinks.{kind}.enabled", True, expected))
+            problems.append(Problem(f"spec.{part}.enabled", True, expected))
     if problems:
         raise InvalidInput(source, problems)
 

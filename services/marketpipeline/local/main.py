@@ -58,6 +58,8 @@ def run(pipeline: MarketPipeline, source: str, options: RunOptions) -> int:
     require_extras(pipeline, source)
     if pipeline.spec.api.enabled:
         require_port(pipeline.spec.api.port, "spec.api.port", source)
+    if pipeline.spec.dashboard.enabled:
+        require_port(pipeline.spec.dashboard.port, "spec.dashboard.port", source)
     folder = options.state or choose_folder(pipeline.name, options.source)
     state = StateFolder.open(folder, pipeline.name, options.source)
     try:

@@ -71,6 +71,7 @@ class LocalStack:
     exchanges: Mapping[str, Service]
     rest_urls: Mapping[str, str]
     api: Service | None
+    dashboard: Service | None
     scheduled: Sequence[Scheduled]
     ports: Ports
 
@@ -128,7 +129,7 @@ def assemble(
     feeds = _feeds(pipeline, options, exchanges)
     job = _stream_job(plan, stores, state, ports, places, java)
     ingestion: dict[str, list[Service]] = {}
-    sinks, api = [], None
+    sinks, api, dashboard = [], None, None
     for workload in plan.workloads:
         if workload.component is PlannedComponent.INGESTION:
             readers = [job.name] if job else []
@@ -136,10 +137,13 @@ def assemble(
             ingestion.setdefault(workload.settings["exchange"], []).extend(found)
         elif workload.component is PlannedComponent.API:
             api = _api(workload, stores, state)
+        elif workload.component is PlannedComponent.DASHBOARD:
+            dashboard = _dashboard(workload, api, stores, state)
         else:
             sinks += _sinks(workload, stores, state, ports)
     feeders = [service for services in ingestion.values() for service in services]
     services = [*exchanges.values(), *feeders, *sinks, *([api] if api else []), *([job] if job else [])]
+    services += [dashboard] if dashboard else []
     return LocalStack(
         components=[broker, *_each_once(servers), *services],
         stop_stages=[
@@ -147,6 +151,7 @@ def assemble(
             [service.name for service in exchanges.values()],
             [job.name] if job else [],
             [service.name for service in sinks],
+            [dashboard.name] if dashboard else [],
             [api.name] if api else [],
             [broker.name, *stores.names],
         ],
@@ -160,6 +165,7 @@ def assemble(
         exchanges=exchanges,
         rest_urls={exchange: feed.rest for exchange, feed in feeds.items()},
         api=api,
+        dashboard=dashboard,
         scheduled=[] if options.replay else _scheduled(plan, stores, state),
         ports=ports,
     )
@@ -245,6 +251,13 @@ def _api(workload: Workload, stores: _Stores, state: StateFolder) -> Service:
     absent = {"health_port", *(folder.setting for folder in workload.secret_folders)}
     settings = {name: value for name, value in stores.applied(workload.settings).items() if name not in absent}
     return _service(workload, workload.name, settings, state, stores.names)
+
+
+def _dashboard(workload: Workload, api: Service | None, stores: _Stores, state: StateFolder) -> Service:
+    """It asks the API of this machine, which wants neither a key nor a certificate."""
+    assert api is not None, "the spec has no dashboard without an API"
+    settings = stores.applied(workload.settings) | {"api": {"url": api.url}}
+    return _service(workload, workload.name, settings, state, [api.name])
 
 
 def _program(component: str, config: str) -> tuple[str, ...]:

@@ -41,6 +41,7 @@ class Component(StrEnum):
 
     INGESTION = "ingestion"
     API = "api"
+    DASHBOARD = "dashboard"
     STALENESS_CHECK = "staleness-check"
     TIERS = "tiers"
     BACKUP = "backup"

@@ -10,7 +10,14 @@ from types import MappingProxyType
 import yaml
 
 from marketpipeline.plan.model import Component
-from marketpipeline.settings import ApiSettings, BackupSettings, IngestionSettings, Settings, TiersSettings
+from marketpipeline.settings import (
+    ApiSettings,
+    BackupSettings,
+    DashboardSettings,
+    IngestionSettings,
+    Settings,
+    TiersSettings,
+)
 from marketpipeline.sink_kinds import sink_kinds
 
 __all__ = ["Program", "components_yaml", "programs"]
@@ -43,6 +50,12 @@ _COMMON = {
         target="marketpipeline.api.main:run",
         summary="Serve queries over HTTP.",
         extra="api-image",
+    ),
+    Component.DASHBOARD: Program(
+        settings=DashboardSettings,
+        target="marketpipeline.dashboard.main:run",
+        summary="Show the market in a browser.",
+        extra="dashboard",
     ),
     Component.STALENESS_CHECK: Program(
         settings=ApiSettings,

@@ -19,8 +19,10 @@ from marketpipeline.plan.model import (
 from marketpipeline.schema import S3Access, retention_milliseconds
 from marketpipeline.settings import (
     ENV_PREFIX,
+    ApiAccess,
     ApiSettings,
     BackupSettings,
+    DashboardSettings,
     HttpSettings,
     IngestionSettings,
     JobSettings,
@@ -51,6 +53,8 @@ def plan_workloads(pipeline: MarketPipeline, symbols: Sequence[str]) -> tuple[Wo
     found += [_sink(pipeline, kind, sink) for kind, sink in spec.sinks.enabled()]
     if spec.api.enabled:
         found.append(_api(pipeline, symbols))
+    if spec.dashboard.enabled:
+        found.append(_dashboard(pipeline, symbols))
     return tuple(found)
 
 
@@ -316,6 +320,32 @@ def _api(pipeline: MarketPipeline, symbols: Sequence[str]) -> Workload:
         after=tuple(kind.component for kind, _ in pipeline.spec.sinks.enabled() if kind.reader),
     )
     return workload.model_copy(update={"ports": ports, "secret_folders": folders})
+
+
+def _dashboard(pipeline: MarketPipeline, symbols: Sequence[str]) -> Workload:
+    """A platform puts the API's address in. Of several processes a browser would have to stay with one: it is one."""
+    spec = pipeline.spec
+    scheme = "https" if spec.api.tls.secret_name else "http"
+    settings = DashboardSettings(
+        pipeline=pipeline.name,
+        http=HttpSettings(port=spec.dashboard.port),
+        api=ApiAccess(url=f"{scheme}://api:{spec.api.port}"),
+        symbols=list(symbols),
+        patterns=[pattern.name for pattern in spec.patterns],
+        windows=list(spec.windows),
+        feeds=spec.feeds,
+    )
+    return _workload(
+        "dashboard",
+        Component.DASHBOARD,
+        settings,
+        replicas=1,
+        secrets=_secret("API__KEY", spec.dashboard.api_key_secret) + _secret("API__CA", spec.dashboard.api_ca_secret),
+        cpu=spec.dashboard.resources.cpu,
+        memory=spec.dashboard.resources.memory,
+        drain_seconds=10,
+        after=("api",),
+    )
 
 
 _UNITS = {RateUnit.SECOND: 1, RateUnit.MINUTE: 60, RateUnit.HOUR: 3_600, RateUnit.DAY: 86_400}

@@ -12,8 +12,10 @@ from marketpipeline.schema import (
     TelemetrySettings,
 )
 from marketpipeline.settings.components import (
+    ApiAccess,
     ApiSettings,
     BackupSettings,
+    DashboardSettings,
     IngestionSettings,
     JobSettings,
     PlaceSettings,
@@ -26,8 +28,10 @@ from marketpipeline.settings.components import (
 
 __all__ = [
     "ENV_PREFIX",
+    "ApiAccess",
     "ApiSettings",
     "BackupSettings",
+    "DashboardSettings",
     "HttpSettings",
     "IngestionSettings",
     "JobSettings",

@@ -13,7 +13,9 @@ from marketpipeline.sink_kinds import StoreSettings, sink_kinds
 from marketpipeline.topics import Feed
 
 __all__ = [
+    "ApiAccess",
     "ApiSettings",
+    "DashboardSettings",
     "IngestionSettings",
     "JobSettings",
     "RateLimitSettings",
@@ -181,6 +183,26 @@ class ApiSettings(Settings):
     max_stream_readers: Annotated[int, Field(ge=1)] = Field(
         default=2_000, description="Readers of the stream at the most; each more is told to come again."
     )
+
+
+class ApiAccess(SettingsModel):
+    """How the query API is reached."""
+
+    url: str = Field(description="Its address, without a path: http://host:port, or https.")
+    key: SecretStr | None = Field(default=None, description="API key; none where the API asks for none.")
+    ca: str | None = Field(
+        default=None, description="Certificate authorities to trust, PEM text; the well-known ones when absent."
+    )
+
+
+class DashboardSettings(Settings):
+    """The page in the browser."""
+
+    api: ApiAccess
+    symbols: list[str] = Field(description="The symbols that the pipeline follows.")
+    patterns: list[str] = Field(default_factory=list, description="Names of the pipeline's patterns of alerts.")
+    windows: list[str] = Field(description="Candle intervals that exist.")
+    feeds: list[Feed] = Field(description="What the pipeline subscribes to.")
 
 
 class TiersSettings(ApiSettings):

@@ -9,6 +9,8 @@ from marketpipeline.spec.market import BookSource, Depth
 from marketpipeline.spec.pipeline import (
     API_NEEDS_A_SINK,
     API_VERSION,
+    DASHBOARD_NEEDS_A_KEY,
+    DASHBOARD_NEEDS_THE_API,
     KIND,
     RAW_NEEDS_A_FEED,
     MarketPipeline,
@@ -30,6 +32,8 @@ __all__ = [
     "API_NEEDS_A_SINK",
     "API_VERSION",
     "BACKED_UP",
+    "DASHBOARD_NEEDS_A_KEY",
+    "DASHBOARD_NEEDS_THE_API",
     "KIND",
     "NEEDS_A_DATABASE",
     "RAW_NEEDS_A_FEED",

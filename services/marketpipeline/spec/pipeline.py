@@ -21,6 +21,7 @@ from marketpipeline.spec.patterns import Pattern, sequence_name
 from marketpipeline.spec.platform import (
     Api,
     Broker,
+    Dashboard,
     DeletionPolicy,
     Ingestion,
     Maintenance,
@@ -37,6 +38,8 @@ from marketpipeline.venues import split_symbol, venues
 __all__ = [
     "API_NEEDS_A_SINK",
     "API_VERSION",
+    "DASHBOARD_NEEDS_A_KEY",
+    "DASHBOARD_NEEDS_THE_API",
     "KIND",
     "RAW_NEEDS_A_FEED",
     "MarketPipeline",
@@ -52,6 +55,9 @@ API_NEEDS_A_SINK = "api.enabled needs at least one sink: set {} to true, or api.
     " or ".join(f"sinks.{kind.name}.enabled" for kind in sink_kinds().values() if kind.answers)
 )
 RAW_NEEDS_A_FEED = "feeds: raw keeps what comes for other feeds; name at least one of them beside it"
+
+DASHBOARD_NEEDS_THE_API = "dashboard.enabled needs the API: set api.enabled to true, or dashboard.enabled to false"
+DASHBOARD_NEEDS_A_KEY = "dashboard.apiKeySecret is needed with api.auth.secretName: name an entry of that Secret"
 
 
 def _check_exchange(text: str) -> str:
@@ -126,6 +132,7 @@ class PipelineSpec(SpecModel):
     processing: Processing = Field(default_factory=Processing, description="The stream job.")
     sinks: Sinks = Field(default_factory=Sinks, description="Where the results are stored.")
     api: Api = Field(default_factory=Api, description="The query API.")
+    dashboard: Dashboard = Field(default_factory=Dashboard, description="A page in the browser, over the API.")
     pods: PodTemplate | None = Field(
         default=None, description="What all Pods have beside what the operator gives them."
     )
@@ -186,6 +193,10 @@ class PipelineSpec(SpecModel):
             raise ValueError("broker.cluster is needed with broker.namespace")
         if self.api.enabled and not any(kind.answers for kind, _ in self.sinks.enabled()):
             raise ValueError(API_NEEDS_A_SINK)
+        if self.dashboard.enabled and not self.api.enabled:
+            raise ValueError(DASHBOARD_NEEDS_THE_API)
+        if self.dashboard.enabled and self.api.auth.secret_name and not self.dashboard.api_key_secret:
+            raise ValueError(DASHBOARD_NEEDS_A_KEY)
         return self
 
     def _check_selection(self) -> None:

@@ -24,6 +24,7 @@ from marketpipeline.schema import (
     SaslMechanism,
     Schedule,
     SecretKey,
+    SecretKeyName,
     SpecModel,
     TextRule,
     TextRules,
@@ -36,6 +37,7 @@ from marketpipeline.venues import venues
 __all__ = [
     "Api",
     "Broker",
+    "Dashboard",
     "DeletionPolicy",
     "Ingestion",
     "Maintenance",
@@ -374,6 +376,31 @@ class Api(SpecModel):
         default_factory=list,
         description="Addresses or networks (CIDR) of proxies, as an Ingress controller, whose X-Forwarded-For says "
         "which address a client has.",
+    )
+
+
+class ApiKeySecret(SecretKey):
+    """Where an API key is."""
+
+    key: SecretKeyName = Field(default="dashboard", description="Key within the Secret: the client's name.")
+
+
+class Dashboard(SpecModel):
+    """A page in the browser: books, candles, alerts, history. It asks the API, and no store."""
+
+    enabled: bool = Field(default=False, description="Whether it runs. It needs the API.")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(default=8501, description="TCP port that it serves on.")
+    resources: Resources = Field(
+        default_factory=lambda: Resources(cpu="250m", memory="512Mi"), description="Compute of its process."
+    )
+    pod: PodTemplate | None = Field(
+        default=None, description="What its Pod has beside it, over what `pods` says for all."
+    )
+    api_key_secret: ApiKeySecret | None = Field(
+        default=None, description="Its key for an API that asks for one: an entry of `api.auth.secretName`, say."
+    )
+    api_ca_secret: CertificateKey | None = Field(
+        default=None, description="Who has signed the API's certificate; the well-known authorities when absent."
     )
 
 

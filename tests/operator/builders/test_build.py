@@ -38,6 +38,12 @@ SECRETS: dict[str, Any] = {
         "rateLimit": {"requests": 5000, "unit": "Hour"},
         "trustedProxies": ["10.0.0.0/8"],
     },
+    "dashboard": {
+        "enabled": True,
+        "apiKeySecret": {"name": "clients"},
+        "apiCaSecret": {"name": "api-tls"},
+        "pod": {"priorityClassName": "low"},
+    },
     "sinks": {
         "timescale": {"passwordSecret": {"name": "database", "key": "secret"}},
         "redis": {"passwordSecret": {"name": "cache"}},

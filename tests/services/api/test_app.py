@@ -20,7 +20,8 @@ def settings() -> ApiSettings:
 def test_the_document_names_every_path_with_its_answers(settings: ApiSettings) -> None:
     document = create_app(settings).openapi()
     market = ("realtime", "summary", "top-by-trades", "top-by-volume", "ticker-health")
-    analytics = ("klines/{symbol}", "book/{symbol}", "trades-count", "alerts", "alerts/whale-alerts")
+    analytics = ["klines/{symbol}", "book/{symbol}", "trades-count", "alerts", "alerts/whale-alerts"]
+    analytics += ["events", "late-trades"]
     wanted = {f"/api/v1/market/{path}" for path in market} | {f"/api/v1/analytics/{path}" for path in analytics}
     wanted |= {f"/api/v3/{path}" for path in ("ping", "time", "exchangeInfo", "klines", "ticker/24hr", "depth")}
     wanted |= {f"/api/v1/system/{path}" for path in ("health", "tiers", "coverage")}
@@ -55,6 +56,8 @@ def test_rows_have_examples_that_fit_them(settings: ApiSettings) -> None:
         ("BookMetrics", models.BookRow),
         ("Alert", models.AlertRow),
         ("Ticker", models.TickerRow),
+        ("FeedEvent", models.FeedEventRow),
+        ("LateTrade", models.LateTradeRow),
     ):
         example = model.model_config["json_schema_extra"]["example"]  # type: ignore[attr-defined]
         assert set(schemas[name]["required"]) == set(example)

@@ -17,8 +17,9 @@ QUICKSTART = PROJECT / "manifests" / "quickstart.yaml"
 
 def test_the_extras_of_what_a_pipeline_enables() -> None:
     found = extras_of(load_file(QUICKSTART))
-    assert found["redis"] == ["redis"]
-    assert found["timescale"] == ["timescale"]
+    assert found["sinks.redis"] == ["redis"]
+    assert found["sinks.timescale"] == ["timescale"]
+    assert "dashboard" not in found
 
 
 def test_what_is_installed_is_not_absent() -> None:

@@ -169,6 +169,21 @@ def test_no_password_is_in_a_plan_only_where_it_comes_from() -> None:
     assert secret.variable == "MARKETPIPELINE_STORES__TIMESCALE__PASSWORD"
 
 
+def test_the_dashboard_asks_the_api_alone() -> None:
+    assert "dashboard" not in {workload.name for workload in planned("").workloads}
+    found = planned(
+        "  api: {auth: {secretName: keys}, tls: {secretName: tls}}\n"
+        "  dashboard: {enabled: true, port: 80, apiKeySecret: {name: keys}, apiCaSecret: {name: tls}}\n"
+    ).workload("dashboard")
+    assert found.settings["api"] == {"url": "https://api:8000"}
+    assert not found.settings.keys() & {"stores", "kafka"}
+    assert (found.ports[0].number, found.replicas, found.after) == (80, 1, ("api",))
+    assert [(secret.variable, secret.secret, secret.key) for secret in found.secrets] == [
+        ("MARKETPIPELINE_API__KEY", "keys", "dashboard"),
+        ("MARKETPIPELINE_API__CA", "tls", "ca.crt"),
+    ]
+
+
 def test_a_brokers_certificates_come_from_their_secrets() -> None:
     found = planned(
         "  broker:\n    username: u\n    passwordSecret: {name: user}\n    saslMechanism: SCRAM-SHA-512\n"

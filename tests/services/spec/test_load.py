@@ -209,6 +209,10 @@ def test_what_does_not_fit_together() -> None:
         "api.enabled needs at least one sink: set sinks.clickhouse.enabled or sinks.redis.enabled or "
         "sinks.timescale.enabled" in blind.expected
     )
+    headless = problem(with_spec("dashboard: {enabled: true}\napi: {enabled: false}"))
+    assert "dashboard.enabled needs the API: set api.enabled to true" in headless.expected
+    locked_out = problem(with_spec("dashboard: {enabled: true}\napi: {auth: {secretName: keys}}"))
+    assert "dashboard.apiKeySecret is needed with api.auth.secretName" in locked_out.expected
 
 
 def test_a_pipeline_without_a_sink_is_one_without_an_api() -> None:

@@ -12,20 +12,22 @@ from pydantic import AfterValidator, Field
 
 from marketpipeline.alert_kinds import Severity, watched_alerts
 from marketpipeline.api.forms import FORMS, rows_answer
-from marketpipeline.api.models import Alerts, Book, Klines, Statistics, TradeCounts
+from marketpipeline.api.models import Alerts, Book, Events, Klines, LateTrades, Statistics, TradeCounts
 from marketpipeline.api.paging import read_cursor, read_page
 from marketpipeline.api.parameters import Asked, FromOneTo, KnownSymbol, OneOf, Optional, Several, SpanQuery, answer
 from marketpipeline.api.problems import responses
 from marketpipeline.readers import HistoryQuery, Readers, Span
 from marketpipeline.readers.asking import find_symbol
-from marketpipeline.records import AlertStatus
+from marketpipeline.records import AlertStatus, FeedEventKind
 from marketpipeline.settings import ApiSettings
 from marketpipeline.store import TABLES, Table, table_of
 from marketpipeline.store.rows import json_of
+from marketpipeline.topics import Feed
 
 __all__ = ["make_router"]
 
 _CANDLES, _BOOK, _ALERTS = table_of("candles"), table_of("book_metrics"), table_of("alerts")
+_EVENTS, _LATE = table_of("feed_events"), table_of("late_trades")
 _STATISTICS = next((table for table in TABLES if table.name == "trade_statistics"), None)
 _DEFAULT_ROWS = 500
 _COUNTED = ("trades", "volume", "quote_volume", "taker_buy_volume")
@@ -64,14 +66,14 @@ def make_router(settings: ApiSettings) -> APIRouter:
 
         interval: Annotated[str, OneOf("interval", windows)] = Field(usual, description="Length of a window.")
 
-    class WhalesQuery(RowsQuery):
-        """Trades of whales."""
+    class OfAllQuery(RowsQuery):
+        """Rows of all symbols, or of one."""
 
         symbol: Annotated[str, KnownSymbol(symbols)] | Optional = Field(
             None, description="Of this symbol only.", examples=["BTCUSDT"]
         )
 
-    class AlertsQuery(WhalesQuery):
+    class AlertsQuery(OfAllQuery):
         """Alerts, perhaps some of them only."""
 
         rule: Annotated[str, OneOf("rule", (*watched_alerts(), *settings.patterns))] | Optional = Field(
@@ -82,6 +84,16 @@ def make_router(settings: ApiSettings) -> APIRouter:
         )
         status: Annotated[str, OneOf("status", get_args(AlertStatus))] | Optional = Field(
             None, description="In this state only."
+        )
+
+    class EventsQuery(OfAllQuery):
+        """Events of the feeds, perhaps some of them only."""
+
+        kind: Annotated[str, OneOf("kind", get_args(FeedEventKind))] | Optional = Field(
+            None, description="Of this kind only."
+        )
+        feed: Annotated[str, OneOf("feed", [feed.value for feed in Feed])] | Optional = Field(
+            None, description="Of this feed only."
         )
 
     class CountsQuery(SpanQuery):
@@ -150,10 +162,22 @@ def make_router(settings: ApiSettings) -> APIRouter:
         return await query.page(request, readers, _ALERTS, filters, rows="alerts", newest_first=True)
 
     @router.get("/alerts/whale-alerts", response_model=Alerts, responses=of_all)
-    async def whale_alerts(request: Request, readers: Asked, query: Annotated[WhalesQuery, Query()]) -> Response:
+    async def whale_alerts(request: Request, readers: Asked, query: Annotated[OfAllQuery, Query()]) -> Response:
         """Single trades above the threshold, the newest first; `value` is price times quantity."""
         filters = query.model_dump(include={"symbol"}, exclude_none=True) | {"rule": "whale_trade"}
         return await query.page(request, readers, _ALERTS, filters, rows="alerts", newest_first=True)
+
+    @router.get("/events", response_model=Events, responses=of_all)
+    async def events(request: Request, readers: Asked, query: Annotated[EventsQuery, Query()]) -> Response:
+        """What the feeds lack and what was fetched: gaps, backfills, resyncs, reconnects; the newest first."""
+        filters = query.model_dump(include={"symbol", "kind", "feed"}, exclude_none=True)
+        return await query.page(request, readers, _EVENTS, filters, rows="events", newest_first=True)
+
+    @router.get("/late-trades", response_model=LateTrades, responses=of_all)
+    async def late_trades(request: Request, readers: Asked, query: Annotated[OfAllQuery, Query()]) -> Response:
+        """Trades that came after their candle had closed, and so are in none; the newest first."""
+        filters = query.model_dump(include={"symbol"}, exclude_none=True)
+        return await query.page(request, readers, _LATE, filters, rows="late_trades", newest_first=True)
 
     return router
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from marketpipeline.api.models import Alerts, Book, Klines, TradeCounts
+from marketpipeline.api.models import Alerts, Book, Events, Klines, LateTrades, TradeCounts
 from marketpipeline.store.rows import json_of
 
 from tests.services.api.serving import Api, Stores, serving
-from tests.services.sinks.samples import BTC, ETH, START, alert, book, candle
+from tests.services.sinks.samples import BTC, ETH, START, alert, book, candle, feed_event, late_trade
 
 KLINES = "/api/v1/analytics/klines/BTCUSDT"
 BOOK = "/api/v1/analytics/book/BTCUSDT"
@@ -94,6 +94,28 @@ async def test_whales_alone(api: Api, stores: Stores) -> None:
     Alerts.model_validate(body)
     assert [row["id"] for row in body["alerts"]] == ["whale:2", "whale:1", "whale:0"]
     assert len((await api.get(f"{ALERTS}/whale-alerts", symbol="BTCUSDT"))["alerts"]) == 2
+
+
+async def test_what_the_feeds_lack(api: Api, stores: Stores) -> None:
+    gap, filled = feed_event(0), feed_event(1, kind="backfill", id="backfill:x", feed="trades")
+    other, late = feed_event(2, ETH), late_trade(1)
+    stores.put(gap, filled, other, late, only="timescale")
+    for parameters, wanted in (
+        ({}, [other, filled, gap]),
+        ({"kind": "backfill"}, [filled]),
+        ({"symbol": "BTCUSDT", "feed": "book"}, [gap]),
+        ({"from": "2024-08-08T23:54:01Z", "to": "2024-08-08T23:54:02Z"}, [filled]),
+        ({"limit": "1"}, [other]),
+    ):
+        asked: dict[str, Any] = {**parameters}
+        body = await api.get("/api/v1/analytics/events", **asked)
+        assert body["events"] == [json_of(record) for record in wanted], parameters
+        Events.model_validate(body)
+    body = await api.get("/api/v1/analytics/late-trades", symbol="BTCUSDT")
+    assert body["late_trades"] == [json_of(late)]
+    LateTrades.model_validate(body)
+    refused = await api.get("/api/v1/analytics/events", 400, kind="gaps")
+    assert "did you mean gap?" in refused["problems"][0]["expected"]
 
 
 async def test_trades_are_counted(api: Api, stores: Stores) -> None:

@@ -1,0 +1,1 @@
+"""The pages, a module each: what a viewer chooses, and a part that is painted again by itself."""
