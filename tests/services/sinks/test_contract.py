@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from marketpipeline.records import Candle
-from marketpipeline.sinks.base import Backpressure, HoldingSink, Sink
+from marketpipeline.sinks.base import Backpressure, HoldingSink, RowsRejected, Sink
 
 from tests.conftest import wait_for
 from tests.services.sinks.samples import (
@@ -166,6 +168,39 @@ def test_a_server_that_is_away_is_backpressure_and_then_the_same_batch_is_taken(
     finally:
         store.server.start()
     wait_for(lambda: _is_taken(sink, batch), "the server takes the batch again")
+    assert store.newest_trade(BTC) == 1_002
+    assert store.newest_candle(BTC, "1m") == (START, False, 61_005.0)
+
+
+def test_a_row_that_the_store_cannot_hold_keeps_no_other_from_it(store: Store, sink: Sink) -> None:
+    """Refused, with the batch, whose other rows are then taken; a store that holds any number takes it as well."""
+    poison = trade(2, trade_id=2**63)
+    refused = False
+    try:
+        _offer(sink, deliver(trade(1), poison, candle()))
+    except RowsRejected:
+        refused = True
+        _offer(sink, deliver(trade(1), candle()))
+    assert store.newest_trade(BTC) == (1_001 if refused else 2**63)
+    assert store.newest_candle(BTC, "1m") == (START, False, 61_005.0)
+    _offer(sink, deliver(trade(3)))
+    assert store.newest_trade(BTC) == (1_003 if refused else store.newest_trade(BTC)), "the sink goes on"
+
+
+@pytest.mark.parametrize("store", STORES, indirect=True)
+def test_a_store_that_hangs_is_waited_for_and_loses_nothing(store: Store, sink: Sink) -> None:
+    assert store.server is not None
+    _offer(sink, deliver(trade(1)))
+    batch = deliver(trade(2), candle())
+    store.server.pause()
+    try:
+        writing = ThreadPoolExecutor(1).submit(_is_taken, sink, batch)
+        with suppress(TimeoutError):  # a server of several processes may go on with a connection that it has
+            writing.result(timeout=0.5)
+    finally:
+        store.server.resume()
+    if not writing.result(timeout=60):
+        wait_for(lambda: _is_taken(sink, batch), "the server takes the batch")
     assert store.newest_trade(BTC) == 1_002
     assert store.newest_candle(BTC, "1m") == (START, False, 61_005.0)
 

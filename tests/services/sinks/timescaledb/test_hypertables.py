@@ -12,6 +12,7 @@ from marketpipeline.readers import HistoryQuery, Span
 from marketpipeline.readers.timescale import latest, select
 from marketpipeline.records import Record
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
+from marketpipeline.sinks.tiers.warm import Warm
 from marketpipeline.sinks.timescale import TimescaleSink
 from marketpipeline.sinks.timescale.connection import connect
 from marketpipeline.sinks.timescale.extension import apply_policies
@@ -23,6 +24,7 @@ from psycopg.types.json import Jsonb
 
 from tests.services.sinks.samples import BTC, ETH, START, alert, book, candle, deliver, every_kind, trade
 
+DAY = 86_400_000_000
 HYPERTABLES = [table for table in TABLES if table.chunk_days is not None]
 KEPT = {"trades": 90.0, "book": 30.0, "candles": 1825.0, "alerts": 365.0, "events": 365.0}
 
@@ -129,6 +131,25 @@ def test_both_ways_of_writing(settings: TimescaleStoreSettings) -> None:
     for table in TABLES:
         expected = [json_of(record) for record in (*batch, *every_kind(ETH)) if type(record) is table.record]
         assert sorted(rows(settings, table), key=lambda row: str(row["symbol"])) == expected, table.name
+
+
+def test_an_archived_day_goes_as_whole_chunks(settings: TimescaleStoreSettings) -> None:
+    """Compressed or not; of a table whose chunks are longer than a day its rows go, which may be compressed too."""
+    days = [START // DAY * DAY + number * DAY for number in range(3)]
+    write(settings, [trade(n, symbol, trade_time=at + n) for at in days for n in range(4) for symbol in (BTC, ETH)])
+    write(settings, [candle(0, open_time=at + n * 60_000_000) for at in days for n in range(5)])
+    run_policy(settings, "trades", "policy_compression")
+    run_policy(settings, "candles", "policy_compression")
+    assert (chunks(settings, "trades"), chunks(settings, "candles")[0]) == ([True] * 3, True)
+    write(settings, [trade(9, trade_time=days[0] + 900)])
+    middle, warm = datetime.fromtimestamp(days[1] / 1e6, UTC).date(), Warm(settings, "test")
+    assert warm.drop(table_of("trades"), middle) == 0, "no row had to go by itself"
+    assert warm.drop(table_of("candles"), middle) == 5
+    assert (warm.digest(table_of("trades"), middle), warm.digest(table_of("candles"), middle)) == ({}, {})
+    warm.close()
+    assert len(chunks(settings, "trades")) == 2
+    assert len(rows(settings, table_of("trades"))) == 17
+    assert len(rows(settings, table_of("candles"))) == 10
 
 
 def test_compression_works_and_compressed_rows_are_read_and_replaced(settings: TimescaleStoreSettings) -> None:
