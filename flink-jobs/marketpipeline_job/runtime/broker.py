@@ -19,7 +19,7 @@ from marketpipeline_job.job import sources
 __all__ = ["BrokerView", "Partition", "look_at_broker"]
 
 _CALL_SECONDS = 10.0
-_WAIT_SECONDS = 120.0
+_WAIT_SECONDS = 300.0
 _POLL_SECONDS = 0.3
 _BEHIND_MS = 60_000
 
@@ -88,7 +88,7 @@ class BrokerView:
 
 
 def look_at_broker(settings: JobSettings) -> BrokerView:
-    """Ask; a broker or a topic that is not there yet is waited for. Raises RetryableError after two minutes."""
+    """Ask; a broker or a topic that is not there yet is waited for. Raises RetryableError after five minutes."""
     names = [topic_name(settings.topic_prefix, kind) for kind in sources(settings)]
     deadline = time.monotonic() + _WAIT_SECONDS
     while True:

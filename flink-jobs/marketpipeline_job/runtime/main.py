@@ -81,7 +81,7 @@ def _hand_over(settings: JobSettings) -> None:
 
     start = find_start(settings, look_at_broker(settings), FlinkFiles(jvm()))
     _log.info("the job %s", start.reason)
-    plan(settings, common(settings)).start(start.configuration, start.told)
+    plan(settings, {**common(settings), **start.configuration}).start({}, start.told)
 
 
 def _run_embedded(settings: JobSettings, places: Places, monitor: Monitor, stopping: threading.Event) -> None:
