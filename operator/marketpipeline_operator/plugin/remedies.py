@@ -26,6 +26,10 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         ),
         "CreateContainerConfigError": "A container lacks its settings or a Secret's key; the message says which.",
         "DeadlineExceeded": "A scheduled job took longer than it may; read its log, and look at the database's load.",
+        "ExchangeNotReached": (
+            "The exchange does not answer what it lists. What was followed stays; where nothing is yet, let "
+            "the operator's Pod reach the REST address of the exchange (spec.ingestion.restUrls)."
+        ),
         "FailedCreate": (
             "The namespace refuses Pods: a quota, a limit range or its Pod security. The message says which."
         ),
@@ -42,6 +46,10 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "JobManagerUnreachable": (
             "The JobManager's Pod does not answer; look at it with kubectl marketpipeline status, and that "
             "network policies let the operator reach its port 8081."
+        ),
+        "NothingSelected": (
+            "A selector stands for nothing that the exchange lists: look for a slip in it, or an exclude that "
+            "covers it."
         ),
         "OOMKilled": "A container needed more memory than it may have: raise resources.memory of its part.",
         "OutdatedCRD": "Upgrade the CRD with the operator: kubectl apply --server-side -f crds/.",
@@ -68,6 +76,9 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "ThresholdsNotPublished": (
             "The thresholds could not be written to their topic yet, so those before are in force; see what "
             "it says of the broker."
+        ),
+        "TooManySymbols": (
+            "Selectors stand for more symbols than spec.maxSymbols allows. Raise it, or name less with exclude."
         ),
         "TopicConflict": (
             "Another pipeline has these topics. Delete this one and create it with a broker.topicPrefix of its own."
