@@ -22,6 +22,8 @@ _TOPICS = frozenset(kind.kind for kind in TOPIC_KINDS)
 Key = tuple[str, str]
 """Namespace and name of a pipeline."""
 
+_HEALTH = "/health"
+
 
 @dataclass(frozen=True, slots=True)
 class Child:
@@ -183,17 +185,19 @@ class Cache:
 
 
 def _health_url(pod: Object) -> str | None:
-    """The address that the readiness probe of a ready Pod asks, where that is a process of ours."""
+    """Where a ready Pod says how it is, where it is a process of ours: on the port that its readiness probe asks."""
     status, spec = pod.get("status", {}), pod.get("spec") or {}
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", []))
     address, containers = status.get("podIP"), spec.get("containers") or [{}]
     probe = (containers[0].get("readinessProbe") or {}).get("httpGet") or {}
     numbers = {port.get("name"): port["containerPort"] for port in containers[0].get("ports", [])}
     port = numbers.get(probe.get("port"), probe.get("port"))
-    if not ready or not address or probe.get("path") != "/health" or "deletionTimestamp" in pod["metadata"]:
+    if not ready or not address or "deletionTimestamp" in pod["metadata"]:
+        return None
+    if not str(probe.get("path")).startswith(_HEALTH):  # of ingestion it is below: whether it is in sync
         return None
     host = f"[{address}]" if ":" in address else address
-    return f"http://{host}:{port}{probe['path']}"
+    return f"http://{host}:{port}{_HEALTH}"
 
 
 def _trimmed(thing: Object, kind: Kind) -> Object:

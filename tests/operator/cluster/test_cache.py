@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from marketpipeline_operator.builders import build
 from marketpipeline_operator.cluster.cache import Cache
 from marketpipeline_operator.cluster.kinds import CHILD_KINDS
-from marketpipeline_operator.names import PIPELINE
+from marketpipeline_operator.names import COMPONENT, PIPELINE
+
+from tests.operator.builders.support import context_of
 
 KEY = ("ns", "crypto")
 CONFIG_MAP = next(kind for kind in CHILD_KINDS if kind.kind == "ConfigMap")
@@ -61,3 +64,21 @@ def test_a_listing_shows_what_a_watch_did_not_tell() -> None:
     listed = [child(6), child(5, uid="u3")]
     assert (cache.stale(CONFIG_MAP, listed), cache.gone_from(CONFIG_MAP, listed)) == ({"u1"}, set())
     assert cache.stale(CONFIG_MAP, [child(5), child(5, uid="u3")]) == set()
+
+
+def test_every_process_of_a_pipeline_is_asked_how_it_is() -> None:
+    """Also one whose readiness is another question, as that of ingestion is; but not what Flink serves."""
+    cache, wanted = Cache(), dict[str, str]()
+    for number, thing in enumerate(build(context_of())):
+        if thing["kind"] != "Deployment":
+            continue
+        template, name = thing["spec"]["template"], thing["metadata"]["name"]
+        head = {"name": f"{name}-x", "namespace": "ns", "uid": name, "resourceVersion": str(number)}
+        status = {"podIP": "10.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]}
+        metadata = template["metadata"] | head
+        cache.put({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"], "status": status})
+        if template["metadata"]["labels"][COMPONENT] != "stream-job":
+            port = next(p["containerPort"] for p in template["spec"]["containers"][0]["ports"] if p["name"] == "http")
+            wanted[name] = f"http://10.0.0.1:{port}/health"
+    assert {uid: url for uid, (_, url) in cache.health_urls().items()} == wanted
+    assert {"crypto-ingestion-binance-0", "crypto-sink-redis", "crypto-api"} <= wanted.keys()
