@@ -13,9 +13,9 @@ from typing import Any
 import click
 from marketpipeline import __version__
 from marketpipeline.console import run_commands
-from marketpipeline.errors import MarketPipelineError
+from marketpipeline.errors import MarketPipelineError, PermanentError
 
-from marketpipeline_operator.names import COMPONENT, PAUSE, PROCESS, RESTART, Object, switched_on
+from marketpipeline_operator.names import COMPONENT, PAUSE, PROCESS, RESTART, SAVEPOINT, Object, switched_on
 from marketpipeline_operator.plugin.access import Access, conditions
 from marketpipeline_operator.plugin.report import write_report
 from marketpipeline_operator.plugin.show import overview, status_text
@@ -133,6 +133,41 @@ def restart(connect: Callable[[], Access], name: str, component: str | None) -> 
 
 @cli.command()
 @name_argument
+@timeout_option
+@click.pass_obj
+def savepoint(connect: Callable[[], Access], name: str, timeout: float) -> None:
+    """Take a savepoint of the stream job, and say where it is."""
+    access = connect()
+    _not_stopped(access.pipeline(name))
+    asked = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    access.annotate(name, **{SAVEPOINT: asked})
+
+    def done(pipeline: Object) -> bool:
+        failed = next((one for one in conditions(pipeline, "Degraded") if one["reason"] == "SavepointFailed"), None)
+        if failed:
+            raise PermanentError(failed["message"])
+        return bool(_savepoints(pipeline).get("request") == asked)
+
+    click.echo(_savepoints(access.wait(name, done, timeout))["kept"][0]["location"])
+
+
+@cli.command()
+@name_argument
+@click.option("--from", "origin", metavar="URI", help="A savepoint to start from, in place of the topics' beginning.")
+@click.confirmation_option(prompt="The job's state is left behind. Go on?")
+@click.pass_obj
+def replay(connect: Callable[[], Access], name: str, origin: str | None) -> None:
+    """Let the stream job compute everything anew that its topics hold; rows in stores only grow truer."""
+    access = connect()
+    _not_stopped(access.pipeline(name))
+    processing = {"reset": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "initialSavepoint": origin}
+    access.merge(name, {"spec": {"processing": processing}})
+    start = origin or "the beginning of its topics"
+    click.echo(f"{name}: computes again from {start}; see kubectl marketpipeline status {name}")
+
+
+@cli.command()
+@name_argument
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write (default: NAME-TIME.tar.gz)."
 )
@@ -200,6 +235,17 @@ def _not_paused(pipeline: Object) -> None:
         name = pipeline["metadata"]["name"]
         text = f"{name}: its reconciling is paused, so nothing would happen; remove that first with"
         raise click.UsageError(f"{text} kubectl annotate mp {name} {PAUSE}-")
+
+
+def _not_stopped(pipeline: Object) -> None:
+    _not_paused(pipeline)
+    if pipeline["spec"].get("suspend"):
+        raise click.UsageError(f"{pipeline['metadata']['name']}: it is suspended, no job runs")
+
+
+def _savepoints(pipeline: Object) -> Object:
+    found: Object = (pipeline.get("status") or {}).get("savepoints", {})
+    return found
 
 
 def _acted(pipeline: Object, generation: int) -> bool:

@@ -68,6 +68,10 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
             "the message says, or take the change back."
         ),
         "ScheduledJobFailed": "A scheduled job failed; the message has the command that shows its log.",
+        "SavepointFailed": (
+            "A savepoint could not be taken; the job goes on. The message is Flink's: most often the checkpoint "
+            "directory is full or cannot be written."
+        ),
         "SecretMissing": "Create the Secret, or the key in it, that the message names.",
         "Silent": (
             "The exchange sends nothing to these processes. Look at its status page, and whether the "
