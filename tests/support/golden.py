@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 __all__ = ["check_golden"]
 
 
-def check_golden(path: Path, found: str) -> None:
-    """Fail, with the difference, where `found` is not what the file holds."""
+def check_golden(path: Path, found: str, compared: Callable[[str], str] = str) -> None:
+    """Fail, with the difference, where `found` is not what the file holds, by what is `compared` of both."""
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(found)
-    wanted = path.read_text()
+    wanted, found = compared(path.read_text()), compared(found)
     told = difflib.unified_diff(wanted.splitlines(True), found.splitlines(True), path.name, "now", n=2)
     assert found == wanted, f"if it should: run this test with UPDATE_GOLDEN=1\n{''.join(told)}"
