@@ -183,6 +183,8 @@ def _translated() -> Iterator[None]:
     except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError) as error:
         raise Backpressure(f"the cache is away: {error}") from error
     except redis.ResponseError as error:
+        if "DB index" in str(error):
+            raise PermanentError(f"store.url names a database that the cache does not have: {error}") from error
         if isinstance(error, _LATER) or any(word in str(error) for word in _LATER_WORDS):
             raise Backpressure(f"the cache cannot write now: {error}") from error
         raise PermanentError(f"the cache does not do what it is asked: {error}") from error

@@ -119,3 +119,6 @@ def test_a_wrong_password_is_permanent_and_an_absent_server_is_not(store: Valkey
         RedisSink(absent).open()
     with pytest.raises(PermanentError, match="not an address of a cache"):
         RedisSink(store.settings.model_copy(update={"url": "http://x"})).open()
+    elsewhere = store.settings.url.rpartition("/")[0] if store.settings.url.count("/") > 2 else store.settings.url
+    with pytest.raises(PermanentError, match=r"store\.url names a database that the cache does not have"):
+        RedisSink(store.settings.model_copy(update={"url": f"{elsewhere}/99"})).open()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -220,6 +221,20 @@ def test_a_second_process_begins_where_the_first_one_ended(topics: Topics) -> No
     with RunningSink(second, topics) as running:
         running.drained()
     assert (trade_ids(first), trade_ids(second)) == ([1_001], [1_002])
+
+
+def test_a_clock_that_jumps_loses_and_delays_nothing(topics: Topics, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = MemorySink()
+    with RunningSink(sink, topics, flush_interval_ms=50) as running:
+        for number, jump in enumerate((0, 86_400, -7 * 86_400)):
+            now = time.time()
+            monkeypatch.setattr("time.time", lambda at=now + jump: at)
+            monkeypatch.setattr("time.time_ns", lambda at=now + jump: int(at * 1e9))
+            topics.put(trade(number))
+            wait_for(lambda wanted=number + 1: len(trade_ids(sink)) == wanted, "the trade is stored")  # type: ignore[misc]
+            monkeypatch.undo()
+        running.drained()
+    assert trade_ids(sink) == [1_000, 1_001, 1_002]
 
 
 def test_two_members_share_the_partitions(topics: Topics) -> None:

@@ -23,6 +23,8 @@ __all__ = ["Channel"]
 _log = logging.getLogger(__name__)
 
 _REMEMBERED = 10_000
+_QUIET_SECONDS = 60.0
+"""After a word about an alert that is too old, of which an outage leaves many."""
 _AGAIN = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 _SEVERITIES = get_args(Severity)
 
@@ -50,6 +52,7 @@ class Channel:
     _tokens: float = -1.0
     _filled: float = 0.0
     _failing_since: float | None = None
+    _quiet_until: float = 0.0
 
     def tell(self, alerts: Sequence[Alert]) -> None:
         """Send what is new to it. Raises Backpressure, RowsRejected."""
@@ -90,8 +93,14 @@ class Channel:
             (alert.rule, self.route.rules),
             (alert.symbol, self.route.symbols),
         )
-        is_fresh = time.time() - alert.process_time / 1e6 <= self.max_age
-        return is_fresh and all(not wanted or value in wanted for value, wanted in asked)
+        if not all(not wanted or value in wanted for value, wanted in asked):
+            return False
+        age = time.time() - alert.process_time / 1e6
+        if age > self.max_age and time.monotonic() >= self._quiet_until:
+            self._quiet_until = time.monotonic() + _QUIET_SECONDS
+            said = {"channel": self.name, "alert": alert.id, "age_s": round(age), "max_age_s": round(self.max_age)}
+            _log.warning("nobody is told of an alert this old; if it is not, see this machine's clock", extra=said)
+        return age <= self.max_age
 
     def _remember(self, news: News) -> None:
         closed = news.told in (Told.CLOSED, Told.HAPPENED)

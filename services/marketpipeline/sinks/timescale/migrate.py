@@ -14,8 +14,9 @@ from psycopg.sql import SQL
 
 from marketpipeline.errors import PermanentError
 from marketpipeline.sinks.timescale.connection import Connection
+from marketpipeline.store import TABLES
 
-__all__ = ["LOCK_KEY", "Migration", "migrate", "migrations"]
+__all__ = ["LOCK_KEY", "Migration", "check_tables", "migrate", "migrations"]
 
 LOCK_KEY = 0x6D61726B65747069
 """Of the advisory lock: `marketpi` in ASCII. Everything that changes the schema takes it."""
@@ -27,6 +28,12 @@ CREATE TABLE IF NOT EXISTS marketpipeline_migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 )
 """
+
+_COLUMNS = """
+SELECT c.table_name, c.column_name, c.data_type FROM information_schema.columns AS c
+WHERE c.table_schema = ANY (current_schemas(false)) AND c.table_name = ANY (%s)
+"""
+_TYPES = {"timestamptz": "timestamp with time zone"}
 
 _log = logging.getLogger(__name__)
 
@@ -78,3 +85,23 @@ def migrate(connection: Connection, known: tuple[Migration, ...] | None = None) 
                 )
                 _log.info("schema changed", extra={"version": migration.version, "migration": migration.name})
     return newest
+
+
+def check_tables(connection: Connection, url: str) -> None:
+    """Raise PermanentError for a table with other columns than ours, as one that was there before us has them."""
+    found: dict[str, dict[str, str]] = {}
+    for table, column, type_ in connection.execute(_COLUMNS, ([table.name for table in TABLES],)):
+        found.setdefault(table, {})[column] = type_
+    for wanted in TABLES:
+        present = found.get(wanted.name, {})
+        types = {column.name: _TYPES.get(column.type, column.type) for column in wanted.columns}
+        wrong = [
+            f"column {name} {present.get(name, '(absent)')}, not {type_}"
+            for name, type_ in types.items()
+            if present.get(name) != type_
+        ]
+        if wrong:
+            raise PermanentError(
+                f"store.url {url}: the table {wanted.name} is there and is not this sink's ({'; '.join(wrong)}); name "
+                "another database, or rename that table"
+            )

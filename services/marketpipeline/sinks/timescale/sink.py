@@ -13,7 +13,7 @@ from marketpipeline.sinks.base import Backpressure, Delivery, Unusable
 from marketpipeline.sinks.seen import Seen
 from marketpipeline.sinks.timescale.connection import Connection, connect, translated
 from marketpipeline.sinks.timescale.extension import apply_policies
-from marketpipeline.sinks.timescale.migrate import migrate
+from marketpipeline.sinks.timescale.migrate import check_tables, migrate
 from marketpipeline.sinks.timescale.writer import TableWriter
 from marketpipeline.store import TABLES, TIMESCALE_TOPICS
 from marketpipeline.topics import TopicKind
@@ -60,6 +60,7 @@ class TimescaleSink:
         try:
             with translated():
                 version = migrate(connection)
+                check_tables(connection, self._store.url)
                 self.hypertables = apply_policies(connection, self._store)
                 if self.hypertables:
                     connection.configure(_NO_DECOMPRESSION_LIMIT)

@@ -135,10 +135,13 @@ def test_text_of_an_alert_is_no_markup(served: tuple[Receiver, str]) -> None:
     assert "<!channel>" not in json.dumps(found[SLACK])
 
 
-def test_nobody_is_told_of_what_is_old(served: tuple[Receiver, str]) -> None:
+def test_nobody_is_told_of_what_is_old(served: tuple[Receiver, str], caplog: pytest.LogCaptureFixture) -> None:
+    """Nor of what a clock that jumped makes old; that this is so is said, once a minute."""
     found, url = served
-    opened(url).write(deliver(alert(), fresh(1)))
+    opened(url).write(deliver(alert(), alert(2), fresh(1)))
     assert [identity for identity, _ in told(found)] == [fresh(1).id]
+    said = [record for record in caplog.records if "see this machine's clock" in record.getMessage()]
+    assert len(said) == len({record.channel for record in said}) > 0  # type: ignore[attr-defined]
 
 
 def test_messages_have_a_limit_and_what_is_more_waits(served: tuple[Receiver, str]) -> None:

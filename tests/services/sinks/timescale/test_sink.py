@@ -133,8 +133,14 @@ def test_the_dashboard_has_a_row_a_symbol(store: PostgresStore, sink: TimescaleS
 def test_a_table_of_another_shape_is_permanent(store: PostgresStore, sink: TimescaleSink) -> None:
     with psycopg.connect(store.url) as connection:
         connection.execute("ALTER TABLE trades DROP COLUMN backfilled")
+        connection.execute("ALTER TABLE trades ALTER COLUMN quantity TYPE text")
     with pytest.raises(PermanentError, match="backfilled"):
         sink.write(deliver(trade(1)))
+    wrong = r"column quantity text, not double precision; column backfilled \(absent\), not boolean"
+    said = rf"store\.url .*: the table trades is there and is not this sink's \({wrong}\); name another database"
+    with pytest.raises(PermanentError, match=said) as caught:
+        TimescaleSink(store.settings).open()
+    assert PASSWORD not in str(caught.value)
 
 
 def test_a_wrong_user_is_permanent_and_an_absent_server_is_not(store: PostgresStore) -> None:
