@@ -10,7 +10,7 @@ import yaml
 from confluent_kafka.admin import AdminClient, NewTopic
 from marketpipeline.errors import InvalidSpec
 from marketpipeline.spec import load_object
-from marketpipeline_operator.cluster.kinds import EVENT, POD
+from marketpipeline_operator.cluster.kinds import EVENT, PIPELINE_KIND, POD
 
 from tests.operator.conftest import CRD
 from tests.operator.support import DEPLOYMENT, Kubectl, OperatorUnderTest, Pipelines, eventually
@@ -237,6 +237,10 @@ async def test_a_changed_secret_replaces_the_pods_that_read_it_and_no_others(
     await eventually(ignored, "another change")
     assert await generations() == settled
     assert await changes(1)
+    gone = {"status": None}
+    await pipelines.kubernetes.merge(PIPELINE_KIND, pipelines.namespace, "crypto", gone, subresource="status")
+    await eventually(lambda: changes(1), "the count again, by what the Pods say")
+    assert await generations() == settled, "a status that was lost replaces no Pod"
 
 
 async def test_a_broker_that_does_not_answer_is_told_and_nothing_runs_before_its_topics(

@@ -7,7 +7,7 @@ Secret; a hash of the value would let whoever reads Pods guess at it.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from marketpipeline.errors import RetryableError
@@ -16,11 +16,11 @@ from marketpipeline_operator.builders import Context
 from marketpipeline_operator.builders.context import digest
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.kinds import SECRET
-from marketpipeline_operator.names import Object
+from marketpipeline_operator.names import SECRETS, Object
 from marketpipeline_operator.observe.background import BackgroundTask
 from marketpipeline_operator.observe.components import Fault
 
-__all__ = ["SecretsSeen", "SecretsState", "observe_secrets", "read_secret"]
+__all__ = ["SecretsSeen", "SecretsState", "observe_secrets", "read_secret", "secrets_of_pods"]
 
 _AGAIN_SECONDS = 5.0
 
@@ -98,12 +98,21 @@ def _entries(names: Sequence[str], before: Sequence[Object], versions: Mapping[s
         old, version = known.get(name), versions.get(name)
         if version is None:
             found += [old] if old else []
-        elif old is None:
-            found.append({"name": name, "version": version, "changes": 0})
+        elif old is None or not old["version"]:
+            found.append({"name": name, "version": version, "changes": old["changes"] if old else 0})
         else:
             changed = count and old["version"] != version
             found.append({"name": name, "version": version, "changes": old["changes"] + changed})
     return found
+
+
+def secrets_of_pods(templates: Iterable[Object]) -> list[Object]:
+    """The status's part as far as the marks of Pods tell it, where the status was lost: how often each has changed."""
+    marks = (template.get("metadata", {}).get("annotations", {}).get(SECRETS, "") for template in templates)
+    counts: dict[str, int] = {}
+    for name, _, count in (part.partition("=") for mark in marks for part in mark.split()):
+        counts[name] = max(int(count) if count.isdecimal() else 0, counts.get(name, 0))
+    return [{"name": name, "version": "", "changes": count} for name, count in counts.items()]
 
 
 def _references(context: Context) -> set[tuple[str, str]]:

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -53,7 +53,7 @@ from marketpipeline_operator.observe.scaling import (
     scaled_of,
     with_replicas,
 )
-from marketpipeline_operator.observe.secrets import SecretsState, observe_secrets
+from marketpipeline_operator.observe.secrets import SecretsState, observe_secrets, secrets_of_pods
 from marketpipeline_operator.observe.selection import SelectionState, observe_selection, tell_selection
 from marketpipeline_operator.observe.topics import TopicsState, observe_topics
 from marketpipeline_operator.reconcile.children import Applied, apply_children, remove_orphans
@@ -204,6 +204,12 @@ class Reconciler:
             return "standalone"
         return "operator" if self._cache.child(key, "FlinkDeployment", child_name(key[1], FLINK_DEPLOYMENT)) else None
 
+    def _templates(self, key: Key) -> Iterator[Object]:
+        """Of the Pods of every workload that there is."""
+        for (kind, _), child in self._cache.children(key).items():
+            if kind in ("Deployment", "FlinkDeployment"):
+                yield child.body["spec"].get("template") or child.body["spec"].get("podTemplate") or {}
+
     async def _make(self, key: Key, pipeline: Object, context: Context, selection: SelectionState) -> _Outcome:
         pipeline = await self._ensure_finalizer(key, pipeline)
         working, before = self._working[key], pipeline.get("status") or {}
@@ -211,7 +217,7 @@ class Reconciler:
             context,
             self._kubernetes,
             working.secrets,
-            before.get("secrets", []),
+            before.get("secrets") or secrets_of_pods(self._templates(key)),
             ignore_changes=bool(switched_on(pipeline, IGNORE_SECRETS)),
         )
         context = replace(context, secret_changes=secrets.changes)
