@@ -34,6 +34,7 @@ kind: MarketPipeline
 metadata: {{name: replayed}}
 spec:
   symbols: [{symbols}]
+  feeds: [{feeds}]
   depth: {{levels: 20, calculate: 10}}
   thresholds: {{imbalance: {{medium: 0.5, high: 0.7}}, whaleTrade: 50000}}
   processing: {{parallelism: {parallelism}}}
@@ -46,7 +47,12 @@ class Pipeline:
     """One pipeline with a state folder of its own, below `folder`."""
 
     def __init__(
-        self, folder: Path, symbols: Sequence[str] = tuple(ALL), parallelism: int = 1, ingestion: str = "{}"
+        self,
+        folder: Path,
+        symbols: Sequence[str] = tuple(ALL),
+        parallelism: int = 1,
+        ingestion: str = "{}",
+        feeds: str = "book, trades, quotes",
     ) -> None:
         require(FLINK_PYTHON.exists(), "Flink's environment is absent: run `make setup`")
         self.state = folder / "state"
@@ -54,6 +60,7 @@ class Pipeline:
         self.log = folder / "run.log"
         self.port = free_port()
         values = {"symbols": ", ".join(symbols), "parallelism": parallelism, "ingestion": ingestion}
+        values |= {"feeds": feeds}
         self.manifest.write_text(MANIFEST.format(port=self.port, **values))
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -127,6 +134,15 @@ class Pipeline:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def record(self, out: Path) -> list[Path]:
+        """`marketpipeline record --from-topic` of all that was kept; the captures, one an exchange."""
+        command = self._command("record", str(self.manifest), "--out", str(out), "--from-topic")
+        done = subprocess.run(
+            [*command, "--state", str(self.state)], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return [Path(line.partition(": ")[0]) for line in done.stdout.splitlines()[:-1]]
 
     @staticmethod
     def _command(*arguments: str) -> list[str]:
