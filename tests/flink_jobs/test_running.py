@@ -228,7 +228,7 @@ def test_what_cannot_be_used_is_told_or_counted(replayed: RunningJob) -> None:
     )
     [good] = [row for row in metrics if row.symbol == symbol]
     assert (good.update_id, good.event_time, good.event_time_estimated) == (3, T0 + 3, True)
-    wait_for(lambda: replayed.health()[1].get("unreadable") == 1, "the record that is not JSON to be counted")
+    wait_for(lambda: replayed.health()[1].get("unreadable") == 1, "what is not JSON to be counted", seconds=90)
     assert replayed.health()[1]["status"] == "degraded"
 
 
