@@ -7,13 +7,20 @@ PIPELINE ?= manifests/quickstart.yaml
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test setup setup-test lint format types lock generate docs bench clean
+.PHONY: help run dashboard screenshots test setup setup-test lint format types lock generate docs bench clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: setup ## start the pipeline of manifests/quickstart.yaml here (PIPELINE=FILE, ARGS="--for 2m")
 	@exec $(BIN)/marketpipeline run $(PIPELINE) $(ARGS)
+
+dashboard: ## the same with the dashboard at http://127.0.0.1:8501 (installs Streamlit: 115 MB)
+	@$(PYTHON) scripts/set_up.py --pipeline $(PIPELINE) --extra dashboard
+	@exec $(BIN)/marketpipeline run $(PIPELINE) --dashboard $(ARGS)
+
+screenshots: setup-test ## the README's pictures of the dashboard, of a run of some minutes
+	@$(BIN)/python scripts/screenshots.py
 
 test: setup-test ## every check and every test (SUITES="lint services" for some)
 	@$(BIN)/python scripts/run_suites.py $(SUITES)

@@ -315,12 +315,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--test", action="store_true", help="also what only tests need")
     parser.add_argument("--pipeline", help="also what this pipeline needs, a file")
+    parser.add_argument("--extra", action="append", default=[], help="also an extra that is installed on demand")
     arguments = parser.parse_args()
     try:
         require_python()
         carry_out(steps(for_tests=arguments.test))
-        if arguments.pipeline:
-            carry_out(extra_steps(extras_of(arguments.pipeline)))
+        wanted = extras_of(arguments.pipeline) if arguments.pipeline else []
+        carry_out(extra_steps([*wanted, *(extra for extra in arguments.extra if extra not in wanted)]))
     except SetupError as error:
         print(f"set-up stopped: {error}", file=sys.stderr)
         return 1

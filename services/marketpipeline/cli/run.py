@@ -12,7 +12,7 @@ from marketpipeline.errors import InvalidInput, Problem
 from marketpipeline.local.main import run as run_pipeline
 from marketpipeline.local.managed_process import Failure
 from marketpipeline.local.options import RunOptions
-from marketpipeline.spec import load_file
+from marketpipeline.spec import DASHBOARD_NEEDS_THE_API, MarketPipeline, load_file
 
 __all__ = ["run"]
 
@@ -51,6 +51,7 @@ class Several(click.Command):
 @click.option("--for", "for_", type=Duration(), default=None, help="Stop after running for so long, e.g. 2m.")
 @click.option("--until-drained", is_flag=True, help="Stop when all of the replay has reached the tables.")
 @click.option("--state", type=click.Path(path_type=Path), help="State folder. [.marketpipeline/NAME]")
+@click.option("--dashboard", is_flag=True, help="Open the dashboard too, as `dashboard.enabled` does.")
 @click.option("--no-ui", is_flag=True, help="Lines of events in place of the screen.")
 @click.option("--screenshot", type=click.Path(path_type=Path), hidden=True, help="Write the last screen as SVG.")
 @click.pass_context
@@ -63,6 +64,7 @@ def run(
     for_: float | None,
     until_drained: bool,
     state: Path | None,
+    dashboard: bool,
     no_ui: bool,
     screenshot: Path | None,
 ) -> None:
@@ -83,7 +85,7 @@ def run(
         screenshot=screenshot,
     )
     _check(options, exchange_given=exchange is not None, speed_given=speed_given)
-    pipeline = load_file(file)
+    pipeline = _with_dashboard(load_file(file)) if dashboard else load_file(file)
     try:
         sys.exit(run_pipeline(pipeline, str(file), options))
     except Failure as failure:
@@ -91,6 +93,15 @@ def run(
             raise
         click.echo(f"error: {failure}", err=True)
         sys.exit(2)
+
+
+def _with_dashboard(pipeline: MarketPipeline) -> MarketPipeline:
+    """The pipeline with a dashboard. Raises InvalidInput for one that has no API."""
+    spec = pipeline.spec
+    if not spec.api.enabled:
+        raise InvalidInput("run", [Problem("--dashboard", True, DASHBOARD_NEEDS_THE_API)])
+    opened = spec.dashboard.model_copy(update={"enabled": True})
+    return pipeline.model_copy(update={"spec": spec.model_copy(update={"dashboard": opened})})
 
 
 def _check(options: RunOptions, *, exchange_given: bool, speed_given: bool) -> None:

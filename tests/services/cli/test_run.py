@@ -15,6 +15,7 @@ from marketpipeline.cli import run as module
 from marketpipeline.errors import InvalidInput, InvalidSpec
 from marketpipeline.local.managed_process import Failure
 from marketpipeline.local.options import RunOptions
+from marketpipeline.spec import MarketPipeline
 
 from tests.conftest import FLINK_PYTHON, JARS, PROJECT, require
 
@@ -69,6 +70,24 @@ def test_several_captures(asked: list[RunOptions], arguments: tuple[str, ...]) -
 
 
 @pytest.mark.usefixtures("captures_here")
+def test_the_dashboard_is_opened_with_a_word(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    opened: list[bool] = []
+
+    def note(pipeline: MarketPipeline, source: str, options: RunOptions) -> int:
+        opened.append(pipeline.spec.dashboard.enabled)
+        return 0
+
+    monkeypatch.setattr(module, "run_pipeline", note)
+    for words in ([], ["--dashboard"]):
+        assert CliRunner().invoke(cli, ["run", MANIFEST, *words]).exit_code == 0
+    assert opened == [False, True]
+    text = Path(MANIFEST).read_text().replace("spec:\n", "spec:\n  api: {enabled: false}\n", 1)
+    (tmp_path / "mute.yaml").write_text(text)
+    refused = CliRunner().invoke(cli, ["run", str(tmp_path / "mute.yaml"), "--dashboard"])
+    assert isinstance(refused.exception, InvalidInput)
+    assert "--dashboard: True: dashboard.enabled needs the API" in str(refused.exception)
+
+
 def test_the_file_may_come_last(asked: list[RunOptions]) -> None:
     assert run("--replay", "a.gz", "--speed", "20", MANIFEST).exit_code == 0
     assert asked[0].replay == (Path("a.gz"),)

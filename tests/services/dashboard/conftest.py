@@ -43,7 +43,7 @@ class Program:
         command = [sys.executable, "-P", "-m", "marketpipeline", self.component, "--config", str(self._config)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(tied(command), stdout=log, stderr=log)
-        wait_for(self._is_ready, f"{self.component} is ready", seconds=90)
+        wait_for(self._is_ready, f"{self.component} is ready", seconds=240)
 
     def stop(self) -> int:
         if self._process is None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.services.dashboard.conftest import Running
 
+pytestmark = pytest.mark.timeout(600)
 DESK = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 PATIENCE_MS = 45_000

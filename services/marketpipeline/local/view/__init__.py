@@ -23,7 +23,8 @@ __all__ = ["View", "make_view"]
 def make_view(pipeline: MarketPipeline, plan: Plan, stack: LocalStack, options: RunOptions, state: Path) -> View:
     """The screen where a terminal can show one and `--no-ui` does not forbid it, else lines."""
     api = stack.api.url if stack.api else None
-    heading = Heading(pipeline.name, plan.symbols, _source(options), state, api)
+    dashboard = stack.dashboard.url if stack.dashboard else None
+    heading = Heading(pipeline.name, plan.symbols, _source(options), state, api, dashboard)
     observer = Observer(plan, stack.kafka, _readers(pipeline, plan, stack), pipeline.spec.windows)
     if options.ui and sys.stdout.isatty():
         return ScreenView(heading, observer, options.screenshot)

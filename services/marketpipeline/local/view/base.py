@@ -18,13 +18,14 @@ MOST_SYMBOLS = 12
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What stays the same over a run. `api` is the base URL of the query API, None where there is none."""
+    """What stays the same over a run. `api` and `dashboard` are base URLs, None where there is none of them."""
 
     pipeline: str
     symbols: tuple[str, ...]
     source: str
     state: Path
     api: str | None
+    dashboard: str | None = None
 
     @property
     def shown(self) -> tuple[str, ...]:

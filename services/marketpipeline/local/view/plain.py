@@ -135,3 +135,5 @@ class PlainView:
         self.say(f"first candle after {time.monotonic() - self._began:.1f} s: {describe_candle(candle)}")
         if self._heading.api:
             self.say(f"API: {self._heading.api}/docs")
+        if self._heading.dashboard:
+            self.say(f"dashboard: {self._heading.dashboard}")

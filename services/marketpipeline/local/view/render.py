@@ -95,6 +95,9 @@ def _title(frame: Frame) -> Text:
     if heading.api:
         text.append("   API ", style=DIM)
         text.append(f"{heading.api}/docs", style="cyan underline")
+    if heading.dashboard:
+        text.append("   dashboard ", style=DIM)
+        text.append(heading.dashboard, style="cyan underline")
     text.append("   Ctrl-C stops", style=DIM)
     return text
 

@@ -17,7 +17,14 @@ __all__ = ["HEADING", "FakeObserver", "alert", "candle", "event", "managed", "sy
 
 SYMBOL = "x:AAA"
 AT = 1_723_161_254_000_000
-HEADING = Heading("crypto", (SYMBOL, "x:BBB"), "replay of a.gz at 20×", Path("/state"), "http://127.0.0.1:8000")
+HEADING = Heading(
+    "crypto",
+    (SYMBOL, "x:BBB"),
+    "replay of a.gz at 20×",
+    Path("/state"),
+    "http://127.0.0.1:8000",
+    "http://127.0.0.1:8501",
+)
 
 
 def candle(

@@ -49,6 +49,7 @@ async def test_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeyp
     (first,) = [line for line in said if line.startswith("first candle after ")]
     assert "x:AAA 1m" in first
     assert "API: http://127.0.0.1:8000/docs" in said
+    assert "dashboard: http://127.0.0.1:8501" in said
     assert "feed: gap x:AAA book 10…19" in said
     assert said.count("alert: HIGH extreme imbalance x:AAA open: sell side, -0.81") == 4
     assert "… and 5 more alerts and feed events" in said

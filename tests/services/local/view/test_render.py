@@ -37,6 +37,7 @@ def test_everything_is_on_the_screen() -> None:
         "crypto",
         "replay of a.gz at 20×",
         "http://127.0.0.1:8000/docs",
+        "http://127.0.0.1:8501",
         "the cache is away",
         "61,950.75",
         "61,950.01",
