@@ -31,6 +31,7 @@ ALL = (
     "operator",
     "kills",
     "start",
+    "silent_streams",
 )
 RESULTS = ROOT / ".cache" / "benchmarks"
 

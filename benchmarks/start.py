@@ -1,7 +1,8 @@
 """How long a process of ingestion takes until all of its books are in sync: `python -m benchmarks.start [N ...]`.
 
 Against the simulated exchanges with the real ones' limits, for each number of symbols; prints JSON with the machine.
-Most of it is waiting for request weight, so a busy machine matters little. It takes some five minutes.
+Most of it is waiting for request weight; but with hundreds of symbols the simulated exchange itself needs a core of its
+own, or it is too late with its pongs. It takes some five minutes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,18 +42,9 @@ def main(numbers: list[int]) -> None:
 def measure(exchange: str, number: int, broker: str, folder: Path) -> dict[str, Any]:
     """From `start` to the last book in sync, and what it cost."""
     symbols, prefix = [FORMS[exchange].format(place) for place in range(number)], f"{exchange}-{number}"
-    admin = AdminClient({"bootstrap.servers": broker})
-    topics = admin.create_topics([NewTopic(topic_name(prefix, kind), 6, 1) for kind in TopicKind])
-    for made in topics.values():
-        made.result()
+    make_topics(broker, prefix)
     with simulated(exchange, symbols, folder) as port:
-        settings = IngestionSettings.model_validate(
-            {
-                "pipeline": prefix, "topic_prefix": prefix, "kafka": {"bootstrap_servers": broker},
-                "exchange": exchange, "symbols": symbols, "feeds": ["book", "trades"], "levels": 20,
-                "websocket_url": f"ws://127.0.0.1:{port}", "rest_url": f"http://127.0.0.1:{port}",
-            }
-        )  # fmt: skip
+        settings = ingestion_of(exchange, symbols, prefix, broker, port)
         ingestion, before, began, weight = Ingestion(settings), _cpu(), time.monotonic(), 0
         ingestion.start()
         while not (health := ingestion.health()).details["in_sync"]:
@@ -63,7 +55,7 @@ def measure(exchange: str, number: int, broker: str, folder: Path) -> dict[str, 
         seconds, found = time.monotonic() - began, health.details
         ingestion.stop()
     rest = found["rest"]
-    return {
+    row = {
         "exchange": exchange,
         "symbols": number,
         "seconds": round(seconds, 1),
@@ -75,15 +67,37 @@ def measure(exchange: str, number: int, broker: str, folder: Path) -> dict[str, 
         "cpu_seconds": round(_cpu() - before, 1),
         "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
+    print(row, file=sys.stderr, flush=True)
+    return row
+
+
+def make_topics(broker: str, prefix: str) -> None:
+    """All topics of a pipeline."""
+    admin = AdminClient({"bootstrap.servers": broker})
+    for made in admin.create_topics([NewTopic(topic_name(prefix, kind), 6, 1) for kind in TopicKind]).values():
+        made.result()
+
+
+def ingestion_of(
+    exchange: str, symbols: list[str], prefix: str, broker: str, port: int, feeds: Sequence[str] = ("book", "trades")
+) -> IngestionSettings:
+    """Settings of a process that reads the simulated exchange on `port`."""
+    return IngestionSettings.model_validate(
+        {
+            "pipeline": prefix, "topic_prefix": prefix, "kafka": {"bootstrap_servers": broker},
+            "exchange": exchange, "symbols": symbols, "feeds": list(feeds), "levels": 20,
+            "websocket_url": f"ws://127.0.0.1:{port}", "rest_url": f"http://127.0.0.1:{port}",
+        }
+    )  # fmt: skip
 
 
 @contextmanager
-def simulated(exchange: str, symbols: list[str], folder: Path) -> Iterator[int]:
-    """The exchange with these symbols, each of them quiet."""
+def simulated(exchange: str, symbols: list[str], folder: Path, scenario: str = "quiet") -> Iterator[int]:
+    """The exchange with these symbols, each of them as in the scenario."""
     port = free_port()
     settings = {
         "http": {"host": "127.0.0.1", "port": port}, "exchange": exchange, "symbols": symbols,
-        "scenarios": [f"quiet:symbol={symbol},seconds=3600" for symbol in symbols],
+        "scenarios": [f"{scenario}:symbol={symbol},seconds=3600" for symbol in symbols],
     }  # fmt: skip
     config = folder / "simulator.json"
     config.write_text(json.dumps(settings))

@@ -1,0 +1,1 @@
+"""Clients of other libraries, which run in an environment of their own."""
