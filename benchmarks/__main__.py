@@ -25,6 +25,7 @@ ALL = (
     "sinks",
     "clickhouse",
     "api",
+    "dashboards",
     "tiers",
     "stream",
     "replay_feed",
