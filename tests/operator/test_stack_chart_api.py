@@ -52,7 +52,11 @@ def test_passwords_outlive_upgrades_and_the_release(kubectl: Kubectl, release: R
     values = ("--values", STACK / "ci" / "everything-values.yaml", "--set-json", "prometheus.namespaces=[]")
     notes = release("install", "market-stack", STACK, *values).partition("NOTES:")[2]
     parts = ("grafana", "redpanda-console", "prometheus", "alertmanager")
-    assert set(re.findall(r"service/([\w-]+)", notes)) == {"crypto-api", *(f"market-stack-{part}" for part in parts)}
+    assert set(re.findall(r"service/([\w-]+)", notes)) == {
+        "crypto-api",
+        "crypto-dashboard",
+        *(f"market-stack-{part}" for part in parts),
+    }
     assert "https://127.0.0.1:3000" in notes
     first = secrets()
     assert first.keys() >= {f"market-stack-{part}" for part in ("timescaledb", "redis", "redpanda", "clickhouse", "s3")}

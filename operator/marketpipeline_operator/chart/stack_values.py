@@ -383,7 +383,7 @@ class Pipeline(ValuesModel):
         default=False, description="Whether it outlives `helm uninstall`; else remove it first, as the README says."
     )
     spec: dict[str, Any] = Field(
-        default_factory=lambda: {"symbols": example_symbols()},
+        default_factory=lambda: {"symbols": example_symbols(), "dashboard": {"enabled": True}},
         json_schema_extra=_spec_schema(),
         description="Its spec, over the addresses and Secrets of the stack; see `kubectl explain mp.spec`.",
     )
