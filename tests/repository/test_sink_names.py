@@ -19,6 +19,8 @@ ALLOWED = {
     "services/marketpipeline/spec/backup.py": "the store that is copied",
     "services/marketpipeline/sinks/memory.py": "the same topics as the history's",
     "operator/marketpipeline_operator/chart/values.py": "values of those dashboards",
+    "operator/marketpipeline_operator/chart/stack_values.py": "values of the servers of the stack",
+    "operator/marketpipeline_operator/chart/stack_files.py": "what its README says of them",
     "operator/marketpipeline_operator/crd/status.py": "an example in a description",
 }
 
