@@ -69,7 +69,6 @@ def test_several_captures(asked: list[RunOptions], arguments: tuple[str, ...]) -
     assert options.speed is None
 
 
-@pytest.mark.usefixtures("captures_here")
 def test_the_dashboard_is_opened_with_a_word(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     opened: list[bool] = []
 
@@ -88,6 +87,7 @@ def test_the_dashboard_is_opened_with_a_word(monkeypatch: pytest.MonkeyPatch, tm
     assert "--dashboard: True: dashboard.enabled needs the API" in str(refused.exception)
 
 
+@pytest.mark.usefixtures("captures_here")
 def test_the_file_may_come_last(asked: list[RunOptions]) -> None:
     assert run("--replay", "a.gz", "--speed", "20", MANIFEST).exit_code == 0
     assert asked[0].replay == (Path("a.gz"),)
