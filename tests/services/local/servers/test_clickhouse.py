@@ -8,19 +8,10 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Mapping
 
-import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
-from marketpipeline.local.components.clickhouse import in_state
-from marketpipeline.local.state import StateFolder
-from marketpipeline.sink_kinds.clickhouse import ClickHouseStoreSettings
-from marketpipeline.store.clickhouse import client_options
 
-from tests.conftest import free_port
-from tests.services.local.runs import MANIFEST, Runs
-from tests.services.sinks.samples import BTC, ETH
 from tests.support.clickhouse import PASSWORD, RunningClickHouse
-from tests.support.server import RunningServer
 
 MAKE = "CREATE TABLE t (n Int64, s LowCardinality(String), x Nullable(Float64)) ENGINE = MergeTree ORDER BY n"
 
@@ -113,25 +104,3 @@ def test_an_insert_that_the_engine_refuses_is_told(clickhouse: RunningClickHouse
         with pytest.raises(DatabaseError, match="positive"):
             client.insert("t", [(-1, "s", None)], column_names=["n", "s", "x"])
         assert client.command("SELECT count() FROM t") == 0
-
-
-def test_a_run_starts_it_where_the_pipeline_asks_for_it_and_says_so(runs: Runs) -> None:
-    """Without the other stores: what ingestion receives is in its tables, and is still there when the run has ended."""
-    sinks = "  sinks: {clickhouse: {}, timescale: {enabled: false}, redis: {enabled: false}}\n"
-    runs.manifest.write_text(MANIFEST.replace("feeds: [quotes]", "feeds: [tickers, aggTrades]") + sinks)
-    runs.start("--for", "10s")
-    assert runs.process is not None
-    assert runs.process.wait(150) == 0, runs.log.read_text()
-    assert "clickhouse is ready" in runs.log.read_text()
-    assert not {"postgres", "valkey"} & runs.components().keys()
-    state = StateFolder.open_existing(runs.state, wait_seconds=10.0)
-    server = RunningServer(component := in_state(state, free_port()), runs.folder / "clickhouse.log")
-    server.start()
-    try:
-        settings = ClickHouseStoreSettings(**component.settings)
-        with clickhouse_connect.get_client(**client_options(settings, timeout=30)) as client:
-            assert client.query("SELECT DISTINCT symbol FROM agg_trades ORDER BY 1").result_columns[0] == [BTC, ETH]
-            assert client.query("SELECT count() > 0 FROM tickers").result_rows == [(True,)]
-    finally:
-        server.stop()
-        state.close()
