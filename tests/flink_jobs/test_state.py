@@ -25,6 +25,8 @@ Begin = Callable[..., RunningJob]
 SYMBOL = "test:STATE"
 _SMALL = {"feeds": ["trades"], "windows": ["1m"]}
 """Starts in half the time."""
+STARTED = 120.0
+"""Seconds from a job's word on its state to its first rows, at the most: it says that before it is handed to Flink."""
 
 
 @pytest.fixture
@@ -89,7 +91,7 @@ def test_a_topic_whose_beginning_is_deleted_makes_incomplete_candles_that_replac
     job.start()
     assert told(job)[0] == "new"
     job.send(TopicKind.TRADES, minute(2, 30, 201))
-    wait_for(closed(job, 1), "two closed candles")
+    wait_for(closed(job, 1), "two closed candles", seconds=STARTED)
     job.kill()
     before = candles(job)
     assert [(c.trades, c.complete) for _, c in sorted(before.items())][:2] == [(30, True), (30, True)]
@@ -99,7 +101,7 @@ def test_a_topic_whose_beginning_is_deleted_makes_incomplete_candles_that_replac
     job.start()
     assert told(job)[0] == "new"
     job.send(TopicKind.TRADES, [*minute(3, 5, 301), *minute(4, 5, 401)])
-    wait_for(closed(job, 3), "a candle that was read from its beginning")
+    wait_for(closed(job, 3), "a candle that was read from its beginning", seconds=STARTED)
     rebuilt = [row for row in job.rows(TopicKind.CANDLES)[known:] if row.interval == "1m" and row.closed]
     spoilt = {row.open_time: row for row in rebuilt}[T0 + MINUTE]
     assert (spoilt.trades, spoilt.complete) == (15, False), "made again of the rest, and it says so"
@@ -122,7 +124,7 @@ def test_records_deleted_before_they_were_read_leave_no_hole_that_looks_whole(be
     assert origin == "unfit"
     assert "deleted before they were read" in reason
     job.send(TopicKind.TRADES, minute(2, 1, 201))
-    wait_for(closed(job, 0), "the candle with the hole")
+    wait_for(closed(job, 0), "the candle with the hole", seconds=STARTED)
     newest = [row for row in job.rows(TopicKind.CANDLES) if row.open_time == T0 and row.interval == "1m"][-1]
     assert (newest.trades, newest.complete) == (10, False)
 
@@ -139,14 +141,14 @@ def test_state_of_other_queries_is_left_and_found_again_when_the_change_is_taken
     assert origin == "unfit"
     assert "its queries are others" in reason
     job.send(TopicKind.TRADES, minute(0, 11, 1)[10:])
-    wait_for(lambda: candles(job)[T0].trades == 11, "the candle, computed from the beginning")
+    wait_for(lambda: candles(job)[T0].trades == 11, "the candle, computed from the beginning", seconds=STARTED)
     assert candles(job)[T0].complete
     assert job.stop() == 0
     job.configure(windows=["1m"], parallelism=2, thresholds=job.settings["thresholds"] | {"whale_trade": 1.0})
     job.start()
     assert told(job)[0] == "restored", "neither parallelism nor thresholds have a part in it"
     job.send(TopicKind.TRADES, minute(2, 1, 201))
-    wait_for(closed(job, 0), "the candle of both")
+    wait_for(closed(job, 0), "the candle of both", seconds=STARTED)
     assert candles(job)[T0].trades == 11
 
 
@@ -164,7 +166,11 @@ def test_the_same_topics_made_again_or_on_another_broker_are_other_topics(
     origin, reason = told(job)
     assert origin == "unfit"
     assert "deleted and made again" in reason
-    wait_for(lambda: any(row.trades == 3 for row in job.rows(TopicKind.CANDLES)), "all that the new topic holds")
+    wait_for(
+        lambda: any(row.trades == 3 for row in job.rows(TopicKind.CANDLES)),
+        "all that the new topic holds",
+        seconds=STARTED,
+    )
     assert job.stop() == 0
     java = shutil.which("java")
     assert java is not None
@@ -177,7 +183,11 @@ def test_the_same_topics_made_again_or_on_another_broker_are_other_topics(
         origin, reason = told(job)
         assert origin == "unfit"
         assert "another Kafka cluster" in reason
-        wait_for(lambda: any(row.trades == 5 for row in job.rows(TopicKind.CANDLES)), "all that the new broker holds")
+        wait_for(
+            lambda: any(row.trades == 5 for row in job.rows(TopicKind.CANDLES)),
+            "all that the new broker holds",
+            seconds=STARTED,
+        )
     finally:
         job.kill()
         other.stop()

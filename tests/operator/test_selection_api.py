@@ -99,6 +99,32 @@ async def test_nothing_runs_before_it_is_known_what_is_followed(
     assert not await pipelines.deployments()
 
 
+async def test_what_runs_stays_until_it_is_known_what_a_selector_stands_for(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
+) -> None:
+    """Also what its processes were told; and a suspension waits for no exchange."""
+    await operator.start()
+    await pipelines.create(address=broker.address, broker={"topicPrefix": broker.prefix()})
+
+    async def made() -> bool:
+        return "ingestion-binance-0" in await pipelines.deployments()
+
+    await eventually(made, "ingestion")
+    before = {key: _generation(thing) for key, thing in (await pipelines.children()).items() if "ingestion" in key}
+    await pipelines.edit(symbols=[RANKED], ingestion={"restUrls": {"binance": NOBODY}})
+    await pipelines.until("Ready", status="False", reason="ExchangeNotReached", message=f"{NOBODY} is not reached")
+    now = await pipelines.children()
+    assert {key: _generation(now[key]) for key in before} == before
+    settings = now["ConfigMap/crypto-ingestion-binance-0"]["data"]["settings.json"]
+    assert "BTCUSDT" in settings
+    await pipelines.edit(suspend=True)
+
+    async def stopped() -> bool:
+        return bool((await pipelines.deployments())["api"]["spec"]["replicas"] == 0)
+
+    await eventually(stopped, "what is suspended stops")
+
+
 async def test_a_bound_that_cuts_is_said(
     pipelines: Pipelines, operator: OperatorUnderTest, exchange: SimulatedExchange
 ) -> None:

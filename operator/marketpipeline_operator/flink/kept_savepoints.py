@@ -134,7 +134,9 @@ def _remove_excess(
     oldest = _text(now - timedelta(milliseconds=age)) if age is not None else ""
     left = sorted(kept, key=lambda entry: str(entry["time"]), reverse=True)
     excess = left[processing.savepoints.keep :] or [entry for entry in left[1:] if entry["time"] < oldest]
-    if not excess or _plain(excess[-1]["location"]) == _plain(processing.initial_savepoint or ""):
+    named = _plain(processing.initial_savepoint or "")
+    excess = [entry for entry in excess if _plain(entry["location"]) != named]
+    if not excess:
         return left, ()
     location = excess[-1]["location"]
     task.ask(location, lambda: remove_savepoint(rest, job_address(context), location))

@@ -232,8 +232,10 @@ class _Running:
             return JobHealth(False, "INITIALIZING", reason="Progressing", message=text)
         mark, context, ask = self._pods_mark, self.context, self.tasks.view
         known = ask.result(mark)
-        age = context.settings.reconcile.interval if known is not None and known.state == "RUNNING" else 1.5
-        options = {"busy": True} if context.pipeline.spec.processing.scaling else {}
+        reconcile, scaling = context.settings.reconcile, context.pipeline.spec.processing.scaling
+        usual = reconcile.health_interval if scaling else reconcile.interval
+        age = usual if known is not None and known.state == "RUNNING" else 1.5
+        options = {"busy": True} if scaling else {}
         ask.ask(mark, lambda: self.rest.job(job_address(context), **options), max_age=age)
         return job_health(known, ask.error(mark))
 

@@ -29,6 +29,8 @@ _TOLERANCE = 0.1
 """A load that is off its target by less changes nothing."""
 _HEADROOM = 0.8
 """The share of what a process was seen to do that it is trusted with."""
+_LASTING_SECONDS = 180.0
+"""How long the job has to be too busy: after each start it is, while it reads what has come meanwhile."""
 _SETTLE_SECONDS = 60.0
 """Time from one step up to the next: the processes of the last have to show what they do first."""
 
@@ -88,13 +90,19 @@ class Autoscaler:
         wanted, why, capacity = _wanted(part, current, now.capacity, load)
         now = Scaled(now.replicas, now.since, now.reason, capacity)
         if wanted is None:
+            self._began = None if part.name == JOB else self._began
             return now
-        cool_down = seconds(part.scaling.cool_down)
-        self._began = at if self._began is None else self._began
-        self._enough = [(time, count) for time, count in self._enough if at - time < cool_down] + [(at, wanted)]
-        if wanted > current:
-            return self._changed(now, wanted, why, at) if at - now.since >= _SETTLE_SECONDS else now
-        lowest = max(count for _, count in self._enough)
+        cool_down, lasting = seconds(part.scaling.cool_down), _LASTING_SECONDS if part.name == JOB else 0.0
+        if self._began is None:
+            self._began = at
+            self._enough.clear()
+        kept = max(cool_down, lasting)
+        self._enough = [(time, count) for time, count in self._enough if at - time <= kept] + [(at, wanted)]
+        least = min(count for time, count in self._enough if at - time <= lasting)
+        if least > current:
+            settled = at - now.since >= _SETTLE_SECONDS and at - self._began >= lasting
+            return self._changed(now, least, why, at) if settled else now
+        lowest = max(count for time, count in self._enough if at - time < cool_down or time == at)
         settled = at - max(self._began, now.since) >= cool_down
         return self._changed(now, lowest, why, at) if lowest < current and settled else now
 
@@ -119,11 +127,11 @@ def _wanted(part: Part, current: int, capacity: float | None, load: Load) -> tup
     lag, rate = data.lag.get(part.name), data.rates.get(part.name)
     if lag is None:
         return None, "", capacity
-    if rate is not None and lag > part.target * current:
+    if rate is not None and (lag > part.target * current or (capacity and rate / current > capacity)):
         capacity = max(capacity or 0.0, rate / current)
     needed = math.ceil(rate / (capacity * _HEADROOM)) if rate and capacity else 1
     return (
-        part.bounded(max(needed, math.ceil(lag / part.target))),
+        part.bounded(max(min(needed, current), math.ceil(lag / part.target))),
         f"{lag:,} records to store, {rate or 0:,.0f} stored a second",
         capacity,
     )

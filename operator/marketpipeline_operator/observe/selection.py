@@ -61,7 +61,7 @@ class SelectionState:
     def never_known(self) -> bool:
         """Whether there is an exchange of which nothing was ever known: what depends on it is not made yet."""
         followed = {symbol.partition(":")[0] for symbol in self.symbols}
-        return any(exchange not in followed for exchange in self.unknown)
+        return any(exchange not in followed and exchange not in self.listings for exchange in self.unknown)
 
     @property
     def pending(self) -> bool:

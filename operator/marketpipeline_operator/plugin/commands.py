@@ -15,6 +15,7 @@ from marketpipeline import __version__
 from marketpipeline.console import run_commands
 from marketpipeline.errors import MarketPipelineError, PermanentError
 
+from marketpipeline_operator.cluster.errors import Invalid
 from marketpipeline_operator.names import COMPONENT, PAUSE, PROCESS, RESTART, SAVEPOINT, Object, switched_on
 from marketpipeline_operator.plugin.access import Access, conditions
 from marketpipeline_operator.plugin.report import write_report
@@ -138,13 +139,14 @@ def restart(connect: Callable[[], Access], name: str, component: str | None) -> 
 def savepoint(connect: Callable[[], Access], name: str, timeout: float) -> None:
     """Take a savepoint of the stream job, and say where it is."""
     access = connect()
-    _not_stopped(access.pipeline(name))
+    before = access.pipeline(name)
+    _not_stopped(before)
     asked = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     access.annotate(name, **{SAVEPOINT: asked})
 
     def done(pipeline: Object) -> bool:
         failed = next((one for one in conditions(pipeline, "Degraded") if one["reason"] == "SavepointFailed"), None)
-        if failed:
+        if failed and failed not in conditions(before, "Degraded"):
             raise PermanentError(failed["message"])
         return bool(_savepoints(pipeline).get("request") == asked)
 
@@ -186,8 +188,11 @@ def report(connect: Callable[[], Access], name: str, out: Path | None) -> None:
 
 def _in_turn(access: Access, pods: Sequence[Object], options: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for pod in pods:
-        for line in access.log(pod["metadata"]["name"], **options):
-            yield _process(pod), line
+        try:
+            for line in access.log(pod["metadata"]["name"], **options):
+                yield _process(pod), line
+        except Invalid as error:  # its container has not started, or none was before it
+            click.echo(str(error), err=True)
 
 
 def _together(access: Access, pods: Sequence[Object], options: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ told, and what looks like a password anywhere else is replaced, in objects and i
 from __future__ import annotations
 
 import io
+import json
 import re
 import tarfile
 import time
@@ -22,7 +23,13 @@ from marketpipeline_operator.plugin.access import Access, Seen
 
 __all__ = ["redacted", "write_report"]
 
-_SECRET_NAME = re.compile(r"passw|secret_?key|token|private_?key|credential|api_?key", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"passw|token|credential|client[_.-]?secret|(secret|access|account|private|api)[_.-]?(access[_.-]?)?key",
+    re.IGNORECASE,
+)
+_LEFT_OUT = frozenset({"managedFields", "kubectl.kubernetes.io/last-applied-configuration"})
+"""Who wrote which field, and the whole spec once more as a text."""
+_OPTION = re.compile(r"(?P<name>-D[^=\s]+)=.*", re.DOTALL)
 _LINES = 5_000
 _HIDDEN = "***"
 
@@ -71,13 +78,33 @@ def _yaml(thing: Object) -> str:
 
 
 def redacted(value: object, name: str = "") -> object:
-    """`value` without texts that have the name of something secret, and without what says who wrote which field."""
+    """`value` without texts that have the name of something secret, also in JSON and options that are texts, without
+    what its user put into the environment, and without what says who wrote which field."""
     if isinstance(value, dict):
-        if _SECRET_NAME.search(str(value.get("name", ""))) and isinstance(value.get("value"), str):
-            value = value | {"value": _HIDDEN}
-        return {key: redacted(entry, str(key)) for key, entry in value.items() if key != "managedFields"}
+        if _SECRET_NAME.search(str(value.get("name", ""))):
+            value = _without_value(value)
+        return {key: redacted(entry, str(key)) for key, entry in value.items() if key not in _LEFT_OUT}
     if isinstance(value, list):
-        return [redacted(entry, name) for entry in value]
-    if isinstance(value, str) and _SECRET_NAME.search(name):
+        return [
+            redacted(_without_value(entry) if name == "env" and isinstance(entry, dict) else entry, name)
+            for entry in value
+        ]
+    if not isinstance(value, str):
+        return value
+    if _SECRET_NAME.search(name):
         return _HIDDEN
-    return value
+    if (option := _OPTION.fullmatch(value)) and _SECRET_NAME.search(option["name"]):
+        return f"{option['name']}={_HIDDEN}"
+    return _json(value) if value.startswith("{") else value
+
+
+def _without_value(entry: dict[str, object]) -> dict[str, object]:
+    """Of a variable that has a value of its own; what comes from a Secret has only its name."""
+    return entry | {"value": _HIDDEN} if "value" in entry else entry
+
+
+def _json(text: str) -> str:
+    try:
+        return json.dumps(redacted(json.loads(text)), indent=1)
+    except ValueError:
+        return text

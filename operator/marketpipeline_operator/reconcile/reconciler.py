@@ -11,7 +11,8 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -21,7 +22,7 @@ from marketpipeline.spec import load_object
 
 from marketpipeline_operator.builders import Capabilities, Context, Process, build, build_topics, processes
 from marketpipeline_operator.builders.flink_deployment import FLINK_DEPLOYMENT
-from marketpipeline_operator.builders.standalone import JOB_MANAGER
+from marketpipeline_operator.builders.standalone import JOB_MANAGER, TASK_MANAGER
 from marketpipeline_operator.cluster.cache import Cache, Key
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.errors import Conflict, KindMissing, Unavailable
@@ -44,6 +45,7 @@ from marketpipeline_operator.names import (
 from marketpipeline_operator.observe.components import ComponentState, Fault, cron_job_fault, deployment_state
 from marketpipeline_operator.observe.flow import data_of
 from marketpipeline_operator.observe.health import HealthMonitor
+from marketpipeline_operator.observe.scaling import JOB as SCALED_JOB
 from marketpipeline_operator.observe.scaling import (
     Autoscaler,
     Load,
@@ -177,12 +179,16 @@ class Reconciler:
             restarts=restarts_of(pipeline),
             decided=(status.get("job") or {}).get("mode") or self._mode_of_children(key),
         )
-        return self._scaled(key, pipeline, context, selection.symbols), selection
+        return self._scaled(key, pipeline, context, selection), selection
 
-    def _scaled(self, key: Key, pipeline: Object, context: Context, selected: Sequence[str]) -> Context:
-        """With as many processes of each part that is scaled as its load takes."""
-        working, with_job = self._working[key], not context.uses_flink_operator
+    def _scaled(self, key: Key, pipeline: Object, context: Context, selection: SelectionState) -> Context:
+        """With as many processes of each part that is scaled as its load takes; nothing is decided of a pipeline that
+        is suspended, or of which nobody knows yet what it follows."""
+        working, job = self._working[key], context.plan.stream_job
+        with_job = job is not None and job.settings["keeps_state"] and not context.uses_flink_operator
         parts = parts_of(context.pipeline, context.plan.symbols, with_job=with_job)
+        parts = [part for part in parts if not self._cache.is_scaled(key[0], child_name(key[1], part.name))]
+        resting = context.plan.suspended or selection.never_known
         status, at = pipeline.get("status") or {}, time.time()
         known = {entry["name"]: scaled_of(entry) for entry in status.get("scaling", [])}
         data = data_of(self._cache.pods(key), self._health.readings, at, self._settings.reconcile.silent_after)
@@ -190,13 +196,22 @@ class Reconciler:
         load = Load(data, None if percent is None else percent / 100)
         working.scaled = {}
         for part in parts:
-            now = known.get(part.name) or Scaled(part.bounded(part.start))
+            now = known.get(part.name) or Scaled(part.bounded(self._replicas_of(key, part.name) or part.start))
             scaler = working.scalers.setdefault(part.name, Autoscaler())
-            working.scaled[part.name] = now if context.plan.suspended else scaler.decide(part, now, load, at)
+            working.scaled[part.name] = now if resting else scaler.decide(part, now, load, at)
         if not parts:
             return context
         effective = with_replicas(context.pipeline, {name: each.replicas for name, each in working.scaled.items()})
-        return replace(context, pipeline=effective, plan=plan(effective, selected))
+        return replace(context, pipeline=effective, plan=plan(effective, selection.symbols))
+
+    def _replicas_of(self, key: Key, part: str) -> int:
+        """As many processes as a part has, where the status was lost: by what there is of it; 0 where nothing is."""
+        name = TASK_MANAGER if part == SCALED_JOB else part
+        live = self._cache.child(key, "Deployment", child_name(key[1], name))
+        if live is not None:
+            return int(live["spec"].get("replicas", 1))
+        shards = Counter(name.rpartition("-")[0] for kind, name in self._ingestion(key) if kind == "Deployment")
+        return max(shards.values(), default=0) if part == Component.INGESTION.value else 0
 
     def _mode_of_children(self, key: Key) -> str | None:
         """How the job runs, where the status was lost: by what there is of it."""
@@ -227,14 +242,15 @@ class Reconciler:
         )
         now = datetime.now(UTC)
         windows = Windows.of(context.pipeline, now) if holds(pipeline, "Ready") else Windows()
-        waits = can_wait if windows.opens else _never
+        unlisted = selection.never_known and not context.plan.suspended
+        waits = _always if unlisted else can_wait if windows.opens else _never
         job = decide_job(context, self._cache, key, working.job, self._rest, before.get("job", {}), waits=waits)
         if job.events:
             # Where the job's state is must be known before the Deployments that held it are written.
             await self._status.write(pipeline, {**before, "job": job.status})
             pipeline = self._cache.pipeline(key) or pipeline
             before = pipeline.get("status") or {}
-        held = not topics.known or selection.never_known
+        held = not topics.known or unlisted
         context = replace(context, job=job.state, stopped=_stopped(context, job), hold_workloads=held)
         savepoints = decide_savepoints(context, pipeline, job.view, working.job.kept, self._rest, now)
         applied, rollout = await self._apply(key, context, job, defers=windows.opens is not None)
@@ -273,13 +289,17 @@ class Reconciler:
         wanted = [thing for thing in wanted if (thing["kind"], thing["metadata"]["name"]) not in later]
         rollout = plan_rollout(processes(context), wanted, self._cache.children(key))
         kept_back = job.frozen | rollout.held
+        if context.hold_workloads:
+            # What the processes that run were told stays with them, and none of them is one too many.
+            kept_back |= self._ingestion(key)
         wanted = [thing for thing in wanted if (thing["kind"], thing["metadata"]["name"]) not in kept_back]
         wanted += build_topics(context)
         await apply_children(self._kubernetes, self._cache, key, context.uid, wanted, applied, working.matched)
         kept = {(thing["kind"], thing["metadata"]["name"]) for thing in everything} | job.frozen
         if rollout.moving:
             kept |= self._ingestion(key)
-        await remove_orphans(self._kubernetes, self._cache, key, context.uid, kept, applied)
+        if not context.hold_workloads:
+            await remove_orphans(self._kubernetes, self._cache, key, context.uid, kept, applied)
         return applied, rollout
 
     def _ingestion(self, key: Key) -> set[tuple[str, str]]:
@@ -436,6 +456,10 @@ def _reason_of(error: MarketPipelineError, context: Context) -> tuple[str, str]:
 
 def _never(_wanted: Object, _live: Object) -> bool:
     return False
+
+
+def _always(_wanted: Object, _live: Object) -> bool:
+    return True
 
 
 def _now() -> str:

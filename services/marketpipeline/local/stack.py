@@ -151,7 +151,7 @@ def assemble(
             [service.name for service in exchanges.values()],
             [job.name] if job else [],
             [service.name for service in sinks],
-            [dashboard.name] if dashboard else [],
+            *([[dashboard.name]] if dashboard else []),
             [api.name] if api else [],
             [broker.name, *stores.names],
         ],

@@ -53,11 +53,23 @@ def test_ingestion_follows_the_busiest_exchange_within_its_bounds(rates: tuple[f
     assert scaler.decide(INGESTION, Scaled(2), frames(*rates), 1_000.0).replicas == replicas
 
 
-def test_the_job_follows_its_busiest_task_and_has_no_more_tasks_than_partitions() -> None:
-    decide = Autoscaler().decide
-    assert decide(STREAM_JOB, Scaled(1), Load(DataState(), 0.75), 1_000.0).replicas == 1, "near its target"
-    assert decide(STREAM_JOB, Scaled(1), Load(DataState(), 1.0), 1_000.0).replicas == 2
-    assert decide(STREAM_JOB, Scaled(3), Load(DataState(), 1.0), 1_000.0).replicas == 3
+@pytest.mark.parametrize(("tasks", "busy", "wanted"), [(1, 0.75, 1), (1, 1.0, 2), (2, 1.0, 3), (3, 1.0, 3)])
+def test_the_job_follows_its_busiest_task_and_has_no_more_tasks_than_partitions(
+    tasks: int, busy: float, wanted: int
+) -> None:
+    """Once it has been so for a while: after a start it reads what has come meanwhile."""
+    scaler = Autoscaler()
+    for at in (1_000.0, 1_060.0, 1_120.0, 1_179.0):
+        assert scaler.decide(STREAM_JOB, Scaled(tasks), Load(DataState(), busy), at).replicas == tasks
+    assert scaler.decide(STREAM_JOB, Scaled(tasks), Load(DataState(), busy), 1_180.0).replicas == wanted
+
+
+def test_a_job_that_catches_up_or_starts_anew_is_not_scaled() -> None:
+    scaler = Autoscaler()
+    for at, busy in ((1_000.0, 1.0), (1_100.0, 1.0), (1_150.0, 0.5), (1_200.0, 1.0), (1_300.0, None), (1_310.0, 1.0)):
+        assert scaler.decide(STREAM_JOB, Scaled(1), Load(DataState(), busy), at).replicas == 1, at
+    assert scaler.decide(STREAM_JOB, Scaled(1), Load(DataState(), 1.0), 1_480.0).replicas == 1, "180 s from its start"
+    assert scaler.decide(STREAM_JOB, Scaled(1), Load(DataState(), 1.0), 1_490.0).replicas == 2
 
 
 @pytest.mark.parametrize("part", [SINK, INGESTION, STREAM_JOB], ids=lambda part: str(part.name))
@@ -115,6 +127,16 @@ def test_a_load_that_comes_and_goes_does_not_make_it_come_and_go() -> None:
     assert steady[-1] == 5, "what a lasting load takes, with some headroom"
     assert len(steady) <= 4, steady
     assert lag == 0
+
+
+def test_a_store_that_was_slow_for_a_while_is_not_remembered_as_slow() -> None:
+    scaler, now = Autoscaler(), Scaled(1)
+    now = scaler.decide(SINK, now, sink(12_000, 100), 1_000.0)
+    assert (now.replicas, now.capacity) == (2, 100)
+    now = scaler.decide(SINK, now, sink(0, 500), 1_100.0)
+    assert (now.replicas, now.capacity) == (2, 250), "no more for what is stored without a lag"
+    now = scaler.decide(SINK, now, sink(0, 900), 1_115.0)
+    assert (now.replicas, now.capacity) == (2, 450)
 
 
 def test_it_returns_when_the_load_has_gone() -> None:

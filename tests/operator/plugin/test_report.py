@@ -15,6 +15,11 @@ from marketpipeline_operator.plugin.report import redacted
         {"s3": {"secret_key": "hunter2", "region": "eu"}},
         {"apiKey": "hunter2"},
         {"private_key": ["hunter2"]},
+        {"env": [{"name": "ANYTHING", "value": "hunter2"}]},
+        {"AWS_SECRET_ACCESS_KEY": "hunter2", "fs.azure.account.key.x": "hunter2"},
+        {"args": ["jobmanager", "-Ds3.secret-key=hunter2", "-Ds3.access-key=hunter2"]},
+        {"data": {"settings.json": '{"store": {"password": "hunter2"}}'}},
+        {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "hunter2"}},
     ],
 )
 def test_what_has_the_name_of_a_secret_is_hidden(thing: object) -> None:

@@ -68,6 +68,15 @@ SAMPLES: dict[str, Record] = {
         **OHLC,
         **TIMES,
     ),
+    "raw": records.RawFrame(
+        symbol=SYMBOL,
+        exchange="binance",
+        connection="host/1",
+        sequence=1,
+        receive_time=1,
+        stream="x@trade",
+        payload="{}",
+    ),
     "heartbeat": records.Heartbeat(symbol=SYMBOL, **TIMES),
     "feed_event": records.FeedEvent(symbol=SYMBOL, id="x", kind="gap", feed="book", first_id=1, last_id=2, **TIMES),
     "dead_letter": records.DeadLetter(
