@@ -68,7 +68,7 @@ def tool(name: str, *arguments: str) -> tuple[str, ...]:
 
 
 NEARLY_ALL = 1.4
-"""Of a suite with Flink or a cluster, where timing is part of what is checked: on two processors one more fits beside it."""
+"""Of a suite with Flink or a cluster, where timing is part of what is checked: one more fits beside it."""
 SUITES = (
     Suite("lint", (tool("ruff", "check", "."), tool("ruff", "format", "--check", ".")), 120),
     Suite("types", (tool("mypy"),), 600),
