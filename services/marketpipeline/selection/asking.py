@@ -6,6 +6,7 @@ import gzip
 import math
 import ssl
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPException
 from typing import TypeVar
@@ -93,10 +94,12 @@ def _get(request: RestRequest[T], opener: OpenerDirector, base: str, adapter: Ex
     url = f"{base.rstrip('/')}{request.path}?{urlencode(request.params)}"
     headers = {"User-Agent": f"marketpipeline/{__version__}", "Accept-Encoding": "gzip", **dict(request.headers)}
     try:
-        with opener.open(Request(url, headers=headers), timeout=SECONDS) as answer:
+        try:
+            answer = opener.open(Request(url, headers=headers), timeout=SECONDS)
+        except HTTPError as error:
+            answer = error
+        with answer:
             status, found, body = answer.status, answer.headers, answer.read(_LARGEST)
-    except HTTPError as error:
-        status, found, body = error.code, error.headers, error.read(_LARGEST)
     except (OSError, HTTPException, ValueError) as error:
         raise RetryableError(f"{base} is not reached: {getattr(error, 'reason', None) or error}") from error
     said: Mapping[str, str] = {name.lower(): value for name, value in found.items()}
@@ -104,7 +107,7 @@ def _get(request: RestRequest[T], opener: OpenerDirector, base: str, adapter: Ex
         body = gzip.decompress(body) if said.get("content-encoding") == "gzip" else body
         adapter.judge(status, said, body)
         return request.read(body, time.time_ns() // 1000)
-    except (OSError, EOFError, FrameError) as error:
+    except (OSError, EOFError, zlib.error, FrameError) as error:
         raise RetryableError(f"{base}{request.path}: the answer cannot be read: {error}") from error
 
 

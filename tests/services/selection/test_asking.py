@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import socket
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,3 +59,34 @@ def test_an_exchange_that_is_not_reached_is_named() -> None:
         ask("binance", NOBODY)
     listings, failed = ask_all(pipeline("binance:*USDT", "okx:BTC-USDT", urls={"binance": NOBODY}))
     assert (listings, list(failed)) == ({}, ["binance"])
+
+
+BODY = gzip.compress(b'{"symbols": []}', mtime=0)
+ZIPPED = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (ZIPPED + BODY[:10] + b"\xff" * 20, "the answer cannot be read: .*invalid block type"),
+        (ZIPPED + BODY[:-4], "the answer cannot be read: "),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", "is not reached: .*reset"),
+        (b"HTTP/1.1 503 Away\r\nContent-Length: 99\r\n\r\n{", "is not reached: .*reset"),
+    ],
+    ids=["damaged", "truncated", "reset", "refused and reset"],
+)
+async def test_an_answer_that_is_damaged_or_breaks_off_is_one_to_ask_for_again(said: bytes, told: str) -> None:
+    """Whatever its status: a whole run would end by any other error."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        await writer.drain()
+        if b"Content-Length" in said:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(RetryableError, match=told):
+            await asyncio.to_thread(ask, "binance", url)
