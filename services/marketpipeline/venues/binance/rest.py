@@ -16,7 +16,7 @@ from marketpipeline.records import AggTrade, Trade
 from marketpipeline.venues.adapter import Page, RestRequest, Throttled, UnknownSymbol
 from marketpipeline.venues.binance import VENUE
 from marketpipeline.venues.binance.convert import check_book, microseconds, number_in, unreadable
-from marketpipeline.venues.binance.wire import Count, ErrorBody, PartialMessage, Price, Size, Time
+from marketpipeline.venues.binance.wire import Count, ErrorBody, PartialMessage, Price, Quantity, Size, Time
 from marketpipeline.venues.instruments import Instrument, Instruments, Volumes
 from marketpipeline.venues.messages import BadRow, BookSnapshot, FrameError
 
@@ -54,7 +54,7 @@ class _ListingBody(msgspec.Struct):
 
 class _VolumeBody(msgspec.Struct, gc=False):
     symbol: str
-    quote_volume: Size = msgspec.field(name="quoteVolume")
+    quote_volume: Quantity = msgspec.field(name="quoteVolume")
 
 
 class _TradeBody(msgspec.Struct, gc=False):

@@ -136,8 +136,11 @@ def test_listing_gives_full_ids() -> None:
 def test_volumes_are_in_the_quote_currency() -> None:
     (request,) = ADAPTER.volumes()
     assert (request.path, request.weight) == ("/api/v3/ticker/24hr", 80)
-    body = b'[{"symbol":"BTCUSDT","volume":"2.0","quoteVolume":"120000.50000000"}]'
-    assert request.read(body, NOW) == {"binance:BTCUSDT": 120_000.5}
+    body = (
+        b'[{"symbol":"BTCUSDT","volume":"2.0","quoteVolume":"120000.50000000"},'
+        b'{"symbol":"OLDUSDT","volume":"0.00000000","quoteVolume":"0.00000000"}]'
+    )
+    assert request.read(body, NOW) == {"binance:BTCUSDT": 120_000.5, "binance:OLDUSDT": 0.0}
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"lastUpdateId":1,"bids":[["x","1"]],"asks":[]}'])
