@@ -119,8 +119,10 @@ def observe_selection(
         if exchange not in tasks.listings:
             tasks.listings[exchange] = tasks.make(f"listing-{exchange}")
         task = tasks.listings[exchange]
-        task.ask(url, partial(asyncio.to_thread, ask, exchange, url), max_age=max_age)
-        listing, error = task.result(url), task.error(url)
+        ranked = [selector for selector in spec.selectors if selector.exchange == exchange and selector.market]
+        mark = " ".join([url, *(selector.text for selector in ranked)])
+        task.ask(mark, partial(asyncio.to_thread, ask, exchange, url, ranked), max_age=max_age)
+        listing, error = task.result(mark), task.error(mark)
         if listing is not None:
             listings[exchange] = listing
         if listing is None or error is not None:

@@ -7,6 +7,7 @@ import math
 import ssl
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPException
 from typing import TypeVar
@@ -15,10 +16,11 @@ from urllib.parse import urlencode
 from urllib.request import HTTPSHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
 from marketpipeline import __version__
-from marketpipeline.errors import MarketPipelineError, RetryableError
+from marketpipeline.errors import MarketPipelineError, PermanentError, RetryableError
 from marketpipeline.selection.choosing import Listed, Listing
 from marketpipeline.settings.local import proxy_for
 from marketpipeline.spec import MarketPipeline
+from marketpipeline.spec.selectors import Selector
 from marketpipeline.venues import split_symbol, venues
 from marketpipeline.venues.adapter import ExchangeAdapter, RestRequest, load_adapter
 from marketpipeline.venues.messages import FrameError
@@ -32,22 +34,33 @@ _LARGEST = 64 << 20
 """Bytes of an answer that are read; a whole listing is some megabytes."""
 
 
-def ask(exchange: str, rest_url: str) -> Listing:
+def ask(exchange: str, rest_url: str, selectors: Sequence[Selector] = ()) -> Listing:
     """Everything that an exchange lists, of the form that symbols of it have. Blocks.
 
-    Raises RetryableError where it does not answer, PermanentError where it offers no list.
+    `selectors` are those that are to choose from it; of other exchanges they do not count. Raises RetryableError where
+    it does not answer, lists nothing, or tells no volumes that one of them has to rank by; PermanentError where it
+    never tells any.
     """
     adapter, venue = load_adapter(exchange), venues()[exchange]
+    ranked = [selector for selector in selectors if selector.exchange == exchange and selector.market]
+    if ranked and not adapter.volumes():
+        texts = ", ".join(selector.text for selector in ranked)
+        raise PermanentError(f"{texts}: {exchange} tells no volumes to rank by; name symbols, or a form of name")
     opener = _opener(rest_url)
     instruments = _all(adapter.instruments(None), opener, rest_url, adapter)
     if not instruments:
         raise RetryableError(f"{exchange} ({rest_url}) lists nothing")
     volumes = _all(adapter.volumes(), opener, rest_url, adapter)
-    return {
+    listing = {
         symbol: Listed(instrument.market, instrument.trading, _finite(volumes.get(symbol, 0.0)))
         for symbol, instrument in instruments.items()
         if venue.accepts(split_symbol(symbol)[1])
     }
+    if not any(listed.volume for listed in listing.values()):
+        markets = Counter(listed.market for listed in listing.values())
+        if unknown := [selector.text for selector in ranked if markets[selector.market] > selector.count]:
+            raise RetryableError(f"{exchange} ({rest_url}) tells no volumes to rank {', '.join(unknown)} by")
+    return listing
 
 
 def ask_all(
@@ -59,9 +72,10 @@ def ask_all(
     """
     listings: dict[str, Listing] = {}
     failed: dict[str, str] = {}
-    for exchange in dict.fromkeys(selector.exchange for selector in pipeline.spec.selectors):
+    selectors = pipeline.spec.selectors
+    for exchange in dict.fromkeys(selector.exchange for selector in selectors):
         try:
-            listings[exchange] = ask(exchange, url_of(exchange) if url_of else rest_url(pipeline, exchange))
+            listings[exchange] = ask(exchange, url_of(exchange) if url_of else rest_url(pipeline, exchange), selectors)
         except MarketPipelineError as error:
             failed[exchange] = str(error)
     return listings, failed

@@ -7,14 +7,20 @@ import gzip
 import socket
 import struct
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
-from marketpipeline.errors import RetryableError
+from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.selection import Listing, ask, ask_all
 from marketpipeline.settings import HttpSettings, SimulatorSettings
 from marketpipeline.simulator.main import SimulatedExchange
 from marketpipeline.spec import MarketPipeline, load_object
+from marketpipeline.spec.selectors import Selector, selector_of
+from marketpipeline.venues.adapter import ExchangeAdapter
+from marketpipeline.venues.binance.adapter import BinanceAdapter
+
+from tests.services.simulator.client import serving, trade, write_capture
 
 HEAD = {"apiVersion": "marketpipeline.dev/v1alpha1", "kind": "MarketPipeline", "metadata": {"name": "many"}}
 NOBODY = "http://127.0.0.1:9"
@@ -59,6 +65,27 @@ def test_an_exchange_that_is_not_reached_is_named() -> None:
         ask("binance", NOBODY)
     listings, failed = ask_all(pipeline("binance:*USDT", "okx:BTC-USDT", urls={"binance": NOBODY}))
     assert (listings, list(failed)) == ({}, ["binance"])
+
+
+async def test_without_volumes_the_first_of_a_market_are_not_those_of_the_alphabet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replay has none before its first trade. Where all of a market are wanted it has no need of any."""
+    names = ("ADAUSDT", "BTCUSDT", "ETHUSDT")
+    capture = write_capture(tmp_path / "a.gz", [trade(at, 1, symbol=name) for at, name in enumerate(names)])
+    first, all_of_it, others = (selector_of(f"binance:{text}") for text in ("top-2-USDT", "top-3-USDT", "*USDT"))
+    async with serving(captures=[str(capture)]) as served:
+
+        async def asked(*selectors: Selector) -> list[str]:
+            return [*await asyncio.to_thread(ask, "binance", served.url, selectors)]
+
+        with pytest.raises(RetryableError, match=f"{served.url}.* tells no volumes to rank binance:top-2-USDT by"):
+            await asked(all_of_it, first)
+        assert await asked(all_of_it, others) == [f"binance:{name}" for name in names]
+        monkeypatch.setattr(BinanceAdapter, "volumes", ExchangeAdapter.volumes)
+        with pytest.raises(PermanentError, match=r"^binance:top-3-USDT: binance tells no volumes to rank by; name"):
+            await asked(all_of_it, others)
+        assert len(await asked(others, selector_of("okx:top-3-USDT"))) == 3
 
 
 BODY = gzip.compress(b'{"symbols": []}', mtime=0)

@@ -95,7 +95,7 @@ def _target(pipeline: MarketPipeline, exchange_url: str | None) -> tuple[Exchang
     rest = spec.ingestion.rest_urls.get(name, venue.rest_url)
     if exchange_url is not None:
         websocket, rest = _both(exchange_url)
-    selected = choose(spec, {name: ask(name, rest)}, ()).symbols if spec.selectors else ()
+    selected = choose(spec, {name: ask(name, rest, spec.selectors)}, ()).symbols if spec.selectors else ()
     symbols = tuple(dict.fromkeys([*spec.named, *selected]))
     feeds = [feed for feed in spec.feeds if feed is not Feed.RAW]
     streams = tuple(adapter.streams(symbols, feeds, options))
