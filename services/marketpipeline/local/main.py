@@ -209,6 +209,7 @@ class Run:
         """Follow what the selectors stand for now, where that is something else."""
         symbols, before = await self._selecting.choose(self._pipeline, self._stack), self._selecting.symbols
         if set(symbols) == set(before):
+            await self._selecting.publish(self._plan, self._stack)
             return
         for word, some in (("new", set(symbols) - set(before)), ("no more", set(before) - set(symbols))):
             if some:

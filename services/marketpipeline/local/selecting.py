@@ -36,6 +36,7 @@ class Selecting:
         self._listings: dict[str, Listing] = {}
         self._due = 0.0
         self._untold: list[FeedEvent] = []
+        self._refused = ""
         self.symbols: Sequence[str] = state.read_selection()
 
     def due(self, pipeline: MarketPipeline) -> bool:
@@ -62,17 +63,20 @@ class Selecting:
         self._untold += events_of(joined, left, self._listings)
         self.symbols = symbols
         self._state.write_selection(symbols)
-        await self._publish(plan, stack)
+        await self.publish(plan, stack)
 
-    async def _publish(self, plan: Plan, stack: LocalStack) -> None:
+    async def publish(self, plan: Plan, stack: LocalStack) -> None:
+        """Tell the events topic what it does not know yet; nothing where it knows all."""
         topic = plan.topic(TopicKind.EVENTS)
         if self._untold and topic is not None:
             try:
                 await asyncio.to_thread(publish_events, stack.kafka, topic.name, self._untold)
             except MarketPipelineError as error:
-                self._say(f"the events topic is not told yet which symbols are followed: {error}")
+                if self._refused != str(error):
+                    self._say(f"the events topic is not told yet which symbols are followed: {error}")
+                self._refused = str(error)
             else:
-                self._untold = []
+                self._untold, self._refused = [], ""
 
     def _tell(self, lines: list[str], selection: Selection, pipeline: MarketPipeline) -> None:
         if selection.cut:

@@ -20,7 +20,7 @@ from marketpipeline.topics import TopicKind, topic_name
 from tests.conftest import wait_for
 from tests.support.tied import tied
 
-__all__ = ["Runs"]
+__all__ = ["Runs", "everything_in"]
 
 MANIFEST = """\
 apiVersion: marketpipeline.dev/v1alpha1
@@ -114,23 +114,7 @@ class Runs:
 
     def read(self, pipeline: str, kind: TopicKind) -> list[Any]:
         """Everything in a topic so far."""
-        address = self.components()["broker"]["url"]
-        consumer: Any = Consumer({"bootstrap.servers": address, "group.id": "test", "enable.auto.commit": False})
-        topic = topic_name(pipeline, kind)
-        found = []
-        try:
-            for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-                place = TopicPartition(topic, partition, 0)
-                _, end = consumer.get_watermark_offsets(place, timeout=10)
-                consumer.assign([place])
-                read = 0
-                while read < end:
-                    for message in consumer.consume(min(1_000, end - read), timeout=5):
-                        found.append(decode(message.value()))
-                        read = message.offset() + 1
-        finally:
-            consumer.close()
-        return found
+        return everything_in(topic_name(pipeline, kind), self.components()["broker"]["url"])
 
     def end(self, how: signal.Signals) -> int:
         assert self.process is not None
@@ -150,3 +134,22 @@ class Runs:
         )
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def everything_in(topic: str, address: str) -> list[Any]:
+    """The records of a topic so far."""
+    consumer: Any = Consumer({"bootstrap.servers": address, "group.id": "test", "enable.auto.commit": False})
+    found = []
+    try:
+        for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
+            place = TopicPartition(topic, partition, 0)
+            _, end = consumer.get_watermark_offsets(place, timeout=10)
+            consumer.assign([place])
+            read = 0
+            while read < end:
+                for message in consumer.consume(min(1_000, end - read), timeout=5):
+                    found.append(decode(message.value()))
+                    read = message.offset() + 1
+    finally:
+        consumer.close()
+    return found

@@ -15,16 +15,23 @@ from typing import Any
 
 import psutil
 import pytest
+from marketpipeline import topic_admin
 from marketpipeline.errors import InvalidInput, MarketPipelineError, Problem
 from marketpipeline.local import main as module
 from marketpipeline.local.main import Run
 from marketpipeline.local.managed_process import Failure, ManagedProcess, State
 from marketpipeline.local.options import RunOptions
 from marketpipeline.local.state import StateFolder
+from marketpipeline.plan import plan
+from marketpipeline.settings import KafkaSettings
+from marketpipeline.spec import load_text
+from marketpipeline.topics import TopicKind
 
-from tests.conftest import wait_for
-from tests.services.local.runs import Runs
+from tests.conftest import free_port, wait_for
+from tests.services.local.runs import Runs, everything_in
 from tests.services.local.toys import SLEEP, Toy, python
+from tests.services.simulator.client import serving
+from tests.support.broker import RunningBroker
 
 
 @pytest.mark.timeout(900)
@@ -213,3 +220,41 @@ async def test_what_a_component_goes_on_from_is_said_once(state: StateFolder, mo
     unfit = Toy(name="job", runs=python(SLEEP), details={"state": {"origin": "unfit", "reason": "starts without: why"}})
     assert await toy_run(state, view, monkeypatch, new, unfit).run() == 0
     assert [text for text in view.said if "starts" in text] == ["job starts without: why"]
+
+
+async def test_who_is_followed_is_told_once_the_broker_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broker: RunningBroker
+) -> None:
+    """At the next question, though nothing has changed by then; and why not is said once."""
+    manifest = (
+        "apiVersion: marketpipeline.dev/v1alpha1\nkind: MarketPipeline\n"
+        f"metadata: {{name: {broker.prefix()}}}\nspec: {{symbols: ['binance:top-2-USDT']}}"
+    )
+    pipeline = load_text(manifest, "toys.yaml")
+    symbols = ("binance:BTCUSDT", "binance:ETHUSDT")
+    planned, view = plan(pipeline, symbols), Told()
+    topic = planned.topic(TopicKind.EVENTS)
+    assert topic is not None
+    there, away = (KafkaSettings(bootstrap_servers=to) for to in (broker.address, f"127.0.0.1:{free_port()}"))
+    topic_admin.ensure_topics(there, [topic])
+    state = StateFolder.open(tmp_path / "state", pipeline.name, "simulated")
+    try:
+        async with serving(more_symbols=30, scenarios=["calm"]) as exchange:
+            stack: Any = SimpleNamespace(rest_urls={"binance": exchange.url}, kafka=away, components=[])
+            options = RunOptions(seconds=None)
+            run = Run(pipeline, planned, stack, options, state, view, lambda *_: stack, 60.0)
+            supervisor: Any = None
+            with monkeypatch.context() as patched:
+                patched.setattr(topic_admin, "_TIMEOUT", 1.0)
+                await run._selecting.keep(symbols, planned, stack, pipeline.spec.named)
+                await run._select(supervisor)
+            assert [text.partition(":")[0] for text in view.said] == [
+                "the events topic is not told yet which symbols are followed"
+            ]
+            stack.kafka = there
+            for _ in range(2):
+                await run._select(supervisor)
+    finally:
+        state.close()
+    told = everything_in(topic.name, broker.address)
+    assert sorted((event.kind, event.symbol) for event in told) == [("followed", symbol) for symbol in symbols]
