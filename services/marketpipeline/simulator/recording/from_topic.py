@@ -243,7 +243,9 @@ class _Reading:
                 self._consumer.resume([TopicPartition(self._topic, number)])
 
     def _is_full(self) -> bool:
-        return bool(self._latest) and all(self._waiting[number] >= MOST for number in self._latest)
+        """Whether each partition is paused, or is about to be: none is read on unless something is written."""
+        least = {number: ENOUGH + 1 if number in self._paused else MOST for number in self._latest}
+        return bool(least) and all(self._waiting[number] >= least[number] for number in least)
 
     def _pop(self) -> RawFrame:
         *_, number, frame = heapq.heappop(self._heap)

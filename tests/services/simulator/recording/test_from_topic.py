@@ -38,9 +38,7 @@ def frame(number: int) -> RawFrame:
 def kept(broker: RunningBroker) -> tuple[KafkaSettings, str]:  # noqa: F811
     """A second process wrote the middle third of the streams too, later into the topic."""
     prefix = broker.prefix()
-    admin = AdminClient({"bootstrap.servers": broker.address})
-    for made in admin.create_topics([NewTopic(f"{prefix}.raw", 3, 1)]).values():
-        made.result(30)
+    _make(broker, prefix, 3)
     first = [frame(number) for number in range(COUNT)]
     second = [
         msgspec.structs.replace(one, connection=f"{one.exchange}/2", receive_time=one.receive_time + 300)
@@ -54,6 +52,12 @@ def kept(broker: RunningBroker) -> tuple[KafkaSettings, str]:  # noqa: F811
     producer.produce(f"{prefix}.raw", b"no record", b"", 0, timestamp=START // 1000)
     assert producer.flush(30) == 0
     return KafkaSettings(bootstrap_servers=broker.address), prefix
+
+
+def _make(broker: RunningBroker, prefix: str, partitions: int) -> None:  # noqa: F811
+    admin = AdminClient({"bootstrap.servers": broker.address})
+    for made in admin.create_topics([NewTopic(f"{prefix}.raw", partitions, 1)]).values():
+        made.result(30)
 
 
 def numbers(part: Part) -> list[int]:
@@ -98,3 +102,26 @@ def test_what_cannot_be_made(kept: tuple[KafkaSettings, str], tmp_path: Path) ->
     assert not (tmp_path / "a.gz").exists()
     with pytest.raises(InvalidInput, match="a pipeline has it with `raw` among its feeds"):
         record_topic(kafka, "other", TopicSpan(["okx"]), tmp_path / "a.gz", lambda count: None)
+
+
+def test_partitions_that_are_all_full_within_a_moment_are_read_to_their_ends(
+    broker: RunningBroker,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each was paused while none had as many waiting as stop it, and nothing was read any more."""
+    monkeypatch.setattr(from_topic, "MOST", 1_500)
+    monkeypatch.setattr(from_topic, "ENOUGH", 750)
+    monkeypatch.setattr(from_topic, "SILENT_SECONDS", 20.0)
+    prefix = broker.prefix()
+    _make(broker, prefix, 2)
+    producer = Producer({"bootstrap.servers": broker.address})
+    for number in range(6_000):
+        symbol, place = SYMBOLS[number % 2], number % 2
+        one = msgspec.structs.replace(frame(number), symbol=symbol, exchange="binance", stream=symbol, request="")
+        one = msgspec.structs.replace(one, receive_time=START + number * 166)
+        producer.produce(f"{prefix}.raw", encode(one), b"", place, timestamp=one.receive_time // 1000)
+    assert producer.flush(30) == 0
+    kafka = KafkaSettings(bootstrap_servers=broker.address)
+    (part,) = record_topic(kafka, prefix, TopicSpan(["binance"]), tmp_path / "all.gz", lambda count: None)
+    assert sorted(numbers(part)) == list(range(6_000))
