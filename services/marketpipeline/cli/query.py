@@ -181,7 +181,7 @@ def coverage(
     state: Path | None,
 ) -> None:
     """What there is of each UTC day, in which store, and how many gaps are known. --limit gives the newest days."""
-    with open_stored(only_folder() if state is None else state) as stored:
+    with open_stored(only_folder("query") if state is None else state) as stored:
         of_windows = "interval" in table_of(table).column_names
         found = _asked(stored, table, {}, symbol, since, until, None, interval if of_windows else None)
         days = stored.readers.days_held(found)
@@ -194,7 +194,7 @@ def coverage(
 @click.option("--state", type=click.Path(path_type=Path), help="State folder. [the one in .marketpipeline]")
 def tiers(form: str, state: Path | None) -> None:
     """The stores that keep a history as tiers, the days that the cold one answers for, and those that it lacks."""
-    with open_stored(only_folder() if state is None else state) as stored:
+    with open_stored(only_folder("query") if state is None else state) as stored:
         found = [asdict(tier) for tier in stored.readers.tiers()]
     for tier in found if form == "table" else ():
         tier["archived_days"] = ", ".join(f"{name} {days}" for name, days in tier["archived_days"].items()) or None
@@ -215,7 +215,7 @@ def _show(
     interval: str | None = None,
     without_outliers: bool = False,
 ) -> None:
-    folder = only_folder() if state is None else state
+    folder = only_folder("query") if state is None else state
     limit = TABLE_ROWS if limit is None and form == "table" else limit
     with open_stored(folder) as stored:
         query = _asked(stored, what, only, symbol, since, until, limit, interval)

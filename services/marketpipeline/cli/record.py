@@ -141,7 +141,7 @@ def _from_topic(pipeline: MarketPipeline, out: Path, options: Mapping[str, Any])
     if options["config"] is not None:
         settings = IngestionSettings.load(options["config"])
         return record_topic(settings.kafka, settings.topic_prefix, span, out, progress)
-    folder = options["state"] or only_folder()
+    folder = options["state"] or only_folder("record", pipeline.name)
     with open_broker(folder) as address:
         return record_topic(KafkaSettings(bootstrap_servers=address), pipeline.topic_prefix, span, out, progress)
 

@@ -45,15 +45,23 @@ class Stored:
     windows: Sequence[str] = ()
 
 
-def only_folder(root: Path = Path(".marketpipeline")) -> Path:
-    """The state folder below `root`. Raises InvalidInput where there is none, or several."""
+def only_folder(command: str, pipeline: str | None = None, root: Path = Path(".marketpipeline")) -> Path:
+    """The state folder below `root` that a command means without `--state`: that of the pipeline's name, or the only
+    one, of this pipeline where one is given.
+
+    Raises InvalidInput, which names the command, where there is none, or several.
+    """
     found = sorted(path.parent for path in root.glob("*/version.json"))
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise InvalidInput("query", [Problem("--state", None, f"must name one of {', '.join(map(str, found))}")])
-    expected = "holds no state of a pipeline; name the state folder of a run with --state"
-    raise InvalidInput("query", [Problem("--state", str(root), expected)])
+    own = [path for path in found if pipeline is None or StateFolder(path, lock=-1).pipeline == pipeline]
+    if pipeline is not None and root / pipeline in own:
+        return root / pipeline
+    if len(own) == 1:
+        return own[0]
+    if own:
+        raise InvalidInput(command, [Problem("--state", None, f"must name one of {', '.join(map(str, own))}")])
+    others = f", only of {', '.join(path.name for path in found)}" if found else ""
+    expected = f"holds no state of {pipeline or 'a pipeline'}{others}; name the state folder of a run with --state"
+    raise InvalidInput(command, [Problem("--state", str(root), expected)])
 
 
 @contextmanager

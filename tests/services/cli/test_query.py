@@ -363,7 +363,7 @@ def test_the_status_of_a_wrong_query_is_2(running: Path) -> None:
 
 def test_without_a_state_it_is_the_only_folder(ended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InvalidInput, match="holds no state of a pipeline"):
+    with pytest.raises(InvalidInput, match=r"query:\n.*holds no state of a pipeline; "):
         CliRunner().invoke(cli, ["query", "trades", BTC], catch_exceptions=False)
     for name in ("one", "two"):
         StateFolder.open(tmp_path / ".marketpipeline" / name, name, "simulated").close()

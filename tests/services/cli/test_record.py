@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from marketpipeline.cli import cli
+from marketpipeline.errors import InvalidInput
+from marketpipeline.local.state import StateFolder
 
 from tests.conftest import free_port, wait_for
 from tests.services.cli.test_simulator import get, started
@@ -117,3 +121,30 @@ def test_what_cannot_be_simulated(command: list[str], tmp_path: Path, options: l
     assert done.returncode == 2
     assert said in done.stderr
     assert not (tmp_path / "a.gz").exists()
+
+
+def test_without_a_state_the_topic_is_that_of_the_pipeline(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def refused() -> str:
+        with pytest.raises(InvalidInput) as caught:
+            CliRunner().invoke(cli, [*command[command.index("record") :], "--from-topic"], catch_exceptions=False)
+        (problem,) = caught.value.problems
+        return f"{caught.value.source}: {problem.field}: {problem.value}: {problem.expected}"
+
+    def made(name: str, pipeline: str) -> None:
+        StateFolder.open(tmp_path / ".marketpipeline" / name, pipeline, "simulated").close()
+
+    root = "record: --state: .marketpipeline"
+    assert refused().startswith(f"{root}: holds no state of recorded; name")
+    made("other", "other")
+    assert refused().startswith(f"{root}: holds no state of recorded, only of other; name")
+    made("recorded-live", "recorded")
+    assert "/.marketpipeline/recorded-live: holds nothing of a broker" in refused()
+    made("recorded-replay", "recorded")
+    one_of = ".marketpipeline/recorded-live, .marketpipeline/recorded-replay"
+    assert refused() == f"record: --state: None: must name one of {one_of}"
+    made("recorded", "recorded")
+    assert "/.marketpipeline/recorded: holds nothing of a broker" in refused()
