@@ -41,8 +41,9 @@ def test_only_the_symbols_are_required() -> None:
     secrets = {path for path in required if path.endswith("Secret.name")}
     sinks = {path for path in required if path.startswith("spec.sinks.")}
     patterns = {"spec.patterns.name", "spec.patterns.sequence"}
-    needed = required - secrets - sinks - patterns
-    assert needed == {"spec.symbols"}, "a reference to a Secret, where there is one, names it"
+    optional = {"spec.backup.url", "spec.recovery.url", "spec.maintenance.windows.schedule"}
+    needed = required - secrets - sinks - patterns - optional
+    assert needed == {"spec.symbols"}, "what is absent by default, and a reference to a Secret, says what it is"
 
 
 def test_metadata_is_described_but_for_what_kubernetes_describes() -> None:
