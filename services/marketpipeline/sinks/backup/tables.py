@@ -32,8 +32,18 @@ _CHUNK = 1 << 18
 _LOCK_KEY = 0x6D61726B65747270
 """Of the advisory lock of recoveries: `marketrp` in ASCII."""
 _NOTE = "CREATE TABLE IF NOT EXISTS marketpipeline_recovery (source text PRIMARY KEY, at timestamptz DEFAULT now())"
-_SYMBOLS = "symbols"
-_SYMBOL_COLUMNS = ("symbol", "seen_at")
+_BESIDE = {
+    "symbols": (
+        ("symbol", "seen_at"),
+        SQL("(symbol) DO UPDATE SET seen_at = greatest(symbols.seen_at, EXCLUDED.seen_at)"),
+    ),
+    "archived_days": (
+        ("table_name", "day", "rows", "archived_at", "restored_until"),
+        SQL("(table_name, day) DO NOTHING"),
+    ),
+}
+"""What is beside the tables of records: its columns, and what becomes of a row that is there already. Without the days
+that the archive answers for nobody asks it for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,7 @@ def dump(store: TimescaleStoreSettings, place: Place, folder: str, application: 
         with connection.transaction():
             connection.execute("SET LOCAL statement_timeout = 0")
             found = {t.name: _out(connection, t.name, t.column_names, place, folder) for t in TABLES}
-            found[_SYMBOLS] = _out(connection, _SYMBOLS, _SYMBOL_COLUMNS, place, folder)
+            found |= {name: _out(connection, name, of, place, folder) for name, (of, _) in _BESIDE.items()}
     return version, found
 
 
@@ -111,7 +121,7 @@ def fill(
 
 def _in(connection: Connection, name: str, table: Table | None, copied: Copied, place: Place, folder: str) -> None:
     """Into the table itself where that is empty, else by a table of this transaction and an upsert."""
-    if table is None and name != _SYMBOLS:
+    if table is None and name not in _BESIDE:
         raise PermanentError(f"the backup has a table {name} that this release does not know: use the one that made it")
     held = connection.execute(SQL("SELECT 1 FROM {} LIMIT 1").format(Identifier(name))).fetchone()
     target = name if held is None else f"recovered_{name}"
@@ -132,14 +142,13 @@ def _in(connection: Connection, name: str, table: Table | None, copied: Copied, 
     if digest.hexdigest() != copied.sha256:
         raise PermanentError(f"{folder}/{name}.copy.gz is not what the backup wrote: its SHA-256 is another")
     if held is not None:
-        connection.execute(upsert(table, target) if table is not None else _symbols_upsert(target))
+        connection.execute(upsert(table, target) if table is not None else _upsert_beside(name, target))
 
 
-def _symbols_upsert(target: str) -> Composed:
-    return SQL(
-        "INSERT INTO symbols (symbol, seen_at) SELECT symbol, seen_at FROM {} ON CONFLICT (symbol) "
-        "DO UPDATE SET seen_at = greatest(symbols.seen_at, EXCLUDED.seen_at)"
-    ).format(Identifier(target))
+def _upsert_beside(name: str, target: str) -> Composed:
+    columns, rule = _BESIDE[name]
+    statement = SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT {}")
+    return statement.format(Identifier(name), _names(columns), _names(columns), Identifier(target), rule)
 
 
 def _names(columns: tuple[str, ...]) -> Composed:

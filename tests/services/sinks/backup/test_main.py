@@ -76,8 +76,9 @@ def backups(topics: Topics, postgres: RunningPostgres, tmp_path: Path) -> Backup
 
 
 def held(store: PostgresStore) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table, and the symbols; when these were seen is noted now and then."""
+    """Every row of every table, the archived days, and the symbols; when these were seen is noted now and then."""
     names = [(table.name, ", ".join(table.column_names)) for table in TABLES] + [("symbols", "symbol")]
+    names.append(("archived_days", "table_name, day, rows, archived_at, restored_until"))
     return {name: sorted(store.query(f"SELECT {columns} FROM {name}"), key=repr) for name, columns in names}
 
 
@@ -214,3 +215,22 @@ def test_texts_come_back_as_they_were(backups: Backups) -> None:
     store.query("INSERT INTO symbols (symbol) VALUES (%s), (%s) RETURNING 1", BTC, AWKWARD)
     recovered = backups.recovered(back_up(backups.settings(store)))
     assert (AWKWARD,) in held(recovered)["symbols"]
+
+
+def test_the_days_that_the_archive_answers_for_come_back(backups: Backups) -> None:
+    """Into an empty database; and into one that has noted a day anew, which stays as it is."""
+    store = backups.store()
+    sink = store.sink()
+    sink.open()
+    sink.close()
+    add = "INSERT INTO archived_days VALUES ('trades', %s, 5, %s, %s) RETURNING 1"
+    store.query(add, "2024-08-01", "2024-09-01", None)
+    store.query(add, "2024-08-02", "2024-09-01", "2024-12-01")
+    url = back_up(backups.settings(store))
+    before = held(store)["archived_days"]
+    assert held(backups.recovered(url))["archived_days"] == before
+    assert len(before) == 2
+    store.query("UPDATE archived_days SET rows = 6 WHERE day = '2024-08-01' RETURNING 1")
+    store.query("DELETE FROM archived_days WHERE day = '2024-08-02' RETURNING 1")
+    assert recover(backups.settings(store, url))["archived_days"] == 2
+    assert store.query("SELECT day::text, rows FROM archived_days ORDER BY day") == [("2024-08-01", 6), ("2024-08-02", 5)]
