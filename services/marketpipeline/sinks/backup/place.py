@@ -18,7 +18,10 @@ _CHUNK = 1 << 20
 
 
 class Place:
-    """Files below a folder, by their paths within it. All methods raise RetryableError where it cannot be reached."""
+    """Files below a folder, by their paths within it. All methods raise RetryableError where it cannot be reached.
+
+    What is written is what stands there: Arrow, unless it is told not to, compresses by a name's ending.
+    """
 
     def __init__(self, settings: PlaceSettings) -> None:
         self._settings = settings
@@ -50,13 +53,13 @@ class Place:
             [info] = self._files.get_file_info([self._at(path)])
             if info.type != fs.FileType.File:
                 return None
-            with self._files.open_input_stream(info.path) as stream:
+            with self._files.open_input_stream(info.path, compression=None) as stream:
                 return bytes(stream.read())
 
     @contextmanager
     def reading(self, path: str) -> Iterator[IO[bytes]]:
         """A file, to be read from its beginning."""
-        with self._translated(), self._files.open_input_stream(self._at(path)) as stream:
+        with self._translated(), self._files.open_input_stream(self._at(path), compression=None) as stream:
             yield stream
 
     @contextmanager
@@ -66,7 +69,7 @@ class Place:
         with self._translated():
             if isinstance(self._files, fs.LocalFileSystem):
                 self._files.create_dir(place.rpartition("/")[0], recursive=True)
-            with self._files.open_output_stream(place) as stream:
+            with self._files.open_output_stream(place, compression=None) as stream:
                 yield stream
 
     def copy(self, path: str, target: Place, to: str) -> None:
