@@ -107,7 +107,9 @@ def recover(settings: BackupSettings) -> dict[str, int]:
     text = place.read(_MANIFEST)
     if text is None:
         raise PermanentError(f"{url} holds no complete backup: {_MANIFEST} is missing")
-    manifest: dict[str, Any] = json.loads(text)
+    manifest = _parsed(text)
+    if manifest is None:
+        raise PermanentError(f"{url}/{_MANIFEST} is damaged: it is no JSON object; recover from another backup")
     if manifest["format"] > _FORMAT:
         raise PermanentError(f"{url} was made by a newer release: use that one, or a newer")
     copied = {n: Copied(tuple(w["columns"]), w["rows"], w["sha256"]) for n, w in manifest["tables"].items()}
@@ -116,6 +118,15 @@ def recover(settings: BackupSettings) -> dict[str, int]:
     rows = fill(store, place, "tables", copied, url, name)
     _log.info("recovered", extra={"place": url, "rows": sum(rows.values()), "offsets": offsets})
     return rows
+
+
+def _parsed(text: bytes) -> dict[str, Any] | None:
+    """A manifest; None where it is none."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _store(settings: BackupSettings) -> Any:

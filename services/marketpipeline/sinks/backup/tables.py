@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from psycopg import IsolationLevel
@@ -130,19 +131,24 @@ def _in(connection: Connection, name: str, table: Table | None, copied: Copied, 
         connection.execute(staging.format(Identifier(target), _names(copied.columns), Identifier(name)))
     digest = hashlib.sha256()
     statement = SQL("COPY {} ({}) FROM STDIN").format(Identifier(target), _names(copied.columns))
-    with (
-        place.reading(f"{folder}/{name}.copy.gz") as raw,
-        gzip.GzipFile(fileobj=raw, mode="rb") as file,
-        connection.cursor() as cursor,
-        cursor.copy(statement) as copy,
-    ):
-        while part := file.read(_CHUNK):
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for part in _text(place, f"{folder}/{name}.copy.gz"):
             digest.update(part)
             copy.write(part)
     if digest.hexdigest() != copied.sha256:
         raise PermanentError(f"{folder}/{name}.copy.gz is not what the backup wrote: its SHA-256 is another")
     if held is not None:
         connection.execute(upsert(table, target) if table is not None else _upsert_beside(name, target))
+
+
+def _text(place: Place, path: str) -> Iterator[bytes]:
+    """A file's text in parts. Raises RetryableError, and PermanentError where it is damaged."""
+    with place.reading(path) as raw, gzip.GzipFile(fileobj=raw, mode="rb") as file:
+        try:
+            while part := file.read(_CHUNK):
+                yield part
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise PermanentError(f"{path} is damaged: {error}; recover from another backup") from error
 
 
 def _upsert_beside(name: str, target: str) -> Composed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -168,6 +169,16 @@ def test_the_newest_are_kept_and_what_is_torn_is_no_backup(backups: Backups, tmp
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(PermanentError, match="SHA-256 is another"):
         recover(backups.settings(backups.store(), urls[2]))
+    trades = folder / "tables" / "trades.copy.gz"
+    whole = trades.read_bytes()
+    assert gzip.decompress(whole) == b"", "compressed once, so that psql reads it"
+    for damaged in (whole[:-4], b"no gzip", whole[:10] + b"\xff" * 8):
+        trades.write_bytes(damaged)
+        with pytest.raises(PermanentError, match=r"tables/trades\.copy\.gz is damaged: .*; recover from another backup"):
+            recover(backups.settings(store, urls[2]))
+    (folder / "manifest.json").write_text("{")
+    with pytest.raises(PermanentError, match=r"20260503T000000Z/manifest\.json is damaged"):
+        recover(backups.settings(store, urls[2]))
     (folder / "manifest.json").unlink()
     with pytest.raises(PermanentError, match=r"manifest\.json is missing"):
         recover(backups.settings(backups.store(), urls[2]))
