@@ -17,7 +17,8 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from marketpipeline.backoff import Backoff
@@ -34,15 +35,18 @@ __all__ = ["back_up", "recover", "run"]
 
 _log = logging.getLogger(__name__)
 _MANIFEST, _FORMAT = "manifest.json", 1
+_FOLDER = "%Y%m%dT%H%M%SZ"
+_TORN_AFTER = timedelta(days=1)
+"""A folder without a manifest may be a backup that another cluster takes at this moment; an older one has failed."""
 _GIVE_UP_AFTER = 600.0
 """Seconds that a store may be away before the job fails, to be run again."""
 
 
 def run(settings: BackupSettings) -> int:
-    """Once; status 0 when done, 1 when that failed or a store stayed away."""
+    """Once; status 0 when done, 1 when that failed or a store stayed away. All attempts have one folder."""
     telemetry = Telemetry.start(settings, "recovery" if settings.recover else "backup", health=None)
     backoff, give_up = Backoff(initial=1.0, longest=30.0), time.monotonic() + _GIVE_UP_AFTER
-    work: Callable[[BackupSettings], object] = recover if settings.recover else back_up
+    work: Callable[[BackupSettings], object] = recover if settings.recover else partial(back_up, now=datetime.now(UTC))
     try:
         while True:
             try:
@@ -65,9 +69,8 @@ def run(settings: BackupSettings) -> int:
 
 def back_up(settings: BackupSettings, now: datetime | None = None) -> str:
     """Take one, remove what is too many; the URL of the new one. Raises RetryableError, PermanentError."""
-    place, began = Place(settings.place), time.monotonic()
-    moment = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
-    folder = f"{settings.pipeline}/{moment}"
+    place, began, now = Place(settings.place), time.monotonic(), now or datetime.now(UTC)
+    folder = f"{settings.pipeline}/{now.strftime(_FOLDER)}"
     topics = sorted(topic_name(settings.topic_prefix, kind) for kind in SINK.topics)
     offsets = read_offsets(settings.kafka, settings.consumer_group, topics)
     version, copied = dump(_store(settings), place, f"{folder}/tables", f"{settings.pipeline}-backup")
@@ -85,15 +88,31 @@ def back_up(settings: BackupSettings, now: datetime | None = None) -> str:
     rows, seconds = sum(what.rows for what in copied.values()), round(time.monotonic() - began, 1)
     url = f"{settings.place.url.rstrip('/')}/{folder}"
     _log.info("backup taken", extra={"place": url, "rows": rows, "savepoint": savepoint, "seconds": seconds})
-    for old in _complete(place, settings.pipeline)[: -settings.keep]:
+    for old in _too_many(place, settings, offsets.cluster, now):
         place.remove(f"{settings.pipeline}/{old}")
         _log.info("old backup removed", extra={"folder": old})
     return url
 
 
-def _complete(place: Place, pipeline: str) -> list[str]:
-    """Those with a manifest, the oldest first."""
-    return [name for name in place.folders(pipeline) if _MANIFEST in place.files(f"{pipeline}/{name}")]
+def _too_many(place: Place, settings: BackupSettings, cluster: str, now: datetime) -> list[str]:
+    """Of this Kafka cluster's backups all but the newest, and what failed ones have left; by another cluster a pipeline
+    of the same name may have its own here."""
+    ours, torn, before = list[str](), list[str](), (now - _TORN_AFTER).strftime(_FOLDER)
+    for name in place.folders(settings.pipeline):
+        text = place.read(f"{settings.pipeline}/{name}/{_MANIFEST}")
+        if text is None and _is_ours(name) and name < before:
+            torn.append(name)
+        elif text is not None and (_parsed(text) or {}).get("offsets", {}).get("cluster") == cluster:
+            ours.append(name)
+    return torn + ours[: -settings.keep]
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a folder is named as a backup is."""
+    try:
+        return bool(datetime.strptime(name, _FOLDER))
+    except ValueError:
+        return False
 
 
 def recover(settings: BackupSettings) -> dict[str, int]:

@@ -159,10 +159,14 @@ def test_while_the_sink_reads_nothing_is_changed(backups: Backups) -> None:
 
 
 def test_the_newest_are_kept_and_what_is_torn_is_no_backup(backups: Backups, tmp_path: Path) -> None:
-    store = backups.store()
+    store, place = backups.store(), Place(backups.place)
+    elsewhere = {"format": 1, "offsets": {"cluster": "another"}}
+    _write(place, "crypto/20260401T000000Z/manifest.json", json.dumps(elsewhere).encode())
+    for torn in ("20260501T235959Z", "20260502T000001Z", "notes"):
+        _write(place, f"crypto/{torn}/tables/trades.copy.gz", b"torn")
     urls = [back_up(backups.settings(store, keep=2), datetime(2026, 5, day, tzinfo=UTC)) for day in (1, 2, 3)]
-    place = Place(backups.place)
-    assert place.folders("crypto") == ["20260502T000000Z", "20260503T000000Z"]
+    kept = ["20260401T000000Z", "20260502T000000Z", "20260502T000001Z", "20260503T000000Z", "notes"]
+    assert place.folders("crypto") == kept, "those of another cluster, and what may still be written"
     folder = tmp_path / "b ackups" / "crypto" / "20260503T000000Z"
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["tables"]["trades"]["sha256"] = "other"
@@ -174,7 +178,7 @@ def test_the_newest_are_kept_and_what_is_torn_is_no_backup(backups: Backups, tmp
     assert gzip.decompress(whole) == b"", "compressed once, so that psql reads it"
     for damaged in (whole[:-4], b"no gzip", whole[:10] + b"\xff" * 8):
         trades.write_bytes(damaged)
-        with pytest.raises(PermanentError, match=r"tables/trades\.copy\.gz is damaged: .*; recover from another backup"):
+        with pytest.raises(PermanentError, match=r"trades\.copy\.gz is damaged: .*; recover from another backup"):
             recover(backups.settings(store, urls[2]))
     (folder / "manifest.json").write_text("{")
     with pytest.raises(PermanentError, match=r"20260503T000000Z/manifest\.json is damaged"):
@@ -244,4 +248,4 @@ def test_the_days_that_the_archive_answers_for_come_back(backups: Backups) -> No
     store.query("UPDATE archived_days SET rows = 6 WHERE day = '2024-08-01' RETURNING 1")
     store.query("DELETE FROM archived_days WHERE day = '2024-08-02' RETURNING 1")
     assert recover(backups.settings(store, url))["archived_days"] == 2
-    assert store.query("SELECT day::text, rows FROM archived_days ORDER BY day") == [("2024-08-01", 6), ("2024-08-02", 5)]
+    assert sorted(store.query("SELECT day::text, rows FROM archived_days")) == [("2024-08-01", 6), ("2024-08-02", 5)]
