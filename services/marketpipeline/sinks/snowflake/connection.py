@@ -21,13 +21,13 @@ from marketpipeline.sink_kinds.snowflake import SnowflakeStoreSettings
 from marketpipeline.sinks.base import Backpressure, RowsRejected, Unusable
 from marketpipeline.store.sqlstate import Verdict
 
-__all__ = ["STATEMENT_SECONDS", "connect", "one_line", "probe", "translated", "verdict"]
+__all__ = ["CALL_SECONDS", "STATEMENT_SECONDS", "connect", "one_line", "probe", "translated", "verdict"]
 
 STATEMENT_SECONDS = 120
 """Of one statement, with the start of a warehouse; the connector tries it again for as long. A member of a consumer
 group may be silent for 300."""
-_RETRY_SECONDS = 3
-"""How long the connector tries to log in, or to cancel a statement."""
+CALL_SECONDS = 3
+"""How long the connector tries to log in, to cancel a statement, and what else takes no time."""
 
 _CODES = MappingProxyType(
     {
@@ -94,8 +94,8 @@ def connect(store: SnowflakeStoreSettings, application: str) -> SnowflakeConnect
                 "CLIENT_TELEMETRY_ENABLED": False,
                 "STATEMENT_TIMEOUT_IN_SECONDS": STATEMENT_SECONDS,
             },
-            login_timeout=_RETRY_SECONDS,
-            network_timeout=_RETRY_SECONDS,
+            login_timeout=CALL_SECONDS,
+            network_timeout=CALL_SECONDS,
             platform_detection_timeout_seconds=0.0,
         )
     except (Error, RequestException) as error:
@@ -107,7 +107,7 @@ def connect(store: SnowflakeStoreSettings, application: str) -> SnowflakeConnect
 def probe(session: SnowflakeConnection) -> None:
     """See whether Snowflake is there before it gets a batch; it wakes no warehouse. Raises the connector's errors."""
     with session.cursor() as cursor:
-        cursor.execute("SELECT 1", timeout=_RETRY_SECONDS)
+        cursor.execute("SELECT 1", timeout=CALL_SECONDS)
 
 
 def _server(address: str | None) -> dict[str, Any]:

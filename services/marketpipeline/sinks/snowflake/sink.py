@@ -13,16 +13,17 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 
 from snowflake.connector import SnowflakeConnection
 
 from marketpipeline.records import BookMetrics, Record
 from marketpipeline.sink_kinds.snowflake import SnowflakeSinkSettings, SnowflakeStoreSettings
 from marketpipeline.sinks.base import Delivery, Place, Unusable
-from marketpipeline.sinks.snowflake.connection import STATEMENT_SECONDS, connect, probe, translated
+from marketpipeline.sinks.snowflake.connection import CALL_SECONDS, STATEMENT_SECONDS, connect, probe, translated
 from marketpipeline.sinks.snowflake.held import Held, Samples
 from marketpipeline.sinks.snowflake.schema import check, migrate
-from marketpipeline.sinks.snowflake.statements import copy_into, make_batch_table, merge, put
+from marketpipeline.sinks.snowflake.statements import copy_into, make_batch_table, merge, put, remove
 from marketpipeline.store.snowflake import SAMPLES, warehoused
 from marketpipeline.topics import TopicKind
 
@@ -136,13 +137,19 @@ class SnowflakeSink:
         content, times = held.parquet()
         file = f"{held.table.name}-{uuid.uuid4().hex}.parquet"
         with session.cursor() as cursor:
-            cursor.execute(put(file), file_stream=io.BytesIO(content), timeout=STATEMENT_SECONDS)
-            for statement in (
-                make_batch_table(held.table),
-                copy_into(held.table, file),
-                merge(held.table, held.extremes, times),
-            ):
-                cursor.execute(statement, timeout=STATEMENT_SECONDS)
+            try:
+                cursor.execute(put(file), file_stream=io.BytesIO(content), timeout=STATEMENT_SECONDS)
+                for statement in (
+                    make_batch_table(held.table),
+                    copy_into(held.table, file),
+                    merge(held.table, held.extremes, times),
+                ):
+                    cursor.execute(statement, timeout=STATEMENT_SECONDS)
+            except Exception:
+                # The next attempt uploads another. The emulation has no REMOVE.
+                with suppress(Exception):
+                    cursor.execute(remove(file), timeout=CALL_SECONDS)
+                raise
         taken = round(time.monotonic() - began, 3)
         said = {"table": held.table.name, "rows": held.rows, "bytes": len(content), "seconds": taken}
         _log.info("merged into Snowflake", extra=said)

@@ -15,10 +15,10 @@ from datetime import UTC, datetime, timedelta
 from marketpipeline.record_kinds import Measure, Rank
 from marketpipeline.store import Column, Table
 
-__all__ = ["STAGE", "copy_into", "make_batch_table", "merge", "put", "sql_type"]
+__all__ = ["STAGE", "copy_into", "make_batch_table", "merge", "put", "remove", "sql_type"]
 
 STAGE = "marketpipeline_batches"
-"""The internal stage that files go through; COPY removes each when its rows are in."""
+"""The internal stage that files go through; COPY removes each when its rows are in, `remove` one that failed."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TYPES = {
@@ -58,6 +58,11 @@ def copy_into(table: Table, file: str) -> str:
         f"FROM (SELECT {values} FROM @{STAGE}/{file})\n"
         "FILE_FORMAT = (TYPE = PARQUET) PURGE = TRUE"
     )
+
+
+def remove(file: str) -> str:
+    """The statement that takes an uploaded file out of the stage, if it is there."""
+    return f"REMOVE @{STAGE}/{file}"
 
 
 def merge(table: Table, extremes: Sequence[str], times: tuple[int, int]) -> str:

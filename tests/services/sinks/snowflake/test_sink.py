@@ -13,10 +13,12 @@ from marketpipeline.errors import PermanentError
 from marketpipeline.records import Record
 from marketpipeline.sinks.base import Backpressure
 from marketpipeline.sinks.snowflake import SnowflakeSink
+from marketpipeline.sinks.snowflake.statements import copy_into
 from marketpipeline.store import Table
 from marketpipeline.store.snowflake import SAMPLES, TRADES, WHOLE
 from marketpipeline.topics import TopicKind
 from pydantic import SecretStr
+from snowflake.connector.cursor import SnowflakeCursor
 
 from tests.conftest import free_port, wait_for
 from tests.services.sinks.running import RunningSink, SinkProcess
@@ -172,6 +174,30 @@ def test_a_batch_that_fails_half_way_is_written_again(store: SnowflakeStore) -> 
     sink.open()
     assert store.alert(alert().id) == ("open", 0.55)
     assert store.newest_candle(BTC, "1m") == (START, False, 61_005.0)
+    sink.close()
+
+
+def test_a_file_that_was_not_read_in_is_taken_out_of_the_stage(
+    store: SnowflakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The emulation refuses REMOVE, so that it is the statement that is looked at; the error is that of the COPY."""
+    sink, sent = opened(store), list[str]()
+    execute = SnowflakeCursor.execute
+
+    def noting(cursor: SnowflakeCursor, command: str, *args: Any, **more: Any) -> Any:
+        sent.append(command)
+        return execute(cursor, command, *args, **more)
+
+    monkeypatch.setattr(SnowflakeCursor, "execute", noting)
+    monkeypatch.setattr(
+        "marketpipeline.sinks.snowflake.sink.copy_into", lambda table, file: copy_into(table, file).replace("$1", "$x")
+    )
+    sink.write(deliver(candle()))
+    with pytest.raises((Backpressure, PermanentError)) as caught:
+        sink.flush(everything=True)
+    [file] = [command.split("'")[1].removeprefix("file://") for command in sent if command.startswith("PUT")]
+    assert sent[-1] == f"REMOVE @marketpipeline_batches/{file}"
+    assert "REMOVE" not in str(caught.value)
     sink.close()
 
 
