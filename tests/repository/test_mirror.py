@@ -59,7 +59,7 @@ COVERED = (
     Covered(f"{SRC}/api", "books", "services/api/routes/test_v3.py", PROCESS),
     Covered(f"{SRC}/api/stream", "feed newest tail", "services/api/routes/test_stream.py", PROCESS),
     Covered(f"{SRC}/dashboard", "page serving", "services/dashboard/test_main.py", PROCESS),
-    Covered(f"{SRC}/dashboard", "client stream", "services/dashboard/test_desk.py", PROCESS),
+    Covered(f"{SRC}/dashboard", "client", "services/dashboard/test_desk.py", PROCESS),
     Covered(f"{SRC}/dashboard/views", "*", "services/dashboard/test_main.py", PROCESS),
     Covered(f"{SRC}/local", "change selecting", "services/cli/test_apply.py", PROCESS),
     Covered(f"{SRC}/cli", "components", "repository/test_extras.py", PROCESS),

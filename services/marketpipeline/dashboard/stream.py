@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 _LISTEN_SECONDS = 1.0
 _OPEN_SECONDS = 10.0
 _SILENT_SECONDS = 45.0
+_EXPECTED = (OSError, WebSocketException, msgspec.MsgspecError)
 _LARGEST = 64 << 20
 """Bytes of a message: a snapshot of a thousand symbols has some."""
 
@@ -82,7 +83,9 @@ class Stream(threading.Thread):
                 continue
             try:
                 self._follow(backoff)
-            except (OSError, WebSocketException, msgspec.MsgspecError) as error:
+            except Exception as error:  # noqa: BLE001 - without this thread every page would stand still and say live
+                if not isinstance(error, _EXPECTED):
+                    _log.exception("what the stream told was not understood")
                 self._failed(error)
                 self._stopping.wait(backoff.next())
 
@@ -103,8 +106,8 @@ class Stream(threading.Thread):
                     text = socket.recv(_LISTEN_SECONDS, decode=False)
                 except TimeoutError:
                     continue
-                backoff.reset()
                 self._hear(_decode(text))
+                backoff.reset()
 
     def _address(self) -> str:
         wanted = {"kinds": self._kinds}
