@@ -44,7 +44,8 @@ class Desk:
         kinds = dict.fromkeys(kind for feed in settings.feeds for kind in _OF_FEED.get(feed, ()))
         socket = settings.api.url.replace("http", "ws", 1).rstrip("/") + _STREAM
         self._stream = Stream(socket, headers, tls, kinds, self.market.take, self._begun)
-        self._levels = Stream(socket, headers, tls, ["levels"], self.market.take, lambda: None, frozenset())
+        forget = self.market.forget_levels
+        self._levels = Stream(socket, headers, tls, ["levels"], self.market.take, forget, self._looked_at, forget)
         self._lock = threading.Lock()
         self._watched: dict[str, float] = {}
         self._filled: set[tuple[str, str]] = set()
@@ -69,16 +70,19 @@ class Desk:
         """Somebody looks at a symbol: for the next minute its levels are followed."""
         if Feed.BOOK not in self.settings.feeds:
             return
+        with self._lock:
+            self._watched[symbol] = time.monotonic()
+
+    def _looked_at(self) -> frozenset[str]:
+        """The symbols that somebody looked at within the minute; the levels of others are forgotten. Asked by the one
+        thread that brings levels, so that none come after."""
         now = time.monotonic()
         with self._lock:
-            is_new = symbol not in self._watched
-            self._watched[symbol] = now
-            if not is_new:
-                return
-            self._watched = {name: at for name, at in self._watched.items() if now - at < _WATCHED_SECONDS}
-            wanted = frozenset(self._watched)
-        self.market.forget_levels(besides=wanted)
-        self._levels.ask_for(wanted)
+            kept = {name: at for name, at in self._watched.items() if now - at < _WATCHED_SECONDS}
+            lost, self._watched = len(kept) < len(self._watched), kept
+        if lost:
+            self.market.forget_levels(besides=frozenset(kept))
+        return frozenset(kept)
 
     def candles(self, symbol: str, interval: str) -> Sequence[Row]:
         """The last candles, the one that forms at the end. Raises NoAnswer where none is known."""

@@ -21,6 +21,7 @@ __all__ = ["Stream"]
 _log = logging.getLogger(__name__)
 
 _LISTEN_SECONDS = 1.0
+_IDLE_SECONDS = 0.2
 _OPEN_SECONDS = 10.0
 _SILENT_SECONDS = 45.0
 _EXPECTED = (OSError, WebSocketException, msgspec.MsgspecError)
@@ -41,7 +42,9 @@ _decode = msgspec.json.Decoder(_Message).decode
 class Stream(threading.Thread):
     """Hands what is streamed of `kinds` to `take`; `begun` is told when what comes first is a snapshot.
 
-    After such a beginning something may have been missed. `ask_for` changes the symbols, all of them being None.
+    After such a beginning something may have been missed. `wanted` is asked each second at least which symbols to
+    follow, all of them being None; with none there is no connection. Where `failed` is given it is told when the
+    stream ends, which then goes on with a snapshot, and not where it was.
     """
 
     def __init__(
@@ -52,22 +55,18 @@ class Stream(threading.Thread):
         kinds: Iterable[str],
         take: Callable[[list[Row]], None],
         begun: Callable[[], None],
-        symbols: frozenset[str] | None = None,
+        wanted: Callable[[], frozenset[str] | None] = lambda: None,
+        failed: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(name="stream", daemon=True)
         self._url, self._headers, self._tls = url, headers, tls
         self._kinds = ",".join(kinds)
-        self._take, self._begun, self._symbols = take, begun, symbols
-        self._stopping, self._changed = threading.Event(), threading.Event()
+        self._take, self._begun, self._wanted, self._when_failed = take, begun, wanted, failed
+        self._stopping = threading.Event()
+        self._symbols: frozenset[str] | None = frozenset()
         self._last_id: str | None = None
         self.problem: str | None = "not connected yet"
         """Why nothing comes; None while the stream is there and the broker behind it too."""
-
-    def ask_for(self, symbols: frozenset[str]) -> None:
-        """Follow these from now on."""
-        if symbols != self._symbols:
-            self._symbols, self._last_id = symbols, None
-            self._changed.set()
 
     def stop(self) -> None:
         """Have it end; it takes up to a second."""
@@ -77,9 +76,10 @@ class Stream(threading.Thread):
         """Follow, whatever happens to the API."""
         backoff = Backoff(0.2, 5.0)
         while not self._stopping.is_set():
-            self._changed.clear()
+            if (symbols := self._wanted()) != self._symbols:
+                self._symbols, self._last_id = symbols, None
             if self._symbols == frozenset():
-                self._changed.wait(_LISTEN_SECONDS)
+                self._stopping.wait(_IDLE_SECONDS)
                 continue
             try:
                 self._follow(backoff)
@@ -101,7 +101,7 @@ class Stream(threading.Thread):
             compression=None,
             proxy=None,
         ) as socket:
-            while not (self._stopping.is_set() or self._changed.is_set()):
+            while not self._stopping.is_set() and self._wanted() == self._symbols:
                 try:
                     text = socket.recv(_LISTEN_SECONDS, decode=False)
                 except TimeoutError:
@@ -133,3 +133,6 @@ class Stream(threading.Thread):
         if self.problem is None:
             _log.warning("the stream has ended", extra={"error": words})
         self.problem = words
+        if self._when_failed is not None:
+            self._last_id = None
+            self._when_failed()

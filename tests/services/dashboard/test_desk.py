@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from marketpipeline.topics import TopicKind
 
 from tests.conftest import wait_for
 from tests.services.api.serving import Stores, listening, stores  # noqa: F401
+from tests.services.dashboard.test_stream import BOOK, telling
 from tests.services.sinks.samples import BTC, ETH, alert, book, candle, raw_book
 from tests.services.sinks.topics import Topics
 from tests.support.broker import RunningBroker
@@ -92,6 +93,37 @@ async def test_history_and_stream_over_https_with_a_key(
 def test_certificates_that_are_none_are_named() -> None:
     with pytest.raises(InvalidInput, match=r"api\.ca: 'nonsense': must be certificates in PEM form"):
         Desk(DashboardSettings(pipeline="test", api={"url": "https://h:1", "ca": "nonsense"}, **ASKED))
+
+
+def test_levels_are_followed_while_somebody_looks_and_forgotten_when_their_stream_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("marketpipeline.dashboard.desk._WATCHED_SECONDS", 2.0)
+    with telling([BOOK]) as told:
+        desk = Desk(DashboardSettings(pipeline="test", api={"url": told.url.replace("ws", "http")}, **ASKED))
+        desk._levels.start()
+
+        def looking(at: Sequence[str], condition: Callable[[], Any], what: str) -> None:
+            def is_so() -> bool:
+                for symbol in at:
+                    desk.watch(symbol)
+                return bool(condition())
+
+            wait_for(is_so, what)
+
+        looking([BTC], lambda: desk.market.levels(BTC), "the levels of what is watched")
+        told.turns[0] = []
+        told.open[0].close()
+        looking([BTC], lambda: len(told.asked) == 2, "another connection")
+        assert [(asked["symbols"], asked.get("last_id")) for asked in told.asked] == [(BTC, None)] * 2
+        assert desk.market.levels(BTC) is None, "the old book is no book"
+        told.turns[0] = [BOOK]
+        looking([BTC, ETH], lambda: len(told.asked) == 3 and desk.market.levels(BTC), "both")
+        looking([ETH], lambda: told.asked[-1]["symbols"] == ETH, "only what is still watched")
+        wait_for(lambda: not told.open, "nobody looks: no stream")
+        assert desk.market.levels(BTC) is None
+        assert [asked["symbols"] for asked in told.asked] == [BTC, BTC, f"{BTC},{ETH}", ETH]
+        desk.close()
 
 
 def test_an_answer_is_kept_and_an_api_that_is_away_is_not_asked_again_at_once() -> None:

@@ -32,9 +32,9 @@ class Told:
 
     def __call__(self, socket: ServerConnection) -> None:
         assert socket.request is not None
+        rows = self.turns.pop(0) if len(self.turns) > 1 else self.turns[0]
         self.asked.append({name: value for name, [value] in parse_qs(urlsplit(socket.request.path).query).items()})
         self.open.append(socket)
-        rows = self.turns.pop(0) if len(self.turns) > 1 else self.turns[0]
         try:
             socket.send(json.dumps({"type": "snapshot", "id": "1", "live": True, "records": rows}))
             for _ in socket:
