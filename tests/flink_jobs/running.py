@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from marketpipeline.records import Record, decode, encode
 from marketpipeline.topics import TopicKind, topic_name
@@ -80,6 +80,7 @@ class RunningJob:
             future.result(30)
         wait_for(lambda: not set(names) & set(admin.list_topics(timeout=10).topics), "the topics to be gone")
         self._make_topics()
+        self._connect(str(self._client["bootstrap.servers"]))  # a producer that knows nothing of those that are gone
 
     def _make_topics(self) -> None:
         topics = [NewTopic(self.topic(kind), PARTITIONS, 1) for kind in KINDS]
@@ -163,15 +164,22 @@ class RunningJob:
 
     def send(self, kind: TopicKind, records: Iterable[Record | tuple[str, bytes]]) -> None:
         """Append records (or a key and raw bytes) to a topic, and wait until the broker has them."""
+        failed: list[str] = []
+
+        def told(error: KafkaError | None, _message: object) -> None:
+            if error is not None:
+                failed.append(error.str())
+
         for record in records:
             key, value = record if isinstance(record, tuple) else (record.symbol, encode(record))
             while True:
                 try:
-                    self._producer.produce(self.topic(kind), value, key)
+                    self._producer.produce(self.topic(kind), value, key, on_delivery=told)
                     break
                 except BufferError:
                     self._producer.poll(0.1)
         assert self._producer.flush(30) == 0
+        assert not failed, failed
 
     def caught_up(self, *kinds: TopicKind) -> None:
         """Wait until the job has committed all that these topics hold now."""
