@@ -17,6 +17,7 @@ import re
 import signal
 import sys
 import threading
+import zlib
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -54,6 +55,8 @@ def _lz4(body: bytes) -> bytes:
 
 _UNCOMPRESS: dict[str, Callable[[bytes], bytes]] = {"": bytes, "identity": bytes, "gzip": gzip.decompress, "lz4": _lz4}
 _AUTHENTICATION_FAILED = 516
+_LARGEST, _LONGEST_LINE = 1 << 30, 65_536
+"""Bytes of a body, and of a line between its chunks."""
 _OF_THE_INTERFACE = re.compile(
     "buffer_size|client_protocol_version|(de)?compress|database|default_format|enable_http_compression|password|query(_id)?"
     "|http_headers_progress_interval_ms|quota_key|role|send_progress_in_http_headers|session_.*|user|wait_end_of_query"
@@ -118,6 +121,14 @@ def _preambles(parameters: Mapping[str, str]) -> Iterator[str]:
             yield f"SET {name} = '{value}'"
 
 
+def _length(text: str, base: int, most: int = _LARGEST) -> int:
+    """How many bytes a client says that come. Raises ValueError for no number, or more than `most`."""
+    digits = text.strip()
+    if not re.fullmatch("[0-9]+" if base == 10 else "[0-9a-fA-F]+", digits) or (size := int(digits, base)) > most:
+        raise ValueError(f"{digits[:80]!r} is not a number of bytes up to {most}")
+    return size
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -125,19 +136,26 @@ class _Handler(BaseHTTPRequestHandler):
     engine: _Engine
     password: str
 
-    def do_GET(self) -> None:
+    def do_POST(self) -> None:
+        """Answer when the whole request is here: what is left of a body would be taken for the next request."""
+        try:
+            body = self._body()
+        except ValueError as error:
+            self.send_error(400, explain=str(error))  # closes the connection: where a next request begins is not known
+            return
+        try:
+            body = _UNCOMPRESS[self.headers.get("Content-Encoding", "")](body)
+        except (KeyError, OSError, RuntimeError, EOFError, zlib.error) as error:
+            self._refuse(_Refused(432, f"Cannot read the body: {error!r}; known encodings: gzip, lz4"))
+            return
         if urlsplit(self.path).path == "/ping":
             self._answer(200, b"Ok.\n")
         else:
-            self._serve(b"")
-
-    def do_POST(self) -> None:
-        try:
-            body = _UNCOMPRESS[self.headers.get("Content-Encoding", "")](self._body())
-        except (KeyError, OSError, RuntimeError) as error:
-            self._refuse(_Refused(432, f"Cannot read the body: {error!r}; known encodings: gzip, lz4"))
-        else:
             self._serve(body)
+
+    def do_GET(self) -> None:
+        """A request with no body, or with one."""
+        self.do_POST()
 
     def _serve(self, body: bytes) -> None:
         parameters = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
@@ -156,16 +174,27 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused(_AUTHENTICATION_FAILED, f"{text} (AUTHENTICATION_FAILED)")
 
     def _body(self) -> bytes:
+        """All of it. Raises ValueError for one whose end cannot be told, or that ends before it."""
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
-            return b"".join(self._chunks())
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = b"".join(self._chunks())
+        else:
+            body = self._read(_length(self.headers.get("Content-Length", "0"), 10))
+        return body
 
     def _chunks(self) -> Iterator[bytes]:
-        while size := int(self.rfile.readline().partition(b";")[0], 16):
-            yield self.rfile.read(size)
-            self.rfile.readline()
-        while self.rfile.readline().strip():
+        left = _LARGEST
+        while size := _length(self.rfile.readline(_LONGEST_LINE).partition(b";")[0].decode("latin-1"), 16, left):
+            left -= size
+            yield self._read(size)
+            self._read(2)
+        while self.rfile.readline(_LONGEST_LINE).strip():
             """Trailers are of no interest."""
+
+    def _read(self, size: int) -> bytes:
+        found = self.rfile.read(size)
+        if len(found) < size:
+            raise ValueError(f"the body ends {size - len(found)} bytes too early")
+        return found
 
     def _refuse(self, refused: _Refused) -> None:
         status = 403 if refused.code == _AUTHENTICATION_FAILED else 404 if refused.code in (60, 81) else 500

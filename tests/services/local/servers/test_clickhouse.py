@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import re
+import socket
 import urllib.error
 import urllib.request
 from base64 import b64encode
@@ -88,6 +90,60 @@ def test_any_client_of_http(clickhouse: RunningClickHouse, database: str) -> Non
     status, text, headers = request(clickhouse, "/", b"SELECT * FROM nowhere", headers=known)
     assert (status, headers["X-ClickHouse-Exception-Code"]) == (404, "60")
     assert text.startswith("Code: 60. DB::Exception: ")
+
+
+LOOKS_LIKE_ONE = b"GET /ping HTTP/1.1\r\n\r\n"
+
+
+def statuses(clickhouse: RunningClickHouse, sent: bytes) -> list[int]:
+    """Of the answers to all that is sent at once."""
+    with socket.create_connection(("127.0.0.1", clickhouse.port), timeout=60) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        with connection.makefile("rb") as answers:
+            return [int(status) for status in re.findall(rb"^HTTP/1.1 (\d+)", answers.read(), re.MULTILINE)]
+
+
+def head(path: str, *headers: str, method: str = "POST") -> bytes:
+    return "\r\n".join((f"{method} {path} HTTP/1.1", *headers, "", "")).encode()
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status"),
+    [
+        (["/?query=SELECT", "Content-Encoding: zstd"], 500),
+        (["/?query=SELECT", "Content-Encoding: gzip"], 500),
+        (["/?query=SELECT&user=nobody"], 403),
+        (["/ping"], 200),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_no_body_is_taken_for_the_next_request(
+    clickhouse: RunningClickHouse, request_head: list[str], status: int, method: str
+) -> None:
+    """Whatever is answered, and however its length is told; the request behind it is answered too."""
+    length, behind = len(LOOKS_LIKE_ONE), head("/ping", method="GET")
+    whole = head(*request_head, f"Content-Length: {length}", method=method) + LOOKS_LIKE_ONE
+    assert statuses(clickhouse, whole + behind) == [status, 200]
+    chunk = b"%x;a=b\r\n%s\r\n" % (length, LOOKS_LIKE_ONE)
+    chunked = head(*request_head, "Transfer-Encoding: chunked", method=method) + chunk * 2 + b"0\r\n\r\n"
+    assert statuses(clickhouse, chunked + behind) == [status, 200]
+
+
+@pytest.mark.parametrize(
+    "header", ["Content-Length: some", "Content-Length: -1", f"Content-Length: {1 << 40}", "Transfer-Encoding: chunked"]
+)
+def test_a_body_without_an_end_is_the_last_of_its_connection(clickhouse: RunningClickHouse, header: str) -> None:
+    assert statuses(clickhouse, head("/", header) + LOOKS_LIKE_ONE) == [400]
+
+
+def test_of_a_body_that_breaks_off_nothing_is_stored(clickhouse: RunningClickHouse, database: str) -> None:
+    with clickhouse.client(database) as client:
+        client.command(MAKE)
+        insert = f"/?user=marketpipeline&password={PASSWORD}&database={database}&query=INSERT%20INTO%20t%20FORMAT%20CSV"
+        assert statuses(clickhouse, head(insert, "Content-Length: 12") + b"1,a,\n") == [400]
+        assert statuses(clickhouse, head(insert, "Transfer-Encoding: chunked") + b"5\r\n1,a,\n\r\n") == [400]
+        assert client.command("SELECT count() FROM t") == 0
 
 
 @pytest.mark.parametrize("path", ["/?query=SELECT%201", "/?user=marketpipeline&password=wrong&query=SELECT%201"])
