@@ -35,7 +35,7 @@ def require(condition: object, reason: str) -> None:
     pytest.skip(reason)
 
 
-def wait_for(condition: Callable[[], T | None], what: str, *, seconds: float = 30.0, every: float = 0.05) -> T:
+def wait_for(condition: Callable[[], T | None], what: str, *, seconds: float = 60.0, every: float = 0.05) -> T:
     """The first true value of `condition`, asked for until `seconds` are over; then the test fails, naming `what`."""
     deadline = time.monotonic() + seconds
     while True:

@@ -100,7 +100,7 @@ class Kubectl:
 
 
 async def eventually(
-    condition: Callable[[], Awaitable[T | None]], what: str, *, seconds: float = 20.0, every: float = 0.05
+    condition: Callable[[], Awaitable[T | None]], what: str, *, seconds: float = 60.0, every: float = 0.05
 ) -> T:
     """The first true value of `condition`; the test fails, naming `what`, when there is none in time.
 
@@ -156,7 +156,7 @@ class Pipelines:
         found = await self.get(name)
         return find(found, kind) if found else {}
 
-    async def until(self, kind: str, *, seconds: float = 20, name: str = "crypto", **wanted: str) -> Object:
+    async def until(self, kind: str, *, seconds: float = 60, name: str = "crypto", **wanted: str) -> Object:
         """Wait until a condition has the fields that are given; `reason` and `message` match a part of the text."""
 
         async def holds() -> Object | None:

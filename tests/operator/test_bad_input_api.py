@@ -248,7 +248,7 @@ async def test_a_broker_that_does_not_answer_is_told_and_nothing_runs_before_its
 ) -> None:
     await operator.start()
     await pipelines.create()
-    said = await pipelines.until("TopicsReady", status="False", reason="BrokerError", seconds=30)
+    said = await pipelines.until("TopicsReady", status="False", reason="BrokerError")
     assert "127.0.0.1:1" in said["message"]
     found = await pipelines.children()
     assert "ConfigMap/crypto-api" in found
@@ -260,7 +260,7 @@ async def test_a_broker_that_does_not_answer_is_told_and_nothing_runs_before_its
     async def taken() -> bool:
         return bool((await pipelines.get() or {})["status"]["symbols"] == 1)
 
-    await eventually(taken, "a correction is taken though the broker is away", seconds=5)
+    await eventually(taken, "a correction is taken though the broker is away")
 
 
 async def test_a_topic_with_other_settings_is_named_and_left_alone(
@@ -331,7 +331,7 @@ async def test_a_quota_and_an_image_that_cannot_be_pulled_reach_the_status(
             )
         return [pod for pod in await pipelines.pods() if "sink-redis" in pod["metadata"]["name"]]
 
-    pod = (await eventually(some, "Pods", seconds=60))[0]
+    pod = (await eventually(some, "Pods"))[0]
     pulling = "Back-off pulling image marketpipeline/sink-redis: not found"
     waiting = {"name": "sink-redis", "state": {"waiting": {"reason": "ImagePullBackOff", "message": pulling}}}
     container = {"ready": False, "restartCount": 0, "image": "", "imageID": ""} | waiting

@@ -1,9 +1,11 @@
-"""Drift: whatever is done to a child by hand is undone within 5 s, and a restart of the operator writes nothing."""
+"""Drift: what is done to a child by hand is undone as soon as it is seen, and a restart of the operator writes nothing.
+
+How long it takes is measured by `benchmarks.operator`; here a pass that comes by itself would come too late.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -13,7 +15,8 @@ from marketpipeline_operator.cluster.kinds import CHILD_KINDS, kind_of
 from tests.operator.support import FLINK, Kubectl, OperatorUnderTest, Pipelines, eventually, thresholds_in, topics_of
 from tests.support.broker import RunningBroker
 
-LIMIT = 5.0
+WATCHES = {"interval": 3600}
+"""What is undone is so because it was seen, not because time has passed."""
 ALL = (*CHILD_KINDS, FLINK)
 EDITS: dict[str, dict[str, Any]] = {
     "ServiceAccount": {"automountServiceAccountToken": True},
@@ -51,32 +54,28 @@ async def settled(operator: OperatorUnderTest) -> int:
     return before
 
 
-async def test_every_child_deleted_one_by_one_is_back_in_time(
+async def test_every_child_deleted_one_by_one_is_back(
     pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
 ) -> None:
-    await operator.start()
+    await operator.start(reconcile=WATCHES)
     await made(pipelines, broker, "operator")
     children = await pipelines.children(kinds=ALL)
     assert {key.partition("/")[0] for key in children} == set(EDITS)
-    slowest = 0.0
     for key, thing in children.items():
-        began = time.monotonic()
         await pipelines.kubernetes.delete(kind_of(thing), pipelines.namespace, thing["metadata"]["name"])
 
         async def back(key: str = key, uid: str = thing["metadata"]["uid"]) -> bool:
             found = (await pipelines.children(kinds=ALL)).get(key)
             return found is not None and found["metadata"]["uid"] != uid
 
-        await eventually(back, f"{key} back", seconds=LIMIT)
-        slowest = max(slowest, time.monotonic() - began)
+        await eventually(back, f"{key} back")
     assert set(await pipelines.children(kinds=ALL)) == set(children)
-    assert slowest < LIMIT
 
 
-async def test_an_edit_of_each_kind_is_undone_in_time(
+async def test_an_edit_of_each_kind_is_undone(
     pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker
 ) -> None:
-    await operator.start()
+    await operator.start(reconcile=WATCHES)
     await made(pipelines, broker, "operator")
     await settled(operator)
     children = await pipelines.children(kinds=ALL)
@@ -90,7 +89,7 @@ async def test_an_edit_of_each_kind_is_undone_in_time(
             names = ("spec", "data", "automountServiceAccountToken")
             return all(found.get(name) == thing.get(name) for name in names)
 
-        await eventually(undone, f"{key} as before", seconds=LIMIT)
+        await eventually(undone, f"{key} as before")
 
 
 async def test_a_topic_deleted_by_hand_is_back_with_its_thresholds(
@@ -107,7 +106,14 @@ async def test_a_topic_deleted_by_hand_is_back_with_its_thresholds(
     async def back() -> bool:
         return f"{prefix}.thresholds" in topics_of(broker, prefix) and len(thresholds_in(broker, prefix)) == 2
 
-    await eventually(back, "the thresholds topic and its records", seconds=20)
+    await eventually(back, "the thresholds topic and its records")
+
+
+def written(thing: dict[str, Any]) -> dict[str, Any]:
+    """All of a child but its status, which Kubernetes' controllers write: a CronJob's whenever its minute has come."""
+    metadata = {key: value for key, value in thing["metadata"].items() if key != "resourceVersion"}
+    metadata["managedFields"] = [entry for entry in metadata["managedFields"] if entry.get("subresource") != "status"]
+    return {key: value for key, value in thing.items() if key != "status"} | {"metadata": metadata}
 
 
 @pytest.mark.parametrize("mode", ["operator", "standalone"])
@@ -117,7 +123,7 @@ async def test_a_restart_or_an_upgrade_of_the_operator_writes_nothing(
     await operator.start(images={"tag": "1"})
     await made(pipelines, broker, mode)
     await settled(operator)
-    before = {key: thing["metadata"]["resourceVersion"] for key, thing in (await pipelines.children(kinds=ALL)).items()}
+    before = {key: written(thing) for key, thing in (await pipelines.children(kinds=ALL)).items()}
     own = (await pipelines.get() or {})["metadata"]["resourceVersion"]
     await operator.stop()
     upgraded = await operator.start(images={"tag": "1"}, reconcile={"interval": 2})
@@ -125,9 +131,9 @@ async def test_a_restart_or_an_upgrade_of_the_operator_writes_nothing(
     async def looked() -> bool:
         return upgraded.queue.results["ok"] >= 3
 
-    await eventually(looked, "three passes", seconds=15)
+    await eventually(looked, "three passes")
     assert operator.writes == 0
-    after = {key: thing["metadata"]["resourceVersion"] for key, thing in (await pipelines.children(kinds=ALL)).items()}
+    after = {key: written(thing) for key, thing in (await pipelines.children(kinds=ALL)).items()}
     assert after == before
     assert (await pipelines.get() or {})["metadata"]["resourceVersion"] == own
 
@@ -190,4 +196,4 @@ async def test_an_autoscalers_replicas_are_left_alone_while_it_is_there(
     await settled(operator)
     assert await replicas() == 4
     kubectl("delete", "horizontalpodautoscaler", "crypto-api", space)
-    await eventually(lambda: are(2), "what the spec says, when nobody else scales it", seconds=LIMIT)
+    await eventually(lambda: are(2), "what the spec says, when nobody else scales it")

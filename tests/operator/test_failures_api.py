@@ -94,11 +94,11 @@ async def test_a_refused_delete_does_not_keep_a_pipeline(
             arguments = ("delete", "deployment", "crypto-api", f"--namespace={pipelines.namespace}", "--dry-run=server")
             return not kubectl.succeeds(*arguments)
 
-        await eventually(refused, "the policy in force", seconds=60)
+        await eventually(refused, "the policy in force")
         await pipelines.delete()
         said = await pipelines.until("Ready", status="False", reason="Deleting", message="frozen by the platform team")
         assert "crypto-ingestion-binance-0" in said["message"]
-        await eventually(lambda: gone(pipelines), "the pipeline gone", seconds=20)
+        await eventually(lambda: gone(pipelines), "the pipeline gone")
         assert "frozen by the platform team" in (await pipelines.events())["StopOverdue"]
 
 
@@ -115,7 +115,7 @@ async def test_a_defect_of_the_deletion_does_not_keep_a_pipeline(
     monkeypatch.setattr(running.reconciler.ownership, "shared_with", broken)
     await pipelines.delete()
     await pipelines.until("Ready", status="False", reason="Deleting", message="RuntimeError: a defect")
-    await eventually(lambda: gone(pipelines), "the pipeline gone", seconds=20)
+    await eventually(lambda: gone(pipelines), "the pipeline gone")
     assert "a defect" in (await pipelines.events())["DeletionFailed"]
 
 

@@ -71,7 +71,7 @@ async def test_no_object_of_somebody_else_is_touched(
     async def gone() -> bool:
         return await pipelines.get() is None
 
-    await eventually(gone, "the pipeline gone", seconds=30)
+    await eventually(gone, "the pipeline gone")
 
     async def collected() -> bool:
         return await pipelines.kubernetes.get(CONFIG_MAP, pipelines.namespace, "marker") is None

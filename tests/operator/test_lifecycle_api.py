@@ -270,7 +270,7 @@ async def test_a_deletion_goes_in_order_and_keeps_or_removes_the_topics(
     async def gone() -> bool:
         return await pipelines.get() is None
 
-    await eventually(gone, "the pipeline gone", seconds=15)
+    await eventually(gone, "the pipeline gone")
     assert len(topics_of(broker, prefix)) == (TOPICS if policy == "Retain" else 0)
 
     async def removed() -> bool:
@@ -299,13 +299,13 @@ async def test_a_broker_that_is_gone_does_not_keep_a_pipeline(
 ) -> None:
     await operator.start(deletion={"topics": 3})
     await pipelines.create(deletionPolicy="Delete")
-    await pipelines.until("TopicsReady", status="False", reason="BrokerError", seconds=30)
+    await pipelines.until("TopicsReady", status="False", reason="BrokerError")
     await pipelines.delete()
 
     async def gone() -> bool:
         return await pipelines.get() is None
 
-    await eventually(gone, "the pipeline gone", seconds=15)
+    await eventually(gone, "the pipeline gone")
     assert "crypto.trades" in (await pipelines.events())["TopicsLeft"]
 
 
@@ -320,5 +320,5 @@ async def test_an_annotation_forces_a_deletion(pipelines: Pipelines, operator: O
     async def gone() -> bool:
         return await pipelines.get() is None
 
-    await eventually(gone, "the pipeline gone", seconds=5)
+    await eventually(gone, "the pipeline gone")
     assert "DeletionForced" in await pipelines.events()

@@ -61,7 +61,7 @@ async def test_probes_metrics_standby_and_end(
         "lease": {"namespace": pipelines.namespace, "duration": 6, "renew": 1},
     }
     with process(kubeconfig, tmp_path, **own) as (first, url):
-        wait_for(lambda: read(f"{url}/health")[0] == 200, "the operator ready", seconds=60)
+        wait_for(lambda: read(f"{url}/health")[0] == 200, "the operator ready")
         await pipelines.create()
 
         async def made() -> bool:
@@ -69,7 +69,7 @@ async def test_probes_metrics_standby_and_end(
 
         await eventually(made, "children")
         with process(kubeconfig, tmp_path, **own) as (second, other):
-            wait_for(lambda: read(f"{other}/health/live")[0] == 200, "the second alive", seconds=60)
+            wait_for(lambda: read(f"{other}/health/live")[0] == 200, "the second alive")
             wait_for(lambda: "standing by" in read(f"{other}/health")[1], "the second standing by")
             assert read(f"{other}/health")[0] == 503
             status, text = read(f"{url}/metrics")
@@ -85,10 +85,10 @@ async def test_probes_metrics_standby_and_end(
                 lines = [line for line in text.splitlines() if line.startswith(f"marketpipeline_operator_{name}")]
                 assert any(all(label in line for label in labels) for line in lines), (name, lines)
             first.send_signal(signal.SIGTERM)
-            assert first.wait(20) == 0
-            wait_for(lambda: read(f"{other}/health")[0] == 200, "the second takes over", seconds=20)
+            assert first.wait(60) == 0
+            wait_for(lambda: read(f"{other}/health")[0] == 200, "the second takes over")
             second.send_signal(signal.SIGTERM)
-            assert second.wait(20) == 0
+            assert second.wait(60) == 0
 
 
 def test_wrong_settings_are_named(tmp_path: Path, kubeconfig: Path) -> None:
@@ -118,7 +118,7 @@ async def test_the_liveness_fails_when_work_has_stalled(kubernetes: Kubernetes, 
     async def stalled() -> bool:
         return not operator.alive
 
-    await eventually(stalled, "not alive", seconds=3)
+    await eventually(stalled, "not alive")
     await operator.close()
 
 

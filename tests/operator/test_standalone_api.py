@@ -249,4 +249,4 @@ async def test_a_correction_does_not_wait_for_a_job_that_never_began(
         container = (await job_manager(pipelines))["spec"]["template"]["spec"]["containers"][0]
         return bool(container["resources"]["limits"]["memory"] == "2Gi")
 
-    await eventually(corrected, "the correction", seconds=5)
+    await eventually(corrected, "the correction")

@@ -32,7 +32,6 @@ from marketpipeline_operator.flink.kept_savepoints import decide_savepoints
 from marketpipeline_operator.flink.lifecycle import JobDecision, decide_job
 from marketpipeline_operator.flink.rest import FlinkRest
 from marketpipeline_operator.names import (
-    COMPONENT,
     FINALIZER,
     FORCE_DELETE,
     IGNORE_SECRETS,
@@ -62,7 +61,7 @@ from marketpipeline_operator.reconcile.children import Applied, apply_children, 
 from marketpipeline_operator.reconcile.deletion import Deletion, elapsed
 from marketpipeline_operator.reconcile.maintenance import Windows, can_wait, deferred
 from marketpipeline_operator.reconcile.ownership import TopicOwnership
-from marketpipeline_operator.reconcile.rollout import Rollout, plan_rollout
+from marketpipeline_operator.reconcile.rollout import Rollout, of_ingestion, plan_rollout
 from marketpipeline_operator.reconcile.status_writer import StatusWriter
 from marketpipeline_operator.reconcile.working_state import WorkingState
 from marketpipeline_operator.settings import OperatorSettings
@@ -210,7 +209,8 @@ class Reconciler:
         live = self._cache.child(key, "Deployment", child_name(key[1], name))
         if live is not None:
             return int(live["spec"].get("replicas", 1))
-        shards = Counter(name.rpartition("-")[0] for kind, name in self._ingestion(key) if kind == "Deployment")
+        there = of_ingestion(self._cache.children(key))
+        shards = Counter(name.rpartition("-")[0] for kind, name in there if kind == "Deployment")
         return max(shards.values(), default=0) if part == Component.INGESTION.value else 0
 
     def _mode_of_children(self, key: Key) -> str | None:
@@ -291,21 +291,14 @@ class Reconciler:
         kept_back = job.frozen | rollout.held
         if context.hold_workloads:
             # What the processes that run were told stays with them, and none of them is one too many.
-            kept_back |= self._ingestion(key)
+            kept_back |= of_ingestion(self._cache.children(key)).keys()
         wanted = [thing for thing in wanted if (thing["kind"], thing["metadata"]["name"]) not in kept_back]
         wanted += build_topics(context)
         await apply_children(self._kubernetes, self._cache, key, context.uid, wanted, applied, working.matched)
-        kept = {(thing["kind"], thing["metadata"]["name"]) for thing in everything} | job.frozen
-        if rollout.moving:
-            kept |= self._ingestion(key)
+        kept = {(thing["kind"], thing["metadata"]["name"]) for thing in everything} | job.frozen | rollout.staying
         if not context.hold_workloads:
             await remove_orphans(self._kubernetes, self._cache, key, context.uid, kept, applied)
         return applied, rollout
-
-    def _ingestion(self, key: Key) -> set[tuple[str, str]]:
-        """Everything that there is of ingestion, wanted or not."""
-        there, own = self._cache.children(key).items(), Component.INGESTION.value
-        return {mark for mark, child in there if child.body["metadata"].get("labels", {}).get(COMPONENT) == own}
 
     def _findings(
         self,

@@ -3,7 +3,8 @@
 A Deployment of ingestion replaces a Pod only by one that is in sync, so a change that does not work stops at the first
 process, whose old Pod goes on, and all others run as before. What does not run as it should is written at once: there
 is nothing to lose, and so a spec that takes a bad change back has its way. Where the number of processes changes,
-symbols move: new ones read them before the others let go, and those that go stay until the others read theirs.
+symbols move: new ones read them before the others let go, and those that go stay until the others read theirs, if they
+read any themselves.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from marketpipeline.plan import Component
 
 from marketpipeline_operator.builders import Process
 from marketpipeline_operator.cluster.cache import Child
-from marketpipeline_operator.names import PROCESS, Object
+from marketpipeline_operator.names import COMPONENT, PROCESS, Object
 from marketpipeline_operator.observe.components import ComponentState, Fault
 from marketpipeline_operator.reconcile.diff import difference
 
-__all__ = ["Rollout", "plan_rollout"]
+__all__ = ["Rollout", "of_ingestion", "plan_rollout"]
 
 Mark = tuple[str, str]
 
@@ -27,11 +28,13 @@ Mark = tuple[str, str]
 @dataclass(frozen=True)
 class Rollout:
     """`held` are children, by kind and name, that are not written yet; `waiting` the processes that these belong to.
-    `moving` are the processes that are waited for; while there are any, no process that is not wanted any more ends."""
+    `moving` are the processes that are waited for, and `staying` what there is meanwhile of those that read, which do
+    not end before, wanted or not."""
 
     held: frozenset[Mark] = frozenset()
     waiting: tuple[str, ...] = ()
     moving: tuple[str, ...] = ()
+    staying: frozenset[Mark] = frozenset()
 
     def seen(self, state: ComponentState) -> ComponentState:
         """The state of a process with respect to what shall run: while it waits, that does not run yet."""
@@ -66,7 +69,23 @@ def plan_rollout(processes: Sequence[Process], wanted: Sequence[Object], there: 
             changed.append(name)
     waiting = tuple(changed if moving else changed[1:])
     held = {(kind, ours[name]["metadata"]["name"]) for name in waiting for kind in ("Deployment", "ConfigMap")}
-    return Rollout(frozenset(held), waiting, tuple(moving or changed[:1]))
+    found = Rollout(frozenset(held), waiting, tuple(moving or changed[:1]))
+    return replace(found, staying=_reading(there)) if found.moving else found
+
+
+def of_ingestion(there: Mapping[Mark, Child]) -> dict[Mark, Object]:
+    """Everything that there is of ingestion, wanted or not."""
+    bodies = {mark: child.body for mark, child in there.items()}
+    own = Component.INGESTION.value
+    return {mark: body for mark, body in bodies.items() if body["metadata"].get("labels", {}).get(COMPONENT) == own}
+
+
+def _reading(there: Mapping[Mark, Child]) -> frozenset[Mark]:
+    """What there is of the processes of ingestion that have a Pod in sync: what they read would be read by nobody."""
+    found = of_ingestion(there)
+    ready = [body for body in found.values() if body.get("status", {}).get("readyReplicas")]
+    names = {body["metadata"]["labels"].get(PROCESS) for body in ready}
+    return frozenset(mark for mark, body in found.items() if body["metadata"]["labels"].get(PROCESS) in names)
 
 
 def _is_whole(live: Object) -> bool:

@@ -206,7 +206,7 @@ async def test_whenever_the_job_starts_it_goes_on_from_the_newest_state_that_fit
         now = await FlinkRest().job(flink.address)
         return now.checkpoint if now else None
 
-    await eventually(checkpointed, "a checkpoint", seconds=60, every=0.2)
+    await eventually(checkpointed, "a checkpoint", every=0.2)
     kept = [await take_savepoint(FlinkRest(), flink.address, began, 60) for _ in range(2)]
     assert all(path_of(place).startswith(f"{path_of(began.directory)}/savepoints/savepoint-") for place in kept)
     assert await remove_savepoint(FlinkRest(), flink.address, kept[0])
@@ -227,12 +227,12 @@ async def test_whenever_the_job_starts_it_goes_on_from_the_newest_state_that_fit
     assert (view.origin, view.directory) == ("restored", began.directory)
     assert [path_of(place) for place, _ in view.savepoints or ()] == [path_of(kept[1])], "the job has looked"
     assert savepoint in view.reason
-    await eventually(checkpointed, "a checkpoint", seconds=60, every=0.2)
+    await eventually(checkpointed, "a checkpoint", every=0.2)
 
     async def used_up() -> bool:
         return not os.path.exists(savepoint)  # noqa: ASYNC240 - a local folder, for a moment
 
-    await eventually(used_up, "what the stop left, removed by Flink", seconds=30)
+    await eventually(used_up, "what the stop left, removed by Flink")
     for process in flink.processes:
         process.kill()
     flink.stop()

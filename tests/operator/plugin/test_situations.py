@@ -86,34 +86,34 @@ async def test_the_page_shows_what_there_is(
     server = HealthServer(ADDRESS, 9100, lambda: health, lambda: b"")
     try:
         await say(pipelines, "sink-timescale", {"podIP": ADDRESS, "podIPs": [{"ip": ADDRESS}]})
-        await until(pipelines, "Degraded", status="True", reason="ProcessDegraded")
+        await pipelines.until("Degraded", status="True", reason="ProcessDegraded")
         await page.add("The database is away")
         health = Health("ok")
-        await until(pipelines, "Ready", status="True")
+        await pipelines.until("Ready", status="True")
         health = Health("degraded", {"reason": "stream.binance.com cannot be reached: timed out"})
         await say(pipelines, "ingestion-binance-0", {"podIP": ADDRESS, "podIPs": [{"ip": ADDRESS}]})
         await say(pipelines, "sink-timescale", {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]})
-        await until(pipelines, "Degraded", status="True", message="ingestion")
+        await pipelines.until("Degraded", status="True", message="ingestion")
         await page.add("The exchange is blocked")
         health = Health("ok")
-        await until(pipelines, "Ready", status="True")
+        await pipelines.until("Ready", status="True")
     finally:
         server.close()
     unready = {"conditions": [{"type": "Ready", "status": "False"}]}
     await say(pipelines, "api", pulling("registry/api:broken") | unready)
-    await until(pipelines, "Degraded", status="True", reason="ImagePullBackOff")
+    await pipelines.until("Degraded", status="True", reason="ImagePullBackOff")
     await page.add("An image that is not there")
     await say(
         pipelines,
         "api",
         {"phase": "Running", "containerStatuses": None, "conditions": [{"type": "Ready", "status": "True"}]},
     )
-    await until(pipelines, "Ready", status="True")
+    await pipelines.until("Ready", status="True")
     await pipelines.annotate(pause_reconciliation="true")
-    await until(pipelines, "Paused", status="True")
+    await pipelines.until("Paused", status="True")
     await page.add("Paused")
     await pipelines.annotate(pause_reconciliation=None)
-    await until(pipelines, "Paused", status="False")
+    await pipelines.until("Paused", status="False")
     await pipelines.edit(suspend=True)
     await until_suspended(pipelines)
     await page.add("Suspended")
@@ -125,16 +125,11 @@ async def test_the_page_shows_what_there_is(
         await pipelines.make_ready()
         return (await pipelines.condition("Ready")).get("status") == "True"
 
-    await eventually(runs_again, "it runs again", seconds=60)
+    await eventually(runs_again, "it runs again")
     await pipelines.delete("crypto")
-    await until(pipelines, "Ready", status="False", reason="Deleting")
+    await pipelines.until("Ready", status="False", reason="Deleting")
     await page.add("Being deleted")
     check_golden(PAGE, page.text(), comparable)
-
-
-async def until(pipelines: Pipelines, kind: str, **wanted: str) -> None:
-    """As `Pipelines.until`, at the pace of a test that goes through everything."""
-    await pipelines.until(kind, seconds=60, **wanted)
 
 
 async def say(pipelines: Pipelines, process: str, status: dict[str, object]) -> None:

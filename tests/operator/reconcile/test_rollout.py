@@ -85,6 +85,14 @@ def test_symbols_move_to_new_processes_before_the_others_let_go() -> None:
     assert rollout((old(), WHOLE), *whole).moving == ("ingestion-binance-0",)
 
 
+def test_what_goes_stays_until_the_others_read_its_symbols_unless_it_reads_none() -> None:
+    broken = WHOLE | {"readyReplicas": 0}
+    found = rollout((new(), SURGING), (old(), WHOLE), (old(), broken))
+    assert found.staying == {("Deployment", f"crypto-{name}") for name in NAMES[:2]}
+    assert rollout(*[(new(), WHOLE)] * 3).staying == frozenset()
+    assert rollout(*[(old(), broken)] * 3).staying == frozenset(), "no spec is kept from being corrected"
+
+
 def test_what_starts_or_stops_waits_for_nothing() -> None:
     assert rollout().held == frozenset()
     stopped = [t | {"spec": t["spec"] | {"replicas": 0}} if t["kind"] == "Deployment" else t for t in new()]
