@@ -212,6 +212,7 @@ FeedEventKind = Literal[
     "stale",
     "recovered",
     "rejected",
+    "moved",
     "synced",
     "joined",
     "left",
@@ -229,6 +230,8 @@ class FeedEvent(Record, tag="feed_event", frozen=True, kw_only=True, gc=False):
     `process` is the one that wrote it: host and process id. Several may follow a symbol at a time. `joined` is told
     when a process has begun to write the whole feed, after `first_id`; `left` when it was told to stop, with its
     `last_id`. What is a `gap` none of them has written.
+
+    `moved` says that a stream speaks at another address of the exchange than it should, and is followed there.
 
     `followed` and `unfollowed` tell what a selector of the pipeline brought in or let go, with its reason; the platform
     writes these.

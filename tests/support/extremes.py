@@ -60,6 +60,7 @@ TEXTS: dict[str, tuple[Any, ...]] = {
     ),
     "processing.allowedLateness": ("1ms", "59999ms"),
     "ingestion.websocketUrls": ({}, {"binance": _long("wss://example/", 2048)}),
+    "ingestion.websocketFallbacks": ({}, {"binance": [_long(f"wss://example{n}/", 2048) for n in range(8)]}),
     "ingestion.restUrls": ({}, {"binance": _long("https://example/", 2048)}),
     "maintenance.windows": ([], [{"schedule": "0 2 * * 6", "duration": "99999d"}] * 16),
     "backup.url": ("s3://b/p", _long("file:///", 1024)),

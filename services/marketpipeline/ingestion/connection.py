@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -93,6 +93,8 @@ class Connection:
         self.gone = False
         self.connected_at: float | None = None
         self.opened_at = now
+        self.refusals = logging.ERROR
+        """The level of the log at which one is told."""
         self.on_ready: Callable[[], None] = lambda: None
         self.on_beat: Callable[[], None] = lambda: None
         self.on_going_down: Callable[[str], None] = lambda reason: None
@@ -235,6 +237,18 @@ class Connection:
             self._ask_again(part)
         return self._messages - before
 
+    def end(self, streams: Collection[Stream]) -> None:
+        """Want streams no more."""
+        gone = [stream for stream in self.streams if stream in streams]
+        self.streams = [stream for stream in self.streams if stream not in streams]
+        batch = self._adapter.limits.subscribe_batch
+        for start in range(0, len(gone), batch):
+            self._messages += 1
+            message = Send(self.number, self._adapter.unsubscribe(self._messages, gone[start : start + batch]))
+            self._outbox.append((True, partial(self._emit, message)))
+        if self.connected_at is not None:
+            self._flush()
+
     def admit(self, stream: Stream) -> None:
         """Ask again for a stream that was refused."""
         self.streams.append(stream)
@@ -329,7 +343,7 @@ class Connection:
 
     def _refused(self, number: int | None, reason: str, stream: Stream | None) -> None:
         """A message for several streams is tried again in halves, unless it is said which one is wrong."""
-        _log.error("the exchange refused a control message: %s", reason, extra={"connection": self.number})
+        _log.log(self.refusals, "the exchange refused a control message: %s", reason, extra={"connection": self.number})
         if number is None and stream is None and len(self._awaited) == 1:
             number = next(iter(self._awaited))
         streams = [stream] if stream is not None else self._awaited.get(number or 0, ([], 0.0))[0]

@@ -8,6 +8,7 @@ after a wait that grows with every failure, and is forgotten once a new connecti
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from marketpipeline.backoff import Backoff
@@ -25,12 +26,15 @@ _log = logging.getLogger(__name__)
 
 LINGER = 1.0
 """Seconds that a replaced connection is still read."""
+HEARD_WITHIN = 5.0
+"""Seconds that a silent stream has to speak after it was asked for again, before it is looked for elsewhere."""
 CONNECTION = "connection"
 """What events of a connection name in place of a feed."""
 
 
 class ConnectionManager:
-    """`make_connection` gives a new connection; `url` is where it leads. `wall` tells the time in µs.
+    """`make_connection` gives a new connection; `urls` are where it may lead: to the next one where that cannot be
+    opened. `wall` tells the time in µs.
 
     A connection is replaced after `lifetime`; the wait for a new one starts from the beginning when the last was
     connected for `stable_after`; `stale_after` is the least silence of a stream that is reported. In seconds.
@@ -41,7 +45,7 @@ class ConnectionManager:
     def __init__(
         self,
         handlers: Mapping[Stream, StreamHandler],
-        url: str,
+        urls: Sequence[str],
         make_connection: Callable[[Sequence[Stream], float], Connection],
         context: Context,
         emit: Callable[[Command], None],
@@ -60,11 +64,12 @@ class ConnectionManager:
         self._ask_silent_at = 0.0
         self._silent: dict[Stream, None] = {}
         self.handlers = dict(handlers)
-        self.symbols = sorted({stream.symbol for stream in handlers})
+        self.symbols: list[str] = []
         self.active: Connection | None = None
         self.reconnects = 0
         self.rejected: dict[Stream, str] = {}
-        self._url = url
+        self._urls = deque(urls)
+        self._asked: dict[Stream, float] = {}
         self._make_connection = make_connection
         self._context = context
         self._emit = emit
@@ -87,9 +92,7 @@ class ConnectionManager:
         self._detectors: dict[Stream, StalenessDetector] = {}
         self._now = 0.0
         self._beating: dict[str, list[StreamHandler]] = {}
-        for stream, handler in self.handlers.items():
-            if handler.beats:
-                self._beating.setdefault(stream.symbol, []).append(handler)
+        self._set_symbols()
 
     @property
     def synced_through(self) -> int:
@@ -101,6 +104,21 @@ class ConnectionManager:
     def stale(self) -> list[Stream]:
         """Streams that are silent for too long now."""
         return [stream for stream, silence in self._detectors.items() if silence.silent]
+
+    @property
+    def url(self) -> str:
+        """Where its connections lead now."""
+        return self._urls[0]
+
+    def lost(self) -> dict[Stream, float]:
+        """Streams that say nothing here though they were asked for again, or are refused; each with its usual gap
+        between two messages, in seconds, 0 where it never spoke."""
+        if self.active is None:
+            return {}
+        asked = [stream for stream, at in self._asked.items() if self._now >= at + HEARD_WITHIN]
+        found = {stream: self._detectors[stream] for stream in asked if stream in self._detectors}
+        silent = {stream: silence.usual for stream, silence in found.items() if silence.silent}
+        return silent | dict.fromkeys(self.rejected, 0.0)
 
     @property
     def connections(self) -> list[Connection]:
@@ -139,6 +157,8 @@ class ConnectionManager:
         connection.gone = True
         if connection is self._coming:
             self._coming = None
+            if connection.connected_at is None:
+                self._urls.rotate(-1)
         elif connection is self.active:
             self._remember(connection)
             self.active = None
@@ -167,6 +187,28 @@ class ConnectionManager:
                 self._detectors[stream] = StalenessDetector(self._stale_after, self.handlers[stream].seen, self._now)
                 active.admit(stream)
 
+    def release(self, streams: Collection[Stream]) -> None:
+        """Carry streams no more: others do. Without any it has no connection."""
+        self.handlers = {stream: handler for stream, handler in self.handlers.items() if stream not in streams}
+        self._set_symbols()
+        for kept in (self._detectors, self._asked, self._silent, self.rejected):
+            for stream in streams:
+                kept.pop(stream, None)
+        for connection in self.connections:
+            connection.end(streams)
+            if not self.handlers:
+                connection.close("it carries nothing any more")
+        if not self.handlers:
+            self._open_at = None
+
+    def adopt(self, connection: Connection, now: float) -> None:
+        """Go on with a connection that has its streams already."""
+        self._now = now
+        self._open_at = None
+        self._coming = connection
+        self._attach(connection)
+        self._ready(connection)
+
     def excuse(self, now: float) -> None:
         """Nothing was read for a while: no stream is to blame for its silence."""
         for connection in self.connections:
@@ -178,12 +220,15 @@ class ConnectionManager:
         self._open_at = None
         streams = [stream for stream in self.handlers if stream not in self.rejected]
         connection = self._make_connection(streams, now)
+        self._attach(connection)
+        self._coming = connection
+        self._emit(OpenConnection(connection.number, self.url))
+
+    def _attach(self, connection: Connection) -> None:
         connection.on_ready = lambda: self._ready(connection)
         connection.on_beat = lambda: self._beat(connection)
         connection.on_going_down = lambda reason: self.replace(reason) if connection is self.active else None
         connection.on_rejected = self._reject
-        self._coming = connection
-        self._emit(OpenConnection(connection.number, self._url))
 
     def _ready(self, connection: Connection) -> None:
         """All streams of a new connection are subscribed: it takes over."""
@@ -198,7 +243,7 @@ class ConnectionManager:
             self._tell("reconnect", "")
         if not self.started:
             self._since = self._exchange_now()
-        _log.info("connection %d carries %d streams", connection.number, len(connection.streams))
+        _log.info("connection %d to %s carries %d streams", connection.number, self.url, len(connection.streams))
         for stream in connection.streams:
             handler = self.handlers[stream]
             detector = StalenessDetector(self._stale_after, handler.seen, self._now)
@@ -210,6 +255,13 @@ class ConnectionManager:
         self._ask_silent_at = self._now
         self.started = True
         connection.promote()
+
+    def _set_symbols(self) -> None:
+        self.symbols = sorted({stream.symbol for stream in self.handlers})
+        self._beating = {}
+        for stream, handler in self.handlers.items():
+            if handler.beats:
+                self._beating.setdefault(stream.symbol, []).append(handler)
 
     def _reject(self, stream: Stream, reason: str) -> None:
         self.rejected[stream] = reason
@@ -232,6 +284,7 @@ class ConnectionManager:
                 self._context.event("stale", stream.symbol, stream.feed, detail=detail)
             elif kind == "recovered":
                 self._silent.pop(stream, None)
+                self._asked.pop(stream, None)
                 self._context.event("recovered", stream.symbol, stream.feed)
         self._ask_silent(connection, now)
 
@@ -242,6 +295,7 @@ class ConnectionManager:
             return
         streams = [stream for stream in connection.streams if stream in self._silent]
         self._silent.clear()
+        self._asked |= {stream: now for stream in streams if stream not in self._asked}
         self._ask_silent_at = now + self._ask_every * connection.resubscribe(streams)
 
     def _beat(self, connection: Connection) -> None:

@@ -21,13 +21,14 @@ from marketpipeline.ingestion.assignment import share_out
 from marketpipeline.ingestion.clock import ExchangeClock
 from marketpipeline.ingestion.connection import Connection
 from marketpipeline.ingestion.connection_manager import ConnectionManager
-from marketpipeline.ingestion.context import Command, Publish, Publisher, StreamHandler, feed_event_id
+from marketpipeline.ingestion.context import Command, OpenConnection, Publish, Publisher, StreamHandler, feed_event_id
 from marketpipeline.ingestion.examiner import Examiner
 from marketpipeline.ingestion.handlers import Delivered, make_handler
 from marketpipeline.ingestion.latency import Latencies
 from marketpipeline.ingestion.pacing import Window
 from marketpipeline.ingestion.rate_limiter import RateLimiter
 from marketpipeline.ingestion.raw import RawFrames, Tap
+from marketpipeline.ingestion.search import Search
 from marketpipeline.ingestion.symbol_validation import UNSIZED
 from marketpipeline.ingestion.written import Written
 from marketpipeline.records import DeadLetter, FeedEvent, FeedEventKind, Heartbeat, as_text
@@ -122,6 +123,8 @@ class Session:
         self._mapper = adapter.mapper([])
         self.handlers: dict[Stream, StreamHandler] = {}
         self.managers: list[ConnectionManager] = []
+        self.search = Search(lambda: self.managers, self._places, self._look_at_place, self._move, at_most=max_streams)
+        self.moved: dict[Stream, str] = {}
         self._admit([symbol for symbol in symbols if symbol not in self.absent])
 
     # what happens
@@ -139,6 +142,7 @@ class Session:
                 self._ask_absent()
         for manager in self.managers:
             manager.tick(now)
+        self.search.tick(now)
         for handler in self.handlers.values():
             handler.tick(now)
         self.limiter.tick(now)
@@ -184,6 +188,7 @@ class Session:
             return
         self._frames_before += connection.frames
         self._bytes_before += connection.bytes
+        connection.gone = True
         for manager in self.managers:
             if connection in manager.connections:
                 manager.closed(connection, reason)
@@ -194,6 +199,8 @@ class Session:
         if not paused:
             for manager in self.managers:
                 manager.excuse(now)
+            if (searching := self.search.connection) is not None:
+                searching.excuse(now)
 
     # what the handlers ask for (Context)
 
@@ -446,7 +453,7 @@ class Session:
         self.handlers = self.handlers | handlers
         self._mapper = adapter.mapper(list(self.handlers))
         managers = [
-            self._make_manager(part, endpoint, self._connects)
+            self._make_manager(part, [adapter.url(base, endpoint) for base in self._addresses], self._connects)
             for endpoint in dict.fromkeys(stream.endpoint for stream in streams)
             for part in share_out([stream for stream in streams if stream.endpoint == endpoint], self._max_streams)
         ]
@@ -481,12 +488,47 @@ class Session:
         for manager in self.managers:
             manager.readmit(instruments.keys())
 
-    def _make_manager(self, streams: Iterable[Stream], endpoint: str, connects: Window) -> ConnectionManager:
+    def _places(self, stream: Stream) -> list[str]:
+        """Where a stream may be carried, by what is documented and set: its endpoint and the others of each address."""
+        adapter = self._adapter
+        endpoints = dict.fromkeys((stream.endpoint, *adapter.endpoints))
+        urls = [adapter.url(base, endpoint) for base in self._addresses for endpoint in endpoints]
+        return list(dict.fromkeys(urls))
+
+    @property
+    def _addresses(self) -> list[str]:
+        return [self._settings.websocket_url, *self._settings.websocket_fallbacks]
+
+    def _look_at_place(
+        self, place: str, streams: Sequence[Stream], handlers: Mapping[Stream, StreamHandler]
+    ) -> Connection | None:
+        if not self._connects.take(self._now):
+            return None
+        connection = self._make_connection(streams, self._now, handlers)
+        connection.refusals = logging.INFO
+        self._emit(OpenConnection(connection.number, place))
+        return connection
+
+    def _move(self, home: ConnectionManager, place: str, streams: Sequence[Stream], connection: Connection) -> None:
+        """Streams speak at another place: that is where they are followed from now on."""
+        left = home.url
+        manager = self._make_manager(streams, [place], self._connects)
+        home.release(streams)
+        connection.refusals = logging.ERROR
+        manager.adopt(connection, self._now)
+        self.managers = [*(one for one in self.managers if one.handlers), manager]
+        self.moved = self.moved | dict.fromkeys(streams, place)
+        for stream in streams:
+            detail = f"it speaks at {place}, and not at {left}"
+            _log.warning("%s has moved: %s", stream.name, detail, extra={"symbol": stream.symbol})
+            self.event("moved", stream.symbol, stream.feed, detail=detail)
+
+    def _make_manager(self, streams: Iterable[Stream], urls: Sequence[str], connects: Window) -> ConnectionManager:
         settings, subscriptions = self._settings, self._adapter.limits.subscriptions
         backoff = Backoff(settings.backoff_initial_ms / 1000, settings.backoff_max_ms / 1000, random=self._random)
         return ConnectionManager(
             {stream: self.handlers[stream] for stream in streams},
-            self._adapter.url(settings.websocket_url, endpoint),
+            urls,
             self._make_connection,
             self,
             self.commands.append,
@@ -501,7 +543,9 @@ class Session:
             exchange_now=lambda: self.wall + self.exchange_clock.offset if self.exchange_clock.known else 0,
         )
 
-    def _make_connection(self, streams: Sequence[Stream], now: float) -> Connection:
+    def _make_connection(
+        self, streams: Sequence[Stream], now: float, handlers: Mapping[Stream, StreamHandler] | None = None
+    ) -> Connection:
         self._connection_number += 1
         tap = None if self._raw is None else self._raw.tap(self._connection_number, self._mapper)
         connection = Connection(
@@ -509,7 +553,7 @@ class Session:
             streams,
             self._adapter,
             tap or self._mapper,
-            self.handlers,
+            self.handlers if handlers is None else handlers,
             self.exchange_clock,
             self,
             self.commands.append,

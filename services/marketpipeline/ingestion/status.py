@@ -82,6 +82,7 @@ def health(ingestion: Process) -> Health:
             "weight": session.limiter.weight_used,
         },
         "stale": stale,
+        "moved": {stream.name: place for stream, place in session.moved.items()},
         "refused_streams": refused,
         "unlisted": dict(session.unlisted_symbols),
         "symbols": session.symbol_states(),

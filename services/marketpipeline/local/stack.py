@@ -296,7 +296,8 @@ def _ingestion(
         settings = stores.applied(workload.settings, ports.take(name)) | {"replica": number}
         settings["max_ahead_ms"] = round(pace * settings.get("max_ahead_ms", _MAX_AHEAD_MS))
         if exchange in feeds:
-            settings |= {"websocket_url": feeds[exchange].websocket, "rest_url": feeds[exchange].rest}
+            feed = feeds[exchange]
+            settings |= {"websocket_url": feed.websocket, "websocket_fallbacks": [], "rest_url": feed.rest}
         settings |= _route(settings["rest_url"], places)
         found.append(_service(workload, name, settings, state, after))
     return found

@@ -36,9 +36,9 @@ from marketpipeline.settings import (
 from marketpipeline.sink_kinds import SinkKind, SinkSettings, SinkSpec
 from marketpipeline.spec import BookSource, MarketPipeline, milliseconds
 from marketpipeline.spec.backup import BACKED_UP, Backup, Recovery
-from marketpipeline.spec.platform import Api, RateUnit
+from marketpipeline.spec.platform import Api, Ingestion, RateUnit
 from marketpipeline.topics import Feed
-from marketpipeline.venues import split_symbol, venues
+from marketpipeline.venues import Venue, split_symbol, venues
 
 __all__ = ["plan_scheduled_jobs", "plan_stream_job", "plan_workloads"]
 
@@ -229,6 +229,7 @@ def _ingestion(pipeline: MarketPipeline, exchange: str, names: list[str]) -> Wor
         levels=spec.depth.levels,
         partial_depth=spec.depth.source is BookSource.PARTIAL,
         websocket_url=spec.ingestion.websocket_urls.get(exchange, venue.websocket_url),
+        websocket_fallbacks=_fallbacks(spec.ingestion, venue),
         rest_url=spec.ingestion.rest_urls.get(exchange, venue.rest_url),
     )
     return _workload(
@@ -243,6 +244,12 @@ def _ingestion(pipeline: MarketPipeline, exchange: str, names: list[str]) -> Wor
         memory=spec.ingestion.resources.memory,
         drain_seconds=settings.drain_timeout_ms // 1000,
     )
+
+
+def _fallbacks(ingestion: Ingestion, venue: Venue) -> list[str]:
+    """What the exchange documents, unless an address, or a list of further ones, is the user's own."""
+    documented = () if venue.name in ingestion.websocket_urls else venue.websocket_fallbacks
+    return list(ingestion.websocket_fallbacks.get(venue.name, documented))
 
 
 def _sink_settings(pipeline: MarketPipeline, kind: SinkKind, sink: SinkSpec) -> SinkSettings:

@@ -42,6 +42,11 @@ class IngestionSettings(Settings):
         description="Follow the exchange's own top levels, not every change.",
     )
     websocket_url: str = Field(description="WebSocket endpoint of the exchange, without a path.")
+    websocket_fallbacks: list[str] = Field(
+        default=[],
+        description="Further WebSocket endpoints, tried in this order where a stream is silent or refused at the "
+        "first, or nobody answers there.",
+    )
     rest_url: str = Field(description="REST endpoint of the exchange, without a path.")
     proxy: SecretStr | None = Field(
         default=None,

@@ -24,8 +24,10 @@ MAX_HELD = 1 << 20
 class Connection:
     """One client."""
 
-    def __init__(self, number: int, session: Session) -> None:
+    def __init__(self, number: int, session: Session, url: str = "") -> None:
         self.number = number
+        self.url = url
+        """Host and path that it was opened with."""
         self.session = session
         self.opened = time.monotonic()
         self.heard = self.opened

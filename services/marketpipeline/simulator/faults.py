@@ -58,6 +58,10 @@ class ServerControls(Protocol):
         """Send nothing more of a stream (of any for an empty name) to who has subscribed to it, without a word."""
         ...
 
+    def move(self, stream: str, to: str) -> None:
+        """Carry a stream (any for an empty name) only on connections whose URL has `to` in it."""
+        ...
+
     def scale_volume(self, symbol: str, factor: float) -> None:
         """Make what was traded of a symbol in 24 hours so many times as much."""
         ...
@@ -353,6 +357,24 @@ class ForgottenFault(Fault, frozen=True):
         return ()
 
 
+class MovedFault(Fault, frozen=True):
+    """See `about`. `to` is told apart by host and path, as in `localhost` or `/business`."""
+
+    about: ClassVar[str] = (
+        "`stream` (without it, any) is carried from now on only where the connection's URL has `to` in it; elsewhere "
+        "it falls silent, and asking for it is answered as the exchange answers at a wrong address"
+    )
+    stream: str = ""
+    to: str = ""
+
+    def fire(self, context: FaultContext) -> Sequence[Interference]:
+        """See `Fault.fire`."""
+        if not self.to:
+            raise InvalidInput("fault", [Problem("to", "", "must be a part of the URL that carries it now")])
+        context.server.move(self.stream, self.to)
+        return ()
+
+
 FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
     {
         "disconnect": DisconnectFault,
@@ -366,6 +388,7 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
         "bad-row": BadRowFault,
         "silent": SilentFault,
         "forgotten": ForgottenFault,
+        "moved": MovedFault,
         "slow": SlowFault,
         "rate-limit": RateLimitFault,
         "429": RateLimitFault,

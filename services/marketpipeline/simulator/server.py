@@ -57,6 +57,7 @@ class Server:
         self.clients: dict[int, Client] = {}
         self.opened = 0
         self.requests = 0
+        self._moved: dict[str, str] = {}
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -110,7 +111,9 @@ class Server:
             with contextlib.suppress(ConnectionError):
                 await drain()
 
-        connection = Connection(next(self._numbers), session)
+        connection = Connection(next(self._numbers), session, f"{request.host}{request.path}")
+        for stream, to in self._moved.items():
+            session.carries(stream, to in connection.url)
         client = Client(connection, ws, transport)
         self.clients[connection.number] = client
         self.opened += 1
@@ -150,7 +153,8 @@ class Server:
                 self.hub.write_one(connection)
 
     def _subscribe(self, connection: Connection, streams: Sequence[str]) -> None:
-        """Send the streams from now on, each after what a new subscriber gets first."""
+        """Send the streams from now on, each after what a new subscriber gets first; nothing of what has moved."""
+        streams = [stream for stream in streams if self._is_carried(stream, connection)]
         for stream in streams:
             for frame in self.protocol.opening(stream, self.market, self.timeline.clock.now):
                 connection.put(frame)
@@ -237,6 +241,17 @@ class Server:
         """See `ServerControls`. The session keeps them: it is the sending that stops."""
         for connection in self.hub.connections.values():
             self.hub.unsubscribe(connection, [name for name in connection.streams if stream in ("", name)])
+
+    def move(self, stream: str, to: str) -> None:
+        """See `ServerControls`."""
+        self._moved[stream] = to
+        for connection in self.hub.connections.values():
+            connection.session.carries(stream, to in connection.url)
+            gone = [name for name in connection.streams if not self._is_carried(name, connection)]
+            self.hub.unsubscribe(connection, gone)
+
+    def _is_carried(self, stream: str, connection: Connection) -> bool:
+        return self._moved.get(stream, self._moved.get("", "")) in connection.url
 
     def scale_volume(self, symbol: str, factor: float) -> None:
         """See `ServerControls`."""

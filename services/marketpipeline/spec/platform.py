@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, field_validator
 
@@ -286,6 +286,20 @@ class Ingestion(SpecModel):
         default_factory=dict,
         description="WebSocket address by exchange, in place of the exchange's public one.",
     )
+    websocket_fallbacks: Annotated[
+        dict[
+            ExchangeName,
+            Annotated[list[Annotated[str, StringConstraints(max_length=2048), Url("ws", "wss")]], Field(max_length=8)],
+        ],
+        Field(max_length=16),
+    ] = Field(
+        default_factory=dict,
+        description=(
+            "Further WebSocket addresses by exchange, tried in this order where a stream stays silent or is refused at "
+            "the first, or nobody answers there; none with an empty list. Absent, they are those that the exchange "
+            "documents, or none where `websocketUrls` has an address of your own."
+        ),
+    )
     rest_urls: Annotated[
         dict[ExchangeName, Annotated[str, StringConstraints(max_length=2048), Url("http", "https")]],
         Field(max_length=16),
@@ -294,9 +308,9 @@ class Ingestion(SpecModel):
         description="REST address by exchange, in place of the exchange's public one.",
     )
 
-    @field_validator("websocket_urls", "rest_urls")
+    @field_validator("websocket_urls", "websocket_fallbacks", "rest_urls")
     @classmethod
-    def _known_exchanges(cls, values: dict[str, str]) -> dict[str, str]:
+    def _known_exchanges(cls, values: dict[str, Any]) -> dict[str, Any]:
         if unknown := sorted(values.keys() - venues().keys()):
             raise ValueError(f"unknown exchange {unknown[0]!r}; known: {', '.join(sorted(venues()))}")
         return values

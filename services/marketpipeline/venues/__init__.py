@@ -23,7 +23,8 @@ class Venue:
     """What can be known of an exchange without speaking to it.
 
     `symbol_pattern` must match a whole symbol (without the `exchange:` prefix). `book_levels` are the depths
-    that its partial-depth feed offers. `websocket_url` and `rest_url` are the public market-data endpoints.
+    that its partial-depth feed offers. `websocket_url` and `rest_url` are the public market-data endpoints,
+    `websocket_fallbacks` further ones that carry the same streams.
     `max_streams` bounds the streams of one connection. `adapter` is where the adapter is, as `module:NAME`.
     """
 
@@ -36,6 +37,7 @@ class Venue:
     rest_url: str
     max_streams: int
     adapter: str
+    websocket_fallbacks: tuple[str, ...] = ()
 
     def accepts(self, symbol: str) -> bool:
         """Whether `symbol` has the form of this exchange; that it is listed is known only when connected."""

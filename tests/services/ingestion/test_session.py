@@ -7,12 +7,9 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from random import Random
-from typing import Any
 
 import pytest
 from marketpipeline.backoff import Backoff
-from marketpipeline.ingestion.context import CloseConnection, Get, OpenConnection, Send
 from marketpipeline.ingestion.engine import Engine, now_us
 from marketpipeline.ingestion.order_book_builder import OrderBookBuilder
 from marketpipeline.ingestion.rest import RestClient
@@ -20,9 +17,8 @@ from marketpipeline.ingestion.route import Route
 from marketpipeline.ingestion.session import RELIST_AFTER, Session
 from marketpipeline.ingestion.symbol_validation import UNSIZED, choose_symbols
 from marketpipeline.records import AggTrade, Book, Heartbeat, Trade
-from marketpipeline.settings import IngestionSettings, KafkaSettings
 from marketpipeline.simulator import events
-from marketpipeline.simulator.events import BookDiff, BookSnapshot
+from marketpipeline.simulator.events import BookSnapshot
 from marketpipeline.simulator.main import SimulatedExchange
 from marketpipeline.simulator.market_state import MarketState
 from marketpipeline.simulator.protocols.okx import PROTOCOL
@@ -31,12 +27,11 @@ from marketpipeline.venues.instruments import Contract, Instrument
 from marketpipeline.venues.okx import VENUE
 from marketpipeline.venues.okx.adapter import ADAPTER
 
+from tests.services.ingestion.played import SPOT, SWAP, WALL, Played, of, settings
 from tests.services.ingestion.recorders import RecordingPublisher
 from tests.services.simulator.client import eventually, serving
 
 CAPTURE = "okx_20220513.gz"
-SPOT, SWAP = "okx:BTC-USDT", "okx:BTC-USDT-SWAP"
-WALL = 1_800_000_000_000_000
 
 
 class EndlessPublisher(RecordingPublisher):
@@ -49,13 +44,6 @@ class EndlessPublisher(RecordingPublisher):
 
     def pressed(self, paused: bool) -> bool:
         return False
-
-
-def settings(*names: str, feeds: tuple[Feed, ...], url: str = "http://host") -> IngestionSettings:
-    return IngestionSettings(
-        pipeline="test", kafka=KafkaSettings(bootstrap_servers="unused"), topic_prefix="test", exchange="okx",
-        symbols=list(names), feeds=list(feeds), levels=20, websocket_url=url.replace("http", "ws"), rest_url=url,
-    )  # fmt: skip
 
 
 @asynccontextmanager
@@ -121,86 +109,6 @@ async def test_what_a_wire_does_to_its_readers_leaves_no_gap_but_what_is_lost(tm
     assert {event.symbol for event in gaps} >= {SWAP}
     assert not [event for event in events if event.kind == "gap" and event.feed != "book"]
     assert not publisher.of(TopicKind.DEAD_LETTERS)
-
-
-def of(publisher: RecordingPublisher, kind: TopicKind, record: type[Any]) -> list[Any]:
-    return [found for found in publisher.of(kind) if isinstance(found, record)]
-
-
-class Played:
-    """A session; connections and answers are played by a protocol of the simulator, without sockets."""
-
-    def __init__(
-        self,
-        *symbols: str,
-        feeds: tuple[Feed, ...] = (Feed.BOOK,),
-        listed: tuple[str, ...] = (),
-        stale_after_ms: int = 30_000,
-        **more: Any,
-    ) -> None:
-        self.publisher = RecordingPublisher()
-        self.market = MarketState(PROTOCOL.events, [symbol.partition(":")[2] for symbol in listed or symbols], 1000)
-        self.now = 0.0
-        self.opened: list[tuple[int, str]] = []
-        self.sent: list[tuple[int, dict[str, Any]]] = []
-        self.gets: list[str] = []
-        self.exchange: dict[int, Any] = {}
-        names = [symbol.partition(":")[2] for symbol in symbols]
-        chosen = settings(*names, feeds=feeds).model_copy(update={"stale_after_ms": stale_after_ms})
-        self.session = Session(chosen, symbols, ADAPTER, self.publisher, max_streams=300, random=Random(1), **more)
-        self.session.exchange_clock.told(WALL, WALL)
-        self.run(0.1)
-
-    def run(self, seconds: float) -> None:
-        for _ in range(max(1, round(seconds * 10))):
-            self.now += 0.1
-            self.session.tick(self.now, WALL + int(self.now * 1e6))
-            self._take()
-
-    def _take(self) -> None:
-        while self.session.commands:
-            commands = self.session.commands[:]
-            self.session.commands.clear()
-            for command in commands:
-                match command:
-                    case OpenConnection(number, url):
-                        self.opened.append((number, url))
-                        self.exchange[number] = PROTOCOL.open("/ws/v5" + url.partition("/ws/v5")[2], "", 0, self.market)
-                        self.session.connected(number, self.now)
-                    case CloseConnection(number, reason):
-                        self.session.closed(number, reason)
-                    case Send(number, message):
-                        if message != b"ping":
-                            self.sent.append((number, json.loads(message)))
-                        response = self.exchange[number].receive(message, self.now)
-                        for reply in response.replies:
-                            self.frame(number, reply)
-                    case Get(call, request):
-                        self.gets.append(request.path.rpartition("/")[2])
-                        answer = PROTOCOL.answer(
-                            request.path, dict(request.params), {}, self.market, WALL + int(self.now * 1e6)
-                        )
-                        self.session.limiter.answered(
-                            call, answer.status, {}, answer.body, self.now, WALL + int(self.now * 1e6)
-                        )
-
-    def frame(self, number: int, payload: bytes) -> None:
-        if (connection := self.session.connection(number)) is not None:
-            connection.frame(payload, WALL + int(self.now * 1e6))
-
-    def change(self, first: int, last: int, number: int = 1) -> None:
-        diff = BookDiff(first, last, WALL + int(self.now * 1e6), [("99.0", str(last))], [])
-        frame = PROTOCOL.encode(0, "BTC-USDT", diff)
-        self.market.note(frame)
-        self.frame(number, frame.message)
-        self._take()
-
-    def books(self) -> list[int]:
-        return [record.update_id for record in of(self.publisher, TopicKind.BOOK, Book)]
-
-    def events(self, *kinds: str) -> list[tuple[str, str]]:
-        found = self.publisher.of(TopicKind.EVENTS)
-        return [(event.kind, event.symbol) for event in found if not kinds or event.kind in kinds]
 
 
 def test_a_book_whose_snapshot_is_not_pushed_starts_from_rest_and_goes_on_from_there() -> None:
@@ -292,11 +200,10 @@ def test_a_connection_that_may_subscribe_no_more_is_replaced_by_one_that_may() -
     for _ in range(240):
         manager.resubscribe(SPOT, Feed.BOOK)
         wire.run(0.5)
-    assert len(wire.opened) == 2
+    first, second = [number for number, url in wire.opened if url == manager.url]
     assert manager.active is not None
-    assert manager.active.number == 2
-    counts = [sum(number == connection for number, _ in wire.sent) for connection in (1, 2)]
-    assert counts[0] == 480
+    assert manager.active.number == second
+    assert sum(number == first for number, _ in wire.sent) == 480
     assert wire.events("disconnect", "reconnect") == []
 
 
@@ -311,11 +218,11 @@ def test_silent_streams_are_asked_for_together_and_leave_half_of_the_subscriptio
         wire.frame(1, PROTOCOL.encode(0, name, events.Trade(number, "1", "1", WALL, WALL, False)).message)
         wire.run(0.3)
     wire.run(600.0)
-    again = [message for _, message in wire.sent if message is not asked[1]]
+    again = [message for number, message in wire.sent if number == 1 and message is not asked[1]]
     assert len(again) <= 240 * 600 / 3600 + 2
     assert [message["op"] for message in again] == ["unsubscribe", "subscribe"] * (len(again) // 2)
     assert {name for message in again for name in (argument["instId"] for argument in message["args"])} == set(names)
-    assert len(wire.opened) == 1
+    assert [url for _, url in wire.opened].count("ws://host/ws/v5/business") == 1
     assert set(wire.events("stale")) == {("stale", f"okx:{name}") for name in names}
 
 

@@ -51,6 +51,9 @@ class NoServer:
     def forget(self, stream: str) -> None:
         raise NotImplementedError
 
+    def move(self, stream: str, to: str) -> None:
+        raise NotImplementedError
+
     def scale_volume(self, symbol: str, factor: float) -> None:
         raise NotImplementedError
 
@@ -319,6 +322,7 @@ async def test_faults_fired_are_told() -> None:
         ("/control/faults/gpa", 404, "did you mean 'gap'?"),
         ("/control/faults/gap?count=0", 400, "gap.count: '0': must be `int` >= 1"),
         ("/control/faults/gap?symbol=XRPUSDT", 400, "must be one of BTCUSDT"),
+        ("/control/faults/moved?stream=btcusdt@trade", 400, "to: '': must be a part of the URL"),
         ("/control/faults/gap?colour=red", 400, "known: count, feed, seconds, symbol"),
         ("/control/scenarios/whael", 404, "did you mean 'whale'?"),
         ("/control/scenarios/whale?side=up", 400, "must be one of buy, sell"),
@@ -412,6 +416,31 @@ async def test_a_delisted_symbol_is_unknown_and_silent_and_comes_back() -> None:
             while (await messages(socket, 1))[0]["stream"] != "ethusdt@bookTicker":
                 pass
         assert (await client.get("/api/v3/depth?symbol=ETHUSDT"))[0] == 200
+
+
+async def test_a_stream_that_was_moved_is_carried_at_one_address_alone() -> None:
+    """By host, where every request is acknowledged; by path, where one at the wrong address is refused."""
+    async with serving(symbols=["BTCUSDT"], speed=20.0) as exchange, client_of(exchange) as client:
+        streams = "/stream?streams=btcusdt@trade/btcusdt@bookTicker"
+        here = await client.connect(streams)
+        await client.post("/control/faults/moved?stream=btcusdt@trade&to=localhost")
+        there = await client.http.ws_connect(exchange.url.replace("127.0.0.1", "localhost") + streams)
+        async with asyncio.timeout(20):
+            while (await there.receive_json())["stream"] != "btcusdt@trade":
+                pass
+        late = await client.connect(streams)
+        assert {message["stream"] for message in await messages(late, 30)} == {"btcusdt@bookTicker"}
+        while exchange.hub.connections[1].streams != {"btcusdt@bookTicker": None}:
+            await messages(here, 1)
+    async with serving(exchange="okx", symbols=["BTC-USDT"], speed=20.0) as exchange, client_of(exchange) as client:
+        await client.post("/control/faults/moved?stream=trades-all:BTC-USDT&to=/public")
+        asked = {"op": "subscribe", "args": [{"channel": "trades-all", "instId": "BTC-USDT"}]}
+        answers = []
+        for path in ("business", "public"):
+            socket = await client.connect(f"/ws/v5/{path}")
+            await socket.send_json(asked)
+            answers.append((await messages(socket, 1))[0])
+    assert [(answer["event"], answer.get("code")) for answer in answers] == [("error", "60018"), ("subscribe", None)]
 
 
 async def test_a_page_of_trades_with_one_row_that_cannot_be(recording: str) -> None:

@@ -20,7 +20,7 @@ __all__ = ["show", "totals"]
 
 PAINT_SECONDS = 10.0
 _MOST = 1_000
-_KINDS = ("gap", "backfill", "resync", "disconnect", "stale", "rejected")
+_KINDS = ("gap", "backfill", "resync", "disconnect", "stale", "moved", "rejected")
 
 
 def show(desk: Desk) -> None:

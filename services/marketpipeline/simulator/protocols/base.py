@@ -63,6 +63,10 @@ class Session(Protocol):
         """Handle a text message of the client, at `now` in seconds. Never raises: what is wrong gets an error reply."""
         ...
 
+    def carries(self, stream: str, here: bool) -> None:
+        """A stream was moved: to this connection's address, or away from it."""
+        ...
+
     def render(self, frame: Frame) -> bytes:
         """A frame's message as this connection gets it, e.g. without its wrapper or in another unit of time."""
         ...

@@ -63,6 +63,9 @@ class _NoServer:
     def forget(self, stream: str) -> None:
         """See `ServerControls`."""
 
+    def move(self, stream: str, to: str) -> None:
+        """See `ServerControls`."""
+
     def scale_volume(self, symbol: str, factor: float) -> None:
         """See `ServerControls`."""
 

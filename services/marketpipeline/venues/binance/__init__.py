@@ -18,4 +18,5 @@ VENUE = Venue(
     rest_url="https://data-api.binance.vision",
     max_streams=1024,
     adapter="marketpipeline.venues.binance.adapter:ADAPTER",
+    websocket_fallbacks=("wss://stream.binance.com:9443", "wss://stream.binance.com:443"),
 )

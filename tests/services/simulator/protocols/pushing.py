@@ -50,6 +50,9 @@ class _Session:
         self.streams.update(dict.fromkeys(new))
         return Response(tuple(json.dumps(reply).encode() for reply in replies), subscribe=tuple(new))
 
+    def carries(self, stream: str, here: bool) -> None:
+        """See `Session.carries`."""
+
     def render(self, frame: Frame) -> bytes:
         """See `Session.render`."""
         return frame.message

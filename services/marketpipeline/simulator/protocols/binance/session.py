@@ -64,6 +64,9 @@ class BinanceSession:
             return message
         return message[frame.start : len(message) - (len(frame.message) - frame.end)]
 
+    def carries(self, stream: str, here: bool) -> None:
+        """See `Session.carries`: whatever is asked for is acknowledged."""
+
     def receive(self, message: bytes, now: float = 0.0) -> Response:
         """See `Session.receive`."""
         try:

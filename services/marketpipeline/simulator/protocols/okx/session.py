@@ -36,11 +36,16 @@ class OkxSession:
         self._market = market
         self._streams: dict[str, None] = {}
         self._requests: deque[float] = deque()
+        self._moved: dict[str, bool] = {}
 
     @property
     def streams(self) -> Iterable[str]:
         """See `Session.streams`."""
         return tuple(self._streams)
+
+    def carries(self, stream: str, here: bool) -> None:
+        """See `Session.carries`."""
+        self._moved[stream] = here
 
     def render(self, frame: Frame) -> bytes:
         """See `Session.render`."""
@@ -72,7 +77,9 @@ class OkxSession:
         new: list[str] = []
         for argument in arguments:
             channel, name = str(argument.get("channel", "")), str(argument.get("instId", ""))
-            if not self._channels.fullmatch(channel) or name not in listed:
+            known = self._channels.fullmatch(channel) is not None
+            here = self._moved.get(f"{channel}:{name}", self._moved.get("", known))
+            if not here or name not in listed:
                 said = (
                     f"Wrong URL or channel:{channel},instId:{name} doesn't exist. Please use the correct URL, channel "
                 )
