@@ -7,7 +7,7 @@ PIPELINE ?= manifests/quickstart.yaml
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run dashboard screenshots test setup setup-test lint format types lock generate docs bench clean
+.PHONY: help run dashboard screenshots test setup setup-dev setup-test lint format types lock generate wheel docs bench clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,21 +31,27 @@ setup: ## what a run needs (PIPELINE=FILE for one whose sinks need more)
 setup-test: ## what the tests need too
 	@$(PYTHON) scripts/set_up.py --test
 
-lint: setup ## ruff and the import contracts
+setup-dev: ## what checks and generated files need too
+	@$(PYTHON) scripts/set_up.py --extra dev
+
+lint: setup-dev ## ruff and the import contracts
 	@$(BIN)/python scripts/run_suites.py lint imports
 
-format: setup ## let ruff put right what it can
+format: setup-dev ## let ruff put right what it can
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
-types: setup ## mypy --strict
+types: setup-dev ## mypy --strict
 	@$(BIN)/python scripts/run_suites.py types
 
 lock: ## write the locks from the pyproject and pom files (UPGRADE=1 for the newest versions)
 	@test -x $(BIN)/uv || $(PYTHON) scripts/set_up.py
 	@$(BIN)/python scripts/lock.py $(if $(UPGRADE),--upgrade)
 
-generate: setup ## write every generated file
+generate: setup-dev ## write every generated file
 	@$(BIN)/python scripts/generate.py
+
+wheel: setup ## the package as a wheel, in dist/: what runs without a clone
+	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python && ls dist/*.whl
 
 docs: setup-test ## the documentation as a site, in .cache/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

@@ -10,11 +10,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from installers import CACHE, ROOT, SERVICES, call, index_environment, resolve_jars
-from toolchain import SetupError, require_toolchain
+from marketpipeline.setup.installers import call, index_environment, resolve_jars
+from marketpipeline.setup.places import places
+from marketpipeline.setup.toolchain import SetupError, require_toolchain
 
 __all__ = ["LOCKS", "POMS", "compile_lock", "pin_jars"]
 
+ROOT, CACHE, SERVICES = places().sources, places().cache, places().services
 JOBS = ROOT / "flink-jobs"
 # lock ← what it is compiled from, and what it leaves out (our own distributions are installed in place)
 LOCKS: dict[Path, tuple[Path, list[str]]] = {
@@ -44,7 +46,7 @@ def compile_lock(lock: Path, *, upgrade: bool) -> None:
             lock.relative_to(place),
             source.relative_to(place),
         ],
-        env=index_environment(),
+        env=index_environment(SERVICES / "bin" / "python"),
         cwd=place,
     )
     if "://" in lock.read_text():

@@ -52,6 +52,7 @@ COVERED = (
     Covered(f"{SRC}/sink_kinds", "*", "services/sink_kinds/test_sink_kinds.py", SHARED),
     Covered(f"{SRC}/schema", "resource scaling settings", "services/spec/test_load.py", DEFINITION),
     Covered(f"{SRC}/settings", "*", "services/plan/test_plan.py", DEFINITION),
+    Covered(f"{SRC}/setup", "places", "repository/test_wheel.py", PROCESS),
     Covered(f"{SRC}/spec", "*", "services/spec/test_load.py", DEFINITION),
     Covered(f"{SRC}/plan", "*", "services/plan/test_plan.py", GOLDEN),
     Covered(f"{SRC}/api", "models parameters", "services/api/routes/test_analytics.py", DEFINITION),

@@ -174,7 +174,9 @@ def _wrong(value: str, expected: str) -> InvalidInput:
 def _jars(places: Places) -> list[Path]:
     jars = sorted(places.flink_jars.glob("*.jar"))
     if not jars:
-        expected = "must be the folder of Flink's connector jars; run `make setup`, or set MARKETPIPELINE_FLINK_JARS"
+        expected = (
+            "must be the folder of Flink's connector jars; run `marketpipeline setup`, or set MARKETPIPELINE_FLINK_JARS"
+        )
         raise InvalidInput("this machine", [Problem("flink_jars", str(places.flink_jars), expected)])
     return jars
 

@@ -37,6 +37,8 @@ _OWN = MappingProxyType(
         "validate": Entry("marketpipeline.cli.pipeline:validate", "Check a MarketPipeline."),
         "plan": Entry("marketpipeline.cli.pipeline:plan", "Show everything that a MarketPipeline consists of."),
         "run": Entry("marketpipeline.cli.run:run", "Run a MarketPipeline on this machine.", "local"),
+        "setup": Entry("marketpipeline.cli.setup:setup", "Install what a run needs; the first run does it too."),
+        "example": Entry("marketpipeline.cli.pipeline:example", "Print a MarketPipeline to begin with."),
         "apply": Entry("marketpipeline.cli.apply:apply", "Change what runs on this machine.", "local"),
         "query": Entry("marketpipeline.cli.query:query", "Read what a run has stored.", "local"),
         "archive": Entry("marketpipeline.cli.tiers:archive", "Move days from the database to the archive.", "tiers"),

@@ -11,9 +11,16 @@ import click
 from marketpipeline.plan import plan as make_plan
 from marketpipeline.plan import plan_as_json, plan_as_text
 from marketpipeline.selection import Selection, ask_all, choose
+from marketpipeline.setup.places import places
 from marketpipeline.spec import load_file
 
-__all__ = ["plan", "validate"]
+__all__ = ["example", "plan", "validate"]
+
+
+@click.command()
+def example() -> None:
+    """Print a MarketPipeline to begin with: `marketpipeline example > my.yaml`."""
+    click.echo(places().quickstart.read_text(encoding="utf-8"), nl=False)
 
 
 @click.command()

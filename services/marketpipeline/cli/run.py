@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from marketpipeline.cli.parameters import Duration, Speed
+from marketpipeline.cli.setup import be_ready
 from marketpipeline.errors import InvalidInput, Problem
-from marketpipeline.local.main import run as run_pipeline
 from marketpipeline.local.managed_process import Failure
 from marketpipeline.local.options import RunOptions
+from marketpipeline.setup.places import places
 from marketpipeline.spec import DASHBOARD_NEEDS_THE_API, MarketPipeline, load_file
 
 __all__ = ["run"]
@@ -38,7 +39,7 @@ class Several(click.Command):
 
 
 @click.command(cls=Several)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--exchange", default=None, metavar="simulated|live|URL", help="Where the data comes from. [simulated]")
 @click.option(
     "--replay",
@@ -57,7 +58,7 @@ class Several(click.Command):
 @click.pass_context
 def run(
     ctx: click.Context,
-    file: Path,
+    file: Path | None,
     exchange: str | None,
     replay: tuple[Path, ...],
     speed: float | None,
@@ -72,6 +73,8 @@ def run(
 
     It starts a broker, a stream job, the stores, the services and (unless told otherwise) a simulated exchange, and
     shows what they do. Ctrl-C stops all of it in order; the state folder keeps the data for the next run.
+
+    Without FILE it is the pipeline that `marketpipeline example` prints. What is not installed yet is, the first time.
     """
     speed_given = ctx.get_parameter_source("speed") is click.core.ParameterSource.COMMANDLINE
     options = RunOptions(
@@ -85,9 +88,13 @@ def run(
         screenshot=screenshot,
     )
     _check(options, exchange_given=exchange is not None, speed_given=speed_given)
-    pipeline = _with_dashboard(load_file(file)) if dashboard else load_file(file)
+    source = file or places().quickstart
+    pipeline = _with_dashboard(load_file(source)) if dashboard else load_file(source)
+    be_ready(pipeline)
+    from marketpipeline.local.main import run as run_pipeline  # what it imports may have been installed just now
+
     try:
-        sys.exit(run_pipeline(pipeline, str(file), options))
+        sys.exit(run_pipeline(pipeline, str(source), options))
     except Failure as failure:
         if not failure.invalid_input:
             raise

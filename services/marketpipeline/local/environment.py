@@ -23,8 +23,6 @@ _TAKEN_OVER = (
     # Where a Python that was built with a shared library finds it.
     "DYLD_LIBRARY_PATH",
     "LD_LIBRARY_PATH",
-    # Where the stream job's jars are, beside what `LocalSettings` reads.
-    "MARKETPIPELINE_FLINK_JARS",
 )
 _TAKEN_OVER_PREFIX = "MARKETPIPELINE_TELEMETRY__"
 """Level of the logs and the collector of traces are the same for every process; other settings are the plan's."""

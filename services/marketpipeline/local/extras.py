@@ -1,7 +1,7 @@
 """The extras of this distribution that a pipeline needs on one machine, and which of them are absent.
 
 What is heavy is only installed for who asks for it. `python -m marketpipeline.local.extras FILE` prints the extras that
-a pipeline needs; the set-up asks so.
+a pipeline needs; the set-up of a checkout asks so.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def require_extras(pipeline: MarketPipeline, source: str) -> None:
     for part, extras in extras_of(pipeline).items():
         if missing := [name for extra in extras for name in absent(extra)]:
             expected = (
-                f"needs {', '.join(missing)} on this machine; run `make setup PIPELINE={source}`, or "
+                f"needs {', '.join(missing)} on this machine; run `marketpipeline setup {source}`, or "
                 f"pip install '{_DISTRIBUTION}[{','.join(extras)}]'"
             )
             problems.append(Problem(f"spec.{part}.enabled", True, expected))

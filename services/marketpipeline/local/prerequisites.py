@@ -62,7 +62,7 @@ def find_java(java_home: str | None) -> Java:
 def require_kafka(jars: Path) -> None:
     """Raise InvalidInput when the broker's jars are not here."""
     if not any(jars.glob("kafka_*.jar")):
-        expected = "must be the folder of Kafka's jars; run `make setup`, or set MARKETPIPELINE_KAFKA_JARS"
+        expected = "must be the folder of Kafka's jars; run `marketpipeline setup`, or set MARKETPIPELINE_KAFKA_JARS"
         raise InvalidInput("this machine", [Problem("kafka_jars", str(jars), expected)])
 
 
@@ -70,7 +70,8 @@ def require_flink(python: Path) -> None:
     """Raise InvalidInput when the environment of the stream job is not set up."""
     if not os.access(python, os.X_OK):
         expected = (
-            "must be the Python of the stream job's environment; run `make setup`, or set MARKETPIPELINE_FLINK_PYTHON"
+            "must be the Python of the stream job's environment; run `marketpipeline setup`, or set "
+            "MARKETPIPELINE_FLINK_PYTHON"
         )
         raise InvalidInput("this machine", [Problem("flink_python", str(python), expected)])
 

@@ -351,7 +351,7 @@ def _stream_job(
         arguments=(str(places.flink_python), "-P", "-m", "marketpipeline_job", "--config", str(config)),
         port=settings["http"]["port"],
         after=[],  # it waits for its topics itself, and is planned meanwhile
-        environment={"JAVA_HOME": java.home},
+        environment={"JAVA_HOME": java.home, "MARKETPIPELINE_FLINK_JARS": str(places.flink_jars)},
         stop_seconds=40.0,
         ready_seconds=600.0,
     )

@@ -1,4 +1,4 @@
-"""Where the platform of one machine finds what it runs; read from the environment, with defaults for a checkout."""
+"""Where the platform of one machine finds what it runs: what the set-up has installed, unless the environment says."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from urllib.request import getproxies, proxy_bypass
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["LocalSettings", "is_loopback", "proxy_for"]
+from marketpipeline.setup.places import places
 
-_ROOT = Path(__file__).resolve().parents[3]
+__all__ = ["LocalSettings", "is_loopback", "proxy_for"]
 
 
 class LocalSettings(BaseSettings):
-    """What `make setup` installs, and the machine's Java."""
+    """What the set-up installs, and the machine's Java."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_prefix="MARKETPIPELINE_")
 
@@ -25,9 +25,15 @@ class LocalSettings(BaseSettings):
         validation_alias=AliasChoices("JAVA_HOME", "java_home"),
         description="Home of the Java to run; the one on the path without it.",
     )
-    kafka_jars: Path = Field(default=_ROOT / ".cache" / "jars" / "kafka", description="Folder of the broker's jars.")
+    setup: bool = Field(
+        default=True, description="Whether `marketpipeline run` installs what is absent, where it came as a wheel."
+    )
+    kafka_jars: Path = Field(default_factory=lambda: places().kafka_jars, description="Folder of the broker's jars.")
     flink_python: Path = Field(
-        default=_ROOT / "flink-jobs" / ".venv" / "bin" / "python", description="Python of the stream job's environment."
+        default_factory=lambda: places().flink_python, description="Python of the stream job's environment."
+    )
+    flink_jars: Path = Field(
+        default_factory=lambda: places().flink_jars, description="Folder of the stream job's jars."
     )
     listing_seconds: float = Field(
         default=60.0, gt=0, description="Time between two questions to an exchange about what a selector stands for."

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from marketpipeline.cli import cli
-from marketpipeline.cli import run as module
 from marketpipeline.errors import InvalidInput, InvalidSpec
 from marketpipeline.local.managed_process import Failure
 from marketpipeline.local.options import RunOptions
@@ -32,7 +31,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[RunOptions]:
         found.append(options)
         return 0
 
-    monkeypatch.setattr(module, "run_pipeline", note)
+    monkeypatch.setattr("marketpipeline.local.main.run", note)
     return found
 
 
@@ -76,7 +75,7 @@ def test_the_dashboard_is_opened_with_a_word(monkeypatch: pytest.MonkeyPatch, tm
         opened.append(pipeline.spec.dashboard.enabled)
         return 0
 
-    monkeypatch.setattr(module, "run_pipeline", note)
+    monkeypatch.setattr("marketpipeline.local.main.run", note)
     for words in ([], ["--dashboard"]):
         assert CliRunner().invoke(cli, ["run", MANIFEST, *words]).exit_code == 0
     assert opened == [False, True]
@@ -151,7 +150,7 @@ def test_a_component_that_failed(monkeypatch: pytest.MonkeyPatch, invalid: bool,
     def fail(*_: object) -> int:
         raise Failure("exchange cannot run: a.gz: is no gzip", invalid_input=invalid)
 
-    monkeypatch.setattr(module, "run_pipeline", fail)
+    monkeypatch.setattr("marketpipeline.local.main.run", fail)
     done = run(MANIFEST)
     assert done.exit_code == status
     if invalid:

@@ -32,7 +32,7 @@ def test_what_is_absent_is_named_with_the_command_that_helps(monkeypatch: pytest
     with pytest.raises(InvalidInput) as caught:
         require_extras(load_file(QUICKSTART), "my.yaml")
     assert str(caught.value) == (
-        "my.yaml:\n  spec.sinks.redis.enabled: True: needs redis on this machine; run `make setup PIPELINE=my.yaml`, "
+        "my.yaml:\n  spec.sinks.redis.enabled: True: needs redis on this machine; run `marketpipeline setup my.yaml`, "
         "or pip install 'marketpipeline[redis]'"
     )
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from installers import on_demand
 from marketpipeline.plan import plan
 from marketpipeline.registry import resolve
+from marketpipeline.setup.installers import Installers
+from marketpipeline.setup.places import places
 from marketpipeline.sink_kinds import SinkKind, SinkSettings, SinkSpec, sink_kinds
 from marketpipeline.sink_kinds.redis import SINK as REDIS
 from marketpipeline.spec import load_object
@@ -60,7 +61,7 @@ def test_its_extra_is_declared_and_part_of_a_run_on_one_machine(kind: SinkKind) 
     assert kind.extra in extras()
     assert kind.server_extra is None or kind.server_extra in extras()
     light = any(kind.extra in line for line in extras()["local"] if line.startswith("marketpipeline["))
-    assert light or kind.extra in on_demand(), "else no set-up installs it"
+    assert light or kind.extra in Installers(places()).on_demand(), "else no set-up installs it"
 
 
 @KINDS

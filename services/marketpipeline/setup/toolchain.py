@@ -1,6 +1,6 @@
 """What the set-up needs of the machine itself: a Python that can make environments, a Java, Maven.
 
-Standard library only, since it runs before anything is installed. On Debian as root it installs what is absent.
+On Debian as root it installs what is absent.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from marketpipeline.errors import MarketPipelineError
+
 __all__ = [
     "SetupError",
     "install_debian_package",
@@ -20,6 +22,7 @@ __all__ = [
     "missing_packages",
     "require_python",
     "require_toolchain",
+    "say",
     "unpack_debian_packages",
 ]
 
@@ -27,8 +30,14 @@ OLDEST_JAVA = 17
 NEWEST_TRIED_JAVA = 21
 
 
-class SetupError(Exception):
+class SetupError(MarketPipelineError):
     """The set-up cannot go on; the message says what to do about it."""
+
+
+def say(line: str) -> None:
+    """A line for whoever waits."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def require_python() -> None:
@@ -46,9 +55,7 @@ def require_toolchain() -> None:
     missing = missing_packages()
     if missing and _may_use_apt():
         costs = "65 MB to fetch, 260 MB on disk, half a minute"
-        print(
-            f"apt-get installs what is absent here: {' '.join(missing)} ({costs}; SETUP_APT=no forbids it)", flush=True
-        )
+        say(f"apt-get installs what is absent here: {' '.join(missing)} ({costs}; SETUP_APT=no forbids it)")
         _apt_install(missing)
         missing = missing_packages()
     if missing:
@@ -62,7 +69,7 @@ def require_toolchain() -> None:
         )
     version = java_version()
     if version is not None and version > NEWEST_TRIED_JAVA:
-        print(f"note: Java {version} is newer than the newest tried here, {NEWEST_TRIED_JAVA}", flush=True)
+        say(f"note: Java {version} is newer than the newest tried here, {NEWEST_TRIED_JAVA}")
 
 
 def java_version() -> int | None:
