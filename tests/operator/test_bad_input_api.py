@@ -51,6 +51,11 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         "sinks.timescale.enabled to true, or "
         "api.enabled to false",
     ),
+    (
+        {"feeds": ["quotes"], "sinks": {"notify": {"webhook": {"url": "http://localhost:1"}}}},
+        "spec",
+        "sinks.notify.enabled needs book or trades among the feeds",
+    ),
     ({"dashboard": {"enabled": True}, "api": {"enabled": False}}, "spec", "dashboard.enabled needs the API"),
     (
         {"dashboard": {"enabled": True}, "api": {"auth": {"secretName": "keys"}}},

@@ -27,6 +27,7 @@ from marketpipeline.spec import (
 from marketpipeline.spec.flink import DECIDED, FLINK_KEY
 from marketpipeline.spec.market import Window
 from marketpipeline.spec.selectors import LARGEST_RANK, RANKED
+from marketpipeline.spec.sinks import FEEDS_NEEDED, needs_a_feed
 from marketpipeline.topics import EXCHANGE_FEEDS, Feed
 from marketpipeline.venues import Venue, venues
 from pydantic import BaseModel
@@ -75,6 +76,15 @@ def _api_has_a_store() -> Rule:
         if sink_kinds()[name].answers:
             enabled.append(f"({given}self.sinks.{name}.enabled)" if given else f"self.sinks.{name}.enabled")
     return {"rule": " || ".join(["!self.api.enabled", *enabled]), "message": API_NEEDS_A_SINK}
+
+
+def _sinks_are_fed() -> list[Rule]:
+    found = []
+    for name, feeds in FEEDS_NEEDED.items():
+        absent = "" if Sinks.model_fields[name].default_factory else f"!has(self.sinks.{name}) || "
+        fed = f"self.feeds.exists(f, f in [{_quoted(feeds)}])"
+        found.append({"rule": f"{absent}!self.sinks.{name}.enabled || {fed}", "message": needs_a_feed(name)})
+    return found
 
 
 def _stores_of_clusters() -> dict[str, list[Rule]]:
@@ -221,6 +231,7 @@ def rules() -> dict[str, list[Rule]]:
                 "message": NEEDS_A_DATABASE,
             },
             {"rule": f"self.feeds.exists(f, f != '{Feed.RAW.value}')", "message": RAW_NEEDS_A_FEED},
+            *_sinks_are_fed(),
             *_dashboard_has_an_api(),
             *(rule for venue in venues().values() for rule in _of_exchange(venue)),
         ],

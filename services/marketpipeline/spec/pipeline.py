@@ -30,7 +30,7 @@ from marketpipeline.spec.platform import (
     TopicProvider,
 )
 from marketpipeline.spec.selectors import Selector, is_selector, selector_of, selectors_in
-from marketpipeline.spec.sinks import Sinks
+from marketpipeline.spec.sinks import FEEDS_NEEDED, Sinks, needs_a_feed
 from marketpipeline.spec.thresholds import Thresholds
 from marketpipeline.topics import Feed
 from marketpipeline.venues import split_symbol, venues
@@ -193,6 +193,9 @@ class PipelineSpec(SpecModel):
             raise ValueError("broker.cluster is needed with broker.namespace")
         if self.api.enabled and not any(kind.answers for kind, _ in self.sinks.enabled()):
             raise ValueError(API_NEEDS_A_SINK)
+        for kind, _ in self.sinks.enabled():
+            if (needed := FEEDS_NEEDED.get(kind.name)) and not set(needed) & set(self.feeds):
+                raise ValueError(needs_a_feed(kind.name))
         if self.dashboard.enabled and not self.api.enabled:
             raise ValueError(DASHBOARD_NEEDS_THE_API)
         if self.dashboard.enabled and self.api.auth.secret_name and not self.dashboard.api_key_secret:

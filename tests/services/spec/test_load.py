@@ -209,6 +209,8 @@ def test_what_does_not_fit_together() -> None:
         "api.enabled needs at least one sink: set sinks.clickhouse.enabled or sinks.redis.enabled or "
         "sinks.timescale.enabled" in blind.expected
     )
+    silent = problem(with_spec("feeds: [quotes]\nsinks: {notify: {webhook: {url: http://localhost:1}}}"))
+    assert "sinks.notify.enabled needs book or trades among the feeds" in silent.expected
     headless = problem(with_spec("dashboard: {enabled: true}\napi: {enabled: false}"))
     assert "dashboard.enabled needs the API: set api.enabled to true" in headless.expected
     locked_out = problem(with_spec("dashboard: {enabled: true}\napi: {auth: {secretName: keys}}"))
