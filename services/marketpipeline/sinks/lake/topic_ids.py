@@ -13,7 +13,8 @@ from marketpipeline.topics import topic_name
 
 __all__ = ["topic_ids"]
 
-_SECONDS = 10.0
+_SECONDS, _GRACE_SECONDS = 10.0, 5.0
+"""For the answer, and for the client to say that there was none."""
 _NO_SUCH_TOPIC = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNSUPPORTED_FEATURE)
 _NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 """What a broker says that gives no ids: 16 bytes of zeros."""
@@ -26,7 +27,9 @@ def topic_ids(settings: SinkSettings) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, future in admin.describe_topics(TopicCollection(names), request_timeout=_SECONDS).items():
         try:
-            told = str(future.result(_SECONDS).topic_id)
+            told = str(future.result(_SECONDS + _GRACE_SECONDS).topic_id)
+        except TimeoutError as error:
+            raise RetryableError(f"the broker does not tell the ids of its topics within {_SECONDS:g} s") from error
         except KafkaException as error:
             if error.args[0].code() not in _NO_SUCH_TOPIC:
                 raise RetryableError(f"the broker does not tell the ids of its topics: {error.args[0]}") from error

@@ -1,4 +1,4 @@
-"""Numbered migrations, as the database's: files `NNNN_name.sql` beside this module, never edited once released.
+"""The schema by numbered migrations, and whether the tables that are there are ours.
 
 Snowflake commits every statement that changes a schema by itself, so each may be repeated (`IF NOT EXISTS`), and the
 version is noted when the last one of a file is done. Two processes that start at once do the same twice.
@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib import resources
 
 from snowflake.connector import SnowflakeConnection
 
 from marketpipeline.errors import PermanentError
 from marketpipeline.sink_kinds.snowflake import SnowflakeStoreSettings
+from marketpipeline.sinks.migrations import Migration, in_package, missing
 from marketpipeline.sinks.snowflake.connection import STATEMENT_SECONDS
 from marketpipeline.sinks.snowflake.statements import STAGE, sql_type
 from marketpipeline.store import Table
 
-__all__ = ["Migration", "check", "migrate", "migrations", "statements_of"]
+__all__ = ["check", "migrate", "migrations", "statements_of"]
 
 _VERSIONS = (
     "CREATE TABLE IF NOT EXISTS marketpipeline_migrations (version NUMBER(9, 0) NOT NULL, name VARCHAR NOT NULL, "
@@ -36,24 +35,9 @@ _COLUMNS = (
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One step of the schema."""
-
-    version: int
-    name: str
-    sql: str
-
-
 def migrations() -> tuple[Migration, ...]:
     """Every migration of this release, in order."""
-    folder = resources.files(__package__) / "migrations"
-    found = [
-        Migration(int(file.name[:4]), file.name[5:-4], file.read_text(encoding="utf-8"))
-        for file in folder.iterdir()
-        if file.name.endswith(".sql")
-    ]
-    return tuple(sorted(found, key=lambda migration: migration.version))
+    return in_package(__package__)
 
 
 def statements_of(sql: str) -> Iterator[str]:
@@ -70,24 +54,17 @@ def migrate(session: SnowflakeConnection, known: tuple[Migration, ...] | None = 
     Raises PermanentError when it was made by a newer release, whose tables this one would misread.
     """
     known = migrations() if known is None else known
-    newest = known[-1].version
     with session.cursor() as cursor:
         cursor.execute(_VERSIONS, timeout=STATEMENT_SECONDS)
         row = cursor.execute("SELECT coalesce(max(version), 0) FROM marketpipeline_migrations").fetchone()
         present = int(row[0]) if row else 0
-        if present > newest:
-            raise PermanentError(
-                f"the schema in Snowflake is version {present}, this release knows up to {newest}: "
-                f"run the release that made it, or a newer one"
-            )
-        for migration in known:
-            if migration.version > present:
-                for statement in statements_of(migration.sql):
-                    cursor.execute(statement, timeout=STATEMENT_SECONDS)
-                cursor.execute(_NOTE, (migration.version, migration.name, migration.version))
-                _log.info("migrated", extra={"version": migration.version, "migration": migration.name})
+        for migration in missing(known, present, "the schema in Snowflake"):
+            for statement in statements_of(migration.sql):
+                cursor.execute(statement, timeout=STATEMENT_SECONDS)
+            cursor.execute(_NOTE, (migration.version, migration.name, migration.version))
+            _log.info("migrated", extra={"version": migration.version, "migration": migration.name})
         cursor.execute(f"CREATE STAGE IF NOT EXISTS {STAGE}")
-    return max(present, newest)
+    return known[-1].version
 
 
 def check(session: SnowflakeConnection, tables: tuple[Table, ...], store: SnowflakeStoreSettings) -> None:

@@ -1,22 +1,20 @@
 """Numbered migrations, applied in order under an advisory lock, so that any number of processes may start at once.
 
-A migration is a file `NNNN_name.sql` beside this module. It is never edited once released; a change is a new
-file. All that are missing are applied in one transaction: the database is at one version or the next.
+All that are missing are applied in one transaction: the database is at one version or the next.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from importlib import resources
 
 from psycopg.sql import SQL
 
 from marketpipeline.errors import PermanentError
+from marketpipeline.sinks.migrations import Migration, in_package, missing
 from marketpipeline.sinks.timescale.connection import Connection
 from marketpipeline.store import TABLES
 
-__all__ = ["LOCK_KEY", "Migration", "check_tables", "migrate", "migrations"]
+__all__ = ["LOCK_KEY", "check_tables", "migrate", "migrations"]
 
 LOCK_KEY = 0x6D61726B65747069
 """Of the advisory lock: `marketpi` in ASCII. Everything that changes the schema takes it."""
@@ -38,24 +36,9 @@ _TYPES = {"timestamptz": "timestamp with time zone"}
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One step of the schema."""
-
-    version: int
-    name: str
-    sql: str
-
-
 def migrations() -> tuple[Migration, ...]:
     """Every migration of this release, in order."""
-    folder = resources.files(__package__) / "migrations"
-    found = [
-        Migration(int(file.name[:4]), file.name[5:-4], file.read_text(encoding="utf-8"))
-        for file in folder.iterdir()
-        if file.name.endswith(".sql")
-    ]
-    return tuple(sorted(found, key=lambda migration: migration.version))
+    return in_package(__package__)
 
 
 def migrate(connection: Connection, known: tuple[Migration, ...] | None = None) -> int:
@@ -64,27 +47,20 @@ def migrate(connection: Connection, known: tuple[Migration, ...] | None = None) 
     Raises PermanentError when the database was made by a newer release, whose tables this one would misread.
     """
     known = migrations() if known is None else known
-    newest = known[-1].version
     with connection.transaction():
         connection.execute("SET LOCAL statement_timeout = 0")
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_KEY,))
         connection.execute(_VERSIONS)
         row = connection.execute("SELECT coalesce(max(version), 0) FROM marketpipeline_migrations").fetchone()
         present = int(row[0]) if row else 0
-        if present > newest:
-            raise PermanentError(
-                f"the database's schema is version {present}, this release knows up to {newest}: "
-                f"run the release that made it, or a newer one"
+        for migration in missing(known, present, "the database's schema"):
+            connection.execute(SQL(migration.sql))
+            connection.execute(
+                "INSERT INTO marketpipeline_migrations (version, name) VALUES (%s, %s)",
+                (migration.version, migration.name),
             )
-        for migration in known:
-            if migration.version > present:
-                connection.execute(SQL(migration.sql))
-                connection.execute(
-                    "INSERT INTO marketpipeline_migrations (version, name) VALUES (%s, %s)",
-                    (migration.version, migration.name),
-                )
-                _log.info("schema changed", extra={"version": migration.version, "migration": migration.name})
-    return newest
+            _log.info("schema changed", extra={"version": migration.version, "migration": migration.name})
+    return known[-1].version
 
 
 def check_tables(connection: Connection, url: str) -> None:

@@ -17,16 +17,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
-from marketpipeline.errors import PermanentError
+from marketpipeline.errors import PermanentError, RetryableError
 from marketpipeline.lake.delta import make_table, open_table, schema_of
 from marketpipeline.records import Record
-from marketpipeline.sink_kinds.lake import LakeStoreSettings
+from marketpipeline.schema import KafkaSettings
+from marketpipeline.sink_kinds.lake import LakeSinkSettings, LakeStoreSettings
 from marketpipeline.sinks.base import Backpressure, Delivery
 from marketpipeline.sinks.lake import LakeSink
+from marketpipeline.sinks.lake import topic_ids as module_of_ids
 from marketpipeline.store.lake import lake_table
 from marketpipeline.topics import TopicKind
 
-from tests.conftest import wait_for
+from tests.conftest import free_port, wait_for
 from tests.services.sinks.running import RunningSink, SinkProcess
 from tests.services.sinks.samples import BTC, ETH, START, alert, book, candle, deliver, every_kind, trade
 from tests.services.sinks.stores import LakeStore
@@ -321,3 +323,13 @@ def test_a_full_disk_keeps_what_is_held_and_says_so(settings: LakeStoreSettings,
     sink.flush(everything=True)
     assert len(ids(settings)) == 2_000
     assert LakeStore(settings).alert(alert().id) == ("open", 0.55)
+
+
+def test_a_broker_that_does_not_tell_its_topics_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module_of_ids, "_SECONDS", 0.3)
+    settings = LakeSinkSettings(
+        pipeline="p", kafka=KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}"), topic_prefix="p",
+        consumer_group="g", batch_rows=1, flush_interval_ms=1, store=LakeStoreSettings(url="file:///nowhere"),
+    )  # fmt: skip
+    with pytest.raises(RetryableError, match="the broker does not tell the ids of its topics"):
+        module_of_ids.topic_ids(settings)

@@ -11,8 +11,9 @@ import pytest
 from marketpipeline.errors import PermanentError
 from marketpipeline.readers import HistoryQuery, Span
 from marketpipeline.readers.timescale import select
+from marketpipeline.sinks.migrations import Migration
 from marketpipeline.sinks.timescale.connection import Connection, connect
-from marketpipeline.sinks.timescale.migrate import Migration, migrate, migrations
+from marketpipeline.sinks.timescale.migrate import migrate, migrations
 from marketpipeline.store import TABLES, Column, Table, table_of
 from psycopg.sql import SQL
 
@@ -71,12 +72,6 @@ def test_events_are_read_along_an_index_in_order_of_the_exchanges_time(connectio
         scans = [line for (line,) in plan if "Scan" in line and "Subquery" not in line]
         assert len(scans) == 1, plan
         assert "feed_events_by_exchange_time" in scans[0], plan
-
-
-def test_versions_are_numbered_without_a_gap() -> None:
-    known = migrations()
-    assert [migration.version for migration in known] == list(range(1, len(known) + 1))
-    assert [migration.name for migration in known][:2] == ["tables", "dashboard_summary"]
 
 
 def test_migrating_again_changes_nothing(connection: Connection) -> None:
