@@ -184,3 +184,15 @@ spec:
 {{- randAlphaNum (default 32 .length) | b64enc }}
 {{- end }}
 {{- end }}
+
+{{/* Exchanges whose place the simulator takes, those that the pipeline has symbols of, each with its port. */}}
+{{- define "market-stack.simulated" -}}
+{{- range $number, $exchange := .Values.simulator.exchanges }}
+{{- range $.Values.pipeline.enabled | ternary $.Values.pipeline.spec.symbols (list $exchange) }}
+{{- if eq $exchange (splitList ":" . | first) }}
+{{ $exchange }}: {{ add $.Values.simulator.port $number }}
+{{- break }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -335,9 +335,10 @@ class Simulator(Part):
         default_factory=list, description="More arguments of `marketpipeline simulator`, e.g. --seed, '7'."
     )
     exchanges: list[Text] = Field(
-        default_factory=lambda: sorted(venues()), description="Exchanges of the pipeline whose place it takes."
+        default_factory=lambda: sorted(venues()),
+        description="Whose place it takes, where the pipeline follows symbols of them.",
     )
-    port: Port = Field(default=9443, description="Port that it serves on.")
+    port: Port = Field(default=9443, description="Port of the first of them; the others have those that follow.")
     resources: Compute = Field(
         default={"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}}, description="Compute."
     )

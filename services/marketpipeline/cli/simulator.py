@@ -22,13 +22,14 @@ Scenarios: tour, {", ".join(SCENARIOS)}.
 Faults: {", ".join(FAULTS)}.
 Each is NAME[:KEY=VALUE,...][@TIME], TIME in exchange time from the start, e.g. --scenario whale:symbol=BTCUSDT@10s
 --fault gap:count=5@30s. While it runs: POST /control/faults/NAME?KEY=VALUE, POST /control/scenarios/NAME;
-GET either for what each does, GET /control/status for where the exchange stands."""
+GET either for what each does, GET /control/status for where the exchange stands, POST /control/speed/N (or max)."""
 
 
 @click.command(epilog=EPILOG)
 @click.option("--config", type=click.Path(path_type=Path), help="Settings as JSON, instead of all other options.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=9443, show_default=True, type=click.IntRange(0, 65535), help="Port; 0: a free one.")
+@click.option("--exchange", default=None, help="Whose protocols it speaks (default: the first that is known).")
 @click.option("--symbol", "symbols", multiple=True, help="Symbol of the simulated market (default: two); repeatable.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the simulated market.")
 @click.option("--scenario", "scenarios", multiple=True, help="What happens on it (default: tour); repeatable.")
@@ -42,6 +43,7 @@ def simulator(
     config: Path | None,
     host: str,
     port: int,
+    exchange: str | None,
     symbols: tuple[str, ...],
     seed: int,
     scenarios: tuple[str, ...],
@@ -58,6 +60,7 @@ def simulator(
         sys.exit(run(SimulatorSettings.load(config)))
     settings = SimulatorSettings(
         http=HttpSettings(host=host, port=port),
+        exchange=exchange,
         symbols=list(symbols),
         seed=seed,
         scenarios=list(scenarios),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -34,6 +35,7 @@ class Control:
     def add_to(self, app: web.Application) -> None:
         """Add the routes; they go before the exchange's own."""
         app.router.add_get("/control/status", self._status)
+        app.router.add_post("/control/speed/{speed}", self._change_speed)
         app.router.add_get("/control/faults", self._list_faults)
         app.router.add_post("/control/faults/{name}", self._fire)
         app.router.add_get("/control/scenarios", self._list_scenarios)
@@ -74,6 +76,17 @@ class Control:
 
     async def _status(self, request: web.Request) -> web.Response:
         return web.json_response(self.status())
+
+    async def _change_speed(self, request: web.Request) -> web.Response:
+        text = request.match_info["speed"]
+        try:
+            speed = None if text == "max" else float(text)
+        except ValueError:
+            speed = math.nan
+        if speed is not None and not 0 < speed < math.inf:
+            return web.json_response({"error": f"speed {text!r} must be a number above 0, or max"}, status=400)
+        self._timeline.change_speed(speed)
+        return web.json_response({"speed": speed})
 
     async def _list_faults(self, request: web.Request) -> web.Response:
         return web.json_response({name: fault.about for name, fault in FAULTS.items()})

@@ -75,6 +75,12 @@ class Timeline:
         """Seconds of the source's time since its start."""
         return (self.position - self.first_due) / 1e9
 
+    def change_speed(self, speed: float | None) -> None:
+        """Go on from here so many times as fast; None is as fast as the readers take it."""
+        self.speed = speed
+        self.pacer = Pacer(speed or 1.0)
+        self.pacer.start(self.position)
+
     async def run(self) -> None:
         """Send everything; returns at the end of the source."""
         if self.wait:

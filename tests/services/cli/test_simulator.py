@@ -63,6 +63,15 @@ def test_it_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
         assert process.wait(10) == 0
 
 
+def test_whose_protocols_it_speaks() -> None:
+    port = free_port()
+    with started("--port", str(port), "--exchange", "okx", port=port):
+        assert get(port, "/api/v5/public/time")["code"] == "0"
+    refused = run("--exchange", "nasdaq", "--port", str(free_port()))
+    assert refused.returncode == 2
+    assert "must be one of binance, okx" in refused.stderr
+
+
 def test_a_replay(capture: Callable[[str], Path]) -> None:
     port = free_port()
     paths = [str(capture(f"binance_{name}_20240808.gz")) for name in ("btcusdt", "ethusdt")]

@@ -216,6 +216,20 @@ async def test_the_speed(tmp_path: Path) -> None:
         assert 0.3 < time.monotonic() - began < 2.0
 
 
+async def test_another_speed_from_here_on(tmp_path: Path) -> None:
+    path = write_capture(tmp_path / "a.gz", [trade(60_000 * number, number) for number in range(40)])
+    async with serving(captures=[str(path)], speed=1.0) as exchange, client_of(exchange) as client:
+        socket = await client.connect("/ws/btcusdt@trade")
+        assert [m["t"] for m in await messages(socket, 1)] == [0]
+        assert await client.post("/control/speed/600") == (200, {"speed": 600.0})
+        assert [m["t"] for m in await messages(socket, 4)] == [1, 2, 3, 4]
+        assert await client.post("/control/speed/max") == (200, {"speed": None})
+        assert [m["t"] for m in await messages(socket, 35, seconds=1.5)] == list(range(5, 40))
+        for wrong in ("0", "-1", "nan", "fast"):
+            status, body = await client.post(f"/control/speed/{wrong}")
+            assert (status, body["error"]) == (400, f"speed {wrong!r} must be a number above 0, or max")
+
+
 async def test_at_a_speed_it_goes_on_without_a_reader_and_at_full_speed_it_waits(tmp_path: Path) -> None:
     path = write_capture(tmp_path / "a.gz", [trade(10 * number, number) for number in range(1, 3001)])
     values: dict[str, Any] = {"captures": [str(path)], "settle_ms": 50}
