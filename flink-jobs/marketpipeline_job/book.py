@@ -9,59 +9,47 @@ from marketpipeline.topics import TopicKind
 from marketpipeline_job.alerts.row import found
 from marketpipeline_job.ddl import columns, sink, source
 from marketpipeline_job.deadletters import dead_letters
-from marketpipeline_job.functions import BOOK_MEASURES, BOOK_RULES, call, limits, widths, with_thresholds
-from marketpipeline_job.sql import PROCESS_TIME, Script, View, lines, literal
+from marketpipeline_job.functions import BOOK_RULES, call, limits, widths, with_thresholds
+from marketpipeline_job.sql import PROCESS_TIME, Script, View, lines
 
 __all__ = ["book"]
 
-_EVENT = "v = 1 AND `type` = 'book' AND receive_time IS NOT NULL AND update_id IS NOT NULL AND symbol IS NOT NULL"
-_READ = (
-    "`type`", "v", "symbol", "event_time", "receive_time", "update_id", "bids", "asks", "`headers`", "`partition`",
-    "`offset`",
-)  # fmt: skip
-"""What BookMeasures.ROW names, in its order."""
-_KNOWN = "v = 1 AND `type` = 'heartbeat'"
-_FAULTS = (
-    (f"({_EVENT}) IS NOT TRUE", "'no book event of version 1 with its symbol, update_id and receive_time'"),
-    ("TRUE", "error"),
-)
+_FORMAT = "measured-book"
+_FOUND = {"bid_slope": "DOUBLE", "ask_slope": "DOUBLE", "measured": "BOOLEAN", "error": "STRING"}
+"""What a record of the book is read to, beside what is written of it."""
 
 
 def book(settings: JobSettings) -> Script:
     """Book events to rows of measures and alerts; a book that cannot be measured is a dead letter."""
-    reported, faults = dead_letters(settings, TopicKind.BOOK, _KNOWN, _FAULTS, rows="book_measured")
+    reported, faults = dead_letters(settings, TopicKind.BOOK, "error")
     return Script(
         tables=(
-            *(source(settings, kind) for kind in (TopicKind.BOOK, TopicKind.THRESHOLDS)),
+            source(settings, TopicKind.BOOK, _columns(), _format(settings)),
+            source(settings, TopicKind.THRESHOLDS),
             *(sink(settings, kind) for kind in (TopicKind.BOOK_METRICS, TopicKind.BOOK_STATISTICS, TopicKind.ALERTS)),
             reported,
         ),
-        functions=(BOOK_MEASURES, BOOK_RULES),
-        views=(_records(), _measured(settings), _measures(), _events(), _found(settings)),
+        functions=(BOOK_RULES,),
+        views=(_measures(), _events(), _found(settings)),
         inserts=(_insert(), faults, _statistics(), found("book_found")),
     )
 
 
-def _records() -> View:
-    return View("book_records", f"SELECT\n{lines(_READ)}\nFROM book")
+def _columns() -> dict[str, str]:
+    return columns(BookMetrics) | _FOUND
 
 
-def _measured(settings: JobSettings) -> View:
-    arguments = {"calculate": str(settings.calculate), "withinBps": literal(settings.within_bps)}
-    return View("book_measured", call(BOOK_MEASURES, "book_records", arguments, by_symbol=False))
+def _format(settings: JobSettings) -> dict[str, str]:
+    """Measures are made where a record is read (class BookReader): its levels are no columns."""
+    measured = {"calculate": str(settings.calculate), "within-bps": repr(settings.within_bps)}
+    return {"format": _FORMAT, **{f"{_FORMAT}.{name}": value for name, value in measured.items()}}
 
 
 def _measures() -> View:
     """A row for each event that could be measured; rules in SQL may build on it."""
-    fields = (
-        "COALESCE(event_time, receive_time) AS event_time",
-        "event_time IS NULL AS event_time_estimated",
-        f"{PROCESS_TIME} AS process_time",
-    )
-    known = {"type", "v", "event_time", "event_time_estimated", "process_time"}
-    kept = [*(name for name in columns(BookMetrics) if name not in known), "bid_slope", "ask_slope"]
-    where = f"WHERE {_EVENT}\n  AND error IS NULL"
-    return View("book_measures", f"SELECT\n{lines([*fields, *kept, '`headers`'])}\nFROM book_measured\n{where}")
+    known = {"type", "v", "measured", "error"}
+    kept = [name for name in _columns() if name not in known]
+    return View("book_measures", f"SELECT\n{lines([*kept, '`headers`'])}\nFROM book\nWHERE measured")
 
 
 def _events() -> View:

@@ -6,6 +6,7 @@ A topic that carries several types of record is one table with the columns of al
 from __future__ import annotations
 
 import types
+from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from marketpipeline.errors import InvalidInput, Problem
@@ -59,14 +60,21 @@ def columns(*records: type[Record]) -> dict[str, str]:
     return found
 
 
-def source(settings: JobSettings, kind: TopicKind) -> str:
+def source(
+    settings: JobSettings,
+    kind: TopicKind,
+    rows: Mapping[str, str] | None = None,
+    read: Mapping[str, str] | None = None,
+) -> str:
     """A topic that the job reads, from its beginning unless the job is restored.
+
+    Its columns are those of its records, or `rows` where the format that is named in `read` makes others of them.
 
     Not from the group's offsets: without the state that belongs to them a candle would be made of its second half
     and put in the place of the whole one. What cannot be read as JSON is left out by Flink and counted
     (runtime/monitor.py).
     """
-    declared = [f"`{name}` {sql_type}" for name, sql_type in columns(*records_in(kind)).items()]
+    declared = [f"`{name}` {sql_type}" for name, sql_type in (rows or columns(*records_in(kind))).items()]
     declared += [
         "`partition` INT NOT NULL METADATA VIRTUAL",
         "`offset` BIGINT NOT NULL METADATA VIRTUAL",
@@ -83,8 +91,8 @@ def source(settings: JobSettings, kind: TopicKind) -> str:
         "properties.register.consumer.metrics": "false",
         "properties.partition.discovery.interval.ms": "30000",
         "scan.startup.mode": "earliest-offset",
-        "format": _FORMAT,
-        f"{_FORMAT}.ignore-parse-errors": "true",
+        **(read := dict(read or {"format": _FORMAT})),
+        f"{read['format']}.ignore-parse-errors": "true",
     }
     return table(_name(kind), declared, values)
 

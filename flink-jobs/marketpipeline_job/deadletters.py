@@ -7,8 +7,6 @@ row; those are counted by the source (runtime/monitor.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from marketpipeline.settings import JobSettings
 from marketpipeline.topics import TopicKind, topic_name
 
@@ -18,15 +16,11 @@ from marketpipeline_job.sql import PROCESS_TIME
 __all__ = ["dead_letters"]
 
 
-def dead_letters(
-    settings: JobSettings, kind: TopicKind, other: str, faults: Sequence[tuple[str, str]], *, rows: str
-) -> tuple[str, str]:
-    """The sink, and the statement that writes to it from `rows`, a view of all that the source gives.
+def dead_letters(settings: JobSettings, kind: TopicKind, error: str) -> tuple[str, str]:
+    """The sink, and the statement that writes to it what is wrong among all that the source of a topic gives.
 
-    `other` is true for rows of the topic that are not looked at here; `faults` are conditions, in their order, with
-    what is said of a row that meets one: an expression, null for a row that is none.
+    `error` is an expression: what is said of a row, null for one that is right.
     """
-    cases = "\n        ".join(f"WHEN {condition} THEN {told}" for condition, told in faults)
     place = topic_name(settings.topic_prefix, kind)
     statement = f"""\
 INSERT INTO dead_letters (`type`, v, symbol, payload, encoding, error, source, ingestion_time)
@@ -36,11 +30,8 @@ FROM (
         COALESCE(symbol, '') AS symbol,
         JSON_OBJECT('type' VALUE `type`, 'v' VALUE v, 'symbol' VALUE symbol) AS payload,
         '{place}[' || CAST(`partition` AS STRING) || ']@' || CAST(`offset` AS STRING) AS source,
-        CASE
-        {cases}
-        END AS error
-    FROM {rows}
-    WHERE ({other}) IS NOT TRUE
+        {error} AS error
+    FROM {kind.value.replace("-", "_")}
 )
 WHERE error IS NOT NULL"""
     return sink(settings, TopicKind.DEAD_LETTERS), statement

@@ -15,7 +15,6 @@ from marketpipeline.settings import JobSettings
 from marketpipeline_job.sql import View, lines
 
 __all__ = [
-    "BOOK_MEASURES",
     "BOOK_RULES",
     "PATTERN_RULES",
     "TRADE_RULES",
@@ -33,7 +32,6 @@ def _function(name: str, java: str) -> str:
     return f"CREATE TEMPORARY SYSTEM FUNCTION {name} AS '{_PACKAGE}.{java}' LANGUAGE JAVA"
 
 
-BOOK_MEASURES = _function("measures_of_book", "book.BookMeasures")
 BOOK_RULES = _function("rules_of_book", "book.BookRules")
 TRADE_RULES = _function("rules_of_trades", "trades.TradeRules")
 PATTERN_RULES = _function("rules_of_patterns", "patterns.PatternRules")

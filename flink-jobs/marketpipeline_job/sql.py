@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from textwrap import indent
 
-__all__ = ["PROCESS_TIME", "Script", "View", "lines", "literal", "options", "table"]
+__all__ = ["PROCESS_TIME", "Script", "View", "lines", "options", "table"]
 
 PROCESS_TIME = "EXTRACT(EPOCH FROM LOCALTIMESTAMP) * 1000000 + EXTRACT(MILLISECOND FROM LOCALTIMESTAMP) * 1000"
 """Now, in microseconds since the epoch; Flink's SQL knows no finer clock than milliseconds. The session's time zone
 is UTC, where this costs a few additions; the same of a TIMESTAMP_LTZ converts through the time zone for every row."""
+
+_MEANING = re.compile(r"^ +'measured-book\..*$", re.MULTILINE)
+"""Options of a table that say what its rows are, and not where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +58,14 @@ class Script:
         return "\n\n".join(f"{statement};" for statement in statements) + "\n"
 
     def queries(self) -> str:
-        """What the state of a job follows from: columns, views and inserts, without what tables are connected to."""
-        columns = (statement.partition(") WITH (")[0] for statement in self.tables)
-        return "\n".join((*columns, *self.functions, *map(str, self.views), *self.inserts))
+        """What the state of a job follows from: columns, formats, views and inserts, not what tables are connected to."""
+        tables = (_without_places(statement) for statement in self.tables)
+        return "\n".join((*tables, *self.functions, *map(str, self.views), *self.inserts))
 
 
 def lines(parts: Iterable[str], separator: str = ",") -> str:
     """Parts one a line, indented by four."""
     return indent(f"{separator}\n".join(parts), "    ")
-
-
-def literal(number: float) -> str:
-    """A DOUBLE literal: without the exponent it would be a DECIMAL, whose arithmetic is slow and rounds."""
-    text = repr(float(number))
-    return text if "e" in text else f"{text}e0"
 
 
 def options(values: Mapping[str, str]) -> str:
@@ -80,3 +78,8 @@ def options(values: Mapping[str, str]) -> str:
 def table(name: str, columns: Iterable[str], values: Mapping[str, str]) -> str:
     """A table that lives as long as the session; its data is in a topic."""
     return f"CREATE TEMPORARY TABLE {name} (\n{lines(columns)}\n) {options(values)}"
+
+
+def _without_places(statement: str) -> str:
+    columns, _, connected = statement.partition(") WITH (")
+    return "\n".join((columns, *_MEANING.findall(connected)))

@@ -3,14 +3,29 @@ CREATE TEMPORARY TABLE book (
     `v` BIGINT,
     `symbol` STRING,
     `event_time` BIGINT,
+    `event_time_estimated` BOOLEAN,
     `receive_time` BIGINT,
+    `process_time` BIGINT,
     `update_id` BIGINT,
-    `previous_id` BIGINT,
-    `bids` ARRAY<ARRAY<DOUBLE>>,
-    `asks` ARRAY<ARRAY<DOUBLE>>,
-    `bid_contracts` ARRAY<DOUBLE>,
-    `ask_contracts` ARRAY<DOUBLE>,
-    `process` STRING,
+    `best_bid` DOUBLE,
+    `best_bid_quantity` DOUBLE,
+    `best_ask` DOUBLE,
+    `best_ask_quantity` DOUBLE,
+    `mid` DOUBLE,
+    `spread` DOUBLE,
+    `spread_bps` DOUBLE,
+    `imbalance` DOUBLE,
+    `weighted_imbalance` DOUBLE,
+    `vtob_ratio` DOUBLE,
+    `weighted_mid` DOUBLE,
+    `bid_quantity` DOUBLE,
+    `ask_quantity` DOUBLE,
+    `bid_depth` DOUBLE,
+    `ask_depth` DOUBLE,
+    `bid_slope` DOUBLE,
+    `ask_slope` DOUBLE,
+    `measured` BOOLEAN,
+    `error` STRING,
     `partition` INT NOT NULL METADATA VIRTUAL,
     `offset` BIGINT NOT NULL METADATA VIRTUAL,
     `headers` MAP<STRING, BYTES> NOT NULL METADATA VIRTUAL
@@ -26,8 +41,10 @@ CREATE TEMPORARY TABLE book (
     'properties.register.consumer.metrics' = 'false',
     'properties.partition.discovery.interval.ms' = '30000',
     'scan.startup.mode' = 'earliest-offset',
-    'format' = 'plain-json',
-    'plain-json.ignore-parse-errors' = 'true'
+    'format' = 'measured-book',
+    'measured-book.calculate' = '10',
+    'measured-book.within-bps' = '1.0',
+    'measured-book.ignore-parse-errors' = 'true'
 );
 
 CREATE TEMPORARY TABLE thresholds (
@@ -346,40 +363,19 @@ CREATE TEMPORARY TABLE late (
     'sink.delivery-guarantee' = 'at-least-once'
 );
 
-CREATE TEMPORARY SYSTEM FUNCTION measures_of_book AS 'dev.marketpipeline.flink.book.BookMeasures' LANGUAGE JAVA;
-
 CREATE TEMPORARY SYSTEM FUNCTION rules_of_book AS 'dev.marketpipeline.flink.book.BookRules' LANGUAGE JAVA;
 
 CREATE TEMPORARY SYSTEM FUNCTION rules_of_trades AS 'dev.marketpipeline.flink.trades.TradeRules' LANGUAGE JAVA;
 
 CREATE TEMPORARY SYSTEM FUNCTION rules_of_patterns AS 'dev.marketpipeline.flink.patterns.PatternRules' LANGUAGE JAVA;
 
-CREATE TEMPORARY VIEW book_records AS
-SELECT
-    `type`,
-    v,
-    symbol,
-    event_time,
-    receive_time,
-    update_id,
-    bids,
-    asks,
-    `headers`,
-    `partition`,
-    `offset`
-FROM book;
-
-CREATE TEMPORARY VIEW book_measured AS
-SELECT *
-FROM measures_of_book(`input` => TABLE book_records, `calculate` => 10, `withinBps` => 1.0e0);
-
 CREATE TEMPORARY VIEW book_measures AS
 SELECT
-    COALESCE(event_time, receive_time) AS event_time,
-    event_time IS NULL AS event_time_estimated,
-    EXTRACT(EPOCH FROM LOCALTIMESTAMP) * 1000000 + EXTRACT(MILLISECOND FROM LOCALTIMESTAMP) * 1000 AS process_time,
     symbol,
+    event_time,
+    event_time_estimated,
     receive_time,
+    process_time,
     update_id,
     best_bid,
     best_bid_quantity,
@@ -399,9 +395,8 @@ SELECT
     bid_slope,
     ask_slope,
     `headers`
-FROM book_measured
-WHERE v = 1 AND `type` = 'book' AND receive_time IS NOT NULL AND update_id IS NOT NULL AND symbol IS NOT NULL
-  AND error IS NULL;
+FROM book
+WHERE measured;
 
 CREATE TEMPORARY VIEW book_events AS
 SELECT
@@ -570,12 +565,8 @@ FROM (
         COALESCE(symbol, '') AS symbol,
         JSON_OBJECT('type' VALUE `type`, 'v' VALUE v, 'symbol' VALUE symbol) AS payload,
         'crypto.book[' || CAST(`partition` AS STRING) || ']@' || CAST(`offset` AS STRING) AS source,
-        CASE
-        WHEN (v = 1 AND `type` = 'book' AND receive_time IS NOT NULL AND update_id IS NOT NULL AND symbol IS NOT NULL) IS NOT TRUE THEN 'no book event of version 1 with its symbol, update_id and receive_time'
-        WHEN TRUE THEN error
-        END AS error
-    FROM book_measured
-    WHERE (v = 1 AND `type` = 'heartbeat') IS NOT TRUE
+        error AS error
+    FROM book
 )
 WHERE error IS NOT NULL;
 INSERT INTO book_statistics (`type`, `v`, `symbol`, `interval`, `open_time`, `close_time`, `events`, `mid`, `spread_bps`, `imbalance`, `weighted_imbalance`, `bid_depth`, `ask_depth`, `lowest_imbalance`, `lowest_imbalance_time`, `highest_imbalance`, `highest_imbalance_time`, `lowest_spread_bps`, `lowest_spread_time`, `highest_spread_bps`, `highest_spread_time`, `order_flow_imbalance`, `bid_slope`, `ask_slope`, `normal_spread_bps`, `receive_time`, `process_time`)
@@ -638,11 +629,10 @@ FROM (
         COALESCE(symbol, '') AS symbol,
         JSON_OBJECT('type' VALUE `type`, 'v' VALUE v, 'symbol' VALUE symbol) AS payload,
         'crypto.trades[' || CAST(`partition` AS STRING) || ']@' || CAST(`offset` AS STRING) AS source,
-        CASE
-        WHEN (v = 1 AND `type` = 'trade' AND symbol IS NOT NULL AND trade_time IS NOT NULL AND receive_time IS NOT NULL AND trade_id IS NOT NULL AND taker_side IN ('buy', 'sell') AND price > 0e0 AND quantity > 0e0) IS NOT TRUE THEN 'no trade of version 1 with all its fields'
-        END AS error
+        CASE WHEN (v = 1 AND `type` = 'trade' AND symbol IS NOT NULL AND trade_time IS NOT NULL AND receive_time IS NOT NULL AND trade_id IS NOT NULL AND taker_side IN ('buy', 'sell') AND price > 0e0 AND quantity > 0e0
+            OR v = 1 AND `type` = 'heartbeat' AND symbol IS NOT NULL AND event_time IS NOT NULL) IS NOT TRUE
+        THEN 'no trade of version 1 with all its fields' END AS error
     FROM trades
-    WHERE (v = 1 AND `type` = 'heartbeat' AND symbol IS NOT NULL AND event_time IS NOT NULL) IS NOT TRUE
 )
 WHERE error IS NOT NULL;
 INSERT INTO alerts (`type`, `v`, `symbol`, `id`, `rule`, `severity`, `status`, `side`, `started_at`, `ended_at`, `event_time`, `value`, `extreme`, `threshold`, `trade_id`, `receive_time`, `process_time`, `made_of`)

@@ -1,6 +1,11 @@
 package dev.marketpipeline.flink.patterns;
 
 import dev.marketpipeline.flink.Alert;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -27,13 +32,29 @@ final class Patterns {
         }
     }
 
-    /** State: what opened within ten minutes, longer than which no pattern is, and when that was last added to. */
+    /**
+     * State: what opened within ten minutes, longer than which no pattern is, and when that was last added to. The openings
+     * are bytes: as arrays of texts they would be written with every checkpoint character by character.
+     */
     public static class Stretch {
         public long addedAt;
-        public long[] times = new long[0];
-        public String[] ids = new String[0];
-        public String[] rules = new String[0];
-        public String[] sides = new String[0];
+        public byte[] openings = new byte[0];
+
+        private void add(Opening one) throws IOException {
+            ByteArrayOutputStream bytes = new ByteArrayOutputStream(openings.length + 128);
+            bytes.write(openings);
+            DataOutputStream out = new DataOutputStream(bytes);
+            out.writeLong(one.time);
+            out.writeUTF(one.id);
+            out.writeUTF(one.rule);
+            out.writeUTF(one.side);
+            openings = bytes.toByteArray();
+        }
+
+        private void read(List<Opening> into) throws IOException {
+            DataInputStream in = new DataInputStream(new ByteArrayInputStream(openings));
+            while (in.available() > 0) into.add(new Opening(in.readLong(), in.readUTF(), in.readUTF(), in.readUTF()));
+        }
     }
 
     private static final long WIDTH = 600_000_000;
@@ -57,7 +78,10 @@ final class Patterns {
         Opening opening = keep(alert, stretches);
         List<Opening> near = new ArrayList<>();
         long at = Math.floorDiv(alert.time, WIDTH);
-        for (long n = at - 1; n <= at + 1; n++) openings(stretches.get(n), near);
+        for (long n = at - 1; n <= at + 1; n++) {
+            Stretch stretch = stretches.get(n);
+            if (stretch != null) stretch.read(near);
+        }
         near.removeIf(one -> Math.abs(one.time - alert.time) > longest);
         near.sort(null);
         for (Pattern pattern : patterns) {
@@ -71,7 +95,7 @@ final class Patterns {
     /** These patterns are the first that are known: find them in what has opened before. */
     void begin(AlertEvent change, MapView<Long, Stretch> stretches, Consumer<Alert> out) throws Exception {
         List<Opening> all = new ArrayList<>();
-        for (Stretch stretch : stretches.values()) openings(stretch, all);
+        for (Stretch stretch : stretches.values()) stretch.read(all);
         all.sort(null);
         for (Pattern pattern : patterns) {
             for (Opening first : all) {
@@ -81,26 +105,16 @@ final class Patterns {
         }
     }
 
-    private static void openings(Stretch stretch, List<Opening> into) {
-        for (int n = 0; stretch != null && n < stretch.times.length; n++) {
-            into.add(new Opening(stretch.times[n], stretch.ids[n], stretch.rules[n], stretch.sides[n]));
-        }
-    }
-
     /** Remember that an alert has opened. */
     static Opening keep(AlertEvent alert, MapView<Long, Stretch> stretches) throws Exception {
         long at = Math.floorDiv(alert.time, WIDTH);
         Stretch stretch = stretches.get(at);
         if (stretch == null) stretch = new Stretch();
         stretch.addedAt = alert.processTime;
-        int size = stretch.times.length;
-        stretch.times = Arrays.copyOf(stretch.times, size + 1);
-        stretch.times[size] = alert.time;
-        stretch.ids = with(stretch.ids, alert.id);
-        stretch.rules = with(stretch.rules, alert.rule);
-        stretch.sides = with(stretch.sides, alert.side);
+        Opening opening = new Opening(alert.time, alert.id, alert.rule, alert.side);
+        stretch.add(opening);
         stretches.put(at, stretch);
-        return new Opening(alert.time, alert.id, alert.rule, alert.side);
+        return opening;
     }
 
     /** Forget what nothing was added to for a day, now and then; gives when that was done. */
@@ -112,12 +126,6 @@ final class Patterns {
         }
         for (Long key : old) stretches.remove(key);
         return now.processTime;
-    }
-
-    private static String[] with(String[] values, String value) {
-        String[] made = Arrays.copyOf(values, values.length + 1);
-        made[values.length] = value;
-        return made;
     }
 
     /** The earliest sequence that begins with an opening; empty where there is none. */
