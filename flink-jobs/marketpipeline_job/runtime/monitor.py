@@ -28,6 +28,8 @@ _SOURCE = re.compile(r"Source__(\w+)\[\d+\]$")
 _SINK = re.compile(r"(\w+?)(?:\[\d+\])?__Writer$")
 _AGREEING = 8
 """So many readings tell that a record was not read: a busy source is always between its two counts."""
+_NAMES_EVERY = 10
+"""Names of metrics, hundreds for each task, change while it starts; then they are asked for at every tenth look."""
 _UPSERT = "Sink"
 """Flink gives a buffering upsert sink no name; there is one, of candles."""
 
@@ -70,7 +72,7 @@ class Reading:
         return self.written.get("late", 0.0) / read if read else 0.0
 
 
-def read(rest: FlinkRest) -> Reading:
+def read(rest: FlinkRest, *, names_again: bool = True) -> Reading:
     """Ask Flink for all of it. Raises RetryableError when it does not answer."""
     job = rest.job()
     running = job["state"] == "RUNNING" and all(vertex["status"] == "RUNNING" for vertex in job["vertices"])
@@ -78,10 +80,10 @@ def read(rest: FlinkRest) -> Reading:
     counts: dict[str, dict[str, float]] = {"read": {}, "parsed": {}, "written": {}, "lag": {}}
     assigned, busy = True, 0.0
     for vertex in job["vertices"] if running else ():
-        names = rest.metric_names(vertex["id"])
+        names = rest.metric_names(vertex["id"], again=names_again)
         if vertex["name"].startswith("Source:"):
             assigned = assigned and any(_ASSIGNED in name for name in names)
-        values = rest.metrics(vertex["id"], [name for name in names if _FLOW.match(name) or _BUSY.match(name)])
+        values = rest.metrics(vertex["id"], [name for name in names if _flow(name) or _BUSY.match(name)])
         busy = max([busy, *(value / 1000 for name, value in values.items() if _BUSY.match(name))])
         for name, value in values.items():
             _count(name, value, counts)
@@ -99,20 +101,22 @@ def read(rest: FlinkRest) -> Reading:
 
 
 def _count(name: str, value: float, counts: Mapping[str, dict[str, float]]) -> None:
-    found = _FLOW.match(name)
-    if found is None:
-        return
+    if (flow := _flow(name)) is not None:
+        target, kind = flow
+        counts[target][kind] = counts[target].get(kind, 0.0) + value
+
+
+def _flow(name: str) -> tuple[str, str] | None:
+    """What a metric counts, and of which topic kind; None for one that is not looked at."""
+    if (found := _FLOW.match(name)) is None:
+        return None
     operator, metric = found["operator"], found["metric"]
     if source := _SOURCE.match(operator):
         target = {"numRecordsIn": "read", "numRecordsOut": "parsed", "pendingRecords": "lag"}.get(metric)
-        kind = source[1]
-    elif sink := _SINK.match(operator):
-        target, kind = ("written" if metric == "numRecordsSend" else None), sink[1]
-        kind = "candles" if kind == _UPSERT else kind
-    else:
-        return
-    if target is not None:
-        counts[target][kind] = counts[target].get(kind, 0.0) + value
+        return None if target is None else (target, source[1])
+    if metric == "numRecordsSend" and (sink := _SINK.match(operator)):
+        return "written", "candles" if sink[1] == _UPSERT else sink[1]
+    return None
 
 
 def _checkpoint(answer: Mapping[str, dict[str, dict[str, int]]]) -> Checkpoint | None:
@@ -135,6 +139,7 @@ class Monitor(Collector):
         self._rest: FlinkRest | None = None
         self._start: Start | None = None
         self._running_before = False
+        self._looks = 0
         self._restarts = 0
         self._unparsed: deque[Mapping[str, int]] = deque(maxlen=_AGREEING)
         self.unreadable: dict[str, int] = {}
@@ -153,8 +158,10 @@ class Monitor(Collector):
         """Take a reading. Where Flink does not answer the state is UNKNOWN."""
         if self._rest is None:
             return self._reading
+        self._looks += 1
+        settled = self._reading.assigned and self._reading.lag.keys() >= self._reading.read.keys()
         try:
-            self._reading = read(self._rest)
+            self._reading = read(self._rest, names_again=not settled or self._looks % _NAMES_EVERY == 0)
         except RetryableError as error:
             self._reading = Reading("UNKNOWN", str(error))
         running = self._reading.state == "RUNNING"

@@ -24,6 +24,7 @@ class FlinkRest:
 
     def __init__(self, port: int, job: str) -> None:
         self._base = f"http://127.0.0.1:{port}/jobs/{job}"
+        self._names: dict[str, list[str]] = {}
 
     def job(self) -> Any:
         """State of the job and of its tasks: `state`, `vertices` with `id`, `name`, `status`."""
@@ -40,9 +41,11 @@ class FlinkRest:
         causes = [line.removeprefix("Caused by: ") for line in stack.splitlines() if line.startswith("Caused by: ")]
         return (causes or stack.splitlines() or [""])[-1]
 
-    def metric_names(self, vertex: str) -> list[str]:
-        """Names of the metrics of a task, `<subtask>.<operator>.<metric>`."""
-        return [entry["id"] for entry in self._get(f"/vertices/{vertex}/metrics")]
+    def metric_names(self, vertex: str, *, again: bool = True) -> list[str]:
+        """Names of the metrics of a task, `<subtask>.<operator>.<metric>`; those of the last time unless asked `again`."""
+        if again or vertex not in self._names:
+            self._names[vertex] = [entry["id"] for entry in self._get(f"/vertices/{vertex}/metrics")]
+        return self._names[vertex]
 
     def metrics(self, vertex: str, names: list[str]) -> dict[str, float]:
         """Values by name; what is no number is left out. Asked for in parts: a URL has a greatest length."""

@@ -46,7 +46,7 @@ class Answers(FlinkRest):
     def failure(self) -> str:
         return "the broker is away"
 
-    def metric_names(self, vertex: str) -> list[str]:
+    def metric_names(self, vertex: str, *, again: bool = True) -> list[str]:
         return self.names
 
     def metrics(self, vertex: str, names: list[str]) -> dict[str, float]:

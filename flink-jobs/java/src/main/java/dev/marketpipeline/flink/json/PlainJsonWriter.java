@@ -35,6 +35,8 @@ final class PlainJsonWriter implements SerializationSchema<RowData> {
 
     private static final long serialVersionUID = 1L;
     private static final int LONGEST_NUMBER = 40;
+    private static final long PLACES = 100_000_000;
+    private static final double MOST_DECIMAL = 9_000_000;
 
     private final byte[][] labels;
     private final Kind[] kinds;
@@ -93,12 +95,34 @@ final class PlainJsonWriter implements SerializationSchema<RowData> {
             case DOUBLE:
                 double value = row.getDouble(n);
                 if (Double.isNaN(value) || Double.isInfinite(value)) return false;
-                ascii(NumberOutput.toString(value, true));
+                if (!decimal(value)) ascii(NumberOutput.toString(value, true));
                 return true;
             default:
                 ascii(row.getBoolean(n) ? "true" : "false");
                 return true;
         }
+    }
+
+    /**
+     * Write a number that has at most eight decimal places and fifteen digits, as prices and quantities do: no other number
+     * so short is read as the same double, so that it is the shortest that is, and nothing has to be searched.
+     */
+    private boolean decimal(double value) {
+        if (!(Math.abs(value) < MOST_DECIMAL)) return false;
+        long scaled = Math.round(value * PLACES);
+        if (scaled == 0 || scaled / (double) PLACES != value) return false; // nor a zero, which may be negative
+        if (scaled < 0) out[at++] = '-';
+        scaled = Math.abs(scaled);
+        at = NumberOutput.outputLong(scaled / PLACES, out, at);
+        out[at++] = '.';
+        long rest = scaled % PLACES;
+        long unit = PLACES / 10;
+        do {
+            out[at++] = (byte) ('0' + rest / unit);
+            rest %= unit;
+            unit /= 10;
+        } while (rest > 0);
+        return true;
     }
 
     private boolean text(byte[] value) {
