@@ -67,3 +67,8 @@ def test_what_state_follows_from_are_columns_and_queries_and_no_addresses() -> N
     assert "CREATE TEMPORARY TABLE trades (" in queries
     assert all(view.query in queries for view in script(settings).views)
     assert all(function in queries for function in script(settings).functions)
+
+
+@pytest.mark.parametrize("changed", [{"calculate": 5}, {"within_bps": 2.5}])
+def test_state_belongs_to_what_is_measured(changed: dict[str, float]) -> None:
+    assert script(job_settings()).queries() != script(job_settings(**changed)).queries()
