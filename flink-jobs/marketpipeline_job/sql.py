@@ -58,7 +58,7 @@ class Script:
         return "\n\n".join(f"{statement};" for statement in statements) + "\n"
 
     def queries(self) -> str:
-        """What the state of a job follows from: columns, formats, views and inserts, not what tables are connected to."""
+        """What the state of a job follows from: columns, formats, views, inserts; not where tables are."""
         tables = (_without_places(statement) for statement in self.tables)
         return "\n".join((*tables, *self.functions, *map(str, self.views), *self.inserts))
 

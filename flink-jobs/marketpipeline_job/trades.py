@@ -38,7 +38,8 @@ _HEARTBEAT = "v = 1 AND `type` = 'heartbeat' AND symbol IS NOT NULL AND event_ti
 
 def trades(settings: JobSettings) -> Script:
     """Trades and heartbeats to candles, late trades and alerts; what is neither is a dead letter."""
-    fault = f"CASE WHEN ({_TRADE}\n            OR {_HEARTBEAT}) IS NOT TRUE\n        THEN 'no trade of version 1 with all its fields' END"
+    known = f"({_TRADE}\n            OR {_HEARTBEAT})"
+    fault = f"CASE WHEN {known} IS NOT TRUE\n        THEN 'no trade of version 1 with all its fields' END"
     reported, faults = dead_letters(settings, TopicKind.TRADES, fault)
     own = Script(
         tables=(*(source(settings, kind) for kind in (TopicKind.TRADES, TopicKind.THRESHOLDS)), reported),

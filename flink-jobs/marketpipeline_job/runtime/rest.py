@@ -42,7 +42,7 @@ class FlinkRest:
         return (causes or stack.splitlines() or [""])[-1]
 
     def metric_names(self, vertex: str, *, again: bool = True) -> list[str]:
-        """Names of the metrics of a task, `<subtask>.<operator>.<metric>`; those of the last time unless asked `again`."""
+        """Names of the metrics of a task, `<subtask>.<operator>.<metric>`; the last ones unless asked `again`."""
         if again or vertex not in self._names:
             self._names[vertex] = [entry["id"] for entry in self._get(f"/vertices/{vertex}/metrics")]
         return self._names[vertex]
