@@ -93,7 +93,10 @@ class HoldingSink(Sink, Protocol):
         """How many rows are held."""
 
     def flush(self, *, everything: bool) -> None:
-        """Store what is due, or all of it; each part whole or not at all. Raises Backpressure, PermanentError."""
+        """Store what is due, or all of it; each part whole or not at all. Raises Backpressure, PermanentError.
+
+        What is due is a part a call, for less than five minutes: between two the runner keeps its partitions.
+        """
 
     def lose(self, places: set[Place]) -> None:
         """Let go of what is held of partitions that went to another member."""

@@ -107,12 +107,14 @@ class LakeSink:
         return sum(held.rows for held in self._held.values())
 
     def flush(self, *, everything: bool) -> None:
-        """Write the tables that are due, or all that have rows. Raises Backpressure, PermanentError."""
+        """Write a table that is due, or all that have rows. Raises Backpressure, PermanentError."""
         now, hold = time.monotonic(), self._store.hold_ms / 1_000
         quiet = now - self._newest_row > hold / _QUIET_PART
         for held in self._held.values():
             if held.since is not None and (everything or quiet or now - held.since > hold):
                 self._commit(held)
+                if not everything:
+                    return
 
     def lose(self, places: set[Place]) -> None:
         """Let go of what is held of partitions that went to another member."""

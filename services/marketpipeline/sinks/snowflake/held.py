@@ -25,13 +25,14 @@ _ARROW = {"text": pa.string(), "bigint": pa.int64(), "double precision": pa.floa
 
 
 class Held:
-    """The rows of one table."""
+    """The rows of one table. `places` are the partitions that any of them came from."""
 
     extremes: tuple[str, ...] = ()
 
     def __init__(self, table: Table) -> None:
         self.table = table
         self._key = attrgetter(*table.key)
+        self.places: set[Place] = set()
         self._rows: dict[Any, tuple[Place, Record]] = {}
         self._limits = [(attrgetter(c.name), c, *_bounds(c)) for c in self._checked if c.type != "text"]
         self._texts = [(attrgetter(c.name), c) for c in self._checked if c.type == "text"]
@@ -64,6 +65,7 @@ class Held:
     def take(self, deliveries: Sequence[Delivery]) -> None:
         """Hold what `check` has found to be right."""
         rank = self.table.rank
+        self.places |= {(delivery.topic, delivery.partition) for delivery in deliveries}
         for delivery in deliveries:
             key = self._key(delivery.record)
             held = self._rows.get(key)
@@ -72,11 +74,12 @@ class Held:
 
     def lose(self, places: set[Place]) -> None:
         """Let go of the rows of partitions that are another member's now."""
+        self.places -= places
         self._rows = {key: held for key, held in self._rows.items() if held[0] not in places}
 
     def clear(self) -> None:
         """They are in the warehouse."""
-        self._rows = {}
+        self.places, self._rows = set(), {}
 
     def columns(self) -> dict[str, list[Any]]:
         """The values of what is held, by column."""
@@ -121,6 +124,7 @@ class Samples(Held):
     def take(self, deliveries: Sequence[Delivery]) -> None:
         """Bring each record into the sample of its window."""
         length, samples = self._length, self._samples
+        self.places |= {(delivery.topic, delivery.partition) for delivery in deliveries}
         for delivery in deliveries:
             record: Any = delivery.record
             key = (record.symbol, record.event_time // length)
@@ -132,11 +136,12 @@ class Samples(Held):
 
     def lose(self, places: set[Place]) -> None:
         """Let go of the samples of partitions that are another member's now."""
+        self.places -= places
         self._samples = {key: sample for key, sample in self._samples.items() if sample.place not in places}
 
     def clear(self) -> None:
         """They are in the warehouse."""
-        self._samples = {}
+        self.places, self._samples = set(), {}
 
     def columns(self) -> dict[str, list[Any]]:
         """The values of the samples, by column."""

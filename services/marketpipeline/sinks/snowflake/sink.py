@@ -31,6 +31,9 @@ __all__ = ["SnowflakeSink", "from_settings"]
 
 _log = logging.getLogger(__name__)
 
+_TABLE_SECONDS = 240
+"""For one table: a member of a group that says nothing for 300 s loses its partitions, a process its life."""
+
 
 class SnowflakeSink:
     """Holds rows; see `HoldingSink`."""
@@ -44,7 +47,7 @@ class SnowflakeSink:
             table.record: Held(table) for table in self._tables if table is not SAMPLES
         }
         self._held[BookMetrics] = Samples(SAMPLES, store.book_every)
-        self._places: set[Place] = set()
+        self._due: list[Held] = []
         self._since: float | None = None
 
     @property
@@ -86,14 +89,13 @@ class SnowflakeSink:
             self._held[kind].check(rows)
         for kind, rows in groups.items():
             self._held[kind].take(rows)
-            self._places |= {(row.topic, row.partition) for row in rows}
         if groups and self._since is None:
             self._since = time.monotonic()
 
     @property
     def holds(self) -> set[Place]:
         """The partitions of which rows are held."""
-        return set(self._places)
+        return {place for held in self._held.values() for place in held.places}
 
     @property
     def held_rows(self) -> int:
@@ -101,29 +103,40 @@ class SnowflakeSink:
         return sum(held.rows for held in self._held.values())
 
     def flush(self, *, everything: bool) -> None:
-        """Write all that is held when that is due. Raises Backpressure, RowsRejected, PermanentError."""
-        if self._since is None:
-            return
-        due = time.monotonic() - self._since >= self._store.hold_ms / 1_000
-        if not (everything or due or self.held_rows >= self._store.hold_rows):
+        """Write all that is held when that is due, a table a call. Raises Backpressure, RowsRejected, PermanentError.
+
+        The tables follow one another at once, so that the warehouse wakes up once for all of them.
+        """
+        if everything or (not self._due and self._is_time()):
+            self._due = [held for held in self._held.values() if held.places]
+        if not self._due:
             return
         session = self._connected()
         try:
             with translated():
                 probe(session)
-                for held in self._held.values():
+                for held in tuple(self._due) if everything else self._due[:1]:
                     if held.rows:
                         self._load(session, held)
+                    held.clear()
+                    self._due.remove(held)
         except Unusable:
             self.close()
             raise
-        self._forget()
+        if not self._due:
+            self._since = time.monotonic() if self.held_rows else None
+
+    def _is_time(self) -> bool:
+        if self._since is None:
+            return False
+        return time.monotonic() - self._since >= self._store.hold_ms / 1_000 or self.held_rows >= self._store.hold_rows
 
     def lose(self, places: set[Place]) -> None:
         """Let go of what is held of partitions that went to another member."""
-        self._places -= places
         for held in self._held.values():
             held.lose(places)
+        if not self.held_rows:
+            self._since = None
 
     def close(self) -> None:
         """Let go of the session; what is held and not written is read again by the next process."""
@@ -132,19 +145,23 @@ class SnowflakeSink:
             _closed(session)
 
     def _load(self, session: SnowflakeConnection, held: Held) -> None:
-        """One table's rows: upload, copy, merge."""
+        """One table's rows: upload, copy, merge, all of it within `_TABLE_SECONDS`."""
         began = time.monotonic()
+
+        def left() -> int:
+            return max(1, min(STATEMENT_SECONDS, round(began + _TABLE_SECONDS - time.monotonic())))
+
         content, times = held.parquet()
         file = f"{held.table.name}-{uuid.uuid4().hex}.parquet"
         with session.cursor() as cursor:
             try:
-                cursor.execute(put(file), file_stream=io.BytesIO(content), timeout=STATEMENT_SECONDS)
+                cursor.execute(put(file), file_stream=io.BytesIO(content), timeout=left())
                 for statement in (
                     make_batch_table(held.table),
                     copy_into(held.table, file),
                     merge(held.table, held.extremes, times),
                 ):
-                    cursor.execute(statement, timeout=STATEMENT_SECONDS)
+                    cursor.execute(statement, timeout=left())
             except Exception:
                 # The next attempt uploads another. The emulation has no REMOVE.
                 with suppress(Exception):
@@ -153,11 +170,6 @@ class SnowflakeSink:
         taken = round(time.monotonic() - began, 3)
         said = {"table": held.table.name, "rows": held.rows, "bytes": len(content), "seconds": taken}
         _log.info("merged into Snowflake", extra=said)
-
-    def _forget(self) -> None:
-        for held in self._held.values():
-            held.clear()
-        self._places, self._since = set(), None
 
 
 def _closed(session: SnowflakeConnection) -> None:

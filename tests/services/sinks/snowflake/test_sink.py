@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -103,6 +104,33 @@ def test_rows_wait_for_their_time_or_for_others(store: SnowflakeStore, monkeypat
     sink.close()
 
 
+def test_what_is_due_is_written_a_table_a_call_so_that_no_partition_is_lost_meanwhile(store: SnowflakeStore) -> None:
+    """What comes between two of them waits for the next batch, and its partition's offset with it."""
+    sink = SnowflakeSink(store.settings.model_copy(update={"hold_ms": 1}))
+    sink.open()
+
+    def take(topic: str, *records: Record) -> None:
+        sink.write([msgspec.structs.replace(delivery, topic=topic) for delivery in deliver(*records)])
+
+    take("candles", candle(1), candle(2))
+    take("trades", trade(1))
+    wait_for(lambda: _is_written(sink, left=1), "the first table is written")
+    assert (sink.held_rows, sink.holds) == (1, {("trades", 0)})
+    take("candles", candle(3))
+    sink.flush(everything=False)
+    assert (sink.held_rows, sink.holds) == (1, {("candles", 0)})
+    assert store.query_only("SELECT count(*) FROM candles") == [(2,)]
+    sink.flush(everything=True)
+    assert (sink.held_rows, sink.holds) == (0, set())
+    assert store.query_only("SELECT count(*) FROM candles") == [(3,)]
+    sink.close()
+
+
+def _is_written(sink: SnowflakeSink, left: int) -> bool:
+    sink.flush(everything=False)
+    return sink.held_rows == left
+
+
 def _key() -> SecretStr:
     key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
     text = key.private_bytes(
@@ -163,13 +191,13 @@ def test_a_schema_that_is_somebody_elses_newer_or_older(store: SnowflakeStore) -
 
 
 def test_a_batch_that_fails_half_way_is_written_again(store: SnowflakeStore) -> None:
-    """A table that somebody dropped: the alerts are in, the candles are not; the next attempt has both, once."""
+    """A table that somebody dropped: the alerts are in, the candles are held; the next attempt has both, once."""
     sink = opened(store)
     store.query("DROP TABLE candles")
     sink.write(deliver(alert(), candle()))
     with pytest.raises(Backpressure, match="CANDLES does not exist"):
         sink.flush(everything=True)
-    assert sink.held_rows == 2
+    assert sink.held_rows == 1
     store.query_only("DELETE FROM marketpipeline_migrations")
     sink.open()
     assert store.alert(alert().id) == ("open", 0.55)
