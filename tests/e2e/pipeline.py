@@ -39,6 +39,7 @@ spec:
   thresholds: {{imbalance: {{medium: 0.5, high: 0.7}}, whaleTrade: 50000}}
   processing: {{parallelism: {parallelism}}}
   ingestion: {ingestion}
+  sinks: {sinks}
   api: {{port: {port}}}
 """
 
@@ -53,6 +54,7 @@ class Pipeline:
         parallelism: int = 1,
         ingestion: str = "{}",
         feeds: str = "book, trades, quotes",
+        sinks: str = "{}",
     ) -> None:
         require(FLINK_PYTHON.exists(), "Flink's environment is absent: run `make setup`")
         self.state = folder / "state"
@@ -60,7 +62,7 @@ class Pipeline:
         self.log = folder / "run.log"
         self.port = free_port()
         values = {"symbols": ", ".join(symbols), "parallelism": parallelism, "ingestion": ingestion}
-        values |= {"feeds": feeds}
+        values |= {"feeds": feeds, "sinks": sinks}
         self.manifest.write_text(MANIFEST.format(port=self.port, **values))
         self.process: subprocess.Popen[bytes] | None = None
 
