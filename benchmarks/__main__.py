@@ -23,7 +23,6 @@ ALL = (
     "peers",
     "latency",
     "sinks",
-    "clickhouse",
     "api",
     "dashboards",
     "tiers",

