@@ -132,7 +132,7 @@ def assemble(
     sinks, api, dashboard = [], None, None
     for workload in plan.workloads:
         if workload.component is PlannedComponent.INGESTION:
-            readers = [job.name] if job else []
+            readers = [job.name] if job and options.replay else []
             found = _ingestion(workload, stores, state, ports, exchanges, feeds, places, readers, _pace(options))
             ingestion.setdefault(workload.settings["exchange"], []).extend(found)
         elif workload.component is PlannedComponent.API:
@@ -284,7 +284,8 @@ def _ingestion(
     readers: Sequence[str],
     pace: float,
 ) -> list[Service]:
-    """Ingestion starts when what it writes is read, so that the first record is as quick through as any other.
+    """An exchange is followed at once: books and prices are on the screen while the stream job is planned, which then
+    begins with what has come. A replay waits for `readers`, so that its first record is as quick through as any other.
 
     At `pace` times the exchange's speed a moment in which this machine is busy is that much longer to the exchange: as
     much further may its times be ahead.

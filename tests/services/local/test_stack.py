@@ -99,6 +99,7 @@ def test_a_replay(state: StateFolder, tmp_path: Path, monkeypatch: pytest.Monkey
     assert exchange["speed"] is None
     assert exchange["symbols"] == []
     assert list(stack.exchanges) == ["binance"]
+    assert list(stack.ingestion["binance"][0].after) == [TOPICS, SYMBOLS, "stream-job"]
 
 
 @pytest.mark.parametrize(("speed", "seconds"), [(20.0, 200), (0.5, 10), (None, 3_600)])
@@ -126,7 +127,7 @@ def test_an_exchange_elsewhere(state: StateFolder, exchange: str, websocket: str
     found = settings(state, "ingestion-binance")
     assert (found["websocket_url"], found["rest_url"]) == (websocket, rest)
     assert not stack.exchanges
-    assert list(stack.ingestion["binance"][0].after) == [TOPICS, "stream-job"]
+    assert list(stack.ingestion["binance"][0].after) == [TOPICS]
 
 
 def test_an_exchange_that_is_none(state: StateFolder) -> None:
@@ -142,7 +143,7 @@ def test_order(state: StateFolder) -> None:
         "postgres": [],
         "valkey": [],
         "simulator": [],
-        "ingestion-binance": [TOPICS, SYMBOLS, "stream-job"],
+        "ingestion-binance": [TOPICS, SYMBOLS],
         "sink-timescale": [TOPICS, "postgres"],
         "sink-redis": [TOPICS, "valkey"],
         "api": ["valkey", "postgres"],
