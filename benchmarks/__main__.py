@@ -25,6 +25,7 @@ ALL = (
     "sinks",
     "api",
     "dashboards",
+    "viewers",
     "tiers",
     "stream",
     "replay_feed",

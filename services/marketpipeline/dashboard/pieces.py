@@ -6,8 +6,9 @@ Whatever came from elsewhere is escaped. Colours are of the page's own text, mix
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from html import escape
+from typing import NamedTuple
 
 from marketpipeline.alert_kinds import alert_kinds
 from marketpipeline.dashboard.charts import BUY, SELL, cumulated
@@ -15,9 +16,11 @@ from marketpipeline.dashboard.market import Row
 
 __all__ = [
     "STYLE",
+    "Day",
     "alert_list",
     "amount",
     "badge",
+    "calendar",
     "clock",
     "decimals_of",
     "heading",
@@ -53,11 +56,20 @@ STYLE = f"""<style>
 .mp-table th {{text-align: left; font-weight: 500; opacity: .6; font-size: .74rem; padding: .2rem .6rem .3rem 0}}
 .mp-table td {{padding: .28rem .6rem .28rem 0; border-top: 1px solid color-mix(in srgb, currentColor 12%, transparent);
   white-space: nowrap}}
-.mp-table .num {{text-align: right}}
+.mp-table .num {{text-align: right; padding-right: 1.5rem}}
 .mp-alert {{display: grid; grid-template-columns: 4.4rem 1fr auto; gap: 0 .6rem; padding: .3rem 0; font-size: .84rem;
   border-top: 1px solid color-mix(in srgb, currentColor 12%, transparent); font-variant-numeric: tabular-nums}}
 .mp-alert i {{font-style: normal; opacity: .62}}
 .mp-HIGH {{color: {SELL}}} .mp-MEDIUM {{color: #d9822b}}
+.mp-days {{display: grid; grid-template-columns: max-content 1fr; gap: .3rem .9rem; font-size: .8rem; min-width: 34rem;
+  align-items: center}}
+.mp-days div {{display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; gap: 2px}}
+.mp-days i {{height: 1.25rem; border-radius: 2px; cursor: help;
+  background: color-mix(in srgb, {BUY} var(--share), #d9822b)}}
+.mp-days i.none {{background: color-mix(in srgb, currentColor 9%, transparent)}}
+.mp-days i.gaps {{border-bottom: 4px solid {SELL}}}
+.mp-days small {{opacity: .6; font-style: normal; white-space: nowrap; width: 0}}
+.mp-key i {{display: inline-block; width: .8rem; height: .8rem; vertical-align: -1px; margin: 0 .3rem 0 .9rem}}
 .mp-empty {{opacity: .62; padding: 1.2rem 0; font-size: .88rem}}
 @media (max-width: 640px) {{
   .stMainBlockContainer {{padding: 4.2rem .8rem 1rem}}
@@ -176,3 +188,49 @@ def table(columns: Mapping[str, str], rows: Sequence[Mapping[str, str]], empty: 
         for row in rows
     )
     return f'<div class="mp-scroll"><table class="mp-table"><tr>{head}</tr>{body}</table></div>'
+
+
+class Day(NamedTuple):
+    """How much of a day is there, of how much there could be, how many gaps are known, and the store that has it."""
+
+    there: int
+    most: int
+    gaps: int
+    store: str | None
+
+
+_KEY = (
+    ('style="--share: 100%"', "whole"),
+    ('style="--share: 0%"', "partly"),
+    ('class="gaps none"', "gaps are known"),
+    ('class="none"', "nothing"),
+)
+
+
+def calendar(days: Sequence[date], rows: Mapping[str, Mapping[date, Day]]) -> str:
+    """A line a row and a cell a day: from whole to partly, gaps as a red foot, nothing as a shade."""
+    labels = "".join(
+        f"<small>{day:%d %b}</small>" if number % 7 == 0 else "<small></small>" for number, day in enumerate(days)
+    )
+    lines = (
+        f'<span>{escape(name)}</span><div role="row">{"".join(_day(day, known.get(day)) for day in days)}</div>'
+        for name, known in rows.items()
+    )
+    key = "".join(f"<i {mark}></i>{word}" for mark, word in _KEY)
+    return (
+        f'<div class="mp-scroll"><div class="mp-days" role="table" aria-label="days">{"".join(lines)}'
+        f'<span></span><div>{labels}</div><span></span><span class="mp-key">{key}</span></div></div>'
+    )
+
+
+def _day(day: date, known: Day | None) -> str:
+    if known is None or (known.there == 0 and known.gaps == 0):
+        return f'<i class="none" role="cell" title="{day}: nothing"></i>'
+    share = known.there / known.most
+    gaps = f", {known.gaps:,} gap{'s' * (known.gaps != 1)}" if known.gaps else ""
+    store = f", in {known.store}" if known.store else ""
+    words = f"{day}: {known.there:,} of {known.most:,} ({share:.1%}){gaps}{store}"
+    kind = " ".join(filter(None, ("gaps" if known.gaps else "", "none" if known.there == 0 else "")))
+    # Nine tenths and less are the colour of a part: what is lacking is to be seen.
+    shown = max(0.0, (share - 0.9) * 10)
+    return f'<i class="{kind}" style="--share: {shown:.0%}" role="cell" title="{escape(words)}"></i>'

@@ -27,7 +27,8 @@ class _Thresholds(SpecModel):
         document = self.model_dump(by_alias=True, exclude={"overrides"})
         if own := self.overrides.get(symbol or ""):
             for name, value in own.model_dump(by_alias=True, exclude_none=True).items():
-                document[name] = document[name] | value if isinstance(value, dict) else value
+                whole = document[name]  # a number may become a multiple of what is usual, and the other way round
+                document[name] = whole | value if isinstance(whole, dict) and isinstance(value, dict) else value
         found = {"cooldown": microseconds(self.cooldown) / 1_000_000}
         for name, threshold in thresholds().items():
             value = _value(document, threshold.path)

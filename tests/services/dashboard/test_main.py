@@ -116,6 +116,11 @@ def test_what_is_lacking_is_told(page: Any) -> None:
     row = tables.first.locator("tr").nth(1).locator("td").all_text_contents()
     assert row == ["okx:BTC-USDT", "3", "3", "–", "–", "–", "–", "1"]
     assert tables.nth(1).locator("tr").count() == 1 + 6
+    days = page.locator(".mp-days [role=row]")
+    days.first.wait_for()
+    assert days.count() == 1
+    assert days.locator("[role=cell]").count() == 30
+    assert days.locator("[title$='in timescale']").count() >= 1
     live(page, "/pipeline")
     assert page.locator("text=timescale").count() >= 1
     assert page.locator("text=stores: ok").count() == 1

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, timedelta
+
 import pytest
 from marketpipeline.dashboard import pieces
+from marketpipeline.dashboard.views.completeness import held
 from marketpipeline.store.rows import json_of
 
 from tests.services.sinks.samples import BTC, alert, raw_book
@@ -62,3 +65,26 @@ def test_a_table_marks_its_numbers_and_what_is_absent() -> None:
     html = pieces.table({"a": "A", "b": ">B"}, [{"a": "x"}], "empty")
     assert '<td>x</td><td class="num">–</td>' in html
     assert "empty" in pieces.table({"a": "A"}, [], "empty")
+
+
+def test_days_are_whole_partly_there_or_not_at_all() -> None:
+    """A first day begins with its first candle, and today ends now; a day of which only a gap is known has its foot."""
+    first, now = date(2026, 11, 1), datetime(2026, 11, 4, 6, tzinfo=UTC)
+    days = [first + timedelta(days=number) for number in range(5)]
+    row = {"symbol": BTC, "store": "lake", "gaps": 0}
+    rows = [
+        row | {"day": "2026-11-01", "rows": 60, "first": "2026-11-01T23:00:00Z"},
+        row | {"day": "2026-11-02", "rows": 720, "first": "2026-11-02T00:00:00Z", "gaps": 2},
+        row | {"day": "2026-11-03", "rows": 0, "first": None, "gaps": 1, "store": None},
+        row | {"day": "2026-11-04", "rows": 360, "first": "2026-11-04T00:00:00Z", "store": "timescale"},
+    ]
+    html = pieces.calendar(days, held([BTC], rows, 60_000_000, now))
+    for words in (
+        "2026-11-01: 60 of 60 (100.0%), in lake",
+        "2026-11-02: 720 of 1,440 (50.0%), 2 gaps, in lake",
+        "2026-11-03: 0 of 1,440 (0.0%), 1 gap",
+        "2026-11-04: 360 of 360 (100.0%), in timescale",
+        "2026-11-05: nothing",
+    ):
+        assert f'title="{words}"' in html
+    assert html.count("--share: 100%") == 2 + 1, "two days, and the key"

@@ -138,6 +138,9 @@ def test_a_threshold_may_be_a_multiple_of_what_is_usual() -> None:
     assert (of_all["whale_trade"], of_all["whale_trade_usual"]) == (100_000.0, 20.0)
     assert (of_one["whale_trade"], of_one["whale_trade_usual"]) == (7_000.0, 0.0)
     assert "x20 usual" in plan_as_text(found)
+    other = planned("  thresholds: {overrides: {binance:ETHUSDT: {whaleTrade: {usual: 20}}}}\n")
+    of_all, of_one = (record.values for record in other.thresholds)
+    assert (of_all["whale_trade_usual"], of_one["whale_trade_usual"]) == (0.0, 20.0)
 
 
 def test_patterns_are_told_with_the_thresholds() -> None:

@@ -1,10 +1,10 @@
-"""What the project has and what it lacks: gaps, what filled them, trades that came too late for their candle."""
+"""What the project has and what it lacks: days, gaps, what filled them, trades that came too late for their candle."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 
 import streamlit as st
 
@@ -14,23 +14,46 @@ from marketpipeline.dashboard.desk import Desk
 from marketpipeline.dashboard.market import Row
 from marketpipeline.dashboard.views.choosing import choose_one, choose_some, state_badge
 from marketpipeline.dashboard.views.history import span_of
+from marketpipeline.schema import microseconds
 from marketpipeline.store.rows import iso
 
-__all__ = ["show", "totals"]
+__all__ = ["held", "show", "totals"]
 
 PAINT_SECONDS = 10.0
+_DAYS_SECONDS = 60.0
+_DAYS = 30
+_MOST_ROWS = 60
 _MOST = 1_000
 _KINDS = ("gap", "backfill", "resync", "disconnect", "stale", "moved", "rejected")
 
 
 def show(desk: Desk) -> None:
     """The page."""
-    left, right = st.columns([2, 3])
-    with left:
-        name = choose_one("Range", ["1 h", "6 h", "24 h", "7 d"], "range", default="24 h")
-    with right:
-        symbols = choose_some("Symbols", desk.settings.symbols)
-    st.fragment(_paint, run_every=PAINT_SECONDS)(desk, name, tuple(symbols) or tuple(desk.settings.symbols))
+    symbols = choose_some("Symbols", desk.settings.symbols)
+    wanted = tuple(symbols) or tuple(desk.settings.symbols)
+    if desk.settings.windows:
+        st.fragment(_paint_days, run_every=_DAYS_SECONDS)(desk, wanted)
+    name = choose_one("Range", ["1 h", "6 h", "24 h", "7 d"], "range", default="24 h")
+    st.fragment(_paint, run_every=PAINT_SECONDS)(desk, name, wanted)
+
+
+def _paint_days(desk: Desk, symbols: Sequence[str]) -> None:
+    """The last days as a calendar, from what every tier has."""
+    now, interval = datetime.now(UTC), min(desk.settings.windows, key=microseconds)
+    today = now.date()
+    first = today - timedelta(days=_DAYS - 1)
+    st.html(pieces.heading(f"Last {_DAYS} days"))
+    shown = symbols[:_MOST_ROWS]
+    asked = {"table": "candles", "interval": interval, "from": f"{first}T00:00:00Z", "symbols": ",".join(shown)}
+    try:
+        rows = desk.ask("system/coverage", _DAYS_SECONDS - 1, **asked)["days"]
+    except NoAnswer as error:
+        st.warning(f"Nothing is known of the days: {error}.", icon=":material/cloud_off:")
+        return
+    days = [first + timedelta(days=number) for number in range(_DAYS)]
+    st.html(pieces.calendar(days, held(shown, rows, microseconds(interval), now)))
+    words = f"Candles of {interval} that are there, of a day's; without a trade there is none. Touch a day for more."
+    st.caption(words if len(shown) == len(symbols) else f"{words} Of the first {_MOST_ROWS} symbols.")
 
 
 def _paint(desk: Desk, name: str, symbols: Sequence[str]) -> None:
@@ -55,6 +78,23 @@ def _paint(desk: Desk, name: str, symbols: Sequence[str]) -> None:
     st.html(pieces.table(told, [_told(row) for row in events[:60]], "Nothing: every feed is whole in this range."))
     if len(every) >= _MOST:
         st.caption(f"Of the newest {_MOST:,} events: the range has more.")
+
+
+def held(
+    symbols: Sequence[str], rows: Sequence[Row], length: int, now: datetime
+) -> Mapping[str, Mapping[date, pieces.Day]]:
+    """Of each symbol and day the share of its candles of `length` (µs) that is there; a first day begins with its first
+    candle, today ends now."""
+    found: dict[str, dict[date, pieces.Day]] = {symbol: {} for symbol in symbols}
+    for row in sorted(rows, key=lambda row: str(row["day"])):
+        days, day = found.setdefault(row["symbol"], {}), date.fromisoformat(row["day"])
+        begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        end = min(begin + timedelta(days=1), now)
+        if not days and row["first"] is not None:
+            begin = datetime.fromisoformat(row["first"])
+        most = max(1, (end - begin) // timedelta(microseconds=length))
+        days[day] = pieces.Day(min(row["rows"], most), most, row["gaps"], row["store"])
+    return found
 
 
 def _counts(events: Sequence[Row], late: Sequence[Row]) -> dict[str, int]:
