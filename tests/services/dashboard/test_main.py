@@ -114,7 +114,7 @@ def test_what_is_lacking_is_told(page: Any) -> None:
     live(page, "/completeness?symbols=okx:BTC-USDT")
     tables = page.locator(".mp-table")
     row = tables.first.locator("tr").nth(1).locator("td").all_text_contents()
-    assert row == ["okx:BTC-USDT", "3", "3", "–", "–", "–", "–", "1"]
+    assert row == ["okx:BTC-USDT", "3", "3", "–", "–", "–", "–", "–", "1"]
     assert tables.nth(1).locator("tr").count() == 1 + 6
     days = page.locator(".mp-days [role=row]")
     days.first.wait_for()
