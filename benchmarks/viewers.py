@@ -153,7 +153,7 @@ class Viewer:
                 group.create_task(self._paint_again())
                 async for data in self._socket:
                     message = ForwardMsg()
-                    message.ParseFromString(data)  # type: ignore[arg-type]
+                    message.ParseFromString(data)
                     self._take(message)
 
     async def switch(self) -> float:
