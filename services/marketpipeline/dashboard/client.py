@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import threading
 import time
@@ -12,7 +13,7 @@ import httpx
 
 from marketpipeline.errors import RetryableError
 
-__all__ = ["ApiClient", "NoAnswer"]
+__all__ = ["ApiClient", "NoAnswer", "reason"]
 
 _TIMEOUT_SECONDS = 10.0
 _KEPT = 256
@@ -80,12 +81,17 @@ class ApiClient:
             answer = self._http.get(path, params=parameters)
             body = answer.json()
         except (httpx.HTTPError, ValueError) as error:
-            raise NoAnswer(f"the API does not answer: {str(error) or type(error).__name__}") from error
+            raise NoAnswer(f"the API does not answer: {reason(error)}") from error
         if answer.status_code != 200 and not (answer.status_code == 503 and "stores" in body):
             words = body.get("detail") or body.get("title") or "no reason given"
             findings = "; ".join(f"{each['field']} {each['expected']}" for each in body.get("problems", []))
             raise NoAnswer(": ".join(filter(None, (words, findings))), answer.status_code, _wait(answer))
         return body
+
+
+def reason(error: Exception) -> str:
+    """An error in words: its text without the system's number, or its name where it has none."""
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
 
 
 def _wait(answer: httpx.Response) -> float | None:

@@ -70,9 +70,11 @@ STYLE = f"""<style>
 .mp-days i.gaps {{border-bottom: 4px solid {SELL}}}
 .mp-days small {{opacity: .6; font-style: normal; white-space: nowrap; width: 0}}
 .mp-key i {{display: inline-block; width: .8rem; height: .8rem; vertical-align: -1px; margin: 0 .3rem 0 .9rem}}
+.mp-key i:first-child {{margin-left: 0}}
 .mp-empty {{opacity: .62; padding: 1.2rem 0; font-size: .88rem}}
 @media (max-width: 640px) {{
   .stMainBlockContainer {{padding: 4.2rem .8rem 1rem}}
+  .mp-days {{grid-template-columns: 1fr; min-width: 0; gap: .2rem}} .mp-days > span:empty {{display: none}}
   .mp-tiles {{gap: .3rem 1.1rem}} .mp-tile b {{font-size: .96rem}} .mp-tile.big b {{font-size: 1.5rem}}
 }}
 </style>"""

@@ -14,6 +14,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import connect
 
 from marketpipeline.backoff import Backoff
+from marketpipeline.dashboard.client import reason
 from marketpipeline.dashboard.market import Row
 
 __all__ = ["Stream"]
@@ -127,7 +128,7 @@ class Stream(threading.Thread):
             self._take(message.records)  # type: ignore[arg-type]  # a list of what is read only
 
     def _failed(self, error: Exception) -> None:
-        words = str(error) or type(error).__name__
+        words = reason(error)
         if isinstance(error, InvalidStatus):
             words = f"the API refuses the stream with {error.response.status_code}"
         if self.problem is None:

@@ -52,7 +52,7 @@ def _paint_days(desk: Desk, symbols: Sequence[str]) -> None:
         return
     days = [first + timedelta(days=number) for number in range(_DAYS)]
     st.html(pieces.calendar(days, held(shown, rows, microseconds(interval), now)))
-    words = f"Candles of {interval} that are there, of a day's; without a trade there is none. Touch a day for more."
+    words = f"Candles of {interval} that are there, of a day's; without a trade there is none. Point at a day for more."
     st.caption(words if len(shown) == len(symbols) else f"{words} Of the first {_MOST_ROWS} symbols.")
 
 

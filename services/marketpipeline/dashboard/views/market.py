@@ -16,6 +16,8 @@ __all__ = ["show"]
 
 PAINT_SECONDS = 1.0
 _LAST_ALERTS = 7
+_NO_BOOK = "No book yet: it comes with the next update of the exchange."
+_NO_DATA = "No book: there is no live data."
 
 
 def show(desk: Desk) -> None:
@@ -43,7 +45,7 @@ def _paint(desk: Desk, symbol: str, interval: str | None) -> None:
         st.html(
             pieces.ladder(levels, decimals)
             if levels
-            else '<div class="mp-empty">No book yet: it comes with the next update of the exchange.</div>'
+            else f'<div class="mp-empty">{_NO_DATA if desk.problem else _NO_BOOK}</div>'
         )
     first, second, third = st.columns([2, 2, 2], gap="medium")
     with first:
