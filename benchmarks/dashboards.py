@@ -131,6 +131,9 @@ def _panels(begin: datetime, end: datetime) -> Iterator[tuple[str, str]]:
         for panel in json.loads(getattr(files, f"timescale_{name}")())["panels"]:
             for target in panel.get("targets", []):
                 sql = target["rawSql"].replace("IN (${symbol:sqlstring})", f"IN ({names})")
+                sql = sql.replace("ARRAY[${symbol:sqlstring}]", f"ARRAY[{names}]")
+                sql = sql.replace("$__timeFrom()", f"'{begin}'").replace("$__timeTo()", f"'{end}'")
+                sql = sql.replace("$__interval_ms", str(step * 1_000))
                 for variable, value in {"symbol": SYMBOLS[0], "exchange": "binance", "interval": "1m"}.items():
                     sql = sql.replace(f"${{{variable}:sqlstring}}", f"'{value}'")
                 sql = re.sub(

@@ -21,18 +21,10 @@ def order_book_monitor(store: Store) -> Board:
     """How the books of some symbols lean, how wide and how deep they are, and which alerts came of it."""
     board = _board(store, "Order Book Monitor", "Imbalance, spread, depth and alerts of order books.", several=True)
 
-    def newest(measure: str) -> Query:
-        return Query(
-            store,
-            f"SELECT {store.bucket('event_time')} AS time, {store.last(measure, 'event_time')} AS {measure}"
-            f" FROM {store.table('book_metrics')} WHERE {_SOME} AND $__timeFilter(event_time) GROUP BY 1 ORDER BY 1",
-            over_time=True,
-        )
-
     board.number(
         "Imbalance now",
         "(bid − ask) / (bid + ask) of the best levels' quantity.",
-        newest("imbalance"),
+        _by_symbol(store, "imbalance"),
         "none",
         decimals=3,
         levels=_RATIO,
@@ -40,23 +32,27 @@ def order_book_monitor(store: Store) -> Board:
     board.number(
         "Weighted imbalance now",
         "The same with levels near the middle counting more.",
-        newest("weighted_imbalance"),
+        _by_symbol(store, "weighted_imbalance"),
         "none",
         decimals=3,
         levels=_RATIO,
     )
     board.number(
-        "Spread now", "Best ask less best bid, in basis points of the middle.", newest("spread_bps"), "none", decimals=2
+        "Spread now",
+        "Best ask less best bid, in basis points of the middle.",
+        _by_symbol(store, "spread_bps"),
+        "none",
+        decimals=2,
     )
     board.number(
         "Top-of-book ratio now",
         "Quantity at the best prices as a share of all that is counted.",
-        newest("vtob_ratio"),
+        _by_symbol(store, "vtob_ratio"),
         "percentunit",
         decimals=1,
     )
-    board.number("Middle", "Mean of best bid and best ask.", newest("mid"), "none")
-    board.number("Quantity", "Quantity of the best bids.", newest("bid_quantity"), "short")
+    board.number("Middle", "Mean of best bid and best ask.", _by_symbol(store, "mid"), "none")
+    board.number("Quantity", "Quantity of the best bids.", _by_symbol(store, "bid_quantity"), "short")
     board.lines(
         "Imbalance",
         "Above 0 there is more to buy than to sell; dashed where alerts begin.",
@@ -194,33 +190,18 @@ def symbol_deep_dive(store: Store) -> Board:
         bars=True,
         stacked=True,
     )
-    book = f"FROM {store.table('book_metrics')} WHERE {_ONE} AND $__timeFilter(event_time) GROUP BY 1 ORDER BY 1"
     board.lines(
         "Imbalance",
-        "Of the best levels; dashed where alerts begin.",
-        [
-            Query(
-                store,
-                f"SELECT {store.bucket('event_time')} AS time, avg(imbalance) AS imbalance,"
-                f" avg(weighted_imbalance) AS weighted_imbalance {book}",
-                over_time=True,
-            )
-        ],
+        "Of the best levels, at the end of each step; dashed where alerts begin.",
+        [Query(store, store.sampled("imbalance", "weighted_imbalance", several=False), over_time=True)],
         "none",
         levels=_IMBALANCE,
         bounds=(-1, 1),
     )
     board.lines(
         "Spread",
-        "Mean and widest in each step, in hundredths of a percent of the middle.",
-        [
-            Query(
-                store,
-                f"SELECT {store.bucket('event_time')} AS time, avg(spread_bps) AS mean,"
-                f" max(spread_bps) AS widest {book}",
-                over_time=True,
-            )
-        ],
+        "At the end of each step, in hundredths of a percent of the middle.",
+        [Query(store, store.sampled("spread_bps", several=False), over_time=True)],
         "none",
     )
     board.table(
@@ -325,12 +306,7 @@ def _board(store: Store, title: str, about: str, *, several: bool = False, symbo
 
 
 def _by_symbol(store: Store, measure: str) -> Query:
-    return Query(
-        store,
-        f"SELECT {store.bucket('event_time')} AS time, symbol, avg({measure}) AS {measure}"
-        f" FROM {store.table('book_metrics')} WHERE {_SOME} AND $__timeFilter(event_time) GROUP BY 1, 2 ORDER BY 1",
-        over_time=True,
-    )
+    return Query(store, store.sampled(measure, several=True), over_time=True)
 
 
 def _alerts(board: Board, store: Store, which: str, width: int = 24) -> None:

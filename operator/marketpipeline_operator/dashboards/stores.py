@@ -33,6 +33,32 @@ class Store:
             return f"argMax({value}, {by})"
         return f"(array_agg({value} ORDER BY {by} DESC))[1]"
 
+    def sampled(self, *measures: str, several: bool) -> str:
+        """Of each interval of the panel's resolution the last book of the chosen symbol, or of each of `several`.
+
+        In PostgreSQL one row is looked up in the index for each interval, so that a day takes no longer than an hour:
+        to aggregate all that it has of five symbols took two seconds.
+        """
+        if self.is_clickhouse:
+            newest = ", ".join(f"argMax({name}, (event_time, update_id)) AS {name}" for name in measures)
+            which = "symbol IN (${symbol:sqlstring})" if several else "symbol = ${symbol:sqlstring}"
+            symbol = ", symbol" if several else ""
+            return (
+                f"SELECT {self.bucket('event_time')} AS time{symbol}, {newest} FROM {self.table('book_metrics')}"
+                f" WHERE {which} AND $__timeFilter(event_time) GROUP BY time{symbol} ORDER BY time"
+            )
+        begin, end = (f"extract(epoch FROM $__time{word}()::timestamptz) * 1000" for word in ("From", "To"))
+        step = "$__interval_ms"
+        names = "unnest(ARRAY[${symbol:sqlstring}])" if several else "(VALUES (${symbol:sqlstring}))"
+        return (
+            f"SELECT to_timestamp(at / 1000.0) AS time, {'names.symbol, ' if several else ''}newest.*"
+            f" FROM generate_series(floor(({begin}) / {step})::bigint * {step}, ({end})::bigint, {step}) AS at"
+            f" CROSS JOIN {names} AS names(symbol) CROSS JOIN LATERAL (SELECT {', '.join(measures)} FROM book_metrics"
+            f" WHERE symbol = names.symbol AND $__timeFilter(event_time) AND event_time >= to_timestamp(at / 1000.0)"
+            f" AND event_time < to_timestamp((at + {step}) / 1000.0)"
+            " ORDER BY event_time DESC, update_id DESC LIMIT 1) AS newest ORDER BY 1"
+        )
+
     def first(self, value: str, by: str) -> str:
         """The value of the oldest row of a group."""
         if self.is_clickhouse:

@@ -39,13 +39,16 @@ def questions(store: str, name: str) -> Iterator[tuple[str, str, bool]]:
 def expanded(sql: str) -> str:
     """As Grafana and its two plugins expand variables and macros, with a resolution of ten seconds."""
     values = {
-        "symbol": f"'{BTC}','{ETH}'" if "IN (" in sql else f"'{BTC}'",
+        "symbol": f"'{BTC}','{ETH}'" if "IN (" in sql or "ARRAY[" in sql else f"'{BTC}'",
         "exchange": "'binance'",
         "interval": "'1m'",
     }
     for name, value in values.items():
         sql = sql.replace(f"${{{name}:sqlstring}}", value)
     sql = re.sub(r"\$__timeGroup\((\w+), \$__interval\)", r"floor(extract(epoch FROM \1) / 10) * 10", sql)
+    for word, moment in (("From", FROM), ("To", TO)):
+        sql = sql.replace(f"$__time{word}()", f"'{moment:%FT%TZ}'")
+    sql = sql.replace("$__interval_ms", "10000")
     sql = re.sub(r"\$__timeInterval\((\w+)\)", r"toStartOfInterval(toDateTime(\1), INTERVAL 10 second)", sql)
     sql = re.sub(r"\$__timeFilter\((\w+)\)", rf"\1 >= '{FROM:%F %T}' AND \1 <= '{TO:%F %T}'", sql)
     assert "$" not in sql

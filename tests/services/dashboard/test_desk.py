@@ -128,7 +128,7 @@ def test_levels_are_followed_while_somebody_looks_and_forgotten_when_their_strea
 
 def test_an_answer_is_kept_and_an_api_that_is_away_is_not_asked_again_at_once() -> None:
     desk = Desk(DashboardSettings(pipeline="test", api={"url": "http://127.0.0.1:9"}, **ASKED))
-    with pytest.raises(NoAnswer, match="^the API does not answer: Connection refused$") as first:
+    with pytest.raises(NoAnswer, match=r"^the API does not answer: Connection refused$") as first:
         desk.alerts()
     with pytest.raises(NoAnswer) as second:
         desk.alerts()
