@@ -27,10 +27,12 @@ ALL = (
     "dashboards",
     "viewers",
     "tiers",
+    "wrong_books",
     "stream",
     "replay_feed",
     "operator",
     "kills",
+    "kills_topics",
     "start",
     "silent_streams",
 )

@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 
 LOOKS = 12
 """So often at most; after that it counts as missing."""
+UNREAD = 240
+"""So often at most where the topics cannot be read, as while a broker is away: what they hold is not missing."""
 
 
 @dataclass(slots=True)
@@ -33,6 +35,7 @@ class _Gap:
     event: FeedEvent
     since: int
     looks: int = 0
+    unread: int = 0
     look_at: float | None = 0.0
 
 
@@ -82,7 +85,7 @@ class Examiner:
     def give_up(self) -> None:
         """Nothing is waited for any more: the answers that come now are the last."""
         for gap in self._gaps:
-            gap.looks = LOOKS
+            gap.looks, gap.unread = LOOKS, UNREAD
             if gap.look_at is not None:
                 self._examine(gap)
 
@@ -100,7 +103,11 @@ class Examiner:
         missing = (
             [(event.first_id, event.last_id)] if written is None else written.missing(event.first_id, event.last_id)
         )
-        if missing and gap.looks < LOOKS and (written is None or _may_come(event, written)):
+        if written is None and gap.unread < UNREAD:
+            gap.looks, gap.unread = gap.looks - 1, gap.unread + 1
+            gap.look_at = self._now + LOOK_AGAIN
+            return
+        if missing and gap.looks < LOOKS and written is not None and _may_come(event, written):
             gap.look_at = self._now + LOOK_AGAIN
             return
         self._gaps.remove(gap)

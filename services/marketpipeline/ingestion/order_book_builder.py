@@ -380,7 +380,7 @@ class OrderBookBuilder(StreamHandler):
                 return
             self._lose(f"the exchange is at update {snapshot.last_id}, the book at {self._last_id}")
         if self._held and not self._rule.reaches(snapshot.last_id, self._held[0]):
-            self._snapshots.was_useless()
+            self._snapshots.was_early()
             return
         changes = [change for change in self._held if change.last_id > snapshot.last_id]
         self._held.clear()
@@ -399,6 +399,7 @@ class OrderBookBuilder(StreamHandler):
                 self._write(_as_change(snapshot), snapshot.last_id)
             for change in changes:
                 self._apply_held(change)
+            self._snapshots.fitted()
         except (CrossedBook, FrameError) as error:
             _log.warning("a snapshot and its changes do not fit: %s", error, extra={"symbol": self.symbol})
             self._live = False

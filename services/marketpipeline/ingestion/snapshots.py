@@ -48,13 +48,14 @@ class Snapshots:
         self._under_way: float | None = None
         self._useless = 0
         self._useless_at = 0.0
+        self._early = 0
         self._ask_at: float | None = None
         self._unlisted = False
         self.now = 0.0
 
     def ask_now(self) -> None:
         """Ask at once, unless one is on its way or the wait after a useless one is not over."""
-        if self._ask_at is None or not (self._useless or self._pushed):
+        if self._ask_at is None or not (self._useless or self._early or self._pushed):
             self._ask()
 
     def ask_in(self, seconds: float) -> None:
@@ -65,9 +66,18 @@ class Snapshots:
         """The stream is subscribed: what it pushes comes by itself, what it does not is asked for in a moment."""
         self.ask_in(PUSHED_WITHIN if self._pushed else patience)
 
+    def was_early(self) -> None:
+        """The last one ends before what is held: ask again after a wait that grows, until one fits."""
+        self.ask_in(self._wait(self._useless + self._early))
+        self._early += 1
+
+    def fitted(self) -> None:
+        """One made a book: that others came too early says nothing of the next time."""
+        self._early = 0
+
     def was_useless(self) -> None:
-        """The last one was too old, or made no book: ask again after a wait that grows."""
-        self.ask_in(RETRY_AFTER[min(self._useless, len(RETRY_AFTER) - 1)])
+        """The last one made no book, or a wrong one: ask again after a wait that grows."""
+        self.ask_in(self._wait(self._useless))
         self._useless += 1
         self._useless_at = self.now
 
@@ -96,6 +106,10 @@ class Snapshots:
             self._ask()
         if self._useless and now >= self._useless_at + (RETRY_AFTER[-1] if self._unlisted else STABLE_AFTER):
             self._useless = 0
+
+    @staticmethod
+    def _wait(useless: int) -> float:
+        return RETRY_AFTER[min(useless, len(RETRY_AFTER) - 1)]
 
     def _ask(self) -> None:
         self._ask_at = None

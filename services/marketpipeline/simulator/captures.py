@@ -56,6 +56,8 @@ class Capture:
     """Symbols whose book changes it holds."""
     snapshots: dict[str, Frame] = field(default_factory=dict)
     """The first book snapshot of each symbol."""
+    answers: dict[str, list[int]] = field(default_factory=dict)
+    """By symbol when REST answered with its book."""
     past: list[Frame] = field(default_factory=list)
     """Trades that REST told, each frame a page of them."""
     first_event_time: int = 0
@@ -141,6 +143,8 @@ def _note(capture: Capture, frame: Frame) -> None:
     capture.symbols.add(frame.symbol)
     if frame.kind is Kind.SNAPSHOT:
         capture.snapshots.setdefault(frame.symbol, frame)
+        if not frame.stream:
+            capture.answers.setdefault(frame.symbol, []).append(frame.due)
     stream = frame.stream
     if not stream:
         return

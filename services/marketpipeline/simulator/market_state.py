@@ -46,19 +46,29 @@ class Book:
     def __init__(self) -> None:
         self.last_id = 0
         self.seeded = False
+        self.after_hole: list[BookDiff] = []
+        """Changes since one that does not continue the book: what was lost before them a snapshot has to tell."""
         self._bids, self._asks = _Side([]), _Side([])
 
-    def seed(self, snapshot: BookSnapshot) -> None:
-        """Replace the book, unless it is already newer."""
-        if self.seeded and snapshot.last_id < self.last_id:
-            return
-        self.last_id, self.seeded = snapshot.last_id, True
+    def seed(self, snapshot: BookSnapshot) -> bool:
+        """Replace the book, unless it is already newer. Says whether that ended a hole whose reader knows of it."""
+        after = self.after_hole
+        ends = bool(after) and snapshot.last_id >= after[0].first_id - 1
+        if self.seeded and snapshot.last_id < self.last_id and not ends:
+            return False
+        self.last_id, self.seeded, self.after_hole = snapshot.last_id, True, []
         self._bids, self._asks = _Side(snapshot.bids), _Side(snapshot.asks)
+        for diff in after if ends else ():
+            self.apply(diff)
+        return ends
 
     def apply(self, diff: BookDiff) -> None:
         """Take in a change; one that the book already has is ignored."""
         if diff.last_id <= self.last_id:
             return
+        follows_hole = self.after_hole or (self.seeded and diff.first_id > self.last_id + 1)
+        if follows_hole and len(self.after_hole) < MAX_PENDING:
+            self.after_hole.append(diff)
         self.last_id = diff.last_id
         for side, changes in ((self._bids, diff.bids), (self._asks, diff.asks)):
             for level in changes:
@@ -105,6 +115,8 @@ class MarketState:
         """By symbol the trades that REST gives with quantity 0; 0 stands for one of the next page."""
         self.reseeded: set[str] = set()
         """Symbols whose book went on from a newer snapshot: its readers have missed changes. The timeline clears it."""
+        self.told: dict[str, BookSnapshot] = {}
+        """By symbol what REST told just now in the capture, to who had seen the hole before. The timeline clears it."""
 
     def note(self, frame: Frame) -> None:
         """Remember a frame that is being sent now."""
@@ -133,9 +145,11 @@ class MarketState:
         for snapshot in self.read(frame):
             if isinstance(snapshot, BookSnapshot):
                 book = self._book(frame.symbol)
-                if book.seeded and snapshot.last_id > book.last_id:
+                newer = book.seeded and snapshot.last_id > book.last_id
+                if book.seed(snapshot):
+                    self.told[frame.symbol] = snapshot
+                elif newer:
                     self.reseeded.add(frame.symbol)
-                book.seed(snapshot)
 
     def seeded(self, symbol: str) -> bool:
         """Whether the book is whole; without a snapshot it has only the levels that changed."""
@@ -159,7 +173,14 @@ class MarketState:
 
     def depth(self, symbol: str, limit: int) -> BookSnapshot:
         """The best `limit` levels of each side."""
+        told = self.told.get(symbol)
+        if told is not None:
+            return BookSnapshot(told.last_id, told.bids[:limit], told.asks[:limit])
         return self._book(symbol).snapshot(limit)
+
+    def has_hole(self, symbol: str) -> bool:
+        """Whether changes were lost that no snapshot has told since."""
+        return symbol not in self.told and bool(self._book(symbol).after_hole)
 
     def trades(self, symbol: str, from_id: int | None, limit: int) -> list[Trade]:
         """The newest `limit` trades sent, or the first ones from `from_id` on; in the order of their ids."""

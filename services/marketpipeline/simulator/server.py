@@ -86,6 +86,9 @@ class Server:
             answer = Answer(405, b"")
         else:
             answer = self.protocol.answer(path, query, request.headers, self.market, now)
+        if answer.snapshot_of and self.market.has_hole(answer.snapshot_of):
+            await self.timeline.until_told(answer.snapshot_of)
+            answer = self.protocol.answer(path, query, request.headers, self.market, self.timeline.clock.now)
         if answer.snapshot_of:
             self.hub.synced(answer.snapshot_of)
         headers = {"Content-Type": "application/json;charset=UTF-8"}

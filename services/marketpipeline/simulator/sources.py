@@ -44,6 +44,11 @@ class Source(Protocol):
         ...
 
     @property
+    def answers(self) -> Mapping[str, Sequence[int]]:
+        """By symbol when REST told its book, in order."""
+        ...
+
+    @property
     def past(self) -> Sequence[Frame]:
         """Trades that only REST tells, each frame a page of them."""
         ...
@@ -85,6 +90,10 @@ class Replay:
         self.last_event_time = max(capture.last_event_time for capture in captures)
         self.volumes: Mapping[str, float] = {}
         self.snapshots = _first_snapshots(captures)
+        self.answers = {
+            symbol: sorted(due for capture in captures for due in capture.answers.get(symbol, ()))
+            for symbol in self.symbols
+        }
         self.past = [frame for capture in captures for frame in capture.past]
         self._frames: Iterator[Frame] = heapq.merge(*(c.frames() for c in captures), key=attrgetter("due"))
         self._next: Frame | None = next(self._frames, None)

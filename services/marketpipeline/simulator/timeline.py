@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from bisect import bisect_right
+from collections import Counter, deque
 from collections.abc import Callable
 
 from marketpipeline.simulator.clock import ExchangeClock, Pacer
 from marketpipeline.simulator.connections import Hub
 from marketpipeline.simulator.derived import Derivation, Derived
 from marketpipeline.simulator.faults import Faults
-from marketpipeline.simulator.frames import Frame
+from marketpipeline.simulator.frames import Frame, Kind
 from marketpipeline.simulator.market_state import MarketState
 from marketpipeline.simulator.sources import Source
 
@@ -23,6 +25,8 @@ __all__ = ["FrameFilters", "Timeline"]
 
 CHUNK = 256
 """Frames handed out between two looks at the sockets."""
+ANSWERED_WITHIN = 30_000_000_000
+"""Nanoseconds of the source's time within which REST told a book that has a hole: who asks for it waits for that."""
 MAX_LAG = 1.0
 """Seconds that the pump may lag; more (a stopped process, a slow machine) is skipped, not caught up in a burst."""
 
@@ -45,7 +49,8 @@ class Timeline:
     `speed` None is as fast as the readers take it. With `wait` it begins only when there are readers: when
     every stream of the source has one, or when for `settle` seconds no subscription was added. At full speed
     the first book change for a new reader waits as long for that reader to ask for the snapshot, and so do the changes
-    after a hole that the capture itself has.
+    after a hole that the capture itself has. Where the capture has what REST told a reader that had come upon such a
+    hole, who asks gets this answer, in its place among the changes.
     """
 
     def __init__(
@@ -65,6 +70,10 @@ class Timeline:
         self.finished = False
         self.dispatched = 0
         self._version = -1
+        self.asked: Counter[str] = Counter()
+        """By symbol how many wait for the book that REST told next."""
+        self._told = asyncio.Event()
+        self._dues = deque(sorted(due for dues in source.answers.values() for due in dues))
         for frame in source.snapshots:
             market.seed(frame)
         for frame in source.past:
@@ -106,7 +115,15 @@ class Timeline:
         if lag > MAX_LAG:
             self.pacer.skip(lag - MAX_LAG)
             now = self.pacer.now()
-        self._send(self._take(now))
+        frames = self._take(now)
+        start = 0
+        for index, frame in enumerate(frames) if any(self.asked.values()) else ():
+            if self.asked[frame.symbol] and frame.kind is Kind.SNAPSHOT and not frame.stream:
+                self._send(frames[start : index + 1])
+                start = index + 1
+                await self._answer_waiting(frame.symbol)
+        self._send(frames[start:] if start else frames)
+        self.market.told.clear()
         waited = time.monotonic()
         await self.hub.drain()
         waited = time.monotonic() - waited
@@ -119,18 +136,62 @@ class Timeline:
             await self._wait_for_readers()
         frames = self._take(None)
         start = 0
-        if self.hub.unsynced:
-            for index, frame in enumerate(frames):
-                if self.hub.awaits_snapshot(frame):
-                    self._send(frames[start : index + 1])
-                    start = index + 1
-                    await self._wait_for_snapshot(frame.symbol)
+        for index, frame in enumerate(frames) if self.hub.unsynced or self._tells(frames) else ():
+            if frame.kind is Kind.SNAPSHOT or (self.hub.unsynced and self.hub.awaits_snapshot(frame)):
+                self._send(frames[start : index + 1])
+                start = index + 1
+                await self._after_snapshot(frame)
         self._send(frames[start:] if start else frames)
-        if self.market.reseeded:
-            self.hub.lost_changes(self.market.reseeded)
-            self.market.reseeded.clear()
         await self.hub.drain()
         await asyncio.sleep(0)
+
+    async def _after_snapshot(self, frame: Frame) -> None:
+        """A change was sent whose reader needs a snapshot now; or one was told, whose reader asks at the next change,
+        or has asked already, where it had seen the hole before."""
+        market, symbol = self.market, frame.symbol
+        if frame.kind is not Kind.SNAPSHOT:
+            await self._wait_for_snapshot(symbol)
+        self.hub.lost_changes(market.reseeded | market.told.keys())
+        market.reseeded.clear()
+        if symbol in market.told:
+            self._wake()
+            if symbol in self.hub.unsynced:
+                await self._wait_for_snapshot(symbol)
+            market.told.clear()
+
+    async def _answer_waiting(self, symbol: str) -> None:
+        """Let those who wait for what was told have it, before what came after it."""
+        self._wake()
+        deadline = time.monotonic() + self.settle
+        while self.asked[symbol] and (left := deadline - time.monotonic()) > 0:
+            self.hub.changed.clear()
+            await _wait(self.hub.changed, left)
+
+    def _is_told(self, symbol: str, until: int) -> bool:
+        """Whether REST is about to tell a book."""
+        dues = self.source.answers.get(symbol, ())
+        place = bisect_right(dues, self.position)
+        return place < len(dues) and dues[place] <= until
+
+    def _tells(self, frames: list[Frame]) -> bool:
+        """Whether a book that REST told is among these."""
+        while self._dues and frames and self._dues[0] < frames[0].due:
+            self._dues.popleft()
+        return bool(self._dues and frames and self._dues[0] <= frames[-1].due)
+
+    def _wake(self) -> None:
+        told, self._told = self._told, asyncio.Event()
+        told.set()
+
+    async def until_told(self, symbol: str) -> None:
+        """Return at once, or where the book has a hole, and REST told it soon after, when that was told."""
+        until = self.position + ANSWERED_WITHIN
+        self.asked[symbol] += 1
+        try:
+            while self.market.has_hole(symbol) and self._is_told(symbol, until):
+                await self._told.wait()
+        finally:
+            self.asked[symbol] -= 1
 
     def _take(self, until: int | None) -> list[Frame]:
         """The next frames; what is planned happens before the first frame that is due at its time or later."""

@@ -110,7 +110,11 @@ def _newer(last: int, change: BookChange) -> Verdict:
 
 
 def _at_first(snapshot: int, change: BookChange) -> bool:
-    return snapshot >= change.first_id
+    return snapshot >= change.first_id - 1
+
+
+def _at_first_or_previous(snapshot: int, change: BookChange) -> bool:
+    return snapshot >= change.first_id or snapshot == change.previous_id
 
 
 def _at_previous(snapshot: int, change: BookChange) -> bool:
@@ -118,7 +122,7 @@ def _at_previous(snapshot: int, change: BookChange) -> bool:
 
 
 SPANNING = Continuity("U/u", _spanning, _spanning, _at_first)
-PREVIOUS = Continuity("pu", _previous, _previous_first, _at_first)
+PREVIOUS = Continuity("pu", _previous, _previous_first, _at_first_or_previous)
 PREVIOUS_SEQUENCE = Continuity("prevSeqId", _previous_sequence, _previous_sequence_first, _at_previous)
 GAPLESS = Continuity("gapless", _gapless, _gapless, lambda snapshot, change: snapshot >= change.last_id - 1)
 NONE = Continuity("none", _newer, _newer, lambda snapshot, change: True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from marketpipeline.ingestion.context import Look
-from marketpipeline.ingestion.examiner import LOOKS, Examiner
+from marketpipeline.ingestion.examiner import LOOKS, UNREAD, Examiner
 from marketpipeline.ingestion.written import LOOK_AGAIN, Written
 from marketpipeline.records import FeedEvent
 
@@ -80,9 +80,19 @@ def test_it_is_not_waited_for_ever_and_not_at_all_when_the_process_ends() -> Non
 def test_a_topic_that_cannot_be_read_is_asked_again() -> None:
     examined = Examined()
     examined.examiner.doubt(GAP, since=500)
-    examined.answer(None)
-    assert not examined.told
-    examined.later()
+    for _ in range(2 * LOOKS):
+        examined.answer(None)
+        assert not examined.told, "a broker that is away for a while has lost nothing"
+        examined.later()
     examined.answer(Written([(10, 20)]))
     assert not examined.told
     assert not examined.examiner.open
+
+
+def test_a_topic_that_cannot_be_read_for_minutes_is_waited_for_no_more() -> None:
+    examined = Examined()
+    examined.examiner.doubt(GAP, since=500)
+    for _ in range(UNREAD + 1):
+        examined.answer(None)
+        examined.later()
+    assert examined.spans == [(11, 20)]

@@ -96,7 +96,7 @@ def test_a_snapshot_older_than_the_first_change_is_asked_for_again() -> None:
     b.handler.resume()
     b.live((5, 8))
     for attempt in range(3):
-        b.answer(4)
+        b.answer(3)
         assert not b.context.asked
         b.live((9 + attempt, 9 + attempt))
         assert not b.context.asked, "it waits before it asks again"
@@ -104,6 +104,23 @@ def test_a_snapshot_older_than_the_first_change_is_asked_for_again() -> None:
         assert len(b.context.asked) == 1
     b.answer(9)
     assert b.ids == [10, 11]
+    b.live((20, 20))
+    b.answer(15)
+    b.tick(RETRY_AFTER[0])
+    assert len(b.context.asked) == 1, "what fitted in between ended the waits"
+
+
+def test_a_snapshot_right_before_the_first_change_is_new_enough() -> None:
+    """Of two that come swapped the later one comes when the exchange's book ends with the earlier."""
+    b = scenario()
+    b.handler.resume()
+    b.live((5, 8))
+    b.answer(4)
+    assert b.ids == [8]
+    b.live((11, 12))
+    b.answer(10)
+    b.live((9, 10), (13, 14))
+    assert b.ids == [8, 12, 14]
 
 
 def test_a_quiet_book_is_fetched_without_a_change() -> None:

@@ -156,8 +156,29 @@ async def test_at_full_speed_the_changes_after_a_hole_wait_for_a_new_snapshot(tm
         await asyncio.sleep(0.1)
         assert not exchange.timeline.finished
         _, book, _ = await client.get("/api/v3/depth?symbol=BTCUSDT")
-        assert 321 <= book["lastUpdateId"] < 900, "of about now, not of the end"
+        assert book["lastUpdateId"] == 321, "of now"
         await eventually(lambda: exchange.timeline.finished, "it goes on")
+
+
+@pytest.mark.parametrize("speed", [None, 1.0])
+async def test_who_asks_in_a_hole_gets_what_rest_told_then(tmp_path: Path, speed: float | None) -> None:
+    """As a reader recorded it: it met the hole at 20, and had the answer when the changes up to 27 had come."""
+    lines = [snapshot(0, 1, [["99.0", "1"]], [["101.0", "1"]])]
+    lines += [diff(at, at, at, [["99.0", str(at)]], []) for at in range(2, 10)]
+    lines += [diff(20, 20, 21, [["97.0", "1"]], []), diff(400, 22, 27, [["97.0", "2"]], [])]
+    lines += [snapshot(600, 25, [["98.0", "1"], ["97.0", "7"]], [["102.0", "1"]])]
+    lines += [diff(601 + at, 28 + at, 28 + at, [["96.0", str(at)]], []) for at in range(300)]
+    path = write_capture(tmp_path / "a.gz", lines)
+    async with serving(captures=[str(path)], speed=speed, settle_ms=10_000) as exchange, client_of(exchange) as client:
+        socket = await client.connect("/ws/btcusdt@depth@100ms")
+        if speed is None:
+            await client.get("/api/v3/depth?symbol=BTCUSDT")
+        await until(lambda change: change["U"] == 20, socket)
+        _, book, _ = await client.get("/api/v3/depth?symbol=BTCUSDT")
+        assert book == {"lastUpdateId": 25, "bids": [["98.0", "1"], ["97.0", "7"]], "asks": [["102.0", "1"]]}
+        await until(lambda change: change["U"] == 327, socket)
+        _, book, _ = await client.get("/api/v3/depth?symbol=BTCUSDT")
+        assert (book["lastUpdateId"], book["bids"][:2]) == (327, [["98.0", "1"], ["97.0", "2"]])
 
 
 async def test_rest_agrees_with_the_streams_in_the_middle(capture: Callable[[str], Path]) -> None:

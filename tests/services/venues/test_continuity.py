@@ -60,9 +60,10 @@ def test_what_follows_update_10(rule: Continuity, message: BookChange, verdict: 
     ("rule", "message", "reaches", "verdict"),
     [
         (SPANNING, change(8, 12), True, CONTINUES),
+        (SPANNING, change(11, 15), True, CONTINUES),
         (SPANNING, change(12, 15), False, GAP),
         (PREVIOUS, change(8, 12, 7), True, CONTINUES),
-        (PREVIOUS, change(14, 20, 10), False, CONTINUES),
+        (PREVIOUS, change(14, 20, 10), True, CONTINUES),
         (PREVIOUS, change(12, 20, 11), False, GAP),
         (PREVIOUS, change(5, 9, 4), True, DUPLICATE),
         (PREVIOUS_SEQUENCE, change(11, 17, 10), True, CONTINUES),

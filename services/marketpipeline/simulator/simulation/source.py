@@ -57,6 +57,7 @@ class SimulatedMarket:
         self._tour_began = 0.0
         self.first_event_time = self.last_event_time = start
         self.played: deque[dict[str, Any]] = deque(maxlen=100)
+        self.answers: Mapping[str, Sequence[int]] = {}
         self.past: list[Frame] = []
         self.snapshots = [encode(start * 1000, name, market.snapshot()) for name, market in self._markets.items()]
 
