@@ -15,6 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
 import psycopg
 import redis
 from deltalake import write_deltalake
@@ -49,9 +50,10 @@ SYMBOLS = ("binance:BTCUSDT", "binance:ETHUSDT")
 
 
 class Beside(Protocol):
-    """A store, and its bare client. `rows_at_once` are those of a sink's batch."""
+    """A store and its bare client. `rows_at_once` are those of a sink's batch; `server` is its process, or None."""
 
     rows_at_once: int
+    server: psutil.Process | None
 
     def new(self) -> StoreSettings:
         """An empty place in the store, which the sink writes to."""
@@ -70,6 +72,7 @@ class Postgres:
     """COPY in its binary form."""
 
     rows_at_once = BATCH
+    server: psutil.Process | None = None
 
     def __init__(self, server: RunningPostgres) -> None:
         self._server = server
@@ -112,6 +115,7 @@ class ClickHouse:
     """Columns, compressed as the sink's are."""
 
     rows_at_once = 20_000
+    server: psutil.Process | None = None
 
     def __init__(self, server: RunningClickHouse) -> None:
         self._server = server
@@ -145,6 +149,7 @@ class Lake:
     """One append of an Arrow table, to a folder: the disk is the quickest store there is."""
 
     rows_at_once = BATCH
+    server: psutil.Process | None = None
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -175,6 +180,7 @@ class Snowflake:
     """PUT, COPY and MERGE of one file, in the emulation: only the ratio says anything."""
 
     rows_at_once = BATCH
+    server: psutil.Process | None = None
     table = table_of("trades")
 
     def __init__(self, server: RunningSnowflake) -> None:
@@ -211,6 +217,7 @@ class Redis:
     """Each record set with its order and its life, in a pipeline a batch; the sink sends the newest of each key."""
 
     rows_at_once = 1_000
+    server: psutil.Process | None = None
 
     def __init__(self, server: RunningValkey) -> None:
         self._server = server
@@ -246,7 +253,9 @@ class Redis:
 def _served(server: Any, beside: type[Any]) -> Iterator[Any]:
     server.start()
     try:
-        yield beside(server)
+        found = beside(server)
+        found.server = psutil.Process(server.pid)
+        yield found
     finally:
         server.stop()
 

@@ -38,6 +38,12 @@ class RunningServer:
         self._process = self._spawn(self._component.command())
         wait_for(self._is_ready, f"{self._component.name} to start, see {self._log}", seconds=self.START_SECONDS)
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """End it as `kill -9` does; what it had started, as PostgreSQL has, notices that and ends by itself."""
         children: list[psutil.Process] = []

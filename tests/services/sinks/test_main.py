@@ -13,7 +13,7 @@ from marketpipeline.store import TABLES, TIMESCALE_TOPICS
 
 from tests.conftest import wait_for
 from tests.services.sinks.running import SinkProcess
-from tests.services.sinks.samples import BTC, ETH, book, candle, every_kind, trade
+from tests.services.sinks.samples import BTC, ETH, alert, book, candle, every_kind, trade
 from tests.services.sinks.stores import PostgresStore, ValkeyStore
 from tests.services.sinks.topics import Topics
 from tests.support.broker import RunningBroker
@@ -82,13 +82,25 @@ def test_killed_in_the_middle_and_started_again_the_tables_are_complete(
     assert postgres_store.query("SELECT trades FROM candles") == [(total,)]
 
 
-def test_the_sink_into_the_cache_as_a_process(topics: Topics, valkey: RunningValkey, tmp_path: Path) -> None:
+def test_the_sink_into_the_cache_killed_in_the_middle_has_what_is_newest(
+    topics: Topics, valkey: RunningValkey, tmp_path: Path
+) -> None:
+    """What is read again after the kill is older than what is there by then, and goes over none of it."""
     store = ValkeyStore(valkey)
     process = SinkProcess(tmp_path, "sink-redis", topics, {"url": store.settings.url, "prefix": store.settings.prefix})
+    total, last = 6_000, candle(5, trades=7, closed=True)
     try:
         process.start()
-        topics.put(*every_kind())
-        wait_for(lambda: store.newest_trade(BTC) == 1_001, "the trade is in the cache")
+        topics.put(*every_kind(), *(trade(number) for number in range(2, total // 2)))
+        wait_for(lambda: process.health()["rows"] > 100, "some rows are taken")
+        assert process.end(signal.SIGKILL) == -signal.SIGKILL
+        topics.put(*(trade(number) for number in range(total // 2, total)), last)
+        process.start()
+        wait_for(lambda: store.newest_trade(BTC) == 1_000 + total - 1, "the newest trade is in the cache")
+        wait_for(lambda: store.newest_candle(BTC, "1m") == (last.open_time, True, last.close), "so is the candle")
+        wait_for(lambda: process.health()["lag"] == 0, "all is read")
+        assert store.newest_trade(BTC) == 1_000 + total - 1
+        assert store.alert(alert().id) == ("open", 0.55)
         assert process.end(signal.SIGTERM) == 0, process.log()
     finally:
         process.close()

@@ -75,12 +75,14 @@ class Held:
         """Hold what `check` has found to be right."""
         if self.since is None:
             self.since = time.monotonic()
+        is_log, reached = self.table.is_log, self.reached
         for delivery in deliveries:
             place = (delivery.topic, delivery.partition)
-            self.reached[place] = max(self.reached.get(place, 0), delivery.offset + 1)
-            if not self.table.is_log:
+            if delivery.offset >= reached.get(place, 0):
+                reached[place] = delivery.offset + 1
+            if not is_log:
                 self._keep(place, delivery.record)
-        if self.table.is_log:
+        if is_log:
             self._columns += columns
             self._bytes += sum(batch.nbytes for _, batch in columns)
 

@@ -87,9 +87,15 @@ class LakeSink:
         while sum(held.bytes for held in self._held.values()) > self._store.hold_bytes:
             self._commit(max(self._held.values(), key=lambda held: held.bytes))
         groups: dict[type[Record], list[Delivery]] = defaultdict(list)
+        written: dict[Place, int] = {}
         for delivery in deliveries:
-            if type(delivery.record) in self._held and delivery.offset >= self._written_of(delivery):
-                groups[type(delivery.record)].append(delivery)
+            if (kind := type(delivery.record)) not in self._held:
+                continue
+            place = (delivery.topic, delivery.partition)
+            if (done := written.get(place)) is None:
+                done = written[place] = self._written_of(delivery)
+            if delivery.offset >= done:
+                groups[kind].append(delivery)
         checked = [(self._held[kind], rows, self._held[kind].check(rows)) for kind, rows in groups.items()]
         for held, rows, columns in checked:
             held.take(rows, columns)
