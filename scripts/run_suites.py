@@ -67,10 +67,8 @@ def tool(name: str, *arguments: str) -> tuple[str, ...]:
     return (str(SERVICES / name), *arguments)
 
 
-ALONE = 64.0
-"""Of the cluster with a node, which shares its store of images with the cluster that the operator is tested with."""
-NEARLY_ALL = 1.4
-"""Of a suite with Flink or a cluster, where timing is part of what is checked: one more fits beside it."""
+MORE_THAN_HALF = 1.2
+"""Of a suite with Flink, where timing is part of what is checked: never two of them side by side."""
 SUITES = (
     Suite("lint", (tool("ruff", "check", "."), tool("ruff", "format", "--check", ".")), 120),
     Suite("types", (tool("mypy"),), 600),
@@ -84,10 +82,10 @@ SUITES = (
     ),
     pytest(SERVICES, "operator", 2400, "tests/operator", cores=0.6),
     pytest(SERVICES, "sinks", 1500, "tests/services/sinks", cores=0.6),
-    pytest(FLINK, "flink_jobs", 1500, "tests/flink_jobs", cores=NEARLY_ALL),
-    pytest(SERVICES, "cluster", 1800, "tests/cluster", cores=ALONE),
-    pytest(SERVICES, "kills", 2400, "tests/e2e/test_kill.py", cores=NEARLY_ALL),
-    pytest(SERVICES, "e2e", 1500, "tests/e2e/test_replay.py", cores=NEARLY_ALL),
+    pytest(FLINK, "flink_jobs", 1500, "tests/flink_jobs", cores=MORE_THAN_HALF),
+    pytest(SERVICES, "cluster", 1800, "tests/cluster", cores=0.8),
+    pytest(SERVICES, "kills", 2400, "tests/e2e/test_kill.py", cores=MORE_THAN_HALF),
+    pytest(SERVICES, "e2e", 1500, "tests/e2e/test_replay.py", cores=MORE_THAN_HALF),
 )  # fmt: skip
 
 

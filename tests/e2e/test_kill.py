@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,9 @@ Capture = Callable[[str], Path]
 
 pytestmark = pytest.mark.timeout(900)
 
-BEFORE = 1723161255_000000
-MIDDLE = BEFORE + 170_000_000
-"""Exchange time of the captures' start, and of the kill, in microseconds."""
+START = 1723161255_000000
+LENGTH = 340_000_000
+"""Exchange time at which the captures start, and what they hold of it, in microseconds."""
 SYNC = 100
 """Book events that may pass before a book is synchronised: half a second of waiting, at 20 times the speed."""
 
@@ -34,18 +35,30 @@ def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
     pipeline.stop()
 
 
-def replay_and_kill(pipeline: Pipeline, capture: Capture, component: str) -> None:
-    """Replay all captures, kill `component` half way, wait for the run to end drained."""
+def replay_and_kill(pipeline: Pipeline, capture: Capture, *components: str) -> None:
+    """Replay all captures, kill the components one after the other, spread over it, wait for the run to end drained.
+
+    The exchange goes on meanwhile, as fast as it was, so that there is something left to kill the next one at.
+    """
     captures = [str(capture(name)) for name in dict.fromkeys(ALL.values())]
     pipeline.start("--replay", *captures, "--speed", "20", "--until-drained")
-    wait_for(lambda: pipeline.exchange_clock() > MIDDLE, "the replay is half way", seconds=200)
-    pipeline.kill(component)
+    for number, component in enumerate(components, 1):
+        moment = START + LENGTH * number // (len(components) + 1)
+        wait_for(partial(passed, pipeline, moment), f"{component} is to be killed", seconds=200)
+        pipeline.change_speed(1)
+        pipeline.kill(component)
+        pipeline.change_speed(20)
+    assert not passed(pipeline, START + LENGTH), "the last one was killed after the end"
     assert pipeline.wait(300) == 0, pipeline.tail()
 
 
-@pytest.mark.parametrize("component", ["stream-job", "sink-timescale", "broker"])
-def test_nothing_is_lost_or_doubled(pipeline: Pipeline, capture: Capture, component: str) -> None:
-    replay_and_kill(pipeline, capture, component)
+def passed(pipeline: Pipeline, moment: int) -> bool:
+    return pipeline.exchange_clock() > moment
+
+
+def test_nothing_is_lost_or_doubled(pipeline: Pipeline, capture: Capture) -> None:
+    """The job goes on from a checkpoint of before the broker's end, with a sink that has read some of it already."""
+    replay_and_kill(pipeline, capture, "sink-timescale", "broker", "stream-job")
     for symbol, name in ALL.items():
         compare.check_trades(pipeline, symbol, capture(name))
         compare.check_candles(pipeline, symbol, capture(name), 1)
