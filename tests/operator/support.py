@@ -47,7 +47,12 @@ __all__ = [
 T = TypeVar("T")
 FLINK = next(kind for kind in OPTIONAL_KINDS if kind.kind == "FlinkDeployment")
 DEPLOYMENT = next(kind for kind in CHILD_KINDS if kind.kind == "Deployment")
-_RUNNING: Object = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+_CONTAINER = {"name": "process", "image": "image", "imageID": "id", "ready": True, "restartCount": 0, "started": True}
+_RUNNING: Object = {
+    "phase": "Running",
+    "conditions": [{"type": "Ready", "status": "True"}],
+    "containerStatuses": [_CONTAINER | {"state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}],
+}
 QUICK: dict[str, Any] = {
     "reconcile": {"interval": 30, "resync": 600, "backoff_initial": 0.2, "backoff_max": 2},
     "deletion": {"ingestion": 6, "job": 8, "sinks": 10, "topics": 12},

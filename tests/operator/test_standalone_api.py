@@ -235,7 +235,7 @@ async def test_a_correction_does_not_wait_for_a_job_that_never_began(
 ) -> None:
     """Its Pods are pending, as they are where nothing has so much memory."""
     reconciling = await operator.start(flink={"savepoint_timeout": 60})
-    reconciling.reconciler._rest = ScriptedFlink()  # type: ignore[assignment]
+    reconciling.reconciler._rest = flink = ScriptedFlink()  # type: ignore[assignment]
     processing = {"checkpointDirectory": "s3://bucket/state", "resources": {"memory": "900Gi"}}
     await pipelines.create(address=broker.address, broker={"topicPrefix": broker.prefix()}, processing=processing)
 
@@ -250,3 +250,4 @@ async def test_a_correction_does_not_wait_for_a_job_that_never_began(
         return bool(container["resources"]["limits"]["memory"] == "2Gi")
 
     await eventually(corrected, "the correction")
+    assert flink.stops == 0, "nobody is asked for a savepoint"

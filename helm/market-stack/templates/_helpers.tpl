@@ -26,6 +26,9 @@
 {{- fail "prometheus.alertmanager.enabled: needs prometheus.enabled" }}
 {{- end }}
 {{- end }}
+{{- if and .Values.simulator.enabled (not (include "market-stack.simulated" . | fromYaml)) }}
+{{- fail "simulator.exchanges: the pipeline follows symbols of none of them" }}
+{{- end }}
 {{- end }}
 
 {{/* What follows takes a part: dict "root" $ "part" "redis" "values" .Values.redis. */}}

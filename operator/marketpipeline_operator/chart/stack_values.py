@@ -332,7 +332,8 @@ class Simulator(Part):
         default=Image(repository="marketpipeline/simulator", tag=COMPONENTS_VERSION), description="Its image."
     )
     arguments: list[Text] = Field(
-        default_factory=list, description="More arguments of `marketpipeline simulator`, e.g. --seed, '7'."
+        default_factory=list,
+        description="More arguments of `marketpipeline simulator`, for each exchange, e.g. --seed, '7'.",
     )
     exchanges: list[Text] = Field(
         default_factory=lambda: sorted(venues()),

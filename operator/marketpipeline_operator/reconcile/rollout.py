@@ -3,8 +3,8 @@
 A Deployment of ingestion replaces a Pod only by one that is in sync, so a change that does not work stops at the first
 process, whose old Pod goes on, and all others run as before. What does not run as it should is written at once: there
 is nothing to lose, and so a spec that takes a bad change back has its way. Where the number of processes changes,
-symbols move: new ones read them before the others let go, and those that go stay until the others read theirs, if they
-read any themselves.
+symbols move: new ones read them before the others let go, and those that go stay until the others read theirs, unless
+they do not run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Mark = tuple[str, str]
 @dataclass(frozen=True)
 class Rollout:
     """`held` are children, by kind and name, that are not written yet; `waiting` the processes that these belong to.
-    `moving` are the processes that are waited for, and `staying` what there is meanwhile of those that read, which do
+    `moving` are the processes that are waited for, and `staying` what there is meanwhile of those that run, which do
     not end before, wanted or not."""
 
     held: frozenset[Mark] = frozenset()
@@ -81,11 +81,16 @@ def of_ingestion(there: Mapping[Mark, Child]) -> dict[Mark, Object]:
 
 
 def _reading(there: Mapping[Mark, Child]) -> frozenset[Mark]:
-    """What there is of the processes of ingestion that have a Pod in sync: what they read would be read by nobody."""
+    """What there is of the processes of ingestion that run, in sync or not: what they read would be read by nobody."""
     found = of_ingestion(there)
-    ready = [body for body in found.values() if body.get("status", {}).get("readyReplicas")]
-    names = {body["metadata"]["labels"].get(PROCESS) for body in ready}
+    names = {body["metadata"]["labels"].get(PROCESS) for body in found.values() if _runs(body)}
     return frozenset(mark for mark, body in found.items() if body["metadata"]["labels"].get(PROCESS) in names)
+
+
+def _runs(thing: Object) -> bool:
+    """Whether it is a Pod whose process has started and goes on."""
+    containers = thing["status"].get("containerStatuses", []) if thing["kind"] == "Pod" else []
+    return any(one.get("started") and "running" in one["state"] for one in containers)
 
 
 def _is_whole(live: Object) -> bool:

@@ -39,6 +39,7 @@ SCHEMA = json.loads((STACK / "values.schema.json").read_text())
         ({"prometheus": {"retention": "15"}}, ["/prometheus/retention", "'15'"]),
         ({"prometheus": {"interval": "fast"}}, ["/prometheus/interval", "'fast'"]),
         ({"prometheus": {"alertmanager": {"enabled": True}}}, ["prometheus.alertmanager.enabled: needs prometheus"]),
+        ({"simulator": {"enabled": True, "exchanges": ["okx"]}}, ["simulator.exchanges: the pipeline follows symbols"]),
         ({"simulator": {"port": 70000}}, ["/simulator/port", "maximum"]),
         ({"networkPolicies": {"from": {}}}, ["/networkPolicies/from", "got object, want array"]),
         ({"pipeline": {"name": "Crypto"}}, ["/pipeline/name", "'Crypto'"]),

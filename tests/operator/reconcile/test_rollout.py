@@ -7,8 +7,8 @@ import json
 import pytest
 from marketpipeline_operator.builders import build, processes
 from marketpipeline_operator.cluster.cache import Child
-from marketpipeline_operator.cluster.kinds import kind_of
-from marketpipeline_operator.names import Object
+from marketpipeline_operator.cluster.kinds import POD, kind_of
+from marketpipeline_operator.names import COMPONENT, PROCESS, Object
 from marketpipeline_operator.observe.components import ComponentState, Fault
 from marketpipeline_operator.reconcile.rollout import Rollout, plan_rollout
 
@@ -34,6 +34,16 @@ def there(*versions: tuple[list[Object], Object]) -> dict[tuple[str, str], Child
         mark = (thing["kind"], thing["metadata"]["name"])
         found[mark] = Child(kind_of(thing), "markets", mark[1], "uid", 1, json.dumps(body).encode())
     return found
+
+
+def pod(number: int, *, runs: bool) -> dict[tuple[str, str], Child]:
+    """A Pod of one of them that is not in sync: it reads some of its symbols, or it ends again and again."""
+    name = f"crypto-{NAMES[number]}-abc"
+    container = {"started": runs, "ready": False, "state": {"running": {}} if runs else {"waiting": {}}}
+    labels = {COMPONENT: "ingestion", PROCESS: NAMES[number]}
+    metadata = {"name": name, "labels": labels}
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": {"containerStatuses": [container]}}
+    return {("Pod", name): Child(POD, "markets", name, "uid", 1, json.dumps(body).encode())}
 
 
 def rollout(*versions: tuple[list[Object], Object], wanted: list[Object] | None = None) -> Rollout:
@@ -85,11 +95,13 @@ def test_symbols_move_to_new_processes_before_the_others_let_go() -> None:
     assert rollout((old(), WHOLE), *whole).moving == ("ingestion-binance-0",)
 
 
-def test_what_goes_stays_until_the_others_read_its_symbols_unless_it_reads_none() -> None:
+def test_what_goes_stays_until_the_others_read_its_symbols_unless_it_does_not_run() -> None:
     broken = WHOLE | {"readyReplicas": 0}
-    found = rollout((new(), SURGING), (old(), WHOLE), (old(), broken))
-    assert found.staying == {("Deployment", f"crypto-{name}") for name in NAMES[:2]}
-    assert rollout(*[(new(), WHOLE)] * 3).staying == frozenset()
+    moving = there((new(), SURGING), (old(), WHOLE), (old(), broken))
+    found = plan_rollout(processes(NEW), new(), moving | pod(1, runs=True) | pod(2, runs=False))
+    assert {name for kind, name in found.staying if kind == "Deployment"} == {f"crypto-{NAMES[1]}"}
+    whole = there(*[(new(), WHOLE)] * 3) | pod(0, runs=True)
+    assert plan_rollout(processes(NEW), new(), whole).staying == frozenset(), "nothing moves"
     assert rollout(*[(old(), broken)] * 3).staying == frozenset(), "no spec is kept from being corrected"
 
 
