@@ -106,7 +106,7 @@ class Pipeline:
         pid = self.running(component)
         os.kill(pid, signal.SIGKILL)
         again = f"{component} is started again"
-        wait_for(lambda: self.running(component, wait=False) not in (pid, None), again, seconds=180)
+        wait_for(lambda: self.running(component, wait=False) not in (pid, None), again, seconds=300)
 
     def running(self, component: str, *, wait: bool = True) -> Any:
         """The process id of a component that is ready, or None with `wait=False`."""

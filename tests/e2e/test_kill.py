@@ -38,7 +38,7 @@ def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
 def replay_and_kill(pipeline: Pipeline, capture: Capture, *components: str) -> None:
     """Replay all captures, kill the components one after the other, spread over it, wait for the run to end drained.
 
-    The exchange goes on meanwhile, as fast as it was, so that there is something left to kill the next one at.
+    The exchange goes on meanwhile, at its own speed, so that there is something left to kill the next one at.
     """
     captures = [str(capture(name)) for name in dict.fromkeys(ALL.values())]
     pipeline.start("--replay", *captures, "--speed", "20", "--until-drained")
@@ -46,9 +46,9 @@ def replay_and_kill(pipeline: Pipeline, capture: Capture, *components: str) -> N
         moment = START + LENGTH * number // (len(components) + 1)
         wait_for(partial(passed, pipeline, moment), f"{component} is to be killed", seconds=200)
         pipeline.change_speed(1)
+        assert not passed(pipeline, START + LENGTH), f"the replay had ended before {component} was killed"
         pipeline.kill(component)
         pipeline.change_speed(20)
-    assert not passed(pipeline, START + LENGTH), "the last one was killed after the end"
     assert pipeline.wait(300) == 0, pipeline.tail()
 
 
