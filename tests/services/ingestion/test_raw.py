@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 from marketpipeline.ingestion.context import Publish
 from marketpipeline.ingestion.raw import RawFrames
 from marketpipeline.records import RawFrame, decode, encode
-from marketpipeline.topics import EXCHANGE_FEEDS, TopicKind
+from marketpipeline.settings import KafkaSettings
+from marketpipeline.simulator.recording.from_topic import TopicSpan, record_topic
+from marketpipeline.topics import EXCHANGE_FEEDS, Feed, TopicKind
 from marketpipeline.venues.adapter import StreamOptions
 from marketpipeline.venues.binance.adapter import ADAPTER
 from marketpipeline.venues.messages import FrameError
+
+from tests.conftest import wait_for
+from tests.services.ingestion.processes import Processes
+from tests.support import captures
+from tests.support.broker import RunningBroker
 
 SYMBOL = "binance:BTCUSDT"
 QUOTE = b'{"stream":"btcusdt@bookTicker","data":{"u":1,"s":"BTCUSDT","b":"1","B":"1","a":"2","A":"1"}}'
@@ -75,3 +83,46 @@ def test_of_rest_the_answers_about_a_symbol() -> None:
     assert trades.request == "http://rest/api/v3/historicalTrades?symbol=BTCUSDT&limit=10&fromId=7"
     assert (snapshot.sequence, trades.sequence) == (1, 2)
     assert not kept.by_key
+
+
+def test_a_replay_of_what_was_kept_has_the_same_books_and_gaps_also_around_holes(
+    processes: Processes, broker: RunningBroker, tmp_path: Path
+) -> None:
+    """Through the broker: a capture with two holes in its books, read once with the feed `raw`, and once from that."""
+    names = [name.rpartition(":")[2] for name in captures.SIMULATED_SYMBOLS]
+    first = followed(processes, str(captures.find(captures.SIMULATED)), names, Feed.RAW)
+    kept = tmp_path / "kept.gz"
+    record_topic(
+        KafkaSettings(bootstrap_servers=broker.address),
+        processes.prefix,
+        TopicSpan(["binance"]),
+        kept,
+        lambda count: None,
+    )
+    (tmp_path / "again").mkdir()
+    again = Processes(broker, tmp_path / "again")
+    try:
+        second = followed(again, str(kept), names)
+    finally:
+        again.close()
+    assert sum(len(gaps) for _, gaps in first) >= 2
+    assert second == first
+
+
+def followed(processes: Processes, capture: str, names: list[str], *more: Feed) -> list[tuple[list[Any], list[Any]]]:
+    """Of each symbol its books and gaps once a capture was replayed."""
+    processes.start_exchange("--replay", capture, "--speed", "max")
+    processes.start_ingestion(processes.settings(*names, feeds=(Feed.BOOK, Feed.TRADES, *more)))
+
+    def done() -> bool:
+        health = processes.health()
+        return bool(processes.exchange().get("finished") and not health.get("pending") and not health.get("in_flight"))
+
+    wait_for(done, "the capture is replayed", seconds=120)
+    assert processes.stop_ingestion() == 0
+    found: list[tuple[list[Any], list[Any]]] = []
+    for symbol in (f"binance:{name}" for name in names):
+        books = [(book.update_id, book.bids, book.asks) for book in processes.books(symbol)]
+        gaps = [(e.feed, e.first_id, e.last_id) for e in processes.events(symbol) if e.kind == "gap"]
+        found.append((books, sorted(gaps)))
+    return found
