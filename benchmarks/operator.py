@@ -1,9 +1,10 @@
-"""How many pipelines one operator bears: `python -m benchmarks.operator [--pipelines 200]`.
+"""How many pipelines one operator bears: `python -m benchmarks.operator [--pipelines 1000]`.
 
 A real control plane without a node (tests/cluster/kube), a real broker, and the operator as a process of its own. Told:
 the time from the first `create` until every pipeline has all its children and its thresholds are written, the
-operator's memory, and what it costs when all of them run and nothing changes. What a kubelet and Flink's operator would
-say, this program says.
+operator's memory, what it costs when all of them run and nothing changes, and then how long one more pipeline takes and
+one child that is deleted. What a kubelet and Flink's operator would say, this program says, and so it does what the
+processes would: their `/health` is asked as ever.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,8 @@ import yaml
 from confluent_kafka.admin import AdminClient
 from marketpipeline.plan import plan
 from marketpipeline.spec import load_object
+from marketpipeline.telemetry import Health
+from marketpipeline.telemetry.health import HealthServer
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.kinds import (
     CHILD_KINDS,
@@ -50,8 +54,11 @@ from tests.support.tied import tied
 
 CLUSTER = "operator-benchmark"
 NAMESPACES = 4
+ADDRESS = "127.77.0.3"
+"""Where every Pod is, as its status says."""
 FLINK_CRD = PROJECT / "tests" / "operator" / "flink_crd.yaml"
 FLINK = next(kind for kind in OPTIONAL_KINDS if kind.kind == "FlinkDeployment")
+CRON_JOB = next(kind for kind in CHILD_KINDS if kind.kind == "CronJob")
 
 
 @contextmanager
@@ -75,11 +82,11 @@ def pipeline(number: int, broker: str) -> dict[str, Any]:
     return {
         "apiVersion": PIPELINE_KIND.api_version,
         "kind": PIPELINE_KIND.kind,
-        "metadata": {"name": f"p{number:03}", "namespace": f"bench-{number % NAMESPACES}"},
+        "metadata": {"name": f"p{number:04}", "namespace": f"bench-{number % NAMESPACES}"},
         "spec": {
             "symbols": ["binance:BTCUSDT", "binance:ETHUSDT"],
             "feeds": ["trades"],
-            "broker": {"bootstrapServers": broker, "partitions": 1, "topicPrefix": f"bench-{number:03}"},
+            "broker": {"bootstrapServers": broker, "partitions": 1, "topicPrefix": f"bench-{number:04}"},
             "processing": {"mode": "operator"},
         },
     }
@@ -115,7 +122,8 @@ async def be_the_others(kubernetes: Kubernetes) -> None:
             found = {"observedGeneration": metadata["generation"], "jobStatus": {"state": "RUNNING"}}
             status = found | {"lifecycleState": "STABLE", "jobManagerDeploymentStatus": "READY"}
         elif thing["kind"] == "Pod" and status.get("phase") != "Running":
-            status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+            status = {"phase": "Running", "podIP": ADDRESS, "podIPs": [{"ip": ADDRESS}]}
+            status["conditions"] = [{"type": "Ready", "status": "True"}]
         else:
             continue
         await kubernetes.merge(
@@ -148,84 +156,130 @@ async def quiet(port: int) -> None:
 
 async def measure(kubeconfig: Path, broker: str, wanted: int, idle: float) -> None:
     kubernetes = Kubernetes.connect(kubeconfig=str(kubeconfig))
-    port = free_port()
-    folder = Path(tempfile.mkdtemp(prefix="operator-benchmark-"))
-    with operator(kubeconfig, folder, port) as process:
+    port, folder = free_port(), Path(tempfile.mkdtemp(prefix="operator-benchmark-"))
+    with operator(kubeconfig, folder, port) as process, healthy():
         await working(kubernetes)
-        await one(kubernetes, broker)
         print(f"idle without pipelines: {process.memory_info().rss / 2**20:.0f} MB")
-        began = time.monotonic()
-        for number in range(wanted):
-            await kubernetes.create(PIPELINE_KIND, f"bench-{number % NAMESPACES}", pipeline(number, broker))
-        print(f"{wanted} created after {time.monotonic() - began:.1f} s")
-        peak = 0.0
-        while (done := await complete(kubernetes)) < wanted and time.monotonic() - began < 600:
-            peak = max(peak, process.memory_info().rss / 2**20)
-            await asyncio.sleep(1)
-        print(f"{done} complete after {time.monotonic() - began:.1f} s")
-        cpu = process.cpu_times()
-        print(f"processor time {cpu.user + cpu.system:.1f} s, memory at most {peak:.0f} MB; requests so far:")
-        for what, number in sorted(requests(port).items()):
-            print(f"  {number} {what}")
-        print(f"{len(await ours(kubernetes, *CHILD_KINDS, FLINK))} children")
-        while await running(kubernetes) < wanted and time.monotonic() - began < 1200:
-            await be_the_others(kubernetes)
-            await asyncio.sleep(1)
-        print(f"{await running(kubernetes)} run after {time.monotonic() - began:.0f} s")
-        await quiet(port)
-        before, cpu, asked = time.monotonic(), process.cpu_times(), requests(port)
-        await asyncio.sleep(idle)
-        after = process.cpu_times()
-        share = (after.user + after.system - cpu.user - cpu.system) / (time.monotonic() - before)
-        print(f"nothing changes for {idle:g} s: {share:.1%} of a core, {process.memory_info().rss / 2**20:.0f} MB")
-        for what, number in (requests(port) - asked).items():
-            print(f"  {number} {what}")
+        await one_more(kubernetes, broker, 5)
+        await fill(kubernetes, broker, process, range(wanted))
+        await run(kubernetes, wanted)
+        await rest(process, port, idle)
+        await one_more(kubernetes, broker, 20)
     kubernetes.close()
     print(f"log: {folder}/operator.log; load of the machine {os.getloadavg()[0]:.1f}")
 
 
-async def one(kubernetes: Kubernetes, broker: str) -> None:
-    """From the creation of one pipeline to its topics and to the last of its children; each child deleted by hand."""
-    namespace, name = "bench-0", "alone"
+@contextmanager
+def healthy() -> Iterator[None]:
+    """What answers for every process: it is well, and reads and stores."""
+
+    def well() -> Health:
+        count = int(time.monotonic() * 100)
+        return Health("ok", {"frames": count, "rows": count, "lag": 0, "gaps": 0})
+
+    servers = [HealthServer(ADDRESS, port, well, lambda: b"") for port in (8000, 9100)]
+    try:
+        yield
+    finally:
+        for server in servers:
+            server.close()
+
+
+async def fill(kubernetes: Kubernetes, broker: str, process: psutil.Process, numbers: range) -> None:
+    """Create pipelines at once, until all of them are complete."""
+    began, peak = time.monotonic(), 0.0
+    for number in numbers:
+        await kubernetes.create(PIPELINE_KIND, f"bench-{number % NAMESPACES}", pipeline(number, broker))
+    print(f"{len(numbers)} created after {time.monotonic() - began:.1f} s")
+    while (done := await complete(kubernetes)) < numbers.stop and time.monotonic() - began < 1800:
+        peak = max(peak, process.memory_info().rss / 2**20)
+        await asyncio.sleep(1)
+    print(f"{done} complete after {time.monotonic() - began:.1f} s")
+    cpu = process.cpu_times()
+    print(f"processor time {cpu.user + cpu.system:.1f} s, memory at most {peak:.0f} MB")
+    print(f"{len(await ours(kubernetes, *CHILD_KINDS, FLINK))} children")
+
+
+async def run(kubernetes: Kubernetes, wanted: int) -> None:
+    """Until all of them say that they run."""
+    began = time.monotonic()
+    while await running(kubernetes) < wanted and time.monotonic() - began < 1800:
+        await be_the_others(kubernetes)
+        await asyncio.sleep(1)
+    print(f"{await running(kubernetes)} run after {time.monotonic() - began:.0f} s more")
+
+
+async def rest(process: psutil.Process, port: int, idle: float) -> None:
+    """What the operator takes while nothing changes."""
+    await quiet(port)
+    began, cpu, asked = time.monotonic(), process.cpu_times(), requests(port)
+    await asyncio.sleep(idle)
+    after, passed = process.cpu_times(), time.monotonic() - began
+    share = (after.user + after.system - cpu.user - cpu.system) / passed
+    print(f"nothing changes for {passed:.0f} s: {share:.1%} of a core, {process.memory_info().rss / 2**20:.0f} MB")
+    for what, number in (requests(port) - asked).items():
+        print(f"  {number} {what}")
+
+
+async def one_more(kubernetes: Kubernetes, broker: str, times: int) -> None:
+    """From the creation of one pipeline to its topics and the last of its children, and each child deleted by hand."""
+    whole, slowest = [], 0.0
+    for number in range(times):
+        whole.append(await one(kubernetes, broker, f"alone{number}"))
+        if number == 0:
+            slowest = await deleted(kubernetes, f"alone{number}")
+        await kubernetes.delete(PIPELINE_KIND, "bench-0", f"alone{number}")
+        await until(partial(gone, kubernetes, "bench-0", f"alone{number}"))
+    whole.sort()
+    text = f"p50 {whole[len(whole) // 2]:.2f} s, the slowest {whole[-1]:.2f} s"
+    print(f"one pipeline more, {times} times: its topics and children after {text}")
+    print(f"each of its children deleted by hand: back after {slowest:.2f} s at most")
+
+
+async def one(kubernetes: Kubernetes, broker: str, name: str) -> float:
+    """Seconds until a new pipeline has its topics and the last of its children."""
     thing = pipeline(0, broker)
-    thing["metadata"] |= {"name": name, "namespace": namespace}
-    thing["spec"]["broker"]["topicPrefix"] = name
-    admin, mine = AdminClient({"bootstrap.servers": broker}), f"marketpipeline.dev/pipeline={name}"
-
+    thing["metadata"]["name"] = thing["spec"]["broker"]["topicPrefix"] = name
+    admin, began = AdminClient({"bootstrap.servers": broker}), time.monotonic()
     wanted = {topic.name for topic in plan(load_object(thing)).topics}
-
-    async def found() -> dict[str, Object]:
-        listed = [thing for kind in (*CHILD_KINDS, FLINK) async for thing in kubernetes.list(kind, namespace, mine)]
-        return {f"{thing['kind']} {thing['metadata']['name']}": thing for thing in listed}
-
-    async def until(condition: Callable[[], Awaitable[bool]]) -> float:
-        began = time.monotonic()
-        while True:
-            if await condition():
-                return time.monotonic() - began
-            await asyncio.sleep(0.02)
 
     async def topics() -> bool:
         return wanted <= set((await asyncio.to_thread(admin.list_topics, timeout=10)).topics)
 
-    async def everything() -> bool:
-        return {"CronJob alone-staleness", "FlinkDeployment alone-job"} <= set(await found())
+    async def last() -> bool:
+        last = await kubernetes.get(CRON_JOB, "bench-0", f"{name}-staleness")
+        return last is not None and await kubernetes.get(FLINK, "bench-0", f"{name}-job") is not None
 
-    await kubernetes.create(PIPELINE_KIND, namespace, thing)
-    topics_after = await until(topics)
-    print(f"one pipeline: its topics after {topics_after:.2f} s, its children {await until(everything):.2f} s later")
-    children, slowest = await found(), 0.0
-    for key, child in children.items():
+    await kubernetes.create(PIPELINE_KIND, "bench-0", thing)
+    await until(last)
+    after = time.monotonic() - began
+    await until(topics)
+    return after
 
-        async def back(key: str = key, before: Object = child) -> bool:
-            now = (await found()).get(key, before)
-            return bool(now["metadata"]["uid"] != before["metadata"]["uid"])
 
-        await kubernetes.delete(kind_of(child), namespace, child["metadata"]["name"])
+async def deleted(kubernetes: Kubernetes, name: str) -> float:
+    """Seconds until a child that was deleted is back, of the slowest."""
+    mine, slowest = f"marketpipeline.dev/pipeline={name}", 0.0
+    children = [thing for kind in (*CHILD_KINDS, FLINK) async for thing in kubernetes.list(kind, "bench-0", mine)]
+    for child in children:
+        kind, metadata = kind_of(child), child["metadata"]
+
+        async def back(kind: Kind = kind, name: str = metadata["name"], uid: str = metadata["uid"]) -> bool:
+            now = await kubernetes.get(kind, "bench-0", name)
+            return now is not None and bool(now["metadata"]["uid"] != uid)
+
+        await kubernetes.delete(kind, "bench-0", metadata["name"])
         slowest = max(slowest, await until(back))
-    print(f"each of its {len(children)} children deleted by hand: back after {slowest:.2f} s at most")
-    await kubernetes.delete(PIPELINE_KIND, namespace, name)
-    await until(lambda: gone(kubernetes, namespace, name))
+    return slowest
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> float:
+    """Seconds until it holds."""
+    began = time.monotonic()
+    while True:
+        if await condition():
+            return time.monotonic() - began
+        await asyncio.sleep(0.02)
 
 
 async def gone(kubernetes: Kubernetes, namespace: str, name: str) -> bool:
@@ -244,7 +298,7 @@ async def working(kubernetes: Kubernetes) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--pipelines", type=int, default=200)
+    parser.add_argument("--pipelines", type=int, default=1000)
     parser.add_argument("--idle", type=float, default=120, help="seconds of watching it do nothing")
     arguments = parser.parse_args()
     cluster = OneNode(CLUSTER, node=False)

@@ -54,7 +54,9 @@ class ReconcileSettings(SettingsModel):
 
     workers: Annotated[int, Field(ge=1, le=64)] = Field(default=8, description="Pipelines worked on at a time.")
     interval: Seconds = Field(
-        default=120, description="Time after which a pipeline is looked at though nothing happened, give or take 20 %."
+        default=120,
+        description="Time after which a pipeline is looked at though nothing happened, give or take 20 %; longer with "
+        "more than 600 pipelines, of which five are looked at a second.",
     )
     resync: Seconds = Field(
         default=600, description="Time between two full listings of the children, against a missed event."
@@ -68,7 +70,9 @@ class ReconcileSettings(SettingsModel):
         default=120, description="Age of work that is overdue or does not end, at which the liveness probe fails."
     )
     health_interval: Seconds = Field(
-        default=15, description="Time between two questions to each process about how it is (its /health)."
+        default=15,
+        description="Time between two questions to each process about how it is (its /health); longer with more than "
+        "450 processes, of which 30 are asked a second.",
     )
     silent_after: Seconds = Field(
         default=60, description="Time without a frame of the exchange after which a process's data does not flow."

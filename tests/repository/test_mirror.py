@@ -119,7 +119,7 @@ COVERED = (
     Covered(f"{OPR}/flink", "health lifecycle rest savepoint", "operator/flink/test_standalone.py", PROCESS),
     Covered(f"{OPR}/observe", "secrets topics", "operator/test_process_api.py", CLUSTER),
     Covered(f"{OPR}/plugin", "access show", "operator/plugin/test_commands.py", CLUSTER),
-    Covered(f"{OPR}/reconcile", "children ownership", "operator/test_drift_api.py", CLUSTER),
+    Covered(f"{OPR}/reconcile", "children", "operator/test_drift_api.py", CLUSTER),
     Covered(f"{OPR}/reconcile", "deletion reconciler", "operator/test_lifecycle_api.py", CLUSTER),
     Covered(f"{OPR}/reconcile", "working_state", "operator/test_lifecycle_api.py", CLUSTER),
     Covered(JOB, "__main__", "flink_jobs/test_main.py", PROCESS),

@@ -7,7 +7,7 @@ replaced by an older event that was still on its way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -53,6 +53,8 @@ class Cache:
         self._children: dict[Key, dict[tuple[str, str], Child]] = {}
         self._scaled: dict[str, tuple[str, str]] = {}
         """By uid of an autoscaler: namespace and name of the Deployment that it scales."""
+        self._asked: dict[str, tuple[Key, str]] = {}
+        self._changed: set[Key] = set()
 
     def put(self, thing: Object) -> Key | None:
         """Remember an object; the key of its pipeline when that is news, None when it is not."""
@@ -71,6 +73,7 @@ class Cache:
         data = msgspec.json.encode(_trimmed(thing, kind))
         url = _health_url(thing) if kind == POD else None
         place[mark] = Child(kind, metadata["namespace"], metadata["name"], metadata["uid"], version, data, url)
+        self._note(key, kind, known, place[mark])
         return key
 
     def drop(self, thing: Object) -> Key | None:
@@ -88,7 +91,17 @@ class Cache:
         if known is None or known.uid != metadata["uid"]:
             return None
         del place[mark]
+        self._note(key, kind, known, None)
         return key
+
+    def _note(self, key: Key, kind: Kind, before: Child | None, now: Child | None) -> None:
+        """Keep what is looked up across all pipelines: where Pods are asked, which pipelines have changed."""
+        if before is not None and before.health_url:
+            self._asked.pop(before.uid, None)
+        if now is not None and now.health_url:
+            self._asked[now.uid] = (key, now.health_url)
+        if kind == PIPELINE_KIND:
+            self._changed.add(key)
 
     def _put_autoscaler(self, thing: Object) -> Key | None:
         reference, metadata = thing["spec"]["scaleTargetRef"], thing["metadata"]
@@ -129,10 +142,10 @@ class Cache:
         for key, child in list(self._pipelines.items()):
             yield key, child.body
 
-    def version(self, key: Key) -> tuple[str, int] | None:
-        """Which object a pipeline is and its resourceVersion: as long as these are the same, so is all of it."""
-        found = self._pipelines.get(key)
-        return (found.uid, found.version) if found else None
+    def changes(self) -> set[Key]:
+        """Pipelines that came, went or became others since the last call."""
+        found, self._changed = self._changed, set()
+        return found
 
     def keys(self) -> list[Key]:
         """The keys of all pipelines."""
@@ -151,14 +164,9 @@ class Cache:
         """Pods of a pipeline."""
         return [child.body for child in self._children.get(key, {}).values() if child.kind == POD]
 
-    def health_urls(self) -> dict[str, tuple[Key, str]]:
+    def health_urls(self) -> Mapping[str, tuple[Key, str]]:
         """By uid of each ready Pod: its pipeline, and where its process says how it is."""
-        return {
-            child.uid: (key, child.health_url)
-            for key, children in self._children.items()
-            for child in children.values()
-            if child.health_url
-        }
+        return self._asked
 
     def forget(self, key: Key) -> None:
         """Drop an empty entry of a pipeline that is gone."""

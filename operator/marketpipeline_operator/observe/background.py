@@ -24,7 +24,7 @@ class BackgroundTask(Generic[T]):
     """One kind of work for one pipeline, at most once at a time.
 
     `mark` says of what: a result or an error holds only for the mark that it was asked with. `wake` is called when
-    there is news, and when it is time to try again.
+    there is news, which the same answer once more is not, and when it is time to try again.
     """
 
     def __init__(self, name: str, wake: Callable[[], None], *, initial: float, longest: float) -> None:
@@ -83,9 +83,13 @@ class BackgroundTask(Generic[T]):
             _log.exception("background task failed", extra={"task": self._name})
             self._fail(mark, RetryableError(f"{self._name}: {type(error).__name__}: {error}"))
         else:
+            news = self._error is not None or self._result != (mark, result)
             self._result, self._error = (mark, result), None
             self._at = time.monotonic()
             self._backoff.reset()
+            self._task = None
+            if not news:
+                return
         self._task = None
         self._wake()
 

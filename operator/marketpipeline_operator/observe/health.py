@@ -19,6 +19,8 @@ __all__ = ["HealthMonitor", "words_of"]
 _TICK_SECONDS = 2.0
 _TIMEOUT_SECONDS = 3.0
 _CONCURRENT = 32
+_MOST_A_SECOND = 30.0
+"""Questions a second at most, so that thousands of processes cost no more of a core than hundreds."""
 _SOONER = 3
 """A part of the interval, after which a process that says it is degraded is asked again."""
 _LONGEST = 300
@@ -29,7 +31,8 @@ _CHANGING = (int, float, type(None))
 
 
 class HealthMonitor:
-    """Asks every ready Pod now and then, and calls `wake` for a pipeline when an answer is another than before.
+    """Asks every ready Pod now and then, and calls `wake` for a pipeline when an answer is another than before. Where
+    there are more than can be asked within the interval, the turn of each comes later.
 
     A process counts as degraded when it says so twice: one that is slowed down for a moment is well again by then. A
     Pod that does not answer here does not count: the kubelet, which is nearer, says whether it is ready.
@@ -58,10 +61,16 @@ class HealthMonitor:
         """By Pod uid: what its counters said last."""
         return self._readings
 
+    @property
+    def patience(self) -> float:
+        """Seconds without news after which a process is silent: it has to be asked twice meanwhile."""
+        return max(self._silent_after, 2 * len(self._cache.health_urls()) / _MOST_A_SECOND)
+
     async def run(self) -> None:
         """Ask, for ever."""
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
         limit = asyncio.Semaphore(_CONCURRENT)
+        tick = min(_TICK_SECONDS, self._interval)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             while True:
                 pods = self._cache.health_urls()
@@ -72,16 +81,22 @@ class HealthMonitor:
                 for uid in self._readings.keys() - pods.keys():
                     del self._readings[uid]
                     self._silent.discard(uid)
-                due = {uid: each for uid, each in pods.items() if self._is_due(uid)}
+                due = sorted((uid for uid in pods if self._is_due(uid)), key=self._turn)
                 async with asyncio.TaskGroup() as group:
-                    for uid, (key, url) in due.items():
-                        group.create_task(self._ask(session, limit, uid, key, url))
-                await asyncio.sleep(min(_TICK_SECONDS, self._interval))
+                    for uid in due[: math.ceil(_MOST_A_SECOND * tick)]:
+                        group.create_task(self._ask(session, limit, uid, *pods[uid]))
+                await asyncio.sleep(tick)
 
     def _is_due(self, uid: str) -> bool:
-        doubtful = uid in self._suspected and uid not in self._degraded
-        wait = self._interval / _SOONER if doubtful else self._interval
+        wait = self._interval / _SOONER if self._is_doubtful(uid) else self._interval
         return time.monotonic() - self._asked.get(uid, -math.inf) >= wait
+
+    def _is_doubtful(self, uid: str) -> bool:
+        return uid in self._suspected and uid not in self._degraded
+
+    def _turn(self, uid: str) -> tuple[bool, float]:
+        """Who may be unwell first, then who has waited the longest."""
+        return not self._is_doubtful(uid), self._asked.get(uid, -math.inf)
 
     async def _ask(
         self, session: aiohttp.ClientSession, limit: asyncio.Semaphore, uid: str, key: Key, url: str
@@ -108,7 +123,7 @@ class HealthMonitor:
         """Note the counters; that a process reads nothing any more, or again, is news."""
         now = time.time()
         reading = self._readings[uid] = read(answer, self._readings.get(uid), now)
-        silent = reading.moved is not None and now - reading.moved > self._silent_after
+        silent = reading.moved is not None and now - reading.moved > self.patience
         if silent is not (uid in self._silent):
             (self._silent.add if silent else self._silent.discard)(uid)
             self._wake(key)

@@ -7,7 +7,7 @@ Secret; a hash of the value would let whoever reads Pods guess at it.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from marketpipeline.errors import RetryableError
@@ -56,16 +56,18 @@ def observe_secrets(
     kubernetes: Kubernetes,
     task: BackgroundTask[SecretsSeen],
     before: Sequence[Object],
+    lost: Callable[[], Sequence[Object]] = tuple,
     *,
     ignore_changes: bool = False,
 ) -> SecretsState:
-    """Look at the Secrets when it is time, and say what is known. `before` is the status's part. Does not wait."""
+    """Look at the Secrets when it is time, and say what is known. `before` is the status's part, `lost` what is known
+    where that is empty. Does not wait."""
     count = not ignore_changes
     read_once = {name for name, _ in _references(context)}
     wanted = sorted(_references(context) | _followed(context))
     if not wanted:
         return SecretsState()
-    mark = digest(wanted)
+    before, mark = before or lost(), digest(wanted)
 
     async def work() -> SecretsSeen:
         versions: dict[str, str] = {}

@@ -19,6 +19,7 @@ from marketpipeline_operator.builders import Context, build_topics
 from marketpipeline_operator.builders.context import digest
 from marketpipeline_operator.cluster.cache import Cache, Key
 from marketpipeline_operator.cluster.client import Kubernetes
+from marketpipeline_operator.last import Last
 from marketpipeline_operator.names import Object
 from marketpipeline_operator.observe.background import BackgroundTask
 from marketpipeline_operator.observe.components import Fault
@@ -34,6 +35,10 @@ class TopicTasks:
     topics: BackgroundTask[TopicsReport]
     thresholds: BackgroundTask[str]
     removal: BackgroundTask[bool]
+    marks: Last[tuple[str, str]] = field(default_factory=Last)
+    """Of a plan: what topics there shall be, by name and as a whole."""
+    published: Last[str] = field(default_factory=Last)
+    """Of the thresholds and the topic's id."""
 
     @classmethod
     def of(cls, task: Callable[[str], BackgroundTask[Any]]) -> TopicTasks:
@@ -77,14 +82,20 @@ def names_mark(context: Context) -> str:
     return digest([context.pipeline.spec.broker.bootstrap_servers, sorted(topic.name for topic in context.plan.topics)])
 
 
+def _marks(context: Context) -> tuple[str, str]:
+    """Of the topics' names, and of all that is said of topics and broker."""
+    topics = [topic.model_dump(mode="json") for topic in context.plan.topics]
+    return names_mark(context), digest([topics, context.pipeline.spec.broker.model_dump(mode="json")])
+
+
 def observe_topics(
     context: Context, kubernetes: Kubernetes, cache: Cache, key: Key, tasks: TopicTasks, status: Object
 ) -> TopicsState:
     """Start what is due, and say what is known by now. Does not wait."""
     before = status.get("topics", {})
-    names = names_mark(context)
+    names, mark = tasks.marks.of(context.plan, context.pipeline.spec.broker, make=lambda: _marks(context))
     if context.topic_provider == "admin":
-        report, fault = _ask_broker(context, kubernetes, tasks)
+        report, fault = _ask_broker(context, kubernetes, tasks, mark)
     else:
         report, fault = _ask_resources(context, cache, key)
     ready = len(context.plan.topics) if report is not None and not report.mismatches else 0
@@ -112,10 +123,9 @@ def observe_topics(
 
 
 def _ask_broker(
-    context: Context, kubernetes: Kubernetes, tasks: TopicTasks
+    context: Context, kubernetes: Kubernetes, tasks: TopicTasks, mark: str
 ) -> tuple[TopicsReport | None, Fault | None]:
     topics, pipeline = context.plan.topics, context.pipeline
-    mark = digest([[topic.model_dump(mode="json") for topic in topics], pipeline.spec.broker.model_dump(mode="json")])
 
     async def work() -> TopicsReport:
         settings = await broker_settings(kubernetes, pipeline)
@@ -151,10 +161,11 @@ def _ask_thresholds(
     topic = context.plan.topic(TopicKind.THRESHOLDS)
     if topic is None or (context.plan.suspended and written is None):
         return written, None
-    mark = thresholds_mark(context.plan.thresholds, topic, report)
+    thresholds, made = context.plan.thresholds, report.ids.get(topic.name)
+    mark = tasks.published.of(thresholds, made, make=lambda: thresholds_mark(thresholds, topic, report))
     if written == mark:
         return mark, None
-    pipeline, thresholds = context.pipeline, context.plan.thresholds
+    pipeline = context.pipeline
 
     async def work() -> str:
         settings = await broker_settings(kubernetes, pipeline)

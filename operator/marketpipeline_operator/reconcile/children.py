@@ -14,15 +14,12 @@ from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.errors import Conflict
 from marketpipeline_operator.cluster.kinds import SERVICE_ACCOUNT, TOPIC_KINDS, kind_of
 from marketpipeline_operator.names import FIELD_MANAGER, MANAGED_BY, RENDERED, Object, is_owned
-from marketpipeline_operator.reconcile.diff import difference
+from marketpipeline_operator.reconcile.diff import Matched, difference
 
-__all__ = ["Applied", "Matched", "apply_children", "remove_orphans"]
+__all__ = ["Applied", "apply_children", "remove_orphans"]
 
 _log = logging.getLogger(__name__)
 _DATA = frozenset(kind.kind for kind in TOPIC_KINDS)
-
-Matched = dict[tuple[str, str], tuple[Child, str]]
-"""By kind and name: a child that was as wanted, and the hash of what was wanted."""
 
 
 @dataclass

@@ -12,9 +12,13 @@ from typing import Any
 
 from marketpipeline.schema import quantity
 
+from marketpipeline_operator.cluster.cache import Child
 from marketpipeline_operator.names import RENDERED, Object
 
-__all__ = ["difference"]
+__all__ = ["Matched", "difference", "is_as_wanted"]
+
+Matched = dict[tuple[str, str], tuple[Child, str]]
+"""By kind and name: a child that was as wanted, and the hash of what was wanted."""
 
 _MERGE_KEYS = ("name", "uid", "mountPath", "containerPort", "port", "key")
 _QUANTITIES = frozenset({"cpu", "memory", "sizeLimit", "ephemeral-storage", "storage"})
@@ -29,6 +33,13 @@ def difference(wanted: Object, live: Object) -> str | None:
     if rendered != wanted["metadata"]["annotations"][RENDERED]:
         return "desired state"
     return _compare(wanted, live, "", "")
+
+
+def is_as_wanted(wanted: Object, child: Child, matched: Matched) -> bool:
+    """Whether a child is as wanted; one that was found to be so before is not compared again."""
+    rendered = wanted["metadata"]["annotations"][RENDERED]
+    known = matched.get((wanted["kind"], wanted["metadata"]["name"]))
+    return known == (child, rendered) or difference(wanted, child.body) is None
 
 
 def _compare(wanted: Any, live: Any, path: str, name: str) -> str | None:

@@ -1,10 +1,12 @@
 """Restarts that can wait: for a changed Secret or another image, of what does its work, until a window is open.
 
-What the spec itself asks for waits for nothing, and neither does what is not Ready: there a restart may mend it.
+What the spec itself asks for waits for nothing, and neither does what is not Ready: there a restart may mend it. A
+step of scaling, or another symbol, is done at once with the images and Secrets that are there.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -13,15 +15,20 @@ from datetime import datetime, timedelta
 from marketpipeline.schema import milliseconds
 from marketpipeline.spec import MarketPipeline
 
+from marketpipeline_operator.builders.context import sealed
 from marketpipeline_operator.cluster.cache import Child
 from marketpipeline_operator.flink.schedule import last_time, next_time
-from marketpipeline_operator.names import JOB, RENDERED, SECRETS, Object
+from marketpipeline_operator.names import JOB, RENDERED, SECRETS, SETTINGS, Object
 from marketpipeline_operator.reconcile.diff import difference
 
 __all__ = ["Windows", "can_wait", "deferred"]
 
 Mark = tuple[str, str]
 _WORKLOADS = frozenset({"Deployment", "FlinkDeployment"})
+_SIZES = frozenset({"parallelism", "symbols", "thresholds"})
+"""Settings that another number of processes changes, or that change nothing of a process that runs."""
+_PARALLEL = "-Dparallelism.default="
+_SPREAD = "topologySpreadConstraints"
 
 
 @dataclass(frozen=True)
@@ -43,14 +50,78 @@ class Windows:
         return cls(min(starts, default=None))
 
 
-def deferred(wanted: Sequence[Object], there: Mapping[Mark, Child]) -> frozenset[Mark]:
-    """The workloads whose change can wait, by kind and name."""
-    found = set()
+def deferred(wanted: Sequence[Object], there: Mapping[Mark, Child]) -> tuple[list[Object], frozenset[Mark]]:
+    """What is to be written now, and by kind and name the workloads of which something waits."""
+    found, waiting = [], set()
+    settings = {thing["metadata"]["name"]: thing for thing in wanted if thing["kind"] == "ConfigMap"}
     for thing in wanted:
         mark = (thing["kind"], thing["metadata"]["name"])
-        if mark[0] in _WORKLOADS and (live := there.get(mark)) is not None and can_wait(thing, live.body):
-            found.add(mark)
-    return frozenset(found)
+        live = there.get(mark) if mark[0] in _WORKLOADS else None
+        if live is not None and can_wait(thing, live.body):
+            waiting.add(mark)
+            continue
+        resized = _resized(thing, live.body, settings, there) if live is not None else None
+        if resized is not None:
+            waiting.add(mark)
+        found.append(resized or thing)
+    return found, frozenset(waiting)
+
+
+def _resized(
+    wanted: Object, live: Object, settings: Mapping[str, Object], there: Mapping[Mark, Child]
+) -> Object | None:
+    """A Deployment with the images and Secrets that are there, where it differs by these and its size: by its
+    replicas, symbols or parallel tasks. None where anything else is another."""
+    if wanted["kind"] != "Deployment":
+        return None
+    held, marks = deepcopy(wanted), live["metadata"].get("annotations", {})
+    if not _take_over(held["spec"], live["spec"]):
+        return None
+    own = held["metadata"]["annotations"]
+    if (
+        JOB in own
+    ):  # of what runs: so the job is known to be another, and stopped with a savepoint when its time has come
+        own[JOB] = marks.get(JOB)
+    same = deepcopy(held)
+    same["metadata"]["annotations"][RENDERED] = marks.get(RENDERED)
+    _take_size(same["spec"], live["spec"], ignore_settings=_differ_in_size(wanted, settings, there))
+    del own[RENDERED]
+    return sealed(held) if difference(same, live) is None else None
+
+
+def _take_size(spec: Object, live: Object, *, ignore_settings: bool) -> None:
+    """Put what is there in the place of what is wanted, of all that follows from the size."""
+    spec["replicas"] = live.get("replicas")
+    pod, held = spec["template"], live["template"]
+    if _SPREAD in pod["spec"]:  # by default there is none for a single Pod
+        pod["spec"][_SPREAD] = held["spec"].get(_SPREAD)
+    there = {each["name"]: each for each in held["spec"]["containers"]}
+    for container in pod["spec"]["containers"]:
+        arguments, now = container.get("args", []), there.get(container["name"], {}).get("args", [])
+        if [each for each in arguments if not each.startswith(_PARALLEL)] == [
+            a for a in now if not a.startswith(_PARALLEL)
+        ]:
+            container |= {"args": now} if now else {}
+    if ignore_settings:
+        pod["metadata"]["annotations"][SETTINGS] = held["metadata"].get("annotations", {}).get(SETTINGS)
+
+
+def _differ_in_size(thing: Object, settings: Mapping[str, Object], there: Mapping[Mark, Child]) -> bool:
+    """Whether a process's settings are others than those that are there, and in nothing but what a size changes: so an
+    image that is there understands them."""
+    volumes = thing["spec"]["template"]["spec"]["volumes"]
+    name = next(each["configMap"]["name"] for each in volumes if each["name"] == "settings")
+    live = there.get(("ConfigMap", name))
+    if live is None or name not in settings:
+        return False
+    wanted, now = settings[name]["data"], live.body["data"]
+    texts = ({file: json.loads(text) for file, text in each.items()} for each in (wanted, now))
+    bare = [{file: _without_size(each) for file, each in files.items()} for files in texts]
+    return wanted != now and bare[0] == bare[1]
+
+
+def _without_size(settings: Object) -> Object:
+    return {name: value for name, value in settings.items() if name not in _SIZES}
 
 
 def can_wait(wanted: Object, live: Object) -> bool:

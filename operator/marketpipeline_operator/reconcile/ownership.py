@@ -12,10 +12,9 @@ __all__ = ["TopicOwnership"]
 
 
 class _Claim(NamedTuple):
-    """The brokers' addresses, the topics' prefix, and what decides who has them: the lesser `rank`."""
+    """The topics' prefix at each of the broker's addresses, and what decides who has them: the lesser `rank`."""
 
-    addresses: frozenset[str]
-    prefix: str
+    topics: frozenset[str]
     rank: tuple[bool, str, str]
     leaving: bool
 
@@ -25,15 +24,16 @@ class TopicOwnership:
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
-        self._known: dict[Key, tuple[tuple[str, int], _Claim]] = {}
+        self._claims: dict[Key, _Claim] = {}
+        self._claimed: dict[str, set[Key]] = {}
+        """By address and prefix of topics: who names them."""
         self.waiting: set[Key] = set()
 
     def owner_before(self, key: Key) -> str | None:
         """The pipeline that has topics of the same names at the same broker before this one, as namespace/name."""
         self.waiting.discard(key)
-        ours = self._claim(key)
         for other, theirs in self._same(key):
-            if ours is not None and theirs.rank < ours.rank:
+            if theirs.rank < self._claims[key].rank:
                 self.waiting.add(key)
                 return "/".join(other)
         return None
@@ -43,27 +43,28 @@ class TopicOwnership:
         return next(("/".join(other) for other, theirs in self._same(key) if not theirs.leaving), None)
 
     def _same(self, key: Key) -> Iterator[tuple[Key, _Claim]]:
-        ours, everyone = self._claim(key), self._cache.keys()
-        for other in everyone if ours is not None else ():
-            theirs = self._claim(other)
-            if other == key or ours is None or theirs is None or theirs.prefix != ours.prefix:
-                continue
-            if ours.addresses & theirs.addresses:
-                yield other, theirs
+        self._look()
+        ours = self._claims.get(key)
+        others = {other for topics in ours.topics for other in self._claimed[topics]} if ours else set()
+        for other in sorted(others - {key}):
+            yield other, self._claims[other]
+
+    def _look(self) -> None:
+        """Take up what has changed of pipelines."""
+        for key in self._cache.changes():
+            if before := self._claims.pop(key, None):
+                for topics in before.topics:
+                    self._claimed[topics].discard(key)
+                    if not self._claimed[topics]:
+                        del self._claimed[topics]
+            if pipeline := self._cache.pipeline(key):
+                claim = self._claims[key] = _claim_of(pipeline)
+                for topics in claim.topics:
+                    self._claimed.setdefault(topics, set()).add(key)
 
     def forget(self, key: Key) -> None:
         """Of a pipeline that is gone."""
-        self._known.pop(key, None)
         self.waiting.discard(key)
-
-    def _claim(self, key: Key) -> _Claim | None:
-        version, known = self._cache.version(key), self._known.get(key)
-        if known is None or known[0] != version:
-            pipeline = self._cache.pipeline(key)
-            if version is None or pipeline is None:
-                return None
-            known = self._known[key] = (version, _claim_of(pipeline))
-        return known[1]
 
 
 def _claim_of(pipeline: Object) -> _Claim:
@@ -71,9 +72,9 @@ def _claim_of(pipeline: Object) -> _Claim:
     broker: dict[str, Any] = spec.get("broker") or {}
     addresses = str(broker.get("bootstrapServers", "redpanda:9092")).split(",")
     made = bool(((pipeline.get("status") or {}).get("topics") or {}).get("applied"))
+    prefix = broker.get("topicPrefix") or metadata["name"]
     return _Claim(
-        frozenset(_full_name(address, metadata["namespace"]) for address in addresses),
-        str(broker.get("topicPrefix") or metadata["name"]),
+        frozenset(f"{_full_name(address, metadata['namespace'])}/{prefix}" for address in addresses),
         (not made, metadata["creationTimestamp"], metadata["uid"]),
         "deletionTimestamp" in metadata,
     )

@@ -24,6 +24,9 @@ __all__ = ["Queue"]
 
 _log = logging.getLogger(__name__)
 
+_MOST_A_SECOND = 5.0
+"""Passes a second at most for no other reason than that time has passed, so that pipelines that rest cost little."""
+
 Pass = Callable[[Key], Awaitable[float | None]]
 """Works on a pipeline; gives the seconds after which it wants to be called again, None for the usual interval, or
 infinity for a pipeline that is gone."""
@@ -121,11 +124,16 @@ class Queue:
         elif delay == math.inf:
             self._entries.pop(key, None)
             return
-        self.add(key, min(delay, 2 * self._settings.interval))
+        self.add(key, min(delay, 2 * self._interval))
+
+    @property
+    def _interval(self) -> float:
+        """Time after which a pipeline is looked at though nothing happened: longer where there are many."""
+        return max(self._settings.interval, len(self._entries) / _MOST_A_SECOND)
 
     async def _attempt(self, key: Key, entry: _Entry) -> float:
         """One pass; the delay until the next."""
-        usual: float = self._settings.interval * random.uniform(0.8, 1.2)
+        usual: float = self._interval * random.uniform(0.8, 1.2)
         try:
             wanted = await self._work(key)
         except MarketPipelineError as error:

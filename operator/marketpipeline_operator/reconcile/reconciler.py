@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from marketpipeline.errors import InvalidSpec, MarketPipelineError, RetryableError
-from marketpipeline.plan import Component, plan
-from marketpipeline.spec import load_object
+from marketpipeline.plan import Component, Plan, plan
+from marketpipeline.spec import MarketPipeline, load_object
 
 from marketpipeline_operator.builders import Capabilities, Context, Process, build, build_topics, processes
 from marketpipeline_operator.builders.flink_deployment import FLINK_DEPLOYMENT
@@ -160,10 +160,8 @@ class Reconciler:
         selectors stand for is asked anew, but not when it is about to go."""
         working, metadata = self._working[key], pipeline["metadata"]
         mark, status = f"{metadata['uid']}/{metadata['generation']}", pipeline.get("status") or {}
-        if working.loaded is None or working.loaded[0] != mark:
-            loaded = load_object({name: value for name, value in pipeline.items() if name != "status"}, "spec")
-            working.loaded = (mark, loaded)
-        loaded, before = working.loaded[1], status.get("selection", {})
+        bare = {name: value for name, value in pipeline.items() if name != "status"}
+        loaded, before = working.loaded.of(mark, make=lambda: load_object(bare, "spec")), status.get("selection", {})
         if metadata.get("deletionTimestamp"):
             selection = SelectionState(tuple(before.get("symbols", [])))
         else:
@@ -171,7 +169,7 @@ class Reconciler:
             selection = observe_selection(loaded, working.selection, before, interval)
         context = Context(
             pipeline=loaded,
-            plan=working.plan(mark, loaded, selection.symbols),
+            plan=working.planned.of(mark, selection.symbols, make=lambda: plan(loaded, selection.symbols)),
             uid=metadata["uid"],
             settings=self._settings,
             capabilities=self.capabilities,
@@ -190,18 +188,24 @@ class Reconciler:
         resting = context.plan.suspended or selection.never_known
         status, at = pipeline.get("status") or {}, time.time()
         known = {entry["name"]: scaled_of(entry) for entry in status.get("scaling", [])}
-        data = data_of(self._cache.pods(key), self._health.readings, at, self._settings.reconcile.silent_after)
+        working.scaled = {}
+        if not parts:
+            return context
+        data = data_of(self._cache.pods(key), self._health.readings, at, self._health.patience)
         percent = (status.get("job") or {}).get("busyPercent")
         load = Load(data, None if percent is None else percent / 100)
-        working.scaled = {}
         for part in parts:
             now = known.get(part.name) or Scaled(part.bounded(self._replicas_of(key, part.name) or part.start))
             scaler = working.scalers.setdefault(part.name, Autoscaler())
             working.scaled[part.name] = now if resting else scaler.decide(part, now, load, at)
-        if not parts:
-            return context
-        effective = with_replicas(context.pipeline, {name: each.replicas for name, each in working.scaled.items()})
-        return replace(context, pipeline=effective, plan=plan(effective, selection.symbols))
+        numbers = {name: each.replicas for name, each in working.scaled.items()}
+
+        def make() -> tuple[MarketPipeline, Plan]:
+            effective = with_replicas(context.pipeline, numbers)
+            return effective, plan(effective, selection.symbols)
+
+        effective, planned = working.scaled_plan.of(context.pipeline, selection.symbols, numbers, make=make)
+        return replace(context, pipeline=effective, plan=planned)
 
     def _replicas_of(self, key: Key, part: str) -> int:
         """As many processes as a part has, where the status was lost: by what there is of it; 0 where nothing is."""
@@ -232,7 +236,8 @@ class Reconciler:
             context,
             self._kubernetes,
             working.secrets,
-            before.get("secrets") or secrets_of_pods(self._templates(key)),
+            before.get("secrets") or [],
+            lambda: secrets_of_pods(self._templates(key)),
             ignore_changes=bool(switched_on(pipeline, IGNORE_SECRETS)),
         )
         context = replace(context, secret_changes=secrets.changes)
@@ -284,10 +289,9 @@ class Reconciler:
         applied, working = Applied(), self._working[key]
         everything = working.build(replace(context, hold_workloads=False))
         wanted = build(context) if context.hold_workloads else everything
-        later = deferred(wanted, self._cache.children(key)) if defers else frozenset()
+        wanted, later = deferred(wanted, self._cache.children(key)) if defers else (wanted, frozenset())
         applied.deferred = sorted(name.removeprefix(f"{context.name}-") for _, name in later)
-        wanted = [thing for thing in wanted if (thing["kind"], thing["metadata"]["name"]) not in later]
-        rollout = plan_rollout(processes(context), wanted, self._cache.children(key))
+        rollout = plan_rollout(working.processes(context), wanted, self._cache.children(key), working.matched)
         kept_back = job.frozen | rollout.held
         if context.hold_workloads:
             # What the processes that run were told stays with them, and none of them is one too many.
@@ -319,7 +323,7 @@ class Reconciler:
                 desired = live["spec"].get("replicas", 1)
             return rollout.seen(deployment_state(process.name, desired, live, pods, self._health.degraded))
 
-        found = [(process, state(process)) for process in processes(context)]
+        found = [(process, state(process)) for process in self._working[key].processes(context)]
         faults += rollout.faults([each for _, each in found])
         for scheduled in context.plan.scheduled_jobs:
             live = self._cache.child(key, "CronJob", child_name(context.name, scheduled.name))
@@ -327,8 +331,7 @@ class Reconciler:
                 faults.append(fault)
         pending = secrets.pending or topics.pending or job.pending
         everything = [*secrets.faults, *faults]
-        patience = self._settings.reconcile.silent_after
-        data = data_of(pods, self._health.readings, time.time(), patience)
+        data = data_of(pods, self._health.readings, time.time(), self._health.patience)
         held = context.hold_workloads
         scaling = [entry_of(name, each) for name, each in self._working[key].scaled.items()]
         return Findings(found, topics, job, everything, secrets.entries, held, pending, data, scaling=scaling)

@@ -18,7 +18,7 @@ from marketpipeline_operator.builders import Process
 from marketpipeline_operator.cluster.cache import Child
 from marketpipeline_operator.names import COMPONENT, PROCESS, Object
 from marketpipeline_operator.observe.components import ComponentState, Fault
-from marketpipeline_operator.reconcile.diff import difference
+from marketpipeline_operator.reconcile.diff import Matched, is_as_wanted
 
 __all__ = ["Rollout", "of_ingestion", "plan_rollout"]
 
@@ -50,7 +50,9 @@ class Rollout:
         return found
 
 
-def plan_rollout(processes: Sequence[Process], wanted: Sequence[Object], there: Mapping[Mark, Child]) -> Rollout:
+def plan_rollout(
+    processes: Sequence[Process], wanted: Sequence[Object], there: Mapping[Mark, Child], matched: Matched
+) -> Rollout:
     """What of the wanted children of ingestion has to wait, by what is there of them."""
     names = [process.name for process in processes if process.component is Component.INGESTION]
     ours = {thing["metadata"]["labels"].get(PROCESS): thing for thing in wanted if thing["kind"] == "Deployment"}
@@ -60,12 +62,14 @@ def plan_rollout(processes: Sequence[Process], wanted: Sequence[Object], there: 
         live = there.get(("Deployment", thing["metadata"]["name"])) if thing else None
         if thing is not None and live is None and thing["spec"]["replicas"]:
             moving.append(name)
-        if thing is None or live is None or 0 in (thing["spec"]["replicas"], live.body["spec"].get("replicas", 1)):
+        if thing is None or live is None:
             continue
-        whole = _is_whole(live.body)
-        if not whole:
+        body = live.body
+        if 0 in (thing["spec"]["replicas"], body["spec"].get("replicas", 1)):
+            continue
+        if not _is_whole(body):
             moving.append(name)
-        elif difference(thing, live.body) is not None:
+        elif not is_as_wanted(thing, live, matched):
             changed.append(name)
     waiting = tuple(changed if moving else changed[1:])
     held = {(kind, ours[name]["metadata"]["name"]) for name in waiting for kind in ("Deployment", "ConfigMap")}

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from marketpipeline.plan import Plan, plan
+import msgspec
+from marketpipeline.plan import Plan
 from marketpipeline.spec import MarketPipeline
 
-from marketpipeline_operator.builders import Context, build
+from marketpipeline_operator.builders import Context, Process, build, processes
 from marketpipeline_operator.flink.lifecycle import JobTasks
+from marketpipeline_operator.last import Last
 from marketpipeline_operator.names import Object
 from marketpipeline_operator.observe.background import BackgroundTask
 from marketpipeline_operator.observe.scaling import Autoscaler, Scaled
 from marketpipeline_operator.observe.secrets import SecretsSeen
 from marketpipeline_operator.observe.selection import SelectionTasks
 from marketpipeline_operator.observe.topics import TopicTasks
-from marketpipeline_operator.reconcile.children import Matched
+from marketpipeline_operator.reconcile.diff import Matched
 from marketpipeline_operator.settings import ReconcileSettings
 
 __all__ = ["WorkingState"]
@@ -31,12 +33,16 @@ class WorkingState:
     topics: TopicTasks
     job: JobTasks
     selection: SelectionTasks
-    loaded: tuple[str, MarketPipeline] | None = None
-    """Of the last generation: which it was, the resource as read. Reading and planning is half of a pass."""
-    planned: tuple[tuple[str, Sequence[str]], Plan] | None = None
+    loaded: Last[MarketPipeline] = field(default_factory=Last)
+    """Of the last generation the resource as read. Reading and planning is half of a pass."""
+    planned: Last[Plan] = field(default_factory=Last)
     """Of that and of what its selectors stood for: the plan."""
-    built: tuple[Context, list[Object]] | None = None
-    """The children that a context was built into."""
+    scaled_plan: Last[tuple[MarketPipeline, Plan]] = field(default_factory=Last)
+    """Of these and of the numbers of processes: both with them."""
+    running: Last[list[Process]] = field(default_factory=Last)
+    """The processes of a plan."""
+    built: Last[bytes] = field(default_factory=Last)
+    """The children that a context was built into, as JSON, which takes less than half of their memory."""
     scalers: dict[str, Autoscaler] = field(default_factory=dict)
     """Of each part that is scaled what was measured of late."""
     scaled: dict[str, Scaled] = field(default_factory=dict)
@@ -46,15 +52,13 @@ class WorkingState:
 
     def build(self, context: Context) -> list[Object]:
         """`builders.build`, or what it gave for the same context the last time."""
-        if self.built is None or self.built[0] != context:
-            self.built = (context, build(context))
-        return self.built[1]
+        data = self.built.of(context, make=lambda: msgspec.json.encode(build(context)))
+        found: list[Object] = msgspec.json.decode(data)
+        return found
 
-    def plan(self, mark: str, pipeline: MarketPipeline, selected: Sequence[str]) -> Plan:
-        """`plan`, or what it gave for the same the last time."""
-        if self.planned is None or self.planned[0] != (mark, selected):
-            self.planned = ((mark, selected), plan(pipeline, selected))
-        return self.planned[1]
+    def processes(self, context: Context) -> list[Process]:
+        """`builders.processes`, likewise."""
+        return self.running.of(context.plan, make=lambda: processes(context))
 
     @classmethod
     def of(cls, wake: Callable[[], None], settings: ReconcileSettings) -> WorkingState:

@@ -30,6 +30,19 @@ async def test_a_result_holds_for_what_it_was_asked_of() -> None:
     assert calls == ["a", "old"]
 
 
+async def test_the_same_answer_once_more_is_no_news() -> None:
+    woken, answers = [], iter(["a", "a", "b"])
+
+    async def work() -> str:
+        return next(answers)
+
+    task: BackgroundTask[str] = BackgroundTask("x", lambda: woken.append(task.result("x")), initial=1, longest=1)
+    for _ in range(3):
+        task.ask("x", work, max_age=0)
+        await asyncio.sleep(0.01)
+    assert woken == ["a", "b"]
+
+
 async def test_a_failure_is_told_and_wakes_when_it_is_time_to_try_again() -> None:
     woken = 0
 

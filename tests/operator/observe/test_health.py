@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -156,3 +157,29 @@ async def test_an_answer_that_is_not_one_ends_nothing(body: bytes) -> None:
 )
 def test_what_is_said_of_a_degraded_process_lasts(answer: Any, words: str | None) -> None:
     assert words_of(answer) == words
+
+
+async def test_of_many_a_few_are_asked_a_second_each_in_its_turn() -> None:
+    """Thirty a second, whatever the interval, so that no one is silent before it was asked twice."""
+    cache, many = Cache(), 45
+    asked: list[float] = []
+
+    def answer() -> Health:
+        asked.append(time.monotonic())
+        return Health("ok")
+
+    with contextlib.closing(HealthServer("127.0.0.1", 0, answer, lambda: b"")) as server:
+        for number in range(many):
+            found = pod(server.port, uid=f"u{number}")
+            cache.put(found | {"metadata": found["metadata"] | {"name": f"api-{number}"}})
+        monitor = HealthMonitor(cache, lambda key: None, 0.2, silent_after=1)
+        assert monitor.patience == 3
+        task = asyncio.create_task(monitor.run())
+
+        async def everyone() -> bool:
+            return len(monitor._asked) == many
+
+        await eventually(everyone, "every process asked")
+        task.cancel()
+    assert many <= len(asked) <= many + 6, "none twice before all others had their turn"
+    assert asked[-1] - asked[0] >= 1

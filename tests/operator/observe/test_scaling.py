@@ -152,6 +152,26 @@ def test_a_decision_outlives_the_operator_in_the_status() -> None:
     assert scaled_of(entry_of("sink-redis", Scaled(1))) == Scaled(1)
 
 
+@pytest.mark.parametrize(
+    ("part", "load", "now", "waits", "then"),
+    [
+        (SINK, sink(90_000, 2_000), Scaled(4, 970.0, "", 2_000), 30.0, 6),
+        (SINK, sink(0, 100), Scaled(4, 0.0, "", 2_000), COOL_DOWN, 1),
+        (INGESTION, frames(500.0), Scaled(6, 0.0), COOL_DOWN, 2),
+        (STREAM_JOB, Load(DataState(), 1.0), Scaled(1, 0.0), 180.0, 2),
+        (STREAM_JOB, Load(DataState(), 0.1), Scaled(3, 0.0), 3 * COOL_DOWN, 1),
+    ],
+    ids=["sink up", "sink down", "ingestion down", "job up", "job down"],
+)
+def test_a_new_operator_takes_no_step_sooner_than_the_old_one_would(
+    part: Part, load: Load, now: Scaled, waits: float, then: int
+) -> None:
+    """It knows the last step from the status, and nothing of the load before its start: so it waits from there."""
+    new, now = Autoscaler(), scaled_of(entry_of(part.name, now))
+    found = [new.decide(part, now, load, 1_000.0 + seconds).replicas for seconds in (0, waits / 2, waits - 1, waits)]
+    assert found == [now.replicas] * 3 + [then]
+
+
 def test_a_pipeline_has_the_processes_that_were_decided() -> None:
     context = context_of(
         ingestion={"scaling": {"target": 100}},

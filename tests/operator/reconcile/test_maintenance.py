@@ -22,14 +22,19 @@ from tests.support.broker import RunningBroker
 SECRET: dict[str, Any] = {"timescale": {"passwordSecret": {"name": "database"}}}
 
 
+def child(thing: Object) -> Child:
+    return Child(kind_of(thing), "markets", thing["metadata"]["name"], "uid", 1, json.dumps(thing).encode())
+
+
+def children(things: list[Object]) -> dict[tuple[str, str], Child]:
+    return {(thing["kind"], thing["metadata"]["name"]): child(thing) for thing in things}
+
+
 def changed(before: Context, after: Context) -> set[str]:
     """Names of the workloads whose change from one to the other can wait."""
-
-    def child(thing: Object) -> Child:
-        return Child(kind_of(thing), "markets", thing["metadata"]["name"], "uid", 1, json.dumps(thing).encode())
-
-    there = {(thing["kind"], thing["metadata"]["name"]): child(thing) for thing in build(before)}
-    return {name.removeprefix("crypto-") for _, name in deferred(build(after), there)}
+    written, waiting = deferred(build(after), children(build(before)))
+    kept = {(thing["kind"], thing["metadata"]["name"]) for thing in written}
+    return {name.removeprefix("crypto-") for kind, name in waiting if (kind, name) not in kept}
 
 
 @pytest.mark.parametrize("flink", [False, True], ids=["standalone", "flink-operator"])
@@ -50,6 +55,45 @@ def test_another_image_and_a_changed_secret_can_wait_and_nothing_else(flink: boo
         other = replace(context_of(**{"sinks": SECRET, **spec}), capabilities=before.capabilities, settings=images)
         assert "ingestion-binance-0" not in changed(before, other), "what the spec asks for, whatever comes with it"
     assert "api" not in changed(before, replace(before, settings=images, restarts={"api": "now"}))
+
+
+SIZES: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "a sink": ({"sinks": {"redis": {"replicas": 3}}}, {"sink-redis"}),
+    "ingestion": ({"ingestion": {"replicas": 2}}, {"ingestion-binance-0"}),
+    "the job": ({"processing": {"parallelism": 3}}, {"jobmanager", "taskmanager"}),
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_step_of_scaling_takes_no_image_along_that_waits(size: str) -> None:
+    """Written are the processes of another size with the images that they have, and then nothing but those differs."""
+    spec, resized = SIZES[size]
+    before, images = context_of(), OperatorSettings.model_validate({"images": {"tag": "next"}})
+    after = replace(context_of(**spec), settings=images)
+    there = children(build(before))
+    written, waiting = deferred(build(after), there)
+    known = {thing["metadata"]["name"]: thing for thing in build(after) if thing["kind"] == "Deployment"}
+    for thing in written:
+        mark = (thing["kind"], thing["metadata"]["name"])
+        there[mark] = child(thing)
+        if mark in waiting:
+            container, full = (each["spec"]["template"]["spec"]["containers"][0] for each in (thing, known[mark[1]]))
+            assert container | {"image": ""} == full | {"image": ""}
+            assert container["image"] != full["image"]
+            assert thing["spec"]["replicas"] == known[mark[1]]["spec"]["replicas"]
+    assert {name.removeprefix("crypto-") for _, name in waiting} >= resized
+    assert {t["metadata"]["name"].removeprefix("crypto-") for t in written if t["kind"] == "Deployment"} >= resized
+    again, still = deferred(build(after), there)
+    assert still == waiting
+    assert not [thing for thing in again if (thing["kind"], thing["metadata"]["name"]) in still], (
+        "nothing is written twice"
+    )
+
+
+def test_with_another_setting_the_image_goes_along() -> None:
+    images = OperatorSettings.model_validate({"images": {"tag": "next"}})
+    after = replace(context_of(ingestion={"replicas": 2}, depth={"levels": 50}), settings=images)
+    assert ("Deployment", "crypto-ingestion-binance-0") not in deferred(build(after), children(build(context_of())))[1]
 
 
 @pytest.mark.parametrize(

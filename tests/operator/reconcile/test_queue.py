@@ -119,3 +119,20 @@ async def test_work_that_hangs_shows_in_the_age_of_the_oldest() -> None:
     assert queue.oldest() > 0.15
     assert queue.depth == 1
     await queue.close()
+
+
+async def test_many_pipelines_that_rest_are_looked_at_a_few_a_second() -> None:
+    passes: list[Key] = []
+
+    async def work(key: Key) -> float | None:
+        passes.append(key)
+        return None
+
+    settings = ReconcileSettings(least_gap=0, interval=0.1)
+    queue, many = Queue(work, settings), [("ns", str(number)) for number in range(20)]
+    for key in many:
+        queue.add(key)
+    await until(lambda: len(passes) == len(many))
+    await asyncio.sleep(1)
+    assert len(passes) == len(many), "the next turn of the first is after 3 s and more, though the interval is 0.1 s"
+    await queue.close()

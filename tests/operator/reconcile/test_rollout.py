@@ -47,7 +47,7 @@ def pod(number: int, *, runs: bool) -> dict[tuple[str, str], Child]:
 
 
 def rollout(*versions: tuple[list[Object], Object], wanted: list[Object] | None = None) -> Rollout:
-    return plan_rollout(processes(NEW), new() if wanted is None else wanted, there(*versions))
+    return plan_rollout(processes(NEW), new() if wanted is None else wanted, there(*versions), {})
 
 
 def old() -> list[Object]:
