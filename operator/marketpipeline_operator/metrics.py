@@ -39,6 +39,11 @@ def observe(meter: Meter, operator: Operator, kubernetes: Kubernetes) -> None:
             for key, pipeline in operator.cache.pipelines()
         ]
 
+    def problems(_: CallbackOptions) -> Found:
+        for key, pipeline in operator.cache.pipelines():
+            if problem := (pipeline.get("status") or {}).get("problem"):
+                yield Observation(1, {"pipeline_namespace": key[0], "pipeline": key[1], "problem": problem})
+
     def scheduled(_: CallbackOptions) -> Found:
         for key, _pipeline in operator.cache.pipelines():
             own = {"pipeline_namespace": key[0], "pipeline": key[1]}
@@ -61,6 +66,9 @@ def observe(meter: Meter, operator: Operator, kubernetes: Kubernetes) -> None:
     meter.create_observable_gauge("operator.queue.oldest", [oldest], "s", "Age of the oldest work that is overdue.")
     meter.create_observable_gauge("operator.pipelines", [phases], "{pipeline}", "Pipelines, by phase.")
     meter.create_observable_gauge("operator.pipeline.ready", [ready], "", "1 for a pipeline that is ready, else 0.")
+    meter.create_observable_gauge(
+        "operator.pipeline.problem", [problems], "", "1 for a pipeline with a problem, which it names; else absent."
+    )
     meter.create_observable_gauge(
         "operator.scheduled_job.failed", [scheduled], "", "1 for a scheduled job whose last run failed, else 0."
     )

@@ -248,6 +248,13 @@ RULES = (
         lambda plan: bool(plan.scheduled_jobs),
     ),
     AlertRule(
+        "MarketPipelineRolloutHalted",
+        lambda of: f'marketpipeline_operator_pipeline_problem{{{of.own}, problem="RolloutHalted"}} == 1',
+        "5m",
+        "warning",
+        "A change of ingestion does not get past its first process; the others run as before.",
+    ),
+    AlertRule(
         "MarketPipelineNotReady",
         lambda of: f"marketpipeline_operator_pipeline_ready{{{of.own}}} == 0",
         "10m",

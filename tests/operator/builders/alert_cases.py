@@ -134,6 +134,14 @@ CASES: dict[str, Case] = {
         fires=({'marketpipeline_operator_scheduled_job_failed{job="sweep-timescale"}': "1x20"},),
         silent=({'marketpipeline_operator_scheduled_job_failed{job="sweep-timescale"}': "0x20"}, _NONE),
     ),
+    "MarketPipelineRolloutHalted": Case(
+        fires=({'marketpipeline_operator_pipeline_problem{problem="RolloutHalted"}': "1x20"},),
+        silent=(
+            _NONE,
+            {'marketpipeline_operator_pipeline_problem{problem="ImagePullBackOff"}': "1x20"},
+            {'marketpipeline_operator_pipeline_problem{problem="RolloutHalted"}': "1x10 _x10"},
+        ),
+    ),
     "MarketPipelineNotReady": Case(
         fires=({"marketpipeline_operator_pipeline_ready{}": "0x20"},),
         silent=({"marketpipeline_operator_pipeline_ready{}": "1x20"},),
