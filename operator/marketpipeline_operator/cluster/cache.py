@@ -151,9 +151,9 @@ class Cache:
         """The keys of all pipelines."""
         return list(self._pipelines)
 
-    def children(self, key: Key) -> dict[tuple[str, str], Child]:
-        """Children of a pipeline by (kind, name), Pods left out."""
-        return {mark: child for mark, child in self._children.get(key, {}).items() if child.kind != POD}
+    def children(self, key: Key, *, pods: bool = False) -> dict[tuple[str, str], Child]:
+        """Children of a pipeline by (kind, name), Pods left out unless they are asked for."""
+        return {mark: child for mark, child in self._children.get(key, {}).items() if pods or child.kind != POD}
 
     def child(self, key: Key, kind: str, name: str) -> Object | None:
         """One child's object."""

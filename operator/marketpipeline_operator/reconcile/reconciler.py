@@ -291,7 +291,8 @@ class Reconciler:
         wanted = build(context) if context.hold_workloads else everything
         wanted, later = deferred(wanted, self._cache.children(key)) if defers else (wanted, frozenset())
         applied.deferred = sorted(name.removeprefix(f"{context.name}-") for _, name in later)
-        rollout = plan_rollout(working.processes(context), wanted, self._cache.children(key), working.matched)
+        everything_there = self._cache.children(key, pods=True)
+        rollout = plan_rollout(working.processes(context), wanted, everything_there, working.matched)
         kept_back = job.frozen | rollout.held
         if context.hold_workloads:
             # What the processes that run were told stays with them, and none of them is one too many.

@@ -82,3 +82,5 @@ def test_every_process_of_a_pipeline_is_asked_how_it_is() -> None:
             wanted[name] = f"http://10.0.0.1:{port}/health"
     assert {uid: url for uid, (_, url) in cache.health_urls().items()} == wanted
     assert {"crypto-ingestion-binance-0", "crypto-sink-redis", "crypto-api"} <= wanted.keys()
+    assert not cache.children(("ns", "crypto"))
+    assert ("Pod", "crypto-api-x") in cache.children(("ns", "crypto"), pods=True)

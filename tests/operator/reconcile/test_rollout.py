@@ -98,10 +98,10 @@ def test_symbols_move_to_new_processes_before_the_others_let_go() -> None:
 def test_what_goes_stays_until_the_others_read_its_symbols_unless_it_does_not_run() -> None:
     broken = WHOLE | {"readyReplicas": 0}
     moving = there((new(), SURGING), (old(), WHOLE), (old(), broken))
-    found = plan_rollout(processes(NEW), new(), moving | pod(1, runs=True) | pod(2, runs=False))
+    found = plan_rollout(processes(NEW), new(), moving | pod(1, runs=True) | pod(2, runs=False), {})
     assert {name for kind, name in found.staying if kind == "Deployment"} == {f"crypto-{NAMES[1]}"}
     whole = there(*[(new(), WHOLE)] * 3) | pod(0, runs=True)
-    assert plan_rollout(processes(NEW), new(), whole).staying == frozenset(), "nothing moves"
+    assert plan_rollout(processes(NEW), new(), whole, {}).staying == frozenset(), "nothing moves"
     assert rollout(*[(old(), broken)] * 3).staying == frozenset(), "no spec is kept from being corrected"
 
 
