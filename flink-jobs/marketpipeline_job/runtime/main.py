@@ -31,6 +31,7 @@ from marketpipeline_job.runtime.configuration import common, embedded
 from marketpipeline_job.runtime.files import FlinkFiles
 from marketpipeline_job.runtime.monitor import Monitor
 from marketpipeline_job.runtime.places import Places
+from marketpipeline_job.runtime.plans import Plans
 from marketpipeline_job.runtime.rest import FlinkRest
 from marketpipeline_job.runtime.state import Origin, find_start
 
@@ -92,7 +93,8 @@ def _run_embedded(settings: JobSettings, places: Places, monitor: Monitor, stopp
 
     process = start_jvm(places.java_home, settings.heap_mb, _JVM_LEVELS[settings.telemetry.log_level], temporary, jars)
     try:
-        _run_job(settings, broker, process, monitor, stopping)
+        plans = Plans(places.flink_jars.parent / "plans", jars)
+        _run_job(settings, plans, broker, process, monitor, stopping)
     finally:
         _end(process)
         shutil.rmtree(temporary, ignore_errors=True)
@@ -100,6 +102,7 @@ def _run_embedded(settings: JobSettings, places: Places, monitor: Monitor, stopp
 
 def _run_job(
     settings: JobSettings,
+    plans: Plans,
     broker: Future[BrokerView],
     process: subprocess.Popen[bytes],
     monitor: Monitor,
@@ -109,7 +112,7 @@ def _run_job(
 
     try:
         port = _free_port()
-        plan = submit.plan(settings, {**common(settings), **embedded(port)})
+        plan = submit.plan_once(settings, {**common(settings), **embedded(port)}, plans)
         start = find_start(settings, broker.result(), FlinkFiles(submit.jvm()))
         _log.log(logging.WARNING if start.origin is Origin.UNFIT else logging.INFO, "the job %s", start.reason)
         job = plan.start(start.configuration, start.told)

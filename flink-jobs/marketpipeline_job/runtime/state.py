@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 SAVEPOINTS = "savepoints"
 """Folder of those that are kept."""
 _IDENTITY, _READ, _METADATA, _FOLDER = "identity.json", "read.json", "_metadata", "state-"
-_PLAN_FORMAT = 4
+_PLAN_FORMAT = 5
 """Part of what state belongs to: to be raised when the same SQL keeps other state, by a change of the Java functions or
 of runtime/submit.py."""
 _KEPT_FORMER = 2

@@ -17,8 +17,10 @@ from py4j.protocol import Py4JError, Py4JNetworkError
 from pyflink.java_gateway import get_gateway
 
 from marketpipeline_job.job import script
+from marketpipeline_job.runtime.plans import Plans, placed, without_places
+from marketpipeline_job.sql import Script
 
-__all__ = ["Job", "Plan", "jvm", "plan", "release"]
+__all__ = ["Job", "Plan", "jvm", "plan", "plan_once", "release"]
 
 _log = logging.getLogger(__name__)
 
@@ -84,23 +86,58 @@ class Plan:
 
 def plan(settings: JobSettings, configuration: Mapping[str, str]) -> Plan:
     """Plan the script. Raises PermanentError with Flink's own reason when it is refused."""
+    with _refusals():
+        environment = _environment(configuration)
+        return Plan(environment, _compiled(environment, script(settings)))
+
+
+def plan_once(settings: JobSettings, configuration: Mapping[str, str], plans: Plans) -> Plan:
+    """The same from a plan that was kept, or one that is from now on.
+
+    Always by way of its text: operators have the ids of their places in the graph, which may be another one before.
+    """
+    wanted = script(without_places(settings))
+    key = plans.key(wanted.queries(), configuration)
+    if (text := plans.get(key)) is not None:
+        try:
+            return _loaded(text, settings, configuration)
+        except PermanentError as error:
+            _log.warning("a plan that was kept does not load, another one is made: %s", error)
+    with _refusals():
+        text = str(_compiled(_environment(configuration), wanted).asJsonString())
+    plans.put(key, text)
+    return _loaded(text, settings, configuration)
+
+
+def _loaded(text: str, settings: JobSettings, configuration: Mapping[str, str]) -> Plan:
     wanted = script(settings)
     with _refusals():
-        flink = jvm().org.apache.flink
-        configured = flink.configuration.Configuration()
-        for key, value in configuration.items():
-            configured.setString(key, value)
-        modes = flink.table.api.EnvironmentSettings.newInstance().inStreamingMode().withConfiguration(configured)
-        environment = flink.table.api.TableEnvironment.create(modes.build())
+        environment = _environment(configuration)
         for statement in (*wanted.tables, *wanted.functions):
             environment.executeSql(statement)
-        for view in wanted.views:
-            # As a planned query: a view that is only text is parsed and checked again wherever it is used.
-            environment.createTemporaryView(view.name, environment.sqlQuery(view.query))
-        together = environment.createStatementSet()
-        for statement in wanted.inserts:
-            together.addInsertSql(statement)
-        return Plan(environment, together.compilePlan())
+        reference = jvm().org.apache.flink.table.api.PlanReference.fromJsonString(placed(text, settings))
+        return Plan(environment, environment.loadPlan(reference))
+
+
+def _environment(configuration: Mapping[str, str]) -> Any:
+    flink = jvm().org.apache.flink
+    configured = flink.configuration.Configuration()
+    for key, value in configuration.items():
+        configured.setString(key, value)
+    modes = flink.table.api.EnvironmentSettings.newInstance().inStreamingMode().withConfiguration(configured)
+    return flink.table.api.TableEnvironment.create(modes.build())
+
+
+def _compiled(environment: Any, wanted: Script) -> Any:
+    for statement in (*wanted.tables, *wanted.functions):
+        environment.executeSql(statement)
+    for view in wanted.views:
+        # As a planned query: a view that is only text is parsed and checked again wherever it is used.
+        environment.createTemporaryView(view.name, environment.sqlQuery(view.query))
+    together = environment.createStatementSet()
+    for statement in wanted.inserts:
+        together.addInsertSql(statement)
+    return together.compilePlan()
 
 
 @contextmanager

@@ -1,10 +1,9 @@
 package dev.marketpipeline.flink.trades;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
-import java.util.Iterator;
 import java.util.List;
-import java.util.Map;
 import java.util.function.Consumer;
 import org.apache.flink.table.api.dataview.MapView;
 
@@ -22,7 +21,10 @@ import org.apache.flink.table.api.dataview.MapView;
  * <p>A candle is complete when the symbol's records were read from before it opened, by as much as they may be out of order.
  */
 final class Candles {
-    /** State of a symbol: its clock, where that began, and when the next candle closes. */
+    /**
+     * State of a symbol: its clock, where that began, when the next candle closes, and those that are open. They are few, and
+     * asked for with each trade: in a map of state each would be an access of its own.
+     */
     public static class Clock {
         public boolean known;
         public long now;
@@ -30,9 +32,16 @@ final class Candles {
         public long nextClosing = Long.MAX_VALUE;
         /** The close of the last minute that has closed; 0 is none. */
         public double lastClose;
+        public Candle[] open = new Candle[0];
+
+        private Candle opened(long start, long width) {
+            for (Candle candle : open) {
+                if (candle.open_time == start && candle.close_time == start + width) return candle;
+            }
+            return null;
+        }
     }
 
-    private static final int MOST_WINDOWS = 64;
     private static final long MINUTE = 60_000_000;
     private static final Comparator<Candle> SHORTEST_FIRST =
             Comparator.<Candle>comparingLong(candle -> candle.close_time).thenComparing(candle -> -candle.open_time);
@@ -58,45 +67,40 @@ final class Candles {
     }
 
     /** A record has reached a time: candles whose end has passed are closed, a minute before the windows it ends. */
-    void reach(
-            long time, Clock clock, MapView<Long, Candle> open, MapView<String, MinuteRules.Past> past, Consumer<Candle> out)
-            throws Exception {
+    void reach(long time, Clock clock, MapView<String, MinuteRules.Past> past, Consumer<Candle> out) throws Exception {
         if (!clock.known) {
             clock.known = true;
             clock.now = clock.since = time;
         }
         clock.now = Math.max(clock.now, time);
         if (clock.now < clock.nextClosing) return;
-        List<Candle> closing = takeClosing(clock, open);
+        List<Candle> closing = takeClosing(clock);
         closing.sort(SHORTEST_FIRST);
         for (Candle candle : closing) {
             if (isMinute(candle)) {
                 MinuteRules.keep(candle, lateness, past);
-                returned(candle, clock, closing, open);
+                returned(candle, clock, closing);
             }
             candle.closed = true;
             if (!candle.interval.isEmpty()) out.accept(candle);
         }
     }
 
-    private List<Candle> takeClosing(Clock clock, MapView<Long, Candle> open) throws Exception {
+    private List<Candle> takeClosing(Clock clock) {
         List<Candle> closing = new ArrayList<>();
+        List<Candle> staying = new ArrayList<>();
         clock.nextClosing = Long.MAX_VALUE;
-        Iterator<Map.Entry<Long, Candle>> entries = open.entries().iterator();
-        while (entries.hasNext()) {
-            Candle candle = entries.next().getValue();
-            if (candle.close_time + lateness <= clock.now) {
-                closing.add(candle);
-                entries.remove();
-            } else {
-                clock.nextClosing = Math.min(clock.nextClosing, candle.close_time + lateness);
-            }
+        for (Candle candle : clock.open) {
+            boolean closes = candle.close_time + lateness <= clock.now;
+            (closes ? closing : staying).add(candle);
+            if (!closes) clock.nextClosing = Math.min(clock.nextClosing, candle.close_time + lateness);
         }
+        clock.open = staying.toArray(Candle[]::new);
         return closing;
     }
 
     /** A minute has closed: its return counts in every window around it. */
-    private void returned(Candle minute, Clock clock, List<Candle> closing, MapView<Long, Candle> open) throws Exception {
+    private void returned(Candle minute, Clock clock, List<Candle> closing) {
         double before = clock.lastClose;
         clock.lastClose = minute.close;
         if (before == 0) return;
@@ -104,12 +108,8 @@ final class Candles {
         for (Candle candle : closing) {
             if (contains(candle, minute)) count(candle, square);
         }
-        for (int n = 0; n < widths.length; n++) {
-            long key = key(minute.open_time - Math.floorMod(minute.open_time, widths[n]), n);
-            Candle candle = open.get(key);
-            if (candle == null) continue;
-            count(candle, square);
-            open.put(key, candle);
+        for (Candle candle : clock.open) {
+            if (contains(candle, minute)) count(candle, square);
         }
     }
 
@@ -126,10 +126,6 @@ final class Candles {
         return candle.close_time - candle.open_time == MINUTE;
     }
 
-    private static long key(long start, int n) {
-        return start / 1_000_000 * MOST_WINDOWS + n;
-    }
-
     /** Whether a candle that the trade belongs to has closed: then it is in none. */
     boolean isLate(long time, Clock clock) {
         for (int n = 0; n < asked; n++) {
@@ -143,16 +139,14 @@ final class Candles {
     }
 
     /** Put a trade that is not late into the candle of each window; gives that of its minute, null once it has closed. */
-    Candle add(TradeEvent trade, boolean outlier, Clock clock, MapView<Long, Candle> open, Consumer<Candle> out)
-            throws Exception {
+    Candle add(TradeEvent trade, boolean outlier, Clock clock, Consumer<Candle> out) {
         Candle minute = null;
         for (int n = 0; n < widths.length; n++) {
             if (n >= asked && hasClosed(trade.time, widths[n], clock)) continue;
             long start = trade.time - Math.floorMod(trade.time, widths[n]);
-            Candle candle = open.get(key(start, n));
+            Candle candle = clock.opened(start, widths[n]);
             if (candle == null) candle = opened(n, start, clock);
             candle.add(trade, outlier);
-            open.put(key(start, n), candle);
             if (n < asked) out.accept(candle);
             if (isMinute(candle)) minute = candle;
         }
@@ -166,6 +160,8 @@ final class Candles {
         candle.close_time = start + widths[n];
         candle.complete = start >= clock.since + lateness;
         clock.nextClosing = Math.min(clock.nextClosing, candle.close_time + lateness);
+        clock.open = Arrays.copyOf(clock.open, clock.open.length + 1);
+        clock.open[clock.open.length - 1] = candle;
         return candle;
     }
 }

@@ -19,14 +19,20 @@ final class Seen {
         public long minute;
     }
 
-    /** Which entries had an id in a minute. */
+    /** Which entries had an id in a minute: the first `count` of these. */
     public static class Minute {
-        public long[] entries = new long[0];
+        public long[] entries = new long[8];
+        public int count;
     }
 
-    /** State of a symbol: the first minute that is not forgotten. */
+    /**
+     * State of a symbol: the first minute that is not forgotten, and the entry of the last id, which the next one is of as well
+     * nearly always: it is newer than what the map has of it.
+     */
     public static class Memory {
         public long oldest = Long.MIN_VALUE;
+        public long entry;
+        public Ids ids;
     }
 
     private final long minutes;
@@ -41,9 +47,8 @@ final class Seen {
             throws Exception {
         long minute = Math.max(memory.oldest, now / MINUTE);
         if (memory.oldest == Long.MIN_VALUE) memory.oldest = minute;
-        for (; memory.oldest < minute - minutes; memory.oldest++) forget(memory.oldest, seen, written);
-        Ids ids = seen.get(id >> BITS);
-        if (ids == null) ids = new Ids();
+        for (; memory.oldest < minute - minutes; memory.oldest++) forget(memory, seen, written);
+        Ids ids = entry(id >> BITS, memory, seen);
         long bit = 1L << id;
         if ((ids.bits & bit) != 0) return false;
         ids.bits |= bit;
@@ -51,24 +56,37 @@ final class Seen {
             ids.minute = minute;
             note(id >> BITS, minute, written);
         }
-        seen.put(id >> BITS, ids);
         return true;
+    }
+
+    private static Ids entry(long entry, Memory memory, MapView<Long, Ids> seen) throws Exception {
+        if (memory.ids != null && memory.entry == entry) return memory.ids;
+        if (memory.ids != null) seen.put(memory.entry, memory.ids);
+        memory.entry = entry;
+        memory.ids = seen.get(entry);
+        if (memory.ids == null) memory.ids = new Ids();
+        return memory.ids;
     }
 
     private static void note(long entry, long minute, MapView<Long, Minute> written) throws Exception {
         Minute noted = written.get(minute);
         if (noted == null) noted = new Minute();
-        noted.entries = Arrays.copyOf(noted.entries, noted.entries.length + 1);
-        noted.entries[noted.entries.length - 1] = entry;
+        if (noted.count == noted.entries.length) noted.entries = Arrays.copyOf(noted.entries, noted.count * 2);
+        noted.entries[noted.count++] = entry;
         written.put(minute, noted);
     }
 
-    private static void forget(long minute, MapView<Long, Ids> seen, MapView<Long, Minute> written) throws Exception {
+    private static void forget(Memory memory, MapView<Long, Ids> seen, MapView<Long, Minute> written) throws Exception {
+        long minute = memory.oldest;
         Minute noted = written.get(minute);
         if (noted == null) return;
-        for (long entry : noted.entries) {
-            Ids ids = seen.get(entry);
-            if (ids != null && ids.minute == minute) seen.remove(entry);
+        for (int n = 0; n < noted.count; n++) {
+            long entry = noted.entries[n];
+            boolean isLast = memory.ids != null && memory.entry == entry;
+            Ids ids = isLast ? memory.ids : seen.get(entry);
+            if (ids == null || ids.minute != minute) continue;
+            seen.remove(entry);
+            if (isLast) memory.ids = null;
         }
         written.remove(minute);
     }

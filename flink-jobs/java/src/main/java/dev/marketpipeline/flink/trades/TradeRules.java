@@ -57,7 +57,6 @@ public class TradeRules extends ProcessTableFunction<TradeRules.Found> {
             @StateHint MapView<String, Memory> memories,
             @StateHint MapView<Long, Seen.Ids> ids,
             @StateHint MapView<Long, Seen.Minute> written,
-            @StateHint MapView<Long, Candle> open,
             @StateHint MapView<String, WhaleTrade.Recent> recent,
             @StateHint MapView<String, MinuteRules.Past> past,
             @ArgumentHint(
@@ -76,13 +75,13 @@ public class TradeRules extends ProcessTableFunction<TradeRules.Found> {
         if (!input.isNullAt(TradeEvent.LIMITS)) {
             limits.change(input.getMap(TradeEvent.LIMITS), memory.limits);
         } else {
-            candles.reach(input.getLong(TradeEvent.REACHED), memory.clock, open, past, this::tell);
+            candles.reach(input.getLong(TradeEvent.REACHED), memory.clock, past, this::tell);
             minuteRules.reach(input, memory.clock.now, memory.minutes, this::tell);
             if (!input.isNullAt(TradeEvent.TRADE_ID)) {
                 trade.read(input);
                 limits.use(memory.limits);
                 boolean isNew = seen.take(trade.id, trade.processTime, memory.seen, ids, written);
-                if (isNew) on(memory, open, recent, past, ticks);
+                if (isNew) on(memory, recent, past, ticks);
             }
         }
         memories.put(ENTRY, memory);
@@ -100,7 +99,6 @@ public class TradeRules extends ProcessTableFunction<TradeRules.Found> {
 
     private void on(
             Memory memory,
-            MapView<Long, Candle> open,
             MapView<String, WhaleTrade.Recent> recent,
             MapView<String, MinuteRules.Past> past,
             boolean ticks)
@@ -108,7 +106,7 @@ public class TradeRules extends ProcessTableFunction<TradeRules.Found> {
         Candles.Clock clock = memory.clock;
         boolean far = outlier.on(trade, limits, memory.prices, this::tell);
         if (!candles.isLate(trade.time, clock)) {
-            Candle minute = candles.add(trade, far, clock, open, this::tell);
+            Candle minute = candles.add(trade, far, clock, this::tell);
             if (minute != null) minuteRules.on(trade, minute, limits, memory.minutes, past, this::tell);
         } else {
             Found found = new Found();
@@ -142,7 +140,6 @@ public class TradeRules extends ProcessTableFunction<TradeRules.Found> {
                 .with("memories", STRING(), Memory.class)
                 .with("ids", BIGINT(), Seen.Ids.class)
                 .with("written", BIGINT(), Seen.Minute.class)
-                .with("open", BIGINT(), Candle.class)
                 .with("recent", STRING(), WhaleTrade.Recent.class)
                 .with("past", STRING(), MinuteRules.Past.class)
                 .in(super.getTypeInference(types));

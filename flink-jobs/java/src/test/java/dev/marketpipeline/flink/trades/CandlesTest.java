@@ -16,7 +16,6 @@ class CandlesTest {
 
     private final Candles candles = new Candles("1m=60000000,3m=180000000", 2 * SECOND);
     private final Candles.Clock clock = new Candles.Clock();
-    private final MapView<Long, Candle> open = new MapView<>();
     private final MapView<String, WhaleTrade.Recent> recent = new MapView<>();
     private final MapView<String, MinuteRules.Past> past = new MapView<>();
     private final List<String> told = new ArrayList<>();
@@ -39,8 +38,8 @@ class CandlesTest {
     }
 
     private void send(long time, long id, double price) throws Exception {
-        candles.reach(time, clock, open, past, this::tell);
-        candles.add(trade(time, id, price, 1), false, clock, open, this::tell);
+        candles.reach(time, clock, past, this::tell);
+        candles.add(trade(time, id, price, 1), false, clock, this::tell);
     }
 
     @Test
@@ -58,16 +57,16 @@ class CandlesTest {
         send(61 * SECOND, 2, 20);
         assertFalse(candles.isLate(59 * SECOND, clock));
         told.clear();
-        candles.reach(62 * SECOND - 1, clock, open, past, this::tell);
+        candles.reach(62 * SECOND - 1, clock, past, this::tell);
         assertEquals(List.of(), told);
-        candles.reach(62 * SECOND, clock, open, past, this::tell);
+        candles.reach(62 * SECOND, clock, past, this::tell);
         assertEquals(List.of("1m 0 10.0-10.0-10.0-10.0 1 closed"), told);
         assertTrue(candles.isLate(59 * SECOND, clock));
-        candles.reach(10 * MINUTE, clock, open, past, this::tell);
+        candles.reach(10 * MINUTE, clock, past, this::tell);
         assertEquals(
                 List.of("1m 60 20.0-20.0-20.0-20.0 1 closed complete", "3m 0 10.0-20.0-10.0-20.0 2 closed"),
                 told.subList(1, 3).stream().sorted().toList());
-        assertTrue(open.getMap().isEmpty());
+        assertEquals(0, clock.open.length);
     }
 
     @Test

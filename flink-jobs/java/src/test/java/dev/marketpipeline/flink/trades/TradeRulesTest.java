@@ -20,7 +20,6 @@ class TradeRulesTest {
 
     private final Candles candles = new Candles("3m=180000000", LATENESS);
     private final Candles.Clock clock = new Candles.Clock();
-    private final MapView<Long, Candle> open = new MapView<>();
     private final MapView<String, MinuteRules.Past> past = new MapView<>();
     private final MinuteRules rules = new MinuteRules(LATENESS);
     private final MinuteRules.Memory memory = new MinuteRules.Memory();
@@ -34,7 +33,7 @@ class TradeRulesTest {
     }
 
     private void reach(long time) throws Exception {
-        candles.reach(time, clock, open, past, candle -> closed.add(candle));
+        candles.reach(time, clock, past, candle -> closed.add(candle));
         GenericRowData row = new GenericRowData(10);
         row.setField(TradeEvent.SYMBOL, StringData.fromString("a:B"));
         row.setField(TradeEvent.RECEIVE_TIME, time);
@@ -52,7 +51,7 @@ class TradeRulesTest {
         trade.price = price;
         trade.quantity = quantity;
         trade.takerSide = "buy";
-        Candle minute = candles.add(trade, false, clock, open, candle -> {});
+        Candle minute = candles.add(trade, false, clock, candle -> {});
         rules.on(trade, minute, new Limits(limits + ",cooldown=600.0"), memory, past, this::tell);
     }
 
