@@ -12,6 +12,7 @@ after a restart it begins again after the last committed offset. So each store e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
@@ -92,10 +93,11 @@ class HoldingSink(Sink, Protocol):
     def held_rows(self) -> int:
         """How many rows are held."""
 
-    def flush(self, *, everything: bool) -> None:
+    def flush(self, *, everything: bool, until: float = math.inf) -> None:
         """Store what is due, or all of it; each part whole or not at all. Raises Backpressure, PermanentError.
 
-        What is due is a part a call, for less than five minutes: between two the runner keeps its partitions.
+        What is due is a part a call, for less than five minutes: between two the runner keeps its partitions. No part
+        is begun after `until`, of the monotonic clock; what is left is held on.
         """
 
     def lose(self, places: set[Place]) -> None:

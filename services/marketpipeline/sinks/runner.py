@@ -36,6 +36,8 @@ _LONGEST_POLL = 0.25
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
 _SHORTEST_WAIT = 0.01
 """Seconds: how often to commit at the most; how long a stop may go unnoticed; between two attempts at the least."""
+_HAND_OVER = 30.0
+"""Seconds in which parts of what is held are begun before partitions go: with the longest of them less than 300."""
 
 
 class _Abandoned(Exception):
@@ -151,11 +153,14 @@ class Runner:
         return self._holding.held_rows if self._holding is not None else 0
 
     def _hand_over(self) -> None:
-        """Before partitions go: store what is held, if the store takes it now; else the next member reads it again."""
+        """Before partitions go: store what is held, if the store takes it now; else the next member reads it again.
+
+        Nobody is heard meanwhile, so the last part that is begun has to end before the group gives this member up.
+        """
         if self._holding is None or not self._taken:
             return
         try:
-            self._holding.flush(everything=True)
+            self._holding.flush(everything=True, until=time.monotonic() + _HAND_OVER)
         except RetryableError as error:
             _log.warning("held rows are left to the next member", extra={"error": str(error)})
         self._note_stored()

@@ -8,6 +8,7 @@ nothing new comes any more, and when the process stops or a partition goes to an
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -112,15 +113,16 @@ class LakeSink:
         """How many rows are held."""
         return sum(held.rows for held in self._held.values())
 
-    def flush(self, *, everything: bool) -> None:
-        """Write a table that is due, or all that have rows. Raises Backpressure, PermanentError."""
+    def flush(self, *, everything: bool, until: float = math.inf) -> None:
+        """Write the table that has been due for longest, or all that have rows. Raises Backpressure, PermanentError."""
         now, hold = time.monotonic(), self._store.hold_ms / 1_000
         quiet = now - self._newest_row > hold / _QUIET_PART
-        for held in self._held.values():
-            if held.since is not None and (everything or quiet or now - held.since > hold):
-                self._commit(held)
-                if not everything:
-                    return
+        since = {held: held.since for held in self._held.values() if held.since is not None}
+        due = [held for held in sorted(since, key=since.__getitem__) if everything or quiet or now - since[held] > hold]
+        for held in due if everything else due[:1]:
+            if time.monotonic() >= until:
+                return
+            self._commit(held)
 
     def lose(self, places: set[Place]) -> None:
         """Let go of what is held of partitions that went to another member."""

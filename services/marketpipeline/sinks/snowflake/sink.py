@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import time
 import uuid
 from collections import defaultdict
@@ -102,7 +103,7 @@ class SnowflakeSink:
         """How many rows are held."""
         return sum(held.rows for held in self._held.values())
 
-    def flush(self, *, everything: bool) -> None:
+    def flush(self, *, everything: bool, until: float = math.inf) -> None:
         """Write all that is held when that is due, a table a call. Raises Backpressure, RowsRejected, PermanentError.
 
         The tables follow one another at once, so that the warehouse wakes up once for all of them.
@@ -116,6 +117,8 @@ class SnowflakeSink:
             with translated():
                 probe(session)
                 for held in tuple(self._due) if everything else self._due[:1]:
+                    if time.monotonic() >= until:
+                        break
                     if held.rows:
                         self._load(session, held)
                     held.clear()
@@ -124,7 +127,7 @@ class SnowflakeSink:
             self.close()
             raise
         if not self._due:
-            self._since = time.monotonic() if self.held_rows else None
+            self._since = time.monotonic() if self.holds else None
 
     def _is_time(self) -> bool:
         if self._since is None:
@@ -135,7 +138,7 @@ class SnowflakeSink:
         """Let go of what is held of partitions that went to another member."""
         for held in self._held.values():
             held.lose(places)
-        if not self.held_rows:
+        if not self.holds:
             self._since = None
 
     def close(self) -> None:

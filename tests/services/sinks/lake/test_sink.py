@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import resource
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -191,6 +192,24 @@ def test_a_table_is_written_when_it_is_old_when_nothing_comes_and_when_memory_is
         most = max(most, full.held_rows)
     assert most < 5_000, "what is held stays below the memory for it"
     assert full._held[type(candle())].rows == 20, "the largest table is written, not every one"
+
+
+def test_the_table_that_has_been_due_for_longest_is_next_and_none_is_begun_too_late(
+    settings: LakeStoreSettings,
+) -> None:
+    sink = LakeSink(settings.model_copy(update={"hold_ms": 0}))
+    sink.open()
+    for first, second in ((trade(1), candle(1)), (candle(2), trade(2))):
+        sink.write(deliver(first))
+        sink.write(deliver(second))
+        sink.flush(everything=True, until=time.monotonic())
+        assert sink.held_rows == 2
+        sink.flush(everything=False)
+        assert [held.rows for held in (sink._held[type(first)], sink._held[type(second)])] == [0, 1]
+        sink.write(deliver(first))
+        sink.flush(everything=False)
+        assert sink._held[type(second)].rows == 0, "what comes for the first again is younger"
+        sink.flush(everything=True)
 
 
 def _has_written(sink: LakeSink) -> bool:
