@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -12,7 +13,9 @@ from marketpipeline.cli.setup import be_ready
 from marketpipeline.errors import InvalidInput, Problem
 from marketpipeline.local.managed_process import Failure
 from marketpipeline.local.options import RunOptions
+from marketpipeline.settings.local import LocalSettings
 from marketpipeline.setup.places import places
+from marketpipeline.setup.steps import in_use
 from marketpipeline.spec import DASHBOARD_NEEDS_THE_API, MarketPipeline, load_file
 
 __all__ = ["run"]
@@ -87,14 +90,16 @@ def run(
         ui=not no_ui,
         screenshot=screenshot,
     )
-    _check(options, exchange_given=exchange is not None, speed_given=speed_given)
+    _check(options, file_given=file is not None, exchange_given=exchange is not None, speed_given=speed_given)
     source = file or places().quickstart
     pipeline = _with_dashboard(load_file(source)) if dashboard else load_file(source)
     be_ready(pipeline)
     from marketpipeline.local.main import run as run_pipeline  # what it imports may have been installed just now
 
     try:
-        sys.exit(run_pipeline(pipeline, str(source), options))
+        with in_use(places()) if LocalSettings().setup else nullcontext():
+            status = run_pipeline(pipeline, str(source), options)
+        sys.exit(status)
     except Failure as failure:
         if not failure.invalid_input:
             raise
@@ -111,11 +116,13 @@ def _with_dashboard(pipeline: MarketPipeline) -> MarketPipeline:
     return pipeline.model_copy(update={"spec": spec.model_copy(update={"dashboard": opened})})
 
 
-def _check(options: RunOptions, *, exchange_given: bool, speed_given: bool) -> None:
+def _check(options: RunOptions, *, file_given: bool, exchange_given: bool, speed_given: bool) -> None:
     """Options that do not go together. Raises InvalidInput with all of them."""
     problems = []
     if options.replay and exchange_given:
         problems.append(Problem("--exchange", options.exchange, "must be absent with --replay, which is an exchange"))
+    if options.replay and not file_given:
+        problems.append(Problem("FILE", None, "must be named before --replay, which takes all words after it"))
     if speed_given and not options.replay:
         problems.append(Problem("--speed", options.speed or "max", "is the speed of a --replay; name a capture"))
     if options.until_drained and not options.replay:

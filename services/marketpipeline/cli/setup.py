@@ -36,8 +36,7 @@ def be_ready(pipeline: MarketPipeline) -> None:
 
     Raises SetupError. A checkout is set up by make, which a run leaves as it is.
     """
-    here = places()
-    if here.is_checkout or not LocalSettings().setup:
+    if not LocalSettings().setup or (here := places()).is_checkout:
         return
     if any(step.gives == here.services for step in _set_up(_steps(pipeline, here), here)):
         os.execv(sys.executable, [sys.executable, "-P", "-m", "marketpipeline", *sys.argv[1:]])
@@ -50,14 +49,20 @@ def _steps(pipeline: MarketPipeline, here: Places) -> list[Step]:
 
 
 def _set_up(wanted: list[Step], here: Places) -> list[Step]:
-    """Do what is not done, and give that; before anything is fetched it is said what, how much and where."""
-    if not stale(wanted, here):
+    """Do what is not done, and give that; also what another set-up has done meanwhile: our imports are old then too.
+
+    Before anything is fetched it is said what, how much and where.
+    """
+    left = stale(wanted, here)
+    if not left:
         return []
     require_python()
-    if not here.is_checkout and sys.prefix == sys.base_prefix:
+    if not here.is_checkout and sys.prefix == sys.base_prefix and not (here.services / "conda-meta").is_dir():
         raise SetupError(
             f"{sys.prefix} is the Python of the whole machine, into which nothing is installed. Make an environment:\n"
-            "    python3 -m venv market && market/bin/pip install marketpipeline && market/bin/marketpipeline run"
+            "    python3 -m venv market && market/bin/pip install THE_WHEEL && market/bin/marketpipeline run"
         )
-    click.echo(f"What a run needs is installed once, into {here.services}; to remove that folder removes it all.")
-    return carry_out(wanted, here)
+    if not here.is_checkout:
+        click.echo(f"What a run needs is installed once, into {here.services}; to remove that folder removes it all.")
+    carry_out(wanted, here)
+    return left

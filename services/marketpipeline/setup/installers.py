@@ -94,7 +94,11 @@ class Installers:
             "-r",
             part,
         ]
-        call([uv, "pip", "install", *options], env=index_environment(uv.parent / "python"))
+        try:
+            call([uv, "pip", "install", *options], env=index_environment(uv.parent / "python"))
+        except SetupError as error:
+            say(f"    uv could not, so pip does, which is slower: {str(error).splitlines()[-1]}")
+            call([python, "-m", "pip", "install", "--quiet", "--no-build-isolation", "--require-hashes", "-r", part])
 
     def flink(self) -> None:
         """The stream job's environment: PyFlink, the core without extras and the stream job."""

@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from marketpipeline.setup.toolchain import SetupError
+
 __all__ = ["Places", "places"]
 
 _HERE = Path(__file__).resolve().parent
@@ -50,9 +52,14 @@ class Places:
 def places() -> Places:
     """Those of the checkout that this package is in; of an installed package they are in its environment.
 
-    So an environment that is removed takes everything with it.
+    So an environment that is removed takes everything with it. Raises SetupError where there is neither.
     """
     if not _PARTS.is_dir():
+        if not ((_CHECKOUT / "pyproject.toml").is_file() and (_CHECKOUT / "locks").is_dir()):
+            raise SetupError(
+                "this installation cannot set up a run: it is neither a checkout nor the whole wheel (an image has its "
+                "own component alone)"
+            )
         cache, jobs = _CHECKOUT / ".cache", _CHECKOUT / "flink-jobs"
         return Places(_CHECKOUT, _CHECKOUT / ".venv", jobs / ".venv", cache, is_checkout=True)
     prefix = Path(sys.prefix)

@@ -11,7 +11,8 @@ import json
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,10 @@ from marketpipeline.setup.installers import Installers, build_lock, stamp_of
 from marketpipeline.setup.places import Places
 from marketpipeline.setup.toolchain import SetupError, require_toolchain, say
 
-__all__ = ["Step", "carry_out", "extra_steps", "run_steps", "stale"]
+__all__ = ["Step", "carry_out", "extra_steps", "in_use", "run_steps", "stale"]
+
+_OF_A_RUN = {"services", "flink", "kafka-jars", "flink-jars"}
+"""Steps that put something else in the place of what a run uses."""
 
 _EXTRAS = {
     "api-image": ("what the API's image has", "nothing beside the lake's own"),
@@ -71,8 +75,10 @@ class Step:
 
     def is_done(self, places: Places) -> bool:
         """Whether it was, with what is there now."""
-        stamp = self.stamp(places)
-        return self.gives.exists() and stamp.exists() and stamp.read_text() == self.key(places)
+        try:
+            return self.gives.exists() and self.stamp(places).read_text() == self.key(places)
+        except FileNotFoundError:
+            return False
 
 
 def _what_counts(path: Path) -> bytes:
@@ -160,20 +166,59 @@ def extra_steps(extras: Sequence[str], places: Places) -> list[Step]:
     ]
 
 
+@contextmanager
+def in_use(places: Places) -> Iterator[None]:
+    """For as long as something runs from here: no set-up takes it away meanwhile."""
+    try:
+        file = (places.cache / "run.lock").open("w")
+    except OSError:  # somebody else's, to be read only: nothing is installed into it either
+        yield
+        return
+    with file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+def _require_no_run(places: Places) -> None:
+    with (places.cache / "run.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SetupError(
+                "a pipeline runs from this installation, and what it uses would change under it: stop it first"
+            ) from None
+
+
 def stale(wanted: Sequence[Step], places: Places) -> list[Step]:
     """Those that are to be done."""
     return [step for step in wanted if not step.is_done(places)]
 
 
 def carry_out(wanted: Sequence[Step], places: Places) -> list[Step]:
-    """Do the steps that are stale, one process at a time: a second one waits, then finds all done. Gives those done."""
+    """Do the steps that are stale, one process at a time: a second one waits, then finds all done. Gives those done.
+
+    Raises SetupError, also where nothing can be written.
+    """
+    try:
+        return _carry_out(wanted, places)
+    except OSError as error:
+        raise SetupError(f"nothing can be installed into {places.cache}: {error.strerror or error}") from error
+
+
+def _carry_out(wanted: Sequence[Step], places: Places) -> list[Step]:
     (places.cache / "stamps").mkdir(parents=True, exist_ok=True)
     done = []
     with (places.cache / "setup.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another set-up is at work here; this one waits for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         left = stale(wanted, places)
         if left:
             require_toolchain()
+        if {step.name for step in left} & _OF_A_RUN:
+            _require_no_run(places)
         for number, step in enumerate(left, 1):
             say(f"[{number}/{len(left)}] {step.what} (first time: {step.costs})")
             began, key, stamp = time.monotonic(), step.key(places), step.stamp(places)

@@ -201,3 +201,9 @@ class TestTheMachine:
         manifest = tmp_path / "p.yaml"
         manifest.write_text(Path(MANIFEST).read_text() + "  suspend: true\n")
         assert "spec.suspend: True: must be false" in self.refused(str(manifest))
+
+
+def test_a_replay_that_has_taken_the_file_too_is_refused() -> None:
+    done = CliRunner().invoke(cli, ["run", "--replay", "a.gz", "my.yaml"])
+    assert isinstance(done.exception, InvalidInput)
+    assert "FILE: None: must be named before --replay" in str(done.exception)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from marketpipeline.setup.places import Places, places
-from marketpipeline.setup.steps import Step, carry_out, run_steps, stale
+from marketpipeline.setup.steps import Step, carry_out, in_use, run_steps, stale
 from marketpipeline.setup.toolchain import SetupError
 
 
@@ -79,3 +82,38 @@ def test_of_a_wheel_everything_is_below_its_environment() -> None:
     assert {step.name for step in run_steps(checkout)} == set(found)
     assert next(iter(found)) == "flink", "it brings the installer"
     assert all(Path("/env") in (step.gives, *step.gives.parents) for step in found.values())
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, here: Places) -> None:
+    (tmp_path / "file").touch()
+    elsewhere = replace(here, cache=tmp_path / "file" / "cache")
+    with pytest.raises(SetupError, match=r"into .*/file/cache: Not a directory"):
+        carry_out([step(tmp_path, [])], elsewhere)
+
+
+def test_a_second_set_up_waits_for_the_first_and_says_so(
+    tmp_path: Path, here: Places, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here.cache.mkdir()
+    with (here.cache / "setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = threading.Thread(target=carry_out, args=([step(tmp_path, [])], here))
+        second.start()
+        said = ""
+        deadline = time.monotonic() + 60
+        while "waits for it" not in said and time.monotonic() < deadline:
+            said += capsys.readouterr().out
+        assert "another set-up is at work" in said
+        assert second.is_alive()
+    second.join(60)
+    assert step(tmp_path, []).is_done(here)
+
+
+def test_what_a_run_uses_is_not_changed_under_it(tmp_path: Path, here: Places) -> None:
+    here.cache.mkdir()
+    jars = replace(step(tmp_path, []), name="flink-jars")
+    with in_use(here), pytest.raises(SetupError, match="stop it first"):
+        carry_out([jars], here)
+    with in_use(here):
+        assert carry_out([step(tmp_path, [])], here), "what no run uses may come"
+    assert carry_out([jars], here)
