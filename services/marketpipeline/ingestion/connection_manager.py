@@ -264,6 +264,8 @@ class ConnectionManager:
                 self._beating.setdefault(stream.symbol, []).append(handler)
 
     def _reject(self, stream: Stream, reason: str) -> None:
+        if stream not in self.handlers:
+            return  # it was released while the exchange thought about it
         self.rejected[stream] = reason
         self._detectors.pop(stream, None)
         self._context.event("rejected", stream.symbol, stream.feed, detail=f"{stream.name}: {reason}")

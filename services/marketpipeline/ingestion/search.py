@@ -82,6 +82,9 @@ class _Look:
         return handler is None or handler.seen > self.before[stream] + self.heard[stream].seen
 
     def watch(self, now: float) -> None:
+        """Note what speaks here. A home that is away is no home that says nothing: it is waited for."""
+        if self.home.active is None:
+            self.first = dict.fromkeys(self.first, now)
         for stream, overheard in self.heard.items():
             if overheard.seen:
                 self.first.setdefault(stream, now)
@@ -139,6 +142,9 @@ class Search:
     def _begin(self, now: float) -> None:
         for home in self._managers():
             lost = home.lost()
+            if home.active is not None:
+                for stream in [found for found in self._sought if found in home.handlers and found not in lost]:
+                    del self._sought[stream]
             streams, place = self._next(home, lost, now)
             if not streams:
                 continue

@@ -512,7 +512,9 @@ class Session:
     def _move(self, home: ConnectionManager, place: str, streams: Sequence[Stream], connection: Connection) -> None:
         """Streams speak at another place: that is where they are followed from now on."""
         left = home.url
-        manager = self._make_manager(streams, [place], self._connects)
+        others = [url for url in self._places(streams[0]) if url != place]
+        shared = [url for url in others if all(url in self._places(stream) for stream in streams)]
+        manager = self._make_manager(streams, [place, *shared], self._connects)
         home.release(streams)
         connection.refusals = logging.ERROR
         manager.adopt(connection, self._now)

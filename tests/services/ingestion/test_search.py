@@ -56,10 +56,59 @@ def test_a_stream_that_was_moved_is_found_where_it_speaks_and_followed_there() -
     assert {stream.name: place for stream, place in wire.session.moved.items()} == {"trades-all:BTC-USDT": AWAY}
 
 
-def test_what_is_only_quiet_stays_although_it_is_heard_elsewhere_first() -> None:
+def test_where_it_moved_to_is_not_the_last_word_and_a_refusal_that_comes_late_is_nobodys() -> None:
+    wire = spoken(SPOT, ETH, fallbacks=("ws://other",))
+    home = wire.session.managers[0]
+    (stream,) = [found for found in home.handlers if found.symbol == SPOT]
+    for channel in ("trades-all", "trades"):
+        wire.away[f"{channel}:BTC-USDT"] = "/public"
+    wire.exchange[1].carries("trades-all:BTC-USDT", False)
+    for second in range(60, 120):
+        trade(wire, 1, second + 1, ETH)
+        trade(wire, next((number for number, url in wire.opened if url == AWAY), None), second + 1)
+        wire.run(1.0)
+    moved = wire.session.managers[-1]
+    assert (list(moved.handlers), moved.url) == ([stream], AWAY)
+    home._reject(stream, "60018: it is not here")
+    wire.run(1.0)
+    assert home.rejected == {}
+    wire.down.add(AWAY)
+    assert moved.active is not None
+    wire.session.closed(moved.active.number, "the connection broke")
+    wire.run(10.0)
+    assert moved.active is not None
+    assert moved.url != AWAY, "the next of its places was taken, from which it is looked for again"
+
+
+def test_a_home_that_is_away_is_no_home_that_is_silent() -> None:
     wire = spoken(SPOT)
+    wire.away["trades-all:BTC-USDT"] = "/ws/v5"
+    wire.down.add(HOME)
     wire.run(45.0)
     (elsewhere,) = [number for number, url in wire.opened if url == AWAY]
+    assert wire.session.connection(elsewhere) is not None
+    wire.session.closed(1, "the connection broke")
+    for second in range(60, 66):
+        trade(wire, elsewhere, second + 1)
+        wire.run(1.0)
+    assert wire.events("moved") == []
+    wire.down.clear()
+    wire.run(6.0)
+    home = wire.session.managers[0].active
+    assert home is not None
+    for second in range(66, 72):
+        trade(wire, elsewhere, second + 1)
+        trade(wire, home.number, second + 1)
+        wire.run(1.0)
+    assert wire.events("moved") == []
+
+
+def test_what_is_only_quiet_stays_although_it_is_heard_elsewhere_first() -> None:
+    wire = spoken(SPOT)
+    wire.away["trades-all:BTC-USDT"] = "/ws/v5"
+    wire.run(45.0)
+    (elsewhere,) = [number for number, url in wire.opened if url == AWAY]
+    assert wire.session.connection(elsewhere) is not None, "it is carried there too, and listened to"
     trade(wire, elsewhere, 61)
     wire.run(0.5)
     trade(wire, 1, 61)
