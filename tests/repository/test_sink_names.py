@@ -17,6 +17,7 @@ OWN = re.compile(
 )
 ALLOWED = {
     "services/marketpipeline/spec/backup.py": "the store that is copied",
+    "services/marketpipeline/setup/steps.py": "what an extra installs, which packages name",
     "services/marketpipeline/sinks/memory.py": "the same topics as the history's",
     "operator/marketpipeline_operator/chart/values.py": "values of those dashboards",
     "operator/marketpipeline_operator/chart/stack_values.py": "values of the servers of the stack",

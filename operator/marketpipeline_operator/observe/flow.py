@@ -37,6 +37,11 @@ class Reading:
     gaps: tuple[tuple[float, int], ...] = ()
 
     @property
+    def silence(self) -> float:
+        """Seconds for which it was seen to read nothing: who was not asked, or did not answer, may have read."""
+        return 0.0 if self.at is None or self.moved is None else self.at - self.moved
+
+    @property
     def gaps_in_the_last_hour(self) -> int:
         """By the oldest sample that is kept."""
         return max(0, self.gaps[-1][1] - self.gaps[0][1]) if self.gaps else 0
@@ -81,7 +86,7 @@ def _rate(frames: int | None, rows: int | None, before: Reading, now: float) -> 
     return (count - known) / (now - before.at)
 
 
-def data_of(pods: Iterable[Object], readings: Mapping[str, Reading], now: float, patience: float) -> DataState:
+def data_of(pods: Iterable[Object], readings: Mapping[str, Reading], patience: float) -> DataState:
     """The whole of a pipeline's Pods; silent is who has read nothing for longer than `patience`, in seconds."""
     newest: float | None = None
     silent, lag, gaps = [], dict[str, int](), None
@@ -101,7 +106,7 @@ def data_of(pods: Iterable[Object], readings: Mapping[str, Reading], now: float,
         gaps = (gaps or 0) + reading.gaps_in_the_last_hour
         if reading.moved is not None:
             newest = max(newest or 0.0, reading.moved)
-            if now - reading.moved > patience:
+            if reading.silence > patience:
                 silent.append(labels.get(PROCESS, ""))
     return DataState(newest, tuple(sorted(silent)), gaps, lag, dict(_totals(rates)))
 

@@ -121,9 +121,8 @@ class HealthMonitor:
 
     def _read(self, uid: str, key: Key, answer: Any) -> None:
         """Note the counters; that a process reads nothing any more, or again, is news."""
-        now = time.time()
-        reading = self._readings[uid] = read(answer, self._readings.get(uid), now)
-        silent = reading.moved is not None and now - reading.moved > self.patience
+        reading = self._readings[uid] = read(answer, self._readings.get(uid), time.time())
+        silent = reading.silence > self.patience
         if silent is not (uid in self._silent):
             (self._silent.add if silent else self._silent.discard)(uid)
             self._wake(key)

@@ -1,6 +1,6 @@
 """Restarts that can wait: for a changed Secret or another image, of what does its work, until a window is open.
 
-What the spec itself asks for waits for nothing, and neither does what is not Ready: there a restart may mend it. A
+What the spec itself asks for waits for nothing, and neither does what is broken: there a restart may mend it. A
 step of scaling, or another symbol, is done at once with the images and Secrets that are there.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from marketpipeline.schema import milliseconds
 from marketpipeline.spec import MarketPipeline
@@ -18,10 +19,10 @@ from marketpipeline.spec import MarketPipeline
 from marketpipeline_operator.builders.context import sealed
 from marketpipeline_operator.cluster.cache import Child
 from marketpipeline_operator.flink.schedule import last_time, next_time
-from marketpipeline_operator.names import JOB, RENDERED, SECRETS, SETTINGS, Object
+from marketpipeline_operator.names import JOB, RENDERED, SECRETS, SETTINGS, START, Object
 from marketpipeline_operator.reconcile.diff import difference
 
-__all__ = ["Windows", "can_wait", "deferred"]
+__all__ = ["Windows", "can_wait", "split_deferred"]
 
 Mark = tuple[str, str]
 _WORKLOADS = frozenset({"Deployment", "FlinkDeployment"})
@@ -50,7 +51,7 @@ class Windows:
         return cls(min(starts, default=None))
 
 
-def deferred(wanted: Sequence[Object], there: Mapping[Mark, Child]) -> tuple[list[Object], frozenset[Mark]]:
+def split_deferred(wanted: Sequence[Object], there: Mapping[Mark, Child]) -> tuple[list[Object], frozenset[Mark]]:
     """What is to be written now, and by kind and name the workloads of which something waits."""
     found, waiting = [], set()
     settings = {thing["metadata"]["name"]: thing for thing in wanted if thing["kind"] == "ConfigMap"}
@@ -78,9 +79,7 @@ def _resized(
     if not _take_over(held["spec"], live["spec"]):
         return None
     own = held["metadata"]["annotations"]
-    if (
-        JOB in own
-    ):  # of what runs: so the job is known to be another, and stopped with a savepoint when its time has come
+    if JOB in own:  # of what runs: so the job is known to be another, and stopped with a savepoint when its time comes
         own[JOB] = marks.get(JOB)
     same = deepcopy(held)
     same["metadata"]["annotations"][RENDERED] = marks.get(RENDERED)
@@ -102,8 +101,11 @@ def _take_size(spec: Object, live: Object, *, ignore_settings: bool) -> None:
             a for a in now if not a.startswith(_PARALLEL)
         ]:
             container |= {"args": now} if now else {}
+    own, marks = pod["metadata"]["annotations"], held["metadata"].get("annotations", {})
+    if START in own:  # another parallelism is another start of the job
+        own[START] = marks.get(START)
     if ignore_settings:
-        pod["metadata"]["annotations"][SETTINGS] = held["metadata"].get("annotations", {}).get(SETTINGS)
+        own[SETTINGS] = marks.get(SETTINGS)
 
 
 def _differ_in_size(thing: Object, settings: Mapping[str, Object], there: Mapping[Mark, Child]) -> bool:
@@ -114,14 +116,18 @@ def _differ_in_size(thing: Object, settings: Mapping[str, Object], there: Mappin
     live = there.get(("ConfigMap", name))
     if live is None or name not in settings:
         return False
-    wanted, now = settings[name]["data"], live.body["data"]
-    texts = ({file: json.loads(text) for file, text in each.items()} for each in (wanted, now))
+    wanted, now = settings[name]["data"], live.body.get("data", {})
+    try:
+        texts = [{file: json.loads(text) for file, text in each.items()} for each in (wanted, now)]
+    except ValueError:
+        return False  # somebody has put something else there
     bare = [{file: _without_size(each) for file, each in files.items()} for files in texts]
     return wanted != now and bare[0] == bare[1]
 
 
-def _without_size(settings: Object) -> Object:
-    return {name: value for name, value in settings.items() if name not in _SIZES}
+def _without_size(settings: Any) -> Any:
+    named = isinstance(settings, dict)
+    return {name: value for name, value in settings.items() if name not in _SIZES} if named else settings
 
 
 def can_wait(wanted: Object, live: Object) -> bool:
@@ -148,6 +154,7 @@ def _take_over(spec: Object, live: Object) -> bool:
     there = held.get("metadata", {}).get("annotations", {})
     changed |= marks.get(SECRETS) != there.get(SECRETS)
     marks.pop(SECRETS, None)
+    marks |= {SECRETS: there[SECRETS]} if SECRETS in there else {}
     for kind in ("initContainers", "containers"):
         images = {each["name"]: each.get("image") for each in held.get("spec", {}).get(kind, [])}
         for container in template.get("spec", {}).get(kind, []):

@@ -59,7 +59,7 @@ from marketpipeline_operator.observe.selection import SelectionState, observe_se
 from marketpipeline_operator.observe.topics import TopicsState, observe_topics
 from marketpipeline_operator.reconcile.children import Applied, apply_children, remove_orphans
 from marketpipeline_operator.reconcile.deletion import Deletion, elapsed
-from marketpipeline_operator.reconcile.maintenance import Windows, can_wait, deferred
+from marketpipeline_operator.reconcile.maintenance import Windows, can_wait, split_deferred
 from marketpipeline_operator.reconcile.ownership import TopicOwnership
 from marketpipeline_operator.reconcile.rollout import Rollout, of_ingestion, plan_rollout
 from marketpipeline_operator.reconcile.status_writer import StatusWriter
@@ -191,7 +191,7 @@ class Reconciler:
         working.scaled = {}
         if not parts:
             return context
-        data = data_of(self._cache.pods(key), self._health.readings, at, self._health.patience)
+        data = data_of(self._cache.pods(key), self._health.readings, self._health.patience)
         percent = (status.get("job") or {}).get("busyPercent")
         load = Load(data, None if percent is None else percent / 100)
         for part in parts:
@@ -246,7 +246,8 @@ class Reconciler:
             context, self._kubernetes, selection, topics, working.selection, before.get("selection", {})
         )
         now = datetime.now(UTC)
-        windows = Windows.of(context.pipeline, now) if holds(pipeline, "Ready") else Windows()
+        broken = holds(pipeline, "Degraded") and not holds(pipeline, "Ready")
+        windows = Windows() if broken else Windows.of(context.pipeline, now)
         unlisted = selection.never_known and not context.plan.suspended
         waits = _always if unlisted else can_wait if windows.opens else _never
         job = decide_job(context, self._cache, key, working.job, self._rest, before.get("job", {}), waits=waits)
@@ -289,7 +290,7 @@ class Reconciler:
         applied, working = Applied(), self._working[key]
         everything = working.build(replace(context, hold_workloads=False))
         wanted = build(context) if context.hold_workloads else everything
-        wanted, later = deferred(wanted, self._cache.children(key)) if defers else (wanted, frozenset())
+        wanted, later = split_deferred(wanted, self._cache.children(key)) if defers else (wanted, frozenset())
         applied.deferred = sorted(name.removeprefix(f"{context.name}-") for _, name in later)
         everything_there = self._cache.children(key, pods=True)
         rollout = plan_rollout(working.processes(context), wanted, everything_there, working.matched)
@@ -332,7 +333,7 @@ class Reconciler:
                 faults.append(fault)
         pending = secrets.pending or topics.pending or job.pending
         everything = [*secrets.faults, *faults]
-        data = data_of(pods, self._health.readings, time.time(), self._health.patience)
+        data = data_of(pods, self._health.readings, self._health.patience)
         held = context.hold_workloads
         scaling = [entry_of(name, each) for name, each in self._working[key].scaled.items()]
         return Findings(found, topics, job, everything, secrets.entries, held, pending, data, scaling=scaling)

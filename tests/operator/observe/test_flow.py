@@ -25,22 +25,24 @@ def readings(*answers: tuple[float, Any]) -> Reading:
 def test_data_flows_while_frames_grow() -> None:
     growing = readings((NOW, {"frames": 5}), (NOW + 15, {"frames": 9}))
     assert growing.moved == NOW + 15
-    state = data_of([pod("a")], {"a": growing}, NOW + 20, patience=60)
+    state = data_of([pod("a")], {"a": growing}, patience=60)
     assert (state.flows, state.newest) == (True, NOW + 15)
-    assert data_of([pod("a")], {"a": growing}, NOW + 76, patience=60).silent == ("ingestion-binance-0",)
+    still = read({"frames": 9}, growing, NOW + 76)
+    assert data_of([pod("a")], {"a": still}, patience=60).silent == ("ingestion-binance-0",)
+    assert data_of([pod("a")], {"a": read(None, growing, NOW + 76)}, patience=60).flows is True, "it was not seen"
 
 
 def test_one_answer_says_nothing_of_growth_and_a_restart_is_no_growth() -> None:
-    assert data_of([pod("a")], {"a": readings((NOW, {"frames": 5}))}, NOW, patience=60).flows is None
+    assert data_of([pod("a")], {"a": readings((NOW, {"frames": 5}))}, patience=60).flows is None
     restarted = readings((NOW, {"frames": 5}), (NOW + 15, {"frames": 9}), (NOW + 30, {"frames": 2}))
     assert restarted.moved == NOW + 15
-    assert data_of([], {}, NOW, patience=60).flows is None
+    assert data_of([], {}, patience=60).flows is None
 
 
 def test_of_several_processes_the_silent_one_is_named() -> None:
     both = [pod("a"), pod("b", process="ingestion-okx-0")]
-    moved = {"a": Reading(frames=2, moved=NOW), "b": Reading(frames=2, moved=NOW - 100)}
-    state = data_of(both, moved, NOW, patience=60)
+    moved = {"a": Reading(frames=2, at=NOW, moved=NOW), "b": Reading(frames=2, at=NOW, moved=NOW - 100)}
+    state = data_of(both, moved, patience=60)
     assert (state.flows, state.silent, state.newest) == (False, ("ingestion-okx-0",), NOW)
 
 
@@ -48,13 +50,13 @@ def test_gaps_are_those_of_the_last_hour() -> None:
     answers = [(NOW + minute * 60.0, {"gaps": minute // 30}) for minute in range(121)]
     assert readings(*answers).gaps_in_the_last_hour == 2, "4 in two hours"
     assert readings((NOW, {"gaps": 7})).gaps_in_the_last_hour == 0, "they are of a time that was not seen"
-    assert data_of([pod("a")], {"a": readings(*answers)}, NOW, patience=60).gaps == 2
+    assert data_of([pod("a")], {"a": readings(*answers)}, patience=60).gaps == 2
 
 
 def test_lag_is_summed_by_component() -> None:
     sinks = [pod("a", "sink-redis"), pod("b", "sink-redis"), pod("c", "sink-timescale")]
     found = {uid: Reading(lag=lag) for uid, lag in (("a", 1), ("b", 2), ("c", 4))}
-    assert data_of(sinks, found, NOW, patience=60).lag == {"sink-redis": 3, "sink-timescale": 4}
+    assert data_of(sinks, found, patience=60).lag == {"sink-redis": 3, "sink-timescale": 4}
 
 
 def test_what_is_no_answer_changes_nothing() -> None:

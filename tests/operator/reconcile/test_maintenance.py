@@ -11,8 +11,8 @@ import pytest
 from marketpipeline_operator.builders import Capabilities, Context, build
 from marketpipeline_operator.cluster.cache import Child
 from marketpipeline_operator.cluster.kinds import kind_of
-from marketpipeline_operator.names import Object
-from marketpipeline_operator.reconcile.maintenance import Windows, deferred
+from marketpipeline_operator.names import SECRETS, START, Object
+from marketpipeline_operator.reconcile.maintenance import Windows, split_deferred
 from marketpipeline_operator.settings import OperatorSettings
 
 from tests.operator.builders.support import context_of
@@ -32,7 +32,7 @@ def children(things: list[Object]) -> dict[tuple[str, str], Child]:
 
 def changed(before: Context, after: Context) -> set[str]:
     """Names of the workloads whose change from one to the other can wait."""
-    written, waiting = deferred(build(after), children(build(before)))
+    written, waiting = split_deferred(build(after), children(build(before)))
     kept = {(thing["kind"], thing["metadata"]["name"]) for thing in written}
     return {name.removeprefix("crypto-") for kind, name in waiting if (kind, name) not in kept}
 
@@ -71,7 +71,7 @@ def test_a_step_of_scaling_takes_no_image_along_that_waits(size: str) -> None:
     before, images = context_of(), OperatorSettings.model_validate({"images": {"tag": "next"}})
     after = replace(context_of(**spec), settings=images)
     there = children(build(before))
-    written, waiting = deferred(build(after), there)
+    written, waiting = split_deferred(build(after), there)
     known = {thing["metadata"]["name"]: thing for thing in build(after) if thing["kind"] == "Deployment"}
     for thing in written:
         mark = (thing["kind"], thing["metadata"]["name"])
@@ -83,17 +83,47 @@ def test_a_step_of_scaling_takes_no_image_along_that_waits(size: str) -> None:
             assert thing["spec"]["replicas"] == known[mark[1]]["spec"]["replicas"]
     assert {name.removeprefix("crypto-") for _, name in waiting} >= resized
     assert {t["metadata"]["name"].removeprefix("crypto-") for t in written if t["kind"] == "Deployment"} >= resized
-    again, still = deferred(build(after), there)
+    again, still = split_deferred(build(after), there)
     assert still == waiting
     assert not [thing for thing in again if (thing["kind"], thing["metadata"]["name"]) in still], (
         "nothing is written twice"
     )
 
 
+def test_a_step_of_scaling_leaves_the_marks_of_secrets_as_they_are_while_an_image_waits() -> None:
+    """A mark that another Secret left: without it all Pods would be replaced, and read what waits as well."""
+    images = OperatorSettings.model_validate({"images": {"tag": "next"}})
+    before = replace(context_of(sinks=SECRET), secret_changes={"database": 1})
+    sinks = {"timescale": {**SECRET["timescale"], "replicas": 2}}
+    after = replace(context_of(sinks=sinks), settings=images, secret_changes={"database": 2})
+    there = children(build(before))
+    mark = ("Deployment", "crypto-sink-timescale")
+    (written,) = [t for t in split_deferred(build(after), there)[0] if (t["kind"], t["metadata"]["name"]) == mark]
+    assert written["spec"]["replicas"] == 2
+    template = {**written["spec"]["template"], "spec": {**written["spec"]["template"]["spec"]}}
+    live = there[mark].body["spec"]["template"]
+    template["spec"].pop("topologySpreadConstraints", None)  # there is one for more than one Pod
+    live["spec"].pop("topologySpreadConstraints", None)
+    assert template["metadata"]["annotations"][SECRETS] == live["metadata"]["annotations"][SECRETS]
+    assert template["spec"] == live["spec"]
+
+
+def test_with_another_start_of_the_job_its_image_waits_still() -> None:
+    images = OperatorSettings.model_validate({"images": {"tag": "next"}})
+    before, after = context_of(), replace(context_of(processing={"parallelism": 3}), settings=images)
+    before, after = (replace(c, job=replace(c.job, start=start)) for c, start in ((before, "1"), (after, "2")))
+    written, waiting = split_deferred(build(after), children(build(before)))
+    (manager,) = [t for t in written if (t["kind"], t["metadata"]["name"]) == ("Deployment", "crypto-jobmanager")]
+    assert ("Deployment", "crypto-jobmanager") in waiting
+    assert manager["spec"]["template"]["metadata"]["annotations"][START] == "2"
+
+
 def test_with_another_setting_the_image_goes_along() -> None:
     images = OperatorSettings.model_validate({"images": {"tag": "next"}})
     after = replace(context_of(ingestion={"replicas": 2}, depth={"levels": 50}), settings=images)
-    assert ("Deployment", "crypto-ingestion-binance-0") not in deferred(build(after), children(build(context_of())))[1]
+    assert ("Deployment", "crypto-ingestion-binance-0") not in split_deferred(
+        build(after), children(build(context_of()))
+    )[1]
 
 
 @pytest.mark.parametrize(
@@ -153,13 +183,27 @@ async def test_a_changed_secret_waits_for_the_window_and_says_so(
     assert await generations() == before
     assert (await pipelines.condition("Ready"))["status"] == "True"
     assert "api, sink-redis" in (await pipelines.events())["MaintenancePending"]
+
+    async def replaced() -> set[str]:
+        after = await generations()
+        return {name for name in before if after[name] != before[name]}
+
+    await pipelines.edit(sinks={"timescale": {"replicas": 2}})
+    await pipelines.until("Ready", status="False", reason="Progressing")
+    passes = reconciling.queue.results["ok"]
+
+    async def looked() -> bool:
+        return reconciling.queue.results["ok"] >= passes + 3
+
+    await eventually(looked, "three passes while the new process is not ready")
+    assert await replaced() == {"sink-timescale"}, "what is on its way is not broken: the others wait on"
+    await pipelines.make_ready()
     await pipelines.edit(maintenance={"windows": [{"schedule": "* * * * *"}]})
 
-    async def replaced() -> bool:
-        after = await generations()
-        return {name for name in before if after[name] != before[name]} == {"sink-redis", "api"}
+    async def all_replaced() -> bool:
+        return await replaced() == {"sink-timescale", "sink-redis", "api"}
 
-    await eventually(replaced, "the readers, once a window is open")
+    await eventually(all_replaced, "the readers, once a window is open")
 
     async def done() -> bool:
         return not await pending()
