@@ -112,7 +112,14 @@ class Processes:
     def fault(self, name: str, **parameters: object) -> None:
         """Let something go wrong now."""
         query = "&".join(f"{key}={value}" for key, value in parameters.items())
-        request = urllib.request.Request(f"{self.exchange_url}/control/faults/{name}?{query}", method="POST")
+        self._control(f"faults/{name}?{query}")
+
+    def change_speed(self, speed: int) -> None:
+        """Let the exchange go on at so many times its own speed."""
+        self._control(f"speed/{speed}")
+
+    def _control(self, what: str) -> None:
+        request = urllib.request.Request(f"{self.exchange_url}/control/{what}", method="POST")
         with urllib.request.urlopen(request, timeout=10) as answer:
             assert answer.status == 200
 
