@@ -57,13 +57,15 @@ class Page:
 
 
 def comparable(page: str) -> str:
-    """The lines that are the same in each run."""
-    kept, skipping = [], False
+    """The lines that are the same in each run: a Pod that goes may be there still."""
+    kept, skipping = [""], False
     for line in page.splitlines():
         skipping = line.startswith(("POD ", "LAST SEEN")) or (skipping and line not in ("", "```"))
         if not skipping and not line.startswith("Data:"):
             plain = re.sub(r"\b\d+[smhd]\b|\d{4}-\d\d-\d\dT[\d:]+Z|127\.0\.0\.1:\d+", "…", line)
-            kept.append(re.sub(r" {2,}", "  ", plain).strip())
+            text = re.sub(r" {2,}", "  ", plain).strip()
+            if text or kept[-1]:
+                kept.append(text)
     return "\n".join(kept)
 
 
