@@ -81,8 +81,8 @@ def _claim_of(pipeline: Object) -> _Claim:
 
 
 def _full_name(address: str, namespace: str) -> str:
-    """One spelling of an address: a Service's short names are those of the pipeline's namespace."""
-    host, _, port = address.strip().partition(":")
+    """One spelling of an address: a Service's short names are those of the pipeline's namespace; `[::1]` is no name."""
+    host, _, port = address.strip().rpartition(":")
     for end in (".svc.cluster.local", ".svc"):
         host = host.removesuffix(end)
-    return f"{host if '.' in host else f'{host}.{namespace}'}:{port}"
+    return f"{host if '.' in host or ':' in host else f'{host}.{namespace}'}:{port}"

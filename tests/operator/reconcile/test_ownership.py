@@ -57,3 +57,7 @@ def test_a_name_of_a_service_is_of_its_namespace() -> None:
     assert ownership.owner_before(B) is None
     cache.put(pipeline("two", "redpanda.one.svc.cluster.local:9092", born="2026-01-02T00:00:00Z"))
     assert ownership.owner_before(B) == "one/crypto"
+    cache.put(pipeline("one", "[fd00::7]:9092"))
+    assert ownership.owner_before(B) is None
+    cache.put(pipeline("two", "[fd00::7]:9092", born="2026-01-02T00:00:00Z"))
+    assert ownership.owner_before(B) == "one/crypto", "an address is the same everywhere"
