@@ -93,7 +93,7 @@ class OneNode:
         return Path(self._kube("kubeconfig", seconds=10).strip())
 
     def down(self) -> None:
-        self._kube("down", seconds=60)
+        self._kube("down", seconds=300)
 
     def kubectl(self) -> str:
         return self._kube("kubectl", seconds=5).strip()

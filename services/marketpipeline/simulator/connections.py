@@ -128,6 +128,8 @@ class Hub:
         self.routes: dict[str, list[Connection]] = {}
         self.unsynced: set[str] = set()
         """Symbols with a new reader of book changes who has not yet asked for the snapshot that it needs."""
+        self.asked: set[str] = set()
+        """Symbols whose snapshot was given out: their readers are of those who ask."""
         self.changed = asyncio.Event()
         """Set when a subscription or a snapshot came; who waits for one clears it first."""
         self.last_subscription = 0.0
@@ -186,6 +188,7 @@ class Hub:
     def synced(self, symbol: str) -> None:
         """A snapshot of the symbol's book was given out."""
         self.unsynced.discard(symbol)
+        self.asked.add(symbol)
         self.changed.set()
 
     def dispatch(self, frames: Iterable[Frame]) -> None:

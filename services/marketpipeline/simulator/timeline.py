@@ -27,6 +27,8 @@ CHUNK = 256
 """Frames handed out between two looks at the sockets."""
 ANSWERED_WITHIN = 30_000_000_000
 """Nanoseconds of the source's time within which REST told a book that has a hole: who asks for it waits for that."""
+ASKS_WITHIN = 15.0
+"""Seconds that a replay at full speed waits for a reader who has lost a book and asked for one before."""
 MAX_LAG = 1.0
 """Seconds that the pump may lag; more (a stopped process, a slow machine) is skipped, not caught up in a burst."""
 
@@ -156,7 +158,7 @@ class Timeline:
         if symbol in market.told:
             self._wake()
             if symbol in self.hub.unsynced:
-                await self._wait_for_snapshot(symbol)
+                await self._wait_for_snapshot(symbol, patient=True)
             market.told.clear()
 
     async def _answer_waiting(self, symbol: str) -> None:
@@ -269,8 +271,11 @@ class Timeline:
                 return
             await _wait(hub.changed, left)
 
-    async def _wait_for_snapshot(self, symbol: str) -> None:
-        deadline = time.monotonic() + self.settle
+    async def _wait_for_snapshot(self, symbol: str, *, patient: bool = False) -> None:
+        """Wait for as long as a reader may need to ask; `patient` for one who has asked before and has seen a hole,
+        which on a busy machine takes a while."""
+        waits = max(self.settle, ASKS_WITHIN) if patient and symbol in self.hub.asked else self.settle
+        deadline = time.monotonic() + waits
         await self.hub.drain()
         while symbol in self.hub.unsynced and (left := deadline - time.monotonic()) > 0:
             self.hub.changed.clear()
