@@ -123,18 +123,20 @@ class Pipeline:
     def exchange_clock(self) -> int:
         """The time of the exchange that is replayed, in microseconds; 0 before it serves."""
         try:
-            known = json.loads((self.state / "state.json").read_text())
-            url = known["components"]["simulator"]["url"]
-            with urllib.request.urlopen(f"{url}/control/status", timeout=5) as answer:
+            with urllib.request.urlopen(self._control("status"), timeout=5) as answer:
                 return int(json.load(answer)["clock"] or 0)
         except (OSError, ValueError, KeyError):
             return 0
 
     def change_speed(self, speed: int) -> None:
         """Let the exchange go on at so many times its own speed."""
+        request = urllib.request.Request(self._control(f"speed/{speed}"), method="POST")
+        urllib.request.urlopen(request, timeout=10).close()
+
+    def _control(self, what: str) -> str:
+        """Address of what the exchange that is replayed is asked or told; KeyError before it serves."""
         known = json.loads((self.state / "state.json").read_text())
-        address = f"{known['components']['simulator']['url']}/control/speed/{speed}"
-        urllib.request.urlopen(urllib.request.Request(address, method="POST"), timeout=10).close()
+        return f"{known['components']['simulator']['url']}/control/{what}"
 
     def query(self, what: str, symbol: str, *options: str) -> list[dict[str, Any]]:
         """`marketpipeline query`, its lines as objects."""
