@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from marketpipeline.records import Alert, BookMetrics, Candle, FeedEvent, LateTrade, Record, Ticker
+from marketpipeline.records import Alert, BookMetrics, Candle, FeedEvent, LateTrade, Record, Ticker, Trade
 from marketpipeline.store import Table, table_of
 from marketpipeline.store.rows import json_of
 from marketpipeline.venues import venues
@@ -48,6 +48,8 @@ __all__ = [
     "Tiers",
     "TradeCount",
     "TradeCounts",
+    "TradeRow",
+    "Trades",
 ]
 
 _START = 1_723_161_240_000_000
@@ -89,6 +91,10 @@ _LATE = LateTrade(
     symbol=_SYMBOL, trade_time=_START, receive_time=_START + 70_000_000, process_time=_START + 70_005_000,
     trade_id=3_713_000_001, price=61_710.01, quantity=0.01, taker_side="buy", clock=_START + 69_000_000,
 )  # fmt: skip
+_TRADE = Trade(
+    symbol=_SYMBOL, event_time=_START + 1_000, receive_time=_START + 4_000, trade_time=_START, trade_id=3_713_000_001,
+    price=61_710.01, quantity=0.01, taker_side="buy",
+)  # fmt: skip
 _TICKER = Ticker(
     symbol=_SYMBOL, event_time=_START, receive_time=_START + 4_000, last_price=61_710.01, last_quantity=0.01,
     bid_price=61_710.0, bid_quantity=1.2, ask_price=61_710.01, ask_quantity=0.8, open=55_100.0, high=62_745.1,
@@ -112,6 +118,7 @@ if TYPE_CHECKING:
     TickerRow: TypeAlias = dict[str, Any]
     FeedEventRow: TypeAlias = dict[str, Any]
     LateTradeRow: TypeAlias = dict[str, Any]
+    TradeRow: TypeAlias = dict[str, Any]
 else:
     CandleRow = _row("Candle", table_of("candles"), _CANDLE)
     BookRow = _row("BookMetrics", table_of("book_metrics"), _BOOK)
@@ -119,6 +126,7 @@ else:
     TickerRow = _row("Ticker", table_of("tickers"), _TICKER)
     FeedEventRow = _row("FeedEvent", table_of("feed_events"), _EVENT)
     LateTradeRow = _row("LateTrade", table_of("late_trades"), _LATE)
+    TradeRow = _row("Trade", table_of("trades"), _TRADE)
 
 
 class _Answer(BaseModel):
@@ -159,6 +167,14 @@ class Events(_Answer):
     """What happened to the feeds, the newest first."""
 
     events: list[FeedEventRow]
+    next: str | None = _NEXT
+
+
+class Trades(_Answer):
+    """Trades of one symbol in order of time."""
+
+    symbol: str = Field(examples=["binance:BTCUSDT"])
+    trades: list[TradeRow]
     next: str | None = _NEXT
 
 

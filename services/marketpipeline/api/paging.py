@@ -8,9 +8,10 @@ those rows of it are left away.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from marketpipeline.readers import HistoryQuery, Readers, Span
 from marketpipeline.store import Table
@@ -49,16 +50,9 @@ def read_cursor(text: str) -> str:
     return text
 
 
-async def read_page(
-    readers: Readers,
-    table: Table,
-    filters: Mapping[str, Any],
-    span: Span,
-    cursor: str | None,
-    *,
-    newest_first: bool = False,
-) -> Page:
-    """At most `span.limit` rows in the order of HistoryQuery: forwards from a beginning, else backwards."""
+async def read_page(readers: Readers, query: HistoryQuery, cursor: str | None) -> Page:
+    """At most as many rows as the query's limit, in its order: forwards from a beginning, else backwards."""
+    table, span, newest_first = query.table, query.span, query.newest_first
     limit, forwards = span.limit or 1, span.since is not None and not newest_first
     place = None if cursor is None else Cursor(*map(int, cursor.split("-")))
     since, until, given = span.since, span.until, 0
@@ -68,8 +62,7 @@ async def read_page(
             since = max(moment, since or moment)
         else:
             until = min(moment + _MICROSECOND, until or moment + _MICROSECOND)
-    asked = HistoryQuery(table, filters, Span(since, until, limit + given + 1), newest_first)
-    found = await readers.rows(asked)
+    found = await readers.rows(replace(query, span=Span(since, until, limit + given + 1)))
     if not forwards and not newest_first:
         found.reverse()
     rows, more = found[given : given + limit], len(found) > given + limit

@@ -6,7 +6,7 @@ import csv
 import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TextIO, TypeVar, get_args
@@ -135,7 +135,7 @@ def book_statistics(interval: str, **options: Any) -> None:
 @_options
 @click.option("--without-outliers", is_flag=True, help="Leave out those that the alert `outlier` was raised for.")
 def trades(without_outliers: bool, **options: Any) -> None:
-    """Trades. --limit counts those that are left out, too."""
+    """Trades, each once."""
     _show("trades", without_outliers=without_outliers, **options)
 
 
@@ -219,10 +219,9 @@ def _show(
     limit = TABLE_ROWS if limit is None and form == "table" else limit
     with open_stored(folder) as stored:
         query = _asked(stored, what, only, symbol, since, until, limit, interval)
-        rows = stored.readers.history(query)
-        far = _outliers(stored.readers.history(_outliers_of(query))) if without_outliers else frozenset[int]()
+        rows = stored.readers.history(replace(query, without_outliers=without_outliers))
         try:
-            _WRITERS[form]((row for row in rows if row.get("trade_id") not in far) if far else rows, what, sys.stdout)
+            _WRITERS[form](rows, what, sys.stdout)
             sys.stdout.flush()
         finally:
             rows.close()
@@ -277,16 +276,6 @@ def _late_of(query: HistoryQuery) -> HistoryQuery:
     """The late trades of the same symbol and time, all of them."""
     span = Span(query.span.since, query.span.until)
     return HistoryQuery(table_of("late_trades"), {"symbol": query.filters["symbol"]}, span)
-
-
-def _outliers_of(query: HistoryQuery) -> HistoryQuery:
-    """The alerts that name the outliers among these trades."""
-    filters = {"symbol": query.filters["symbol"], "rule": "outlier"}
-    return HistoryQuery(table_of("alerts"), filters, Span(query.span.since, query.span.until))
-
-
-def _outliers(alerts: Iterator[JsonRow]) -> frozenset[int]:
-    return frozenset(alert["trade_id"] for alert in alerts)
 
 
 def _tell_late(rows: Iterator[JsonRow], *, table: bool) -> None:

@@ -9,16 +9,15 @@ from __future__ import annotations
 from marketpipeline.readers.blocking import Blocking, blocking
 from marketpipeline.readers.counting import DayHeld, days_held
 from marketpipeline.readers.making import readers_of
+from marketpipeline.readers.questions import HistoryQuery, Span
 from marketpipeline.readers.reading import (
     Answer,
     Count,
-    HistoryQuery,
     KeptBack,
     NewestRecords,
     NotKept,
     Reader,
     Readers,
-    Span,
     StoreHealth,
     TierState,
 )

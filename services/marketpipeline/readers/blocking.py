@@ -8,7 +8,8 @@ from contextlib import aclosing, contextmanager
 from typing import Any
 
 from marketpipeline.readers.counting import DayHeld, days_held
-from marketpipeline.readers.reading import Answer, HistoryQuery, Readers, TierState
+from marketpipeline.readers.questions import HistoryQuery
+from marketpipeline.readers.reading import Answer, Readers, TierState
 from marketpipeline.store.rows import JsonRow
 
 __all__ = ["Blocking", "blocking"]

@@ -21,7 +21,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 from urllib3.exceptions import HTTPError
 
 from marketpipeline.errors import PermanentError, RetryableError
-from marketpipeline.readers.reading import Count, HistoryQuery, NewestRecords
+from marketpipeline.readers.questions import HistoryQuery
+from marketpipeline.readers.reading import Count, NewestRecords
 from marketpipeline.records import Record
 from marketpipeline.sink_kinds.clickhouse import ClickHouseStoreSettings
 from marketpipeline.store.clickhouse import SYMBOLS, VERSION, client_options, verdict

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 
-from marketpipeline.readers.reading import Count, HistoryQuery, Readers
+from marketpipeline.readers.questions import HistoryQuery
+from marketpipeline.readers.reading import Count, Readers
 from marketpipeline.record_kinds import KIND_OF
 from marketpipeline.store.tables import table_of
 

@@ -14,7 +14,8 @@ from datetime import UTC, date, timedelta
 from typing import TypeVar
 
 from marketpipeline.lake.asking import Lake, json_rows, literal, moment_sql
-from marketpipeline.readers.reading import Count, HistoryQuery, NewestRecords, Span
+from marketpipeline.readers.questions import HistoryQuery, Span
+from marketpipeline.readers.reading import Count, NewestRecords
 from marketpipeline.sink_kinds.lake import LakeStoreSettings
 from marketpipeline.store.lake import LakeTable, lake_table
 from marketpipeline.store.rows import JsonRow, iso

@@ -14,28 +14,28 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
-from typing import Any, Protocol, Self, runtime_checkable
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Protocol, Self, runtime_checkable
 
 from marketpipeline.errors import PermanentError, RetryableError
+from marketpipeline.readers.outliers import without_outliers
+from marketpipeline.readers.questions import HistoryQuery
 from marketpipeline.records import Record
 from marketpipeline.sink_kinds import ReadRank
 from marketpipeline.store.latest import ENTRIES
 from marketpipeline.store.rows import JsonRow
-from marketpipeline.store.tables import TABLES, Table
+from marketpipeline.store.tables import TABLES
 
 __all__ = [
     "Answer",
     "Count",
     "Counting",
-    "HistoryQuery",
     "KeptBack",
     "NewestRecords",
     "NotKept",
     "Reader",
     "Readers",
-    "Span",
     "StoreHealth",
     "TierState",
 ]
@@ -51,29 +51,6 @@ NewestRecords = dict[str, Record]
 
 class NotKept(PermanentError):
     """This pipeline has no store that keeps what is asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of time: `since` is in it, `until` is not; None is without a bound. At most `limit` rows of it."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-    limit: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryQuery:
-    """Rows of a table whose columns have the values of `filters` (any of a list), in order of time.
-
-    With a limit they are the first ones of a span that has a beginning, else the newest. `newest_first` gives the
-    newest of the span in any case, and in that order.
-    """
-
-    table: Table
-    filters: Mapping[str, Any] = field(default_factory=dict)
-    span: Span = Span()
-    newest_first: bool = False
 
 
 class Reader(Protocol):
@@ -313,6 +290,8 @@ class Readers:
 
     def history(self, query: HistoryQuery) -> AsyncIterator[list[JsonRow]]:
         """The rows of a table, in batches. Raises NotKept where no store keeps it, RetryableError."""
+        if query.without_outliers:
+            return without_outliers(self.history, replace(query, without_outliers=False))
         for reader in self._history:
             if reader.keeps_history(query.table.name):
                 return reader.history(query)

@@ -17,7 +17,8 @@ from redis.backoff import NoBackoff
 
 from marketpipeline import records
 from marketpipeline.errors import RetryableError
-from marketpipeline.readers.reading import HistoryQuery, NewestRecords
+from marketpipeline.readers.questions import HistoryQuery
+from marketpipeline.readers.reading import NewestRecords
 from marketpipeline.records import Record
 from marketpipeline.sink_kinds.redis import RedisStoreSettings
 from marketpipeline.store.latest import ENTRIES, HEARTBEAT, LatestKeys

@@ -13,16 +13,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol, TypeGuard
 
 from marketpipeline.readers.counting import together
+from marketpipeline.readers.questions import HistoryQuery, Span
 from marketpipeline.readers.reading import (
     Archived,
     Count,
     Counting,
-    HistoryQuery,
     KeptBack,
     NewestRecords,
     NotKept,
     Reader,
-    Span,
 )
 from marketpipeline.store.rows import JsonRow
 

@@ -14,7 +14,8 @@ from psycopg.sql import SQL, Composable, Composed, Identifier
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from marketpipeline.errors import PermanentError, RetryableError
-from marketpipeline.readers.reading import Count, HistoryQuery, KeptBack, NewestRecords
+from marketpipeline.readers.questions import HistoryQuery
+from marketpipeline.readers.reading import Count, KeptBack, NewestRecords
 from marketpipeline.records import Record
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.store.latest import ENTRIES

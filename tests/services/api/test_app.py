@@ -21,7 +21,7 @@ def test_the_document_names_every_path_with_its_answers(settings: ApiSettings) -
     document = create_app(settings).openapi()
     market = ("realtime", "summary", "top-by-trades", "top-by-volume", "ticker-health")
     analytics = ["klines/{symbol}", "book/{symbol}", "trades-count", "alerts", "alerts/whale-alerts"]
-    analytics += ["events", "late-trades"]
+    analytics += ["events", "late-trades", "trades/{symbol}"]
     wanted = {f"/api/v1/market/{path}" for path in market} | {f"/api/v1/analytics/{path}" for path in analytics}
     wanted |= {f"/api/v3/{path}" for path in ("ping", "time", "exchangeInfo", "klines", "ticker/24hr", "depth")}
     wanted |= {f"/api/v1/system/{path}" for path in ("health", "tiers", "coverage")}

@@ -57,8 +57,9 @@ STORED = [
     *(book(n) for n in range(3)),
     alert(0, status="closed", ended_at=1_723_161_241_000_000),
     alert(1),
-    alert(0, symbol=ETH, id=f"outlier:{ETH}:1:1001", rule="outlier", status="closed", trade_id=1_001),
+    alert(0, ETH, id=f"outlier:{ETH}:1:1001", rule="outlier", started_at=trade(1).trade_time, trade_id=1_001),
     trade(2, symbol=ETH),
+    alert(0, symbol=SOL, id=f"outlier:{SOL}:1:1001", rule="outlier", started_at=COLD + 1, trade_id=1_001),
     *(trade_statistics(n) for n in range(2)),
     *(book_statistics(n) for n in range(3)),
     book_statistics(0, interval="1m"),
@@ -262,6 +263,8 @@ def test_book_alerts_and_gaps(rows: Query) -> None:
 def test_outliers_can_be_left_out(rows: Query) -> None:
     assert [row["trade_id"] for row in rows("trades", ETH)] == [1_001, 1_002]
     assert [row["trade_id"] for row in rows("trades", ETH, "--without-outliers")] == [1_002]
+    cold = rows("trades", SOL, "--without-outliers", "--from", "2024-07-01", "--limit", "2")
+    assert [row["trade_id"] for row in cold] == [1_000, 1_002], "of the lake, by alerts of the database"
 
 
 def test_statistics_of_windows_and_of_seconds(rows: Query) -> None:

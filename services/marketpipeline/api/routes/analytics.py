@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 
 from marketpipeline.alert_kinds import Severity, watched_alerts
 from marketpipeline.api.forms import FORMS, rows_answer
-from marketpipeline.api.models import Alerts, Book, Events, Klines, LateTrades, Statistics, TradeCounts
+from marketpipeline.api.models import Alerts, Book, Events, Klines, LateTrades, Statistics, TradeCounts, Trades
 from marketpipeline.api.paging import read_cursor, read_page
 from marketpipeline.api.parameters import Asked, FromOneTo, KnownSymbol, OneOf, Optional, Several, SpanQuery, answer
 from marketpipeline.api.problems import responses
@@ -27,7 +27,7 @@ from marketpipeline.topics import Feed
 __all__ = ["make_router"]
 
 _CANDLES, _BOOK, _ALERTS = table_of("candles"), table_of("book_metrics"), table_of("alerts")
-_EVENTS, _LATE = table_of("feed_events"), table_of("late_trades")
+_EVENTS, _TRADES, _LATE = table_of("feed_events"), table_of("trades"), table_of("late_trades")
 _STATISTICS = next((table for table in TABLES if table.name == "trade_statistics"), None)
 _DEFAULT_ROWS = 500
 _COUNTED = ("trades", "volume", "quote_volume", "taker_buy_volume")
@@ -55,8 +55,15 @@ def make_router(settings: ApiSettings) -> APIRouter:
             self, request: Request, readers: Readers, table: Table, filters: Mapping[str, Any], **more: Any
         ) -> Response:
             """One page in the form that the client accepts; `more` is said in JSON before the rows."""
-            name, backwards = more.pop("rows"), more.pop("newest_first", False)
-            found = await read_page(readers, table, filters, self.span(self.limit), self.cursor, newest_first=backwards)
+            name = more.pop("rows")
+            asked = HistoryQuery(
+                table,
+                filters,
+                self.span(self.limit),
+                newest_first=more.pop("newest_first", False),
+                without_outliers=more.pop("without_outliers", False),
+            )
+            found = await read_page(readers, asked, self.cursor)
             following = None if found.following is None else str(found.following)
             body = {**more, name: found.rows, "next": following}
             return await asyncio.to_thread(rows_answer, request, body, found.rows, table)
@@ -65,6 +72,11 @@ def make_router(settings: ApiSettings) -> APIRouter:
         """Rows of windows of one length."""
 
         interval: Annotated[str, OneOf("interval", windows)] = Field(usual, description="Length of a window.")
+
+    class TradesQuery(RowsQuery):
+        """Trades of one symbol, perhaps some of them only."""
+
+        without_outliers: bool = Field(False, description="Leave out those that the alert `outlier` was raised for.")
 
     class OfAllQuery(RowsQuery):
         """Rows of all symbols, or of one."""
@@ -133,6 +145,17 @@ def make_router(settings: ApiSettings) -> APIRouter:
         newest = (await readers.newest([symbol], ["book"])).symbols[symbol].get("book")
         latest = newest and json_of(newest)
         return await query.page(request, readers, _BOOK, {"symbol": symbol}, symbol=symbol, latest=latest, rows="book")
+
+    @router.get("/trades/{symbol}", response_model=Trades, responses=of_symbol)
+    async def trades(
+        request: Request,
+        readers: Asked,
+        symbol: Annotated[str, KnownSymbol(symbols), in_path],
+        query: Annotated[TradesQuery, Query()],
+    ) -> Response:
+        """Trades in order of time, each once; `limit` counts those that are not left out."""
+        only = {"without_outliers": query.without_outliers}
+        return await query.page(request, readers, _TRADES, {"symbol": symbol}, symbol=symbol, rows="trades", **only)
 
     if _STATISTICS is not None:
         statistics_table = _STATISTICS

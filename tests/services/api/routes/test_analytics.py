@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from marketpipeline.api.models import Alerts, Book, Events, Klines, LateTrades, TradeCounts
+from marketpipeline.api.models import Alerts, Book, Events, Klines, LateTrades, TradeCounts, Trades
 from marketpipeline.store.rows import json_of
 
 from tests.services.api.serving import Api, Stores, serving
-from tests.services.sinks.samples import BTC, ETH, START, alert, book, candle, feed_event, late_trade
+from tests.services.sinks.samples import BTC, ETH, START, alert, book, candle, feed_event, late_trade, trade
 
 KLINES = "/api/v1/analytics/klines/BTCUSDT"
 BOOK = "/api/v1/analytics/book/BTCUSDT"
+TRADES = "/api/v1/analytics/trades/BTCUSDT"
 ALERTS = "/api/v1/analytics/alerts"
 
 
@@ -56,6 +57,27 @@ async def test_the_book(api: Api, stores: Stores) -> None:
         "book": [],
         "next": None,
     }
+
+
+async def test_trades_with_and_without_outliers(api: Api, stores: Stores) -> None:
+    trades = [trade(number) for number in range(6)]
+    far = [trades[2], trades[5]]
+    outliers = [
+        alert(0, id=f"outlier:{number}", rule="outlier", started_at=one.trade_time, trade_id=one.trade_id)
+        for number, one in enumerate(far)
+    ]
+    stores.put(*trades, *outliers, trade(2, ETH))
+    body = await api.get(TRADES)
+    Trades.model_validate(body)
+    assert body == {"symbol": BTC, "trades": [json_of(record) for record in trades], "next": None}
+    left = [json_of(record) for record in trades if record not in far]
+    page = await api.get(TRADES, without_outliers="true", limit=3)
+    assert page["trades"] == left[1:]
+    page = await api.get(TRADES, without_outliers="true", limit=3, cursor=page["next"])
+    assert page == {"symbol": BTC, "trades": left[:1], "next": None}
+    wrong = await api.client.get(TRADES, params={"without_outliers": "some"})
+    assert wrong.status_code == 400
+    assert [found["field"] for found in wrong.json()["problems"]] == ["without_outliers"]
 
 
 WHALE: dict[str, Any] = {"rule": "whale_trade", "severity": "HIGH", "status": "closed", "trade_id": 7}
