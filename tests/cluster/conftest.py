@@ -6,8 +6,6 @@ at the end, so that the next run need not start it and a person can look around.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,13 +16,10 @@ import pytest
 
 from tests.cluster.image import Image
 from tests.cluster.kubectl import Kubectl
-from tests.cluster.platform import Cluster, chosen_cluster
-from tests.cluster.stack import OPERATOR_NAMESPACE
-from tests.conftest import PROJECT, require
+from tests.cluster.platform import KEEP, Cluster, chosen_cluster, running_cluster
+from tests.cluster.stack import OPERATOR_NAMESPACE, servers_of
+from tests.conftest import require
 
-NAME = f"tests-{hashlib.sha1(str(PROJECT).encode()).hexdigest()[:6]}"
-"""One cluster for each clone of the project, so that they do not meet."""
-KEEP = "MARKETPIPELINE_TEST_CLUSTER_KEEP"
 _HERE = Path(__file__).parent
 _NAMESPACE = pytest.StashKey[Kubectl]()
 _FAILED = pytest.StashKey[bool]()
@@ -40,17 +35,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """The cluster, up, and this session's alone: another session of the same clone waits for its end."""
-    found = chosen_cluster(NAME)
-    missing = found.missing()
+    """The cluster, up, and this session's alone."""
+    missing = chosen_cluster("tests").missing()
     require(missing is None, missing or "")
-    (PROJECT / ".cache").mkdir(exist_ok=True)
-    with (PROJECT / ".cache" / "cluster.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        found.up()
+    with running_cluster() as found:
         yield found
-        if not os.environ.get(KEEP):
-            found.down()
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +81,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     found = item.config.stash.get(_NAMESPACE, None)
     if report.failed and found is not None and item.path.is_relative_to(_HERE) and _FAILED not in item.config.stash:
         item.config.stash[_FAILED] = True  # the first failure tells it; those that follow from it need not
-        for namespace in (found.namespace, OPERATOR_NAMESPACE):
+        for namespace in (found.namespace, servers_of(found).namespace, OPERATOR_NAMESPACE):
             report.sections.append((f"namespace {namespace}", found.within(namespace).report()))
     return report

@@ -6,7 +6,7 @@ import base64
 import json
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,8 +16,11 @@ import psycopg
 from psycopg.rows import dict_row
 
 from tests.cluster.kubectl import Kubectl
+from tests.cluster.stack import servers_of
 
-__all__ = ["Deployed", "Served", "Tables", "deployed"]
+__all__ = ["Deployed", "Served", "Tables", "deployed", "history"]
+
+_DATABASE = "market-stack-timescaledb"
 
 _TABLES = {"trades": "trades", "book": "book_metrics", "candles": "candles", "alerts": "alerts", "gaps": "feed_events"}
 
@@ -32,6 +35,8 @@ class Tables:
         """Every row of a symbol, times as ISO 8601; of the options only `--interval` is heeded."""
         text = f"SELECT * FROM {_TABLES[what]} WHERE symbol = %(symbol)s"
         values = {"symbol": symbol}
+        if what == "gaps":
+            text += " AND kind = 'gap'"
         if "--interval" in options:
             text += " AND interval = %(interval)s"
             values["interval"] = options[options.index("--interval") + 1]
@@ -67,8 +72,13 @@ class Served:
 
     def get(self, path: str) -> Any:
         """A document of the API."""
+        return json.loads(self.text(path))
+
+    def text(self, path: str) -> str:
+        """What is there, as it is. Raises OSError."""
         with urllib.request.urlopen(f"{self.address}{path}", timeout=30) as answer:
-            return json.load(answer)
+            text: str = answer.read().decode()
+            return text
 
 
 @dataclass(frozen=True)
@@ -77,39 +87,52 @@ class Deployed:
 
     tables: Tables
     served: Served
-    exchange: str
+    exchanges: tuple[str, ...]
+
+    def hurry(self) -> None:
+        """From now on the exchanges send as fast as they are read."""
+        for exchange in self.exchanges:
+            request = urllib.request.Request(f"{exchange}/control/speed/max", method="POST")
+            urllib.request.urlopen(request, timeout=30).close()
 
     def replayed(self) -> bool:
-        """Whether the exchange has sent its captures to the end."""
-        with urllib.request.urlopen(f"{self.exchange}/control/status", timeout=10) as answer:
-            return bool(json.load(answer)["finished"])
+        """Whether all exchanges have sent their captures to the end."""
+        return all(Served(exchange).get("/control/status")["finished"] for exchange in self.exchanges)
 
 
 @contextmanager
-def deployed(kubectl: Kubectl, name: str) -> Iterator[Deployed]:
-    """Ports forwarded to the database, the API of pipeline `name`, and the exchange, while the context lasts."""
-    secret = kubectl.get("secret", "stores")["data"]["postgresql"]
+def history(
+    kubectl: Kubectl, user: str = "marketpipeline", key: str = "password"
+) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+    """A connection to the database of the stack, with the password that the chart has made for this user."""
+    secret = kubectl.get("secret", _DATABASE)["data"][key]
+    with (
+        kubectl.forward(f"service/{_DATABASE}", 5432) as port,
+        psycopg.connect(
+            host="127.0.0.1",
+            port=port,
+            user=user,
+            password=base64.b64decode(secret).decode(),
+            dbname="marketpipeline",
+            autocommit=True,
+            row_factory=dict_row,
+        ) as connection,
+    ):
+        yield connection
+
+
+@contextmanager
+def deployed(kubectl: Kubectl, name: str, exchanges: Sequence[str]) -> Iterator[Deployed]:
+    """Ports forwarded to the database, the API of pipeline `name`, and the exchanges, while the context lasts."""
+    servers = servers_of(kubectl)
+    forwards = [(kubectl, f"service/{name}-api", 8000)]
+    forwards += [(servers, f"service/simulator-{exchange}", 9443) for exchange in exchanges]
     with ExitStack() as stack:
-        database, api, exchange = (
-            stack.enter_context(kubectl.forward(service, port))
-            for service, port in (
-                ("service/postgresql", 5432),
-                (f"service/{name}-api", 8000),
-                ("service/simulator", 9443),
-            )
+        connection = stack.enter_context(history(kubectl))
+        api, *simulators = (
+            f"http://127.0.0.1:{stack.enter_context(one.forward(service, port))}" for one, service, port in forwards
         )
-        connection: psycopg.Connection[dict[str, Any]] = stack.enter_context(
-            psycopg.connect(
-                host="127.0.0.1",
-                port=database,
-                user="marketpipeline",
-                password=base64.b64decode(secret).decode(),
-                dbname="marketpipeline",
-                autocommit=True,
-                row_factory=dict_row,
-            )
-        )
-        yield Deployed(Tables(connection), Served(f"http://127.0.0.1:{api}"), f"http://127.0.0.1:{exchange}")
+        yield Deployed(Tables(connection), Served(api), tuple(simulators))
 
 
 def _json(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from marketpipeline import __version__
@@ -12,7 +12,7 @@ from marketpipeline_operator.settings import COMPONENTS_VERSION
 
 from tests.conftest import PROJECT
 
-__all__ = ["COMPONENTS", "KAFKA", "OPERATOR", "REGISTRY", "SIMULATOR", "STORES", "STREAM_JOB", "TAG", "Image"]
+__all__ = ["COMPONENTS", "KAFKA", "OPERATOR", "REGISTRY", "S3", "SIMULATOR", "STORES", "STREAM_JOB", "TAG", "Image"]
 
 REGISTRY = "marketpipeline"
 TAG = COMPONENTS_VERSION
@@ -29,10 +29,15 @@ class Image:
     dockerfile: Path
     arguments: Mapping[str, str] = field(default_factory=dict)
     context: Path = PROJECT
+    version: str = TAG
 
     @property
     def tag(self) -> str:
-        return f"{REGISTRY}/{self.name}:{__version__ if self.name == 'operator' else TAG}"
+        return f"{REGISTRY}/{self.name}:{self.version}"
+
+    def released(self, version: str) -> Image:
+        """The same under another tag."""
+        return replace(self, version=version)
 
 
 COMPONENTS = tuple(
@@ -42,6 +47,7 @@ COMPONENTS = tuple(
 
 SIMULATOR = Image("simulator", _SERVICES, {"COMPONENT": "simulator"})
 STREAM_JOB = Image("stream-job", PROJECT / "images" / "flink-job" / "Dockerfile")
-OPERATOR = Image("operator", PROJECT / "images" / "operator" / "Dockerfile")
+OPERATOR = Image("operator", PROJECT / "images" / "operator" / "Dockerfile", version=__version__)
 KAFKA = Image("test-kafka", _TEST_IMAGES / "kafka" / "Dockerfile")
 STORES = Image("test-stores", _TEST_IMAGES / "stores" / "Dockerfile")
+S3 = Image("test-s3", _TEST_IMAGES / "s3" / "Dockerfile", context=PROJECT / ".venv" / "bin")

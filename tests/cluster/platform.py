@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -18,9 +21,10 @@ from tests.cluster.image import Image
 from tests.conftest import PROJECT
 from tests.support import captures
 
-__all__ = ["SWITCH", "Cluster", "ClusterError", "Kind", "OneNode", "chosen_cluster"]
+__all__ = ["KEEP", "SWITCH", "Cluster", "ClusterError", "Kind", "OneNode", "chosen_cluster", "running_cluster"]
 
 SWITCH = "MARKETPIPELINE_TEST_CLUSTER"
+KEEP = "MARKETPIPELINE_TEST_CLUSTER_KEEP"
 _KUBE = PROJECT / "tests" / "cluster" / "kube" / "kube"
 _FIRST_BUILD_SECONDS = 1200
 
@@ -70,6 +74,9 @@ class Cluster(Protocol):
     def build(self, image: Image) -> None:
         """Build an image from the work tree and load it; layers and an unchanged image are reused."""
 
+    def retag(self, image: Image, version: str) -> None:
+        """Give an image that was built another tag as well."""
+
     def captures(self) -> str:
         """The folder of captures as a path on the node, for hostPath volumes."""
 
@@ -101,6 +108,9 @@ class OneNode:
     def build(self, image: Image) -> None:
         base = self._kube("base-image", seconds=600).strip()
         self._kube("build", image.tag, image.context, *_build_options(image, {"BASE": base}), seconds=900)
+
+    def retag(self, image: Image, version: str) -> None:
+        self._kube("tag", image.tag, image.released(version).tag, seconds=60)
 
     def captures(self) -> str:
         return str(captures.folder())
@@ -159,6 +169,11 @@ class Kind:
         _call(["docker", "build", "--tag", image.tag, *_build_options(image, {}), image.context], seconds=1200)
         _call(["kind", "load", "docker-image", "--name", self._name, image.tag], seconds=300)
 
+    def retag(self, image: Image, version: str) -> None:
+        again = image.released(version).tag
+        _call(["docker", "tag", image.tag, again], seconds=60)
+        _call(["kind", "load", "docker-image", "--name", self._name, again], seconds=300)
+
     def captures(self) -> str:
         return self._CAPTURES
 
@@ -167,6 +182,23 @@ def _build_options(image: Image, arguments: Mapping[str, str]) -> list[str | Pat
     """The options that `buildah bud` and `docker build` share."""
     given = {**image.arguments, **arguments}
     return ["--file", image.dockerfile, *(part for name in given for part in ("--build-arg", f"{name}={given[name]}"))]
+
+
+@contextmanager
+def running_cluster() -> Iterator[Cluster]:
+    """This clone's cluster, up, for one session alone: another one waits for its end. It stays with KEEP set."""
+    found = chosen_cluster(f"tests-{hashlib.sha1(str(PROJECT).encode()).hexdigest()[:6]}")
+    if missing := found.missing():
+        raise ClusterError(missing)
+    (PROJECT / ".cache").mkdir(exist_ok=True)
+    with (PROJECT / ".cache" / "cluster.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found.up()
+        try:
+            yield found
+        finally:
+            if not os.environ.get(KEEP):
+                found.down()
 
 
 def chosen_cluster(name: str, *, node: bool = True) -> Cluster:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import textwrap
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from string import Template
 
+from tests.cluster.charts import OPERATOR_CHART, Release
 from tests.cluster.image import REGISTRY, TAG, Image
 from tests.cluster.kubectl import Kubectl
 from tests.conftest import PROJECT, wait_for
@@ -16,10 +18,11 @@ from tests.conftest import PROJECT, wait_for
 __all__ = [
     "MANIFESTS",
     "OPERATOR_NAMESPACE",
-    "apply_stack",
     "await_service_account",
     "operator_installed",
     "run_python",
+    "servers_of",
+    "stack_values",
     "values",
 ]
 
@@ -27,34 +30,39 @@ MANIFESTS = Path(__file__).parent / "manifests"
 OPERATOR_NAMESPACE = "marketpipeline-system"
 
 
+def servers_of(kubectl: Kubectl) -> Kubectl:
+    """The namespace beside a pipeline's, of what is not the pipeline's: broker and exchanges."""
+    return kubectl.within(f"{kubectl.namespace}-servers")
+
+
 def values(kubectl: Kubectl, **more: str) -> dict[str, str]:
     """What the manifests leave open."""
-    return {"registry": REGISTRY, "tag": TAG, "namespace": kubectl.namespace, **more}
+    servers = servers_of(kubectl).namespace
+    return {"registry": REGISTRY, "tag": TAG, "namespace": kubectl.namespace, "servers": servers, **more}
 
 
-def apply_stack(kubectl: Kubectl) -> None:
-    """A broker, PostgreSQL and Valkey, Ready."""
-    await_service_account(kubectl)
-    kubectl.apply(MANIFESTS / "kafka.yaml", values(kubectl))
-    kubectl.apply(MANIFESTS / "stores.yaml", values(kubectl))
-    kubectl.await_rollout("deployment/kafka", "deployment/postgresql", "deployment/valkey")
+def stack_values(kubectl: Kubectl, symbols: Iterable[str]) -> str:
+    """Values of the chart market-stack, whose pipeline follows these symbols."""
+    text = (MANIFESTS / "market-stack.yaml").read_text()
+    return Template(text).substitute(values(kubectl, symbols=", ".join(symbols)))
 
 
 @contextmanager
-def operator_installed(kubectl: Kubectl) -> Iterator[None]:
-    """The CRD and the operator by the project's own manifests, as a user applies them; removed at the end."""
-    crds, operator = PROJECT / "crds", PROJECT / "manifests" / "operator"
-    kubectl("apply", "--server-side", f"--filename={crds}")
-    kubectl("wait", "--for=condition=Established", f"--filename={crds}", "--timeout=30s")
-    kubectl("apply", f"--filename={operator / 'namespace.yaml'}")
+def operator_installed(
+    kubectl: Kubectl, chart: Path = OPERATOR_CHART, options: Iterable[str] = ()
+) -> Iterator[Release]:
+    """The operator by its chart, in a namespace that takes only Pods that are `restricted`; the CRD goes at the end."""
+    kubectl("apply", f"--filename={PROJECT / 'manifests' / 'operator' / 'namespace.yaml'}")
     own = kubectl.within(OPERATOR_NAMESPACE)
-    own("apply", f"--filename={operator}")
-    own.await_rollout("deployment/marketpipeline-operator")
+    await_service_account(own)
+    release = Release(own, chart)
     try:
-        yield
+        release.install(*options)
+        yield release
     finally:
-        own("delete", f"--filename={operator}", "--ignore-not-found", "--timeout=60s", seconds=70)
-        kubectl("delete", f"--filename={crds}", "--ignore-not-found", "--timeout=60s", seconds=70)
+        release.uninstall()
+        own("delete", "namespace", OPERATOR_NAMESPACE, "--wait=false")
+        kubectl("delete", f"--filename={PROJECT / 'crds'}", "--ignore-not-found", "--timeout=60s", seconds=70)
 
 
 def await_service_account(kubectl: Kubectl) -> None:
@@ -66,25 +74,34 @@ def await_service_account(kubectl: Kubectl) -> None:
 
 
 def run_python(
-    kubectl: Kubectl, image: Image, program: str, *, secrets: Mapping[str, str] | None = None, seconds: float = 60.0
+    kubectl: Kubectl, image: Image, program: str, *, secret: tuple[str, str] | None = None, seconds: float = 60.0
 ) -> str:
-    """Run a program in a new Pod of `image`, to its end, and give what it printed; `secrets` are keys of `stores`."""
+    """Run a program in a new Pod of `image`, to its end, and give what it printed.
+
+    `secret` (name, key) is PASSWORD to it, and the stores' authority AUTHORITY.
+    """
     name = f"client-{uuid.uuid4().hex[:8]}"
-    container = {
+    container: dict[str, object] = {
         "name": "client",
         "image": image.tag,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-c", textwrap.dedent(program)],
-        "env": [
-            {"name": variable, "valueFrom": {"secretKeyRef": {"name": "stores", "key": key}}}
-            for variable, key in (secrets or {}).items()
-        ],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
+    if secret is not None:
+        container["env"] = [
+            {"name": variable, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}
+            for variable, (name, key) in (("PASSWORD", secret), ("AUTHORITY", ("stores-tls", "ca.crt")))
+        ]
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name},
-        "spec": {"restartPolicy": "Never", "containers": [container]},
+        "spec": {
+            "restartPolicy": "Never",
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [container],
+        },
     }
     kubectl("apply", "--filename=-", stdin=json.dumps(pod))
     phase = wait_for(lambda: _ended(kubectl, name), f"the end of {name}", seconds=seconds, every=0.2)
