@@ -43,6 +43,11 @@ class Tables:
         rows = self.connection.execute(text, values).fetchall()
         return [{name: _json(value) for name, value in row.items()} for row in rows]
 
+    def snapshots(self, symbol: str) -> list[int]:
+        """The update ids of the snapshots from which its book began anew."""
+        text = "SELECT first_id FROM feed_events WHERE symbol = %s AND kind = 'resync' AND feed = 'book'"
+        return [int(row["first_id"]) for row in self.connection.execute(text, [symbol]).fetchall()]
+
     def newest(self, table: str, column: str) -> dict[str, int]:
         """The greatest value of a column by symbol; none where the table does not exist yet."""
         known = self.connection.execute("SELECT to_regclass(%s) AS name", [table]).fetchone()

@@ -141,8 +141,9 @@ def check_tables(found: Deployed, capture: Capture, symbol: str) -> dict[str, in
     compare.check_trades(found.tables, symbol, path)
     for minutes in (1, 5):
         compare.check_candles(found.tables, symbol, path, minutes)
-    before_sync = compare.check_book(found.tables, symbol, path, gaps)
-    alerts = compare.check_alerts(found.tables, symbol, path, Decimal(50_000), gaps)
+    snapshots = found.tables.snapshots(symbol)
+    before_sync = compare.check_book(found.tables, symbol, path, gaps, snapshots)
+    alerts = compare.check_alerts(found.tables, symbol, path, Decimal(50_000), gaps, snapshots)
     return {"gaps": len(gaps), "before_sync": before_sync, "alerts": len(alerts)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from math import inf
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -116,16 +117,18 @@ def check_gaps(pipeline: Queried, symbol: str, capture: Path) -> list[range]:
     return gaps
 
 
-def check_book(pipeline: Queried, symbol: str, capture: Path, missing: Sequence[range] = ()) -> int:
+def check_book(
+    pipeline: Queried, symbol: str, capture: Path, missing: Sequence[range] = (), snapshots: Sequence[int] = ()
+) -> int:
     """A row for every diff event from the first one stored on, except those with a `missing` update id.
 
-    Returns how many events of the capture came before the first row.
+    `snapshots` are update ids of those that were fetched in the middle of the replay. Returns how many events of the
+    capture came before the first row.
     """
-    all_wanted = oracle.book_rows(capture, 20, 10, 10, native(symbol))
     quotes = oracle.quotes(capture, native(symbol))
-    rows = sorted(pipeline.query("book", symbol, "--limit", "1000000"), key=lambda row: row["update_id"])
+    rows = _rows_of_the_book(pipeline, symbol)
     first = rows[0]["update_id"]
-    wanted = [row for row in all_wanted if row.update_id >= first and not _within(row.update_id, missing)]
+    wanted = _known(rows, symbol, capture, missing, snapshots)
     assert [row["update_id"] for row in rows] == [row.update_id for row in wanted]
     compared = 0
     for row, right in zip(rows, wanted, strict=True):
@@ -136,11 +139,51 @@ def check_book(pipeline: Queried, symbol: str, capture: Path, missing: Sequence[
             assert best == quotes[right.update_id], row
         wanted_best = (right.best_bid, right.best_bid_quantity, right.best_ask, right.best_ask_quantity)
         assert all(map(same, best, wanted_best)), row
-        for name in oracle.MEASURES:
-            near(row[name], getattr(right, name), f"{name} of {row}")
+        _check_measures(row, right)
+    all_wanted = _oracle_rows(symbol, capture)
     comparable = sum(row.update_id in quotes for row in all_wanted)
     assert compared >= comparable / 3, f"only {compared} rows of {comparable} were compared with the exchange's quotes"
     return sum(row.update_id < first for row in all_wanted)
+
+
+def _check_measures(row: Row, right: oracle.BookRow) -> None:
+    for name in oracle.MEASURES:
+        near(row[name], getattr(right, name), f"{name} of {row}")
+
+
+def _rows_of_the_book(pipeline: Queried, symbol: str) -> list[Row]:
+    return sorted(pipeline.query("book", symbol, "--limit", "1000000"), key=lambda row: row["update_id"])
+
+
+def _oracle_rows(symbol: str, capture: Path, asked_at: float = inf) -> list[oracle.BookRow]:
+    return oracle.book_rows(capture, 20, 10, 10, native(symbol), asked_at)
+
+
+def _known(
+    rows: Sequence[Row], symbol: str, capture: Path, missing: Sequence[range], snapshots: Sequence[int]
+) -> list[oracle.BookRow]:
+    """What can be known from the first row on.
+
+    A snapshot in the middle has fewer levels than the book. The pipeline fetches another one when the price comes near
+    its edge; at full speed the price is beyond it before that is there, so such a row may be either.
+    """
+    first = rows[0]["update_id"]
+    known = {row.update_id: row for row in _oracle_rows(symbol, capture) if row.update_id >= first}
+    found = {row["update_id"]: row for row in rows}
+    for asked_at in sorted(snapshots):
+        for right in _oracle_rows(symbol, capture, asked_at):
+            row = found.get(right.update_id) if right.update_id > asked_at else None
+            if row is not None and right != known[right.update_id] and _has_measures(row, right):
+                known[right.update_id] = right
+    return [row for update_id, row in known.items() if not _within(update_id, missing)]
+
+
+def _has_measures(row: Row, right: oracle.BookRow) -> bool:
+    try:
+        _check_measures(row, right)
+    except AssertionError:
+        return False
+    return True
 
 
 def check_statistics(pipeline: Queried, symbol: str, capture: Path, minutes: int) -> None:
@@ -174,15 +217,18 @@ def _within(update_id: int, ranges: Sequence[range]) -> bool:
 
 
 def check_alerts(
-    pipeline: Queried, symbol: str, capture: Path, whale: Decimal, missing: Sequence[range] = ()
+    pipeline: Queried,
+    symbol: str,
+    capture: Path,
+    whale: Decimal,
+    missing: Sequence[range] = (),
+    snapshots: Sequence[int] = (),
 ) -> list[Row]:
     """Every episode of extreme imbalance and every whale trade, once, with start, end, severity and extreme.
 
     Book events with a `missing` update id were not seen, and so start and end nothing. Returns the rows.
     """
-    first = min(row["update_id"] for row in pipeline.query("book", symbol, "--limit", "1000000"))
-    all_rows = oracle.book_rows(capture, 20, 10, 10, native(symbol))
-    rows = [row for row in all_rows if row.update_id >= first and not _within(row.update_id, missing)]
+    rows = _known(_rows_of_the_book(pipeline, symbol), symbol, capture, missing, snapshots)
     found = pipeline.query("alerts", symbol, "--limit", "1000000")
     assert len({row["id"] for row in found}) == len(found)
     imbalances = sorted((r for r in found if r["rule"] == "extreme_imbalance"), key=lambda row: row["started_at"])

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from decimal import Decimal, localcontext
 from itertools import accumulate, pairwise
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,8 @@ class BookRow:
 
 _EXACT = {"update_id", "time", "best_bid", "best_bid_quantity", "best_ask", "best_ask_quantity"}
 _OF_SECONDS = {"bid_slope", "ask_slope"}
+SNAPSHOT_LEVELS = 1000
+"""Levels of each side that the pipeline fetches of a book."""
 MEASURES = tuple(field.name for field in fields(BookRow) if field.name not in _EXACT | _OF_SECONDS)
 """What is computed of every event of the book, and so is equal only nearly."""
 
@@ -231,10 +234,13 @@ def missing_trades(capture: Path, symbol: str = "") -> list[int]:
 
 
 @functools.cache
-def book_rows(capture: Path, levels: int, calculate: int, within_bps: int, symbol: str = "") -> list[BookRow]:
+def book_rows(
+    capture: Path, levels: int, calculate: int, within_bps: int, symbol: str = "", asked_at: float = inf
+) -> list[BookRow]:
     """A row for every diff event that follows on a snapshot of the capture.
 
-    `levels` of each side are known to whoever measures, `calculate` of them count in the ratios.
+    `levels` of each side are known to whoever measures, `calculate` of them count in the ratios. From the event
+    `asked_at` on, of levels that did not change since, only as many are known as a snapshot has.
     """
     if "-" in symbol:
         return list(_pushed_rows(capture, levels, calculate, within_bps, symbol))
@@ -261,6 +267,10 @@ def book_rows(capture: Path, levels: int, calculate: int, within_bps: int, symbo
                     if not side[Decimal(price)]:
                         del side[Decimal(price)]
             rows.append(_book_row(event, bids, asks, levels, calculate, within_bps))
+            if last >= asked_at:
+                bids = dict(sorted(bids.items(), reverse=True)[:SNAPSHOT_LEVELS])
+                asks = dict(sorted(asks.items())[:SNAPSHOT_LEVELS])
+                asked_at = inf
     assert not waiting, f"the capture has a gap before {waiting[0]['U']} and no snapshot after it"
     return rows
 

@@ -193,7 +193,8 @@ async def test_a_missing_secret_and_a_missing_key_are_named_and_mended(
 async def test_a_changed_secret_replaces_the_pods_that_read_it_and_no_others(
     pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker, kubectl: Kubectl
 ) -> None:
-    head = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cache", "namespace": pipelines.namespace}}
+    place = {"name": "cache", "namespace": pipelines.namespace}
+    head = {"apiVersion": "v1", "kind": "Secret", "metadata": place}
     kubectl.apply(head | {"stringData": {"password": "first"}})
     await operator.start(reconcile={"interval": 0.5})
     sinks = {"redis": {"passwordSecret": {"name": "cache"}}}
@@ -214,6 +215,16 @@ async def test_a_changed_secret_replaces_the_pods_that_read_it_and_no_others(
 
     await eventually(made, "the Deployments")
     before = await generations()
+    kubectl.apply(head | {"metadata": {**place, "labels": {"team": "markets"}}, "stringData": {"password": "first"}})
+
+    async def known() -> bool:
+        asked = ("get", "secret", "cache", f"--namespace={pipelines.namespace}")
+        version = kubectl(*asked, "--output=jsonpath={.metadata.resourceVersion}").strip()
+        return [entry["version"] for entry in (await pipelines.get() or {})["status"]["secrets"]] == [version]
+
+    await eventually(known, "the version with another label")
+    assert await changes(0)
+    assert await generations() == before
     kubectl.apply(head | {"stringData": {"password": "second"}})
     await eventually(lambda: changes(1), "the change")
 

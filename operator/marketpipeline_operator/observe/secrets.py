@@ -1,12 +1,16 @@
 """Secrets that the Pods refer to: that they are there, have the key, and whether they changed.
 
 A process reads its passwords when it starts, so a change replaces its Pods. What tells a change is the version of the
-Secret; a hash of the value would let whoever reads Pods guess at it.
+Secret; a hash of the value would let whoever reads Pods guess at it. A label or an annotation makes another version
+too: this process knows, by hashes that it alone can make, since which version the values are these.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,13 +27,28 @@ from marketpipeline_operator.observe.components import Fault
 __all__ = ["SecretsSeen", "SecretsState", "observe_secrets", "read_secret", "secrets_of_pods"]
 
 _AGAIN_SECONDS = 5.0
+_KEY = secrets.token_bytes(32)
+"""Of the hashes: nobody who sees one can guess at values with it."""
+
+
+@dataclass(frozen=True)
+class _Version:
+    """A Secret's resourceVersion, a hash of its values, and the first version that was seen with just these."""
+
+    number: str
+    values: str
+    since: str
+
+    def is_as(self, number: str) -> bool:
+        """Whether an earlier version had the same values, as far as this process knows."""
+        return number == self.number or int(self.since) <= int(number) <= int(self.number)
 
 
 @dataclass(frozen=True)
 class SecretsSeen:
-    """Of the Secrets that are there the version by name, and what is missing, in words."""
+    """The Secrets that are there, by name, and what is missing, in words."""
 
-    versions: Mapping[str, str]
+    versions: Mapping[str, _Version]
     missing: tuple[str, ...] = ()
 
 
@@ -70,13 +89,13 @@ def observe_secrets(
     before, mark = before or lost(), digest(wanted)
 
     async def work() -> SecretsSeen:
-        versions: dict[str, str] = {}
+        versions: dict[str, _Version] = {}
         missing = []
         for name, key in wanted:
             try:
                 secret = await _secret_with(kubernetes, context.namespace, name, key)
                 if name in read_once:
-                    versions[name] = secret["metadata"]["resourceVersion"]
+                    versions[name] = _version(secret, known.versions.get(name) if known else None)
             except RetryableError as error:
                 missing.append(str(error))
         return SecretsSeen(versions, tuple(missing))
@@ -92,7 +111,15 @@ def observe_secrets(
     return SecretsState(faults, _AGAIN_SECONDS if faults else None, entries=entries)
 
 
-def _entries(names: Sequence[str], before: Sequence[Object], versions: Mapping[str, str], count: bool) -> list[Object]:
+def _version(secret: Object, before: _Version | None) -> _Version:
+    values = hashlib.blake2b(json.dumps(secret["data"], sort_keys=True).encode(), key=_KEY, digest_size=16).hexdigest()
+    number = secret["metadata"]["resourceVersion"]
+    return _Version(number, values, before.since if before and before.values == values else number)
+
+
+def _entries(
+    names: Sequence[str], before: Sequence[Object], versions: Mapping[str, _Version], count: bool
+) -> list[Object]:
     """The first version that is seen changes nothing: the Pods may have started with it."""
     known = {entry["name"]: entry for entry in before}
     found = []
@@ -101,10 +128,10 @@ def _entries(names: Sequence[str], before: Sequence[Object], versions: Mapping[s
         if version is None:
             found += [old] if old else []
         elif old is None or not old["version"]:
-            found.append({"name": name, "version": version, "changes": old["changes"] if old else 0})
+            found.append({"name": name, "version": version.number, "changes": old["changes"] if old else 0})
         else:
-            changed = count and old["version"] != version
-            found.append({"name": name, "version": version, "changes": old["changes"] + changed})
+            changed = count and not version.is_as(old["version"])
+            found.append({"name": name, "version": version.number, "changes": old["changes"] + changed})
     return found
 
 
