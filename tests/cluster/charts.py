@@ -19,18 +19,20 @@ STACK_CHART = PROJECT / "helm" / "market-stack"
 
 @dataclass(frozen=True)
 class Release:
-    """A release named like its chart."""
+    """A release named like its chart, with these values (YAML) where an installation names no others."""
 
     kubectl: Kubectl
     chart: Path
+    values: str = "{}"
 
     @property
     def name(self) -> str:
         return self.chart.name
 
-    def install(self, *options: str, values: str = "{}") -> None:
+    def install(self, *options: str, values: str | None = None) -> None:
         """Install it, or upgrade it to other values, and wait until its Pods are Ready."""
-        self._helm("upgrade", self.name, self.chart, "--install", "--wait", "--values=-", *options, stdin=values)
+        given = self.values if values is None else values
+        self._helm("upgrade", self.name, self.chart, "--install", "--wait", "--values=-", *options, stdin=given)
 
     def rollback(self) -> None:
         """To the revision before."""

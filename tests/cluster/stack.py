@@ -28,6 +28,8 @@ __all__ = [
 
 MANIFESTS = Path(__file__).parent / "manifests"
 OPERATOR_NAMESPACE = "marketpipeline-system"
+_OPERATOR_VALUES = "settings: {reconcile: {interval: 20}}"
+"""Looks at what nobody tells it, as a Secret, sooner than by default."""
 
 
 def servers_of(kubectl: Kubectl) -> Kubectl:
@@ -55,7 +57,7 @@ def operator_installed(
     kubectl("apply", f"--filename={PROJECT / 'manifests' / 'operator' / 'namespace.yaml'}")
     own = kubectl.within(OPERATOR_NAMESPACE)
     await_service_account(own)
-    release = Release(own, chart)
+    release = Release(own, chart, _OPERATOR_VALUES)
     try:
         release.install(*options)
         yield release
