@@ -2,8 +2,9 @@
 
 Records of both captures, repeated with rising ids and times, wait in a real broker; the job (Flink and all, pinned to
 one core where it has one task) reads them with every metric, rule and statistic on, and writes its rows back.
-`per_second` is between the first 500,000 records, which measure how Java compiles, and the last; `per_cpu_second`
-divides by the processor time that all of the job took for them, which other work on the machine disturbs less.
+`per_second` is between the first 500,000 records, which measure how Java compiles (it goes on for longer: `--warm-up`
+leaves more of them out), and the last; `per_cpu_second` divides by the processor time that all of the job took for
+them, which other work on the machine disturbs less.
 `latency` is another run: book events at a steady rate, each with the time at which it is sent as its receive time,
 until a consumer has the alert that it made.
 
@@ -55,6 +56,7 @@ FEEDS: dict[str, tuple[TopicKind, Callable[[Path], Sequence[Record]]]] = {
 def main() -> int:
     parser = argparse.ArgumentParser(description="The stream job: records a second on one core, and its latency.")
     parser.add_argument("--events", type=int, default=1_500_000, help="records of each measurement of throughput")
+    parser.add_argument("--warm-up", type=int, default=WARM_UP, help="records of these that are left out")
     parser.add_argument("--feeds", nargs="*", default=list(FEEDS), choices=list(FEEDS))
     parser.add_argument("--backends", nargs="*", default=["hashmap", "rocksdb"], choices=["hashmap", "rocksdb"])
     parser.add_argument("--parallelism", type=int, nargs="*", default=[1, 2], help="tasks; above 1 on all cores")
@@ -74,7 +76,10 @@ def main() -> int:
             produce(address, topic_name(feed, kind), ((one.symbol, encode(one)) for one in records))
             for backend, tasks in product(given.backends, given.parallelism):
                 folder = Path(name) / f"{feed}-{backend}-{tasks}"
-                found = _throughput(folder, address, feed, given.events, given.profile, backend, tasks)
+                found = _throughput(
+                    folder, address, feed, backend, tasks,
+                    events=given.events, warm_up=min(given.warm_up, given.events // 2), profiled=given.profile,
+                )  # fmt: skip
                 result["throughput"].append(found)
                 print(json.dumps(found), file=sys.stderr, flush=True)
         if given.rate:
@@ -101,7 +106,7 @@ def repeated(read: Callable[[Path], Sequence[Record]]) -> Iterator[Any]:
 
 
 def _throughput(
-    folder: Path, address: str, feed: str, events: int, profiled: bool, backend: str, tasks: int
+    folder: Path, address: str, feed: str, backend: str, tasks: int, *, events: int, warm_up: int, profiled: bool
 ) -> dict[str, Any]:
     points: list[tuple[float, int, float]] = []
     shares: dict[str, Any] = {}
@@ -115,13 +120,13 @@ def _throughput(
                 changed = time.monotonic()
             if time.monotonic() - changed > STALLED_SECONDS:
                 raise SystemExit(f"nothing was read for {STALLED_SECONDS:g} s, {points[-1][1]} in all")
-            if profiled and not shares and points[-1][1] > WARM_UP:
+            if profiled and not shares and points[-1][1] > warm_up:
                 shares = {"profile": profile(job, folder, PROFILE_SECONDS)}
         checkpoint = {name: value for name, value in gauges(job) if name.startswith("checkpoint")}
-    warm = [(t, n, c) for t, n, c in points if min(WARM_UP, events // 2) <= n < events]
+    warm = [(t, n, c) for t, n, c in points if warm_up <= n < events]
     (t0, n0, c0), (t1, n1, c1) = warm[0], warm[-1]
     return {
-        "feed": feed, "backend": backend, "parallelism": tasks, "events": events,
+        "feed": feed, "backend": backend, "parallelism": tasks, "events": events, "warm_up": warm_up,
         "per_second": round((n1 - n0) / (t1 - t0)), "per_cpu_second": round((n1 - n0) / (c1 - c0)),
         "start_seconds": job.start_seconds, **checkpoint, **shares,
     }  # fmt: skip

@@ -37,12 +37,18 @@ CACHE = ROOT / ".cache" / "peers"
 SLOW, QUICK = 150_000, 900_000
 """Events for a peer in Python, and for the others."""
 LONGEST_SECONDS = 240.0
-PYTHON_PEERS = {"quix": ("quixstreams==3.28.1", "orjson==3.13.0")}
+PYTHON_PEERS = {
+    "quix": ("quixstreams==3.28.1", "orjson==3.13.0"),
+    "bytewax": ("bytewax==0.21.1", "confluent-kafka==2.16.1", "orjson==3.13.0"),
+    "pathway": ("pathway==0.33.0", "orjson==3.13.0"),
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="The stream job beside other stream processors.")
-    parser.add_argument("--peers", nargs="*", default=["job", "kafka_streams", *PYTHON_PEERS])
+    parser.add_argument(
+        "--peers", nargs="*", default=["job", "kafka_streams", "quix", "bytewax"], help="also pathway, 1.3 GB"
+    )
     parser.add_argument("--tasks", nargs="*", default=list(TASKS), choices=TASKS)
     given = parser.parse_args()
     found: dict[str, Any] = {"machine": machine(), "results": []}

@@ -46,7 +46,8 @@ def common(settings: JobSettings) -> dict[str, str]:
 def embedded(rest_port: int) -> Mapping[str, str]:
     """What holds beside it where this process brings its own Flink: one JVM, reached over the loopback only.
 
-    Temporary files go to the JVM's working folder: Flink splits a path at commas.
+    Temporary files go to the JVM's working folder: Flink splits a path at commas. What it tells of the job's state is
+    of now: by default of up to three seconds ago, so that a job that runs looked as if it still started.
     """
     return {
         "rest.address": "127.0.0.1",
@@ -55,6 +56,7 @@ def embedded(rest_port: int) -> Mapping[str, str]:
         "rest.bind-port": str(rest_port),
         "io.tmp.dirs": ".",
         "metrics.fetcher.update-interval": "1000",
+        "web.refresh-interval": "250",
         "metrics.latency.interval": "0",
         "taskmanager.memory.network.min": "64 mb",
         "taskmanager.memory.network.max": "64 mb",
