@@ -175,8 +175,7 @@ def test_every_candle(drained: Deployed, capture: Capture, symbol: str, minutes:
 @pytest.mark.parametrize("symbol", SYMBOLS)
 def test_every_book_event(drained: Deployed, capture: Capture, symbol: str) -> None:
     snapshots = drained.tables.snapshots(symbol)
-    before_sync = compare.check_book(drained.tables, symbol, capture(SYMBOLS[symbol]), (), snapshots)
-    assert before_sync <= 20, f"{before_sync} events passed before the book was synchronised"
+    compare.check_book(drained.tables, symbol, capture(SYMBOLS[symbol]), (), snapshots)
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS)

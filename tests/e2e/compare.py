@@ -123,7 +123,8 @@ def check_book(
     """A row for every diff event from the first one stored on, except those with a `missing` update id.
 
     `snapshots` are update ids of those that were fetched in the middle of the replay. Returns how many events of the
-    capture came before the first row.
+    capture came before the first row: a tenth at most, since how many the exchange sends until it is asked for its
+    first snapshot is up to the machine.
     """
     quotes = oracle.quotes(capture, native(symbol))
     rows = _rows_of_the_book(pipeline, symbol)
@@ -143,7 +144,9 @@ def check_book(
     all_wanted = _oracle_rows(symbol, capture)
     comparable = sum(row.update_id in quotes for row in all_wanted)
     assert compared >= comparable / 3, f"only {compared} rows of {comparable} were compared with the exchange's quotes"
-    return sum(row.update_id < first for row in all_wanted)
+    before_sync = sum(row.update_id < first for row in all_wanted)
+    assert before_sync <= len(all_wanted) / 10, f"{before_sync} events passed before the book was synchronised"
+    return before_sync
 
 
 def _check_measures(row: Row, right: oracle.BookRow) -> None:

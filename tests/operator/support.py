@@ -213,8 +213,19 @@ class Pipelines:
         found = [pod async for pod in self.kubernetes.list(POD, self.namespace, f"{PIPELINE}={name}")]
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
-    async def make_ready(self, name: str = "crypto") -> None:
-        """Be the kubelet: every Pod is ready, until Kubernetes' own controller says so of every Deployment."""
+    async def run(self) -> None:
+        """Be the kubelet until the pipeline is Ready."""
+
+        async def ready() -> bool:
+            return (await self.condition("Ready")).get("status") == "True"
+
+        await self.make_ready(until=ready)
+
+    async def make_ready(self, name: str = "crypto", *, until: Callable[[], Awaitable[bool]] | None = None) -> None:
+        """Be the kubelet: every Pod is ready, until Kubernetes' own controller says so of every Deployment.
+
+        A Deployment that is still to be changed is ready as it is, so who awaits a change says `until` when.
+        """
 
         async def ready() -> bool:
             for pod in await self.pods(name):
@@ -222,9 +233,10 @@ class Pipelines:
                     with contextlib.suppress(KindMissing):  # its Deployment replaced it meanwhile
                         await self.set_status(POD, pod["metadata"]["name"], _RUNNING)
             found = (await self.deployments(name)).values()
-            return bool(found) and all(
+            there = bool(found) and all(
                 thing["status"].get("readyReplicas", 0) == thing["spec"]["replicas"] for thing in found
             )
+            return there and (until is None or await until())
 
         await eventually(ready, "ready Pods")
 

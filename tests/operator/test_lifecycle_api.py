@@ -168,7 +168,7 @@ async def test_a_change_reaches_one_process_after_another_and_a_bad_one_stops_at
         pod = await eventually(newest, f"a Pod of the new version, number {number}")
         assert f"ingestion-binance-{number}-" in pod["metadata"]["name"]
         await pipelines.make_ready()
-    await pipelines.until("Ready", status="True")
+    await pipelines.run()
     assert [new - before for new, before in zip(await generations(), old, strict=True)] == [3, 1, 1]
 
 

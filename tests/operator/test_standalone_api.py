@@ -82,8 +82,7 @@ async def test_a_suspension_waits_for_the_savepoint_and_resuming_starts_from_it(
     flink.state = "RUNNING"
     await pipelines.edit(suspend=False)
     await until_resumed(pipelines)
-    await pipelines.make_ready()
-    await pipelines.until("Ready", status="True")
+    await pipelines.run()
     await pipelines.edit(suspend=True)
     await until_suspended(pipelines)
     assert flink.stops == 2, "the second suspension takes a savepoint of its own"
@@ -114,12 +113,11 @@ async def test_an_upgrade_saves_the_state_and_tells_what_the_new_job_makes_of_it
     assert flink.stops == 1
     assert (await pipelines.get() or {})["status"]["job"]["savepoint"] == SAVEPOINT
     flink.begin("unfit", "starts from the beginning of its topics, without the state in /state: its queries are others")
-    await pipelines.make_ready()
 
     async def told() -> bool:
         return "without the state in /state" in (await pipelines.events()).get("JobStateUnfit", "")
 
-    await eventually(told, "the event")
+    await pipelines.make_ready(until=told)
     said = (await pipelines.get() or {})["status"]["job"]
     assert "its queries are others" in said["message"]
     assert said["id"] == flink.id
@@ -198,8 +196,7 @@ async def test_a_change_that_is_taken_back_while_the_job_stops_starts_it_anew(
 
     await eventually(again, "another start of the job")
     flink.state = "RUNNING"
-    await pipelines.make_ready()
-    await pipelines.until("Ready", status="True")
+    await pipelines.run()
 
 
 async def test_a_job_that_somebody_else_ended_is_started_anew(

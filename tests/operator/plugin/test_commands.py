@@ -92,8 +92,7 @@ async def test_a_running_pipeline_a_restart_and_a_suspension(
     await eventually(everything, "all Pods are to be replaced, one process of ingestion after another")
     assert flink.stops == 1, "the job is stopped with a savepoint"
     flink.begin("savepoint", "goes on")
-    await pipelines.make_ready()
-    await pipelines.until("Ready", status="True")
+    await pipelines.run()
     assert "crypto: suspended" in await plugin("suspend", "crypto")
     assert "Phase:      Suspended" in await plugin("status", "crypto")
     assert "will be resumed" in await plugin("resume", "crypto", "--no-wait")

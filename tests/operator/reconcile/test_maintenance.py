@@ -163,8 +163,7 @@ async def test_a_changed_secret_waits_for_the_window_and_says_so(
         return "taskmanager" in await pipelines.deployments()
 
     await eventually(made, "the Deployments")
-    await pipelines.make_ready()
-    await pipelines.until("Ready", status="True")
+    await pipelines.run()
 
     async def generations() -> dict[str, int]:
         return {name: thing["metadata"]["generation"] for name, thing in (await pipelines.deployments()).items()}
