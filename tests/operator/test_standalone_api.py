@@ -102,9 +102,12 @@ async def test_an_upgrade_saves_the_state_and_tells_what_the_new_job_makes_of_it
     pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker, change: dict[str, Any]
 ) -> None:
     flink = ScriptedFlink()
-    await running(pipelines, operator, broker, flink)
+    flink.finish = False
+    await running(pipelines, operator, broker, flink, flink={"savepoint_timeout": 60})
     before = start_of(await job_manager(pipelines))
     await pipelines.edit(**change)
+    await pipelines.until("ProcessingReady", status="False", reason="Upgrading")
+    flink.finish = True
 
     async def upgraded() -> bool:
         return start_of(await job_manager(pipelines)) != before

@@ -1,4 +1,4 @@
-"""The tutorial is followed command by command, and every command that a page names is one, with options that it has."""
+"""What pages name is there: each command, with the options that it has, and each test; the tutorial is followed."""
 
 from __future__ import annotations
 
@@ -46,6 +46,14 @@ def test_every_command_that_a_page_names_is_one_with_options_that_it_has() -> No
             command.make_context(words[0], words[1:], parent=click.Context(cli))
         except click.ClickException as error:
             pytest.fail(f"{page}: {line}: {error.format_message()}")
+
+
+def test_every_test_that_the_capability_levels_name_exists() -> None:
+    text = (PROJECT / "docs" / "capability-levels.md").read_text()
+    named = set(re.findall(r"`(?:tests/)?((?:\w+/)*test_\w+\.py)`", text))
+    there = {str(path.relative_to(PROJECT)) for path in (PROJECT / "tests").rglob("test_*.py")}
+    assert len(named) > 20
+    assert [one for one in sorted(named) if not any(path.endswith(f"/{one}") for path in there)] == []
 
 
 def same(printed: str, told: str) -> bool:
