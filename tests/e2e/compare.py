@@ -144,7 +144,7 @@ def check_book(
     all_wanted = _oracle_rows(symbol, capture)
     comparable = sum(row.update_id in quotes for row in all_wanted)
     assert compared >= comparable / 3, f"only {compared} rows of {comparable} were compared with the exchange's quotes"
-    before_sync = sum(row.update_id < first for row in all_wanted)
+    before_sync: int = sum(row.update_id < first for row in all_wanted)
     assert before_sync <= len(all_wanted) / 10, f"{before_sync} events passed before the book was synchronised"
     return before_sync
 
