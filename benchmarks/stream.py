@@ -133,21 +133,26 @@ async def _measure(
 
 
 class _Writer(threading.Thread):
-    """Writes records evenly."""
+    """Writes records evenly; one before all others, since a new broker lets the first wait for the producer's id."""
 
     def __init__(self, kafka: KafkaSettings, symbols: list[str], rate: int, seconds: float) -> None:
         super().__init__(daemon=True)
         self._producer = Producer(producer_config(kafka, "benchmark", linger_ms=1))
         self._symbols, self._rate, self._count = symbols, rate, round(rate * seconds)
+        self._produce(0)
+        self._producer.flush(60)
 
     def run(self) -> None:
-        began, topic = time.monotonic(), topic_name(PREFIX, TopicKind.BOOK_METRICS)
-        for number in range(self._count):
+        began = time.monotonic()
+        for number in range(1, self._count):
             time.sleep(max(0.0, began + number / self._rate - time.monotonic()))
-            symbol = self._symbols[number % len(self._symbols)]
-            self._producer.produce(topic, key=symbol, value=encode(_record(symbol, number)))
-            self._producer.poll(0)
+            self._produce(number)
         self._producer.flush(10)
+
+    def _produce(self, number: int) -> None:
+        symbol, topic = self._symbols[number % len(self._symbols)], topic_name(PREFIX, TopicKind.BOOK_METRICS)
+        self._producer.produce(topic, key=symbol, value=encode(_record(symbol, number)))
+        self._producer.poll(0)
 
 
 def _record(symbol: str, number: int) -> BookMetrics:
