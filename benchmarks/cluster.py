@@ -15,6 +15,7 @@ from tests.cluster.kubectl import Kubectl
 from tests.cluster.platform import Cluster, running_cluster
 from tests.cluster.replayed import NAME, installed
 from tests.cluster.stack import operator_installed
+from tests.conftest import wait_for
 from tests.support import captures
 
 __all__ = ["Campaign", "campaign", "capture", "wait"]
@@ -62,9 +63,7 @@ def campaign(
 
 
 def wait(condition: Callable[[], bool], what: str, seconds: float) -> float:
-    """The seconds until it held. Raises AssertionError after so many."""
+    """The seconds until it held; ends the campaign as a test that fails after so many."""
     began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, f"not within {seconds:g} s: {what}"
-        time.sleep(0.5)
+    wait_for(condition, what, seconds=seconds, every=0.5)
     return round(time.monotonic() - began, 1)
