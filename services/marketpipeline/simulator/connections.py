@@ -37,6 +37,8 @@ class Connection:
         self.bytes_sent = 0
         self.pings: deque[tuple[bytes, float]] = deque(maxlen=64)
         """Payload and time of the pings that are not answered."""
+        self.unread: set[bytes] = set()
+        """Payloads of those that were sent to see when what went before is read."""
         self.closing = False
         self._out: list[bytes] = []
         self._arrivals: deque[float] = deque()
@@ -80,8 +82,15 @@ class Connection:
         self.pings.append((payload, now))
         self.put_control(PING, payload)
 
+    def mark(self) -> None:
+        """Ask for a pong that tells that all which was put before has been read."""
+        payload = b"%d read" % self.frames_sent
+        self.unread.add(payload)
+        self.put_control(PING, payload)
+
     def pong(self, payload: bytes) -> None:
         """Note a pong; one that answers no ping keeps nothing alive."""
+        self.unread.discard(payload)
         if any(asked == payload for asked, _ in self.pings):
             while self.pings.popleft()[0] != payload:
                 pass
@@ -128,10 +137,8 @@ class Hub:
         self.routes: dict[str, list[Connection]] = {}
         self.unsynced: set[str] = set()
         """Symbols with a new reader of book changes who has not yet asked for the snapshot that it needs."""
-        self.asked: set[str] = set()
-        """Symbols whose snapshot was given out: their readers are of those who ask."""
         self.changed = asyncio.Event()
-        """Set when a subscription or a snapshot came; who waits for one clears it first."""
+        """Set when a subscription, a snapshot or a pong came; who waits for one clears it first."""
         self.last_subscription = 0.0
         self.version = 0
         """Changes whenever the streams with readers do."""
@@ -188,8 +195,21 @@ class Hub:
     def synced(self, symbol: str) -> None:
         """A snapshot of the symbol's book was given out."""
         self.unsynced.discard(symbol)
-        self.asked.add(symbol)
         self.changed.set()
+
+    def mark(self, symbol: str) -> None:
+        """Ask the readers of this book how far they have read."""
+        for connection in self._readers(symbol):
+            connection.mark()
+        self.write()
+
+    def has_read(self, symbol: str) -> bool:
+        """Whether they have read all that was sent before they were asked last."""
+        return not any(connection.unread for connection in self._readers(symbol))
+
+    def _readers(self, symbol: str) -> set[Connection]:
+        found = (readers for stream, readers in self.routes.items() if self._diff_symbol(stream) == symbol)
+        return {connection for readers in found for connection in readers}
 
     def dispatch(self, frames: Iterable[Frame]) -> None:
         """Queue each frame for its readers."""

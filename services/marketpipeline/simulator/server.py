@@ -143,6 +143,7 @@ class Server:
                 connection.answer_ping(message.data)
             elif message.type is WSMsgType.PONG:
                 connection.pong(bytes(message.data))
+                self.hub.changed.set()
             elif message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 data = message.data
                 response = connection.session.receive(

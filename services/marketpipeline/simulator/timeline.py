@@ -27,8 +27,10 @@ CHUNK = 256
 """Frames handed out between two looks at the sockets."""
 ANSWERED_WITHIN = 30_000_000_000
 """Nanoseconds of the source's time within which REST told a book that has a hole: who asks for it waits for that."""
-ASKS_WITHIN = 15.0
-"""Seconds that a replay at full speed waits for a reader who has lost a book and asked for one before."""
+READS_WITHIN = 60.0
+"""Seconds that a replay at full speed waits until who needs a snapshot has read so far: a busy machine takes a while."""
+TRIPS_TO_ASK = 10
+"""Times as long as that took it waits at least, and `settle` at least, until it is asked for the snapshot."""
 MAX_LAG = 1.0
 """Seconds that the pump may lag; more (a stopped process, a slow machine) is skipped, not caught up in a burst."""
 
@@ -50,8 +52,8 @@ class Timeline:
 
     `speed` None is as fast as the readers take it. With `wait` it begins only when there are readers: when
     every stream of the source has one, or when for `settle` seconds no subscription was added. At full speed
-    the first book change for a new reader waits as long for that reader to ask for the snapshot, and so do the changes
-    after a hole that the capture itself has. Where the capture has what REST told a reader that had come upon such a
+    the first book change for a new reader waits for that reader to ask for the snapshot, and so do the changes after
+    a hole that the capture itself has. Where the capture has what REST told a reader that had come upon such a
     hole, who asks gets this answer, in its place among the changes.
     """
 
@@ -158,7 +160,7 @@ class Timeline:
         if symbol in market.told:
             self._wake()
             if symbol in self.hub.unsynced:
-                await self._wait_for_snapshot(symbol, patient=True)
+                await self._wait_for_snapshot(symbol)
             market.told.clear()
 
     async def _answer_waiting(self, symbol: str) -> None:
@@ -271,15 +273,19 @@ class Timeline:
                 return
             await _wait(hub.changed, left)
 
-    async def _wait_for_snapshot(self, symbol: str, *, patient: bool = False) -> None:
-        """Wait for as long as a reader may need to ask; `patient` for one who has asked before and has seen a hole,
-        which on a busy machine takes a while."""
-        waits = max(self.settle, ASKS_WITHIN) if patient and symbol in self.hub.asked else self.settle
-        deadline = time.monotonic() + waits
-        await self.hub.drain()
-        while symbol in self.hub.unsynced and (left := deadline - time.monotonic()) > 0:
-            self.hub.changed.clear()
-            await _wait(self.hub.changed, left)
+    async def _wait_for_snapshot(self, symbol: str) -> None:
+        """Wait until the readers of this book have read what was sent, as their pongs tell, and have asked."""
+        hub = self.hub
+        await hub.drain()
+        hub.mark(symbol)
+        began = time.monotonic()
+        deadline, asking = began + READS_WITHIN, False
+        while symbol in hub.unsynced and (left := deadline - (now := time.monotonic())) > 0:
+            hub.changed.clear()
+            if not asking and hub.has_read(symbol):
+                asking, left = True, max(self.settle, TRIPS_TO_ASK * (now - began))
+                deadline = now + left
+            await _wait(hub.changed, left)
         self.hub.unsynced.discard(symbol)
 
 

@@ -181,6 +181,25 @@ async def test_who_asks_in_a_hole_gets_what_rest_told_then(tmp_path: Path, speed
         assert (book["lastUpdateId"], book["bids"][:2]) == (327, [["98.0", "1"], ["97.0", "2"]])
 
 
+async def test_at_full_speed_it_waits_until_a_busy_reader_has_read_so_far_and_asks(tmp_path: Path) -> None:
+    """However long that takes: this one needs many times what a reader gets who has not much to do."""
+    lines = [snapshot(0, 1, [["99.0", "1"]], [["101.0", "1"]])]
+    lines += [diff(at, at, at, [["99.0", str(at)]], []) for at in range(2, 300)]
+    lines += [snapshot(320, 320, [["98.0", "1"]], [["101.0", "1"]])]
+    lines += [diff(at, at, at, [["98.0", str(at)]], []) for at in range(321, 2000)]
+    path = write_capture(tmp_path / "a.gz", lines)
+    async with serving(captures=[str(path)], speed=None, settle_ms=20) as exchange, client_of(exchange) as client:
+        socket = await client.connect("/ws/btcusdt@depth@100ms")
+        for u, now_at in ((2, 2), (321, 321)):
+            await asyncio.sleep(0.5)
+            await until(lambda change, u=u: change["u"] == u, socket)
+            reading = asyncio.create_task(socket.receive())  # and so has the ping that follows
+            await asyncio.sleep(0.3)
+            _, book, _ = await client.get("/api/v3/depth?symbol=BTCUSDT")
+            assert book["lastUpdateId"] == now_at, "it did not go on"
+            await reading
+
+
 async def test_rest_agrees_with_the_streams_in_the_middle(capture: Callable[[str], Path]) -> None:
     path = capture(ETH)
     async with serving(captures=[str(path)], speed=100.0) as exchange, client_of(exchange) as client:
@@ -302,8 +321,9 @@ async def test_who_was_away_finds_the_missed_trades_over_rest(capture: Callable[
 
 @pytest.mark.parametrize("speed", [None, 1000.0])
 async def test_a_reader_that_does_not_read_makes_it_wait_with_bounded_memory(
-    capture: Callable[[str], Path], speed: float | None
+    capture: Callable[[str], Path], speed: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("marketpipeline.simulator.timeline.READS_WITHIN", 0.2)
     paths = [capture(BTC), capture(ETH)]
     expected = merged(*paths)
     async with serving(captures=[str(p) for p in paths], speed=speed) as exchange:
@@ -332,6 +352,9 @@ async def test_a_reader_that_does_not_read_makes_it_wait_with_bounded_memory(
             await reader.readuntil(b"\r\n\r\n")
             while received < len(expected):
                 first, length = await reader.readexactly(2)
+                if first == 0x89:  # a ping, which this reader does not answer
+                    await reader.readexactly(length)
+                    continue
                 assert first == 0x81
                 if length == 126:
                     length = int.from_bytes(await reader.readexactly(2), "big")
