@@ -2,8 +2,9 @@
 
 Cheap ones first, then long ones, and side by side what leaves processors free: much of what the suites take is waiting,
 for servers to start and for time to pass. One line a suite with its time and the processor time that it took, by which
-`cores` is set; for a test suite pytest's own closing line follows. The log of a suite that failed is printed whole at
-the end and all logs are kept in .cache/logs. Standard library only.
+`cores` is set; for a test suite pytest's own closing line follows. A few tests that failed run once more when nothing
+else does: who passes then has a bound that a busy machine breaks, and is named at the end so that it gets mended. The
+log of a suite that failed is printed whole at the end and all logs are kept in .cache/logs. Standard library only.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".cache" / "logs"
 SERVICES = ROOT / ".venv" / "bin"
 FLINK = ROOT / "flink-jobs" / ".venv" / "bin"
+FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+\.py::.+?)(?: - (.*))?$", re.MULTILINE)
+AGAIN = "-again"
+MOST_AGAIN = 6
+"""Failed tests of a suite that may run once more; with more of them it is not the machine."""
 CLOSING = re.compile(r"^=+ (?=.*\d+ (?:passed|failed|skipped|error))(.*) =+$", re.MULTILINE)
 
 
@@ -35,18 +40,20 @@ class Suite:
     """`commands` run in order, the first that fails ends the suite, as does running for more than `limit` seconds.
 
     `cores` is what it keeps busy, on the whole (its processor time by its time); one that needs more than there are
-    runs alone.
+    runs alone. `paths` are the tests among the arguments of a single command, which some of them can stand in for.
     """
 
     name: str
     commands: tuple[tuple[str, ...], ...]
     limit: int
     cores: float = 1.0
+    paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """`busy` are seconds of processor time, of the suite and of all that it started and waited for."""
+    """`busy` are seconds of processor time, of the suite and of all that it started and waited for; `tests` those that
+    failed, with the reason."""
 
     suite: Suite
     failed: bool
@@ -54,13 +61,14 @@ class Outcome:
     log: Path
     closing: str = ""
     busy: float = 0.0
+    tests: tuple[tuple[str, str], ...] = ()
 
 
 def pytest(
     folder: Path, name: str, limit: int, *paths: str, cores: float = 1.0, options: tuple[str, ...] = ()
 ) -> Suite:
     """A suite of tests; no test found (pytest's status 5) is a failure like any other."""
-    return Suite(name, ((str(folder / "pytest"), "-p", "no:cacheprovider", *options, *paths),), limit, cores)
+    return Suite(name, ((str(folder / "pytest"), "-p", "no:cacheprovider", *options, *paths),), limit, cores, paths)
 
 
 def tool(name: str, *arguments: str) -> tuple[str, ...]:
@@ -137,9 +145,13 @@ class Run:
         self._out.close()
         if not self._failed:
             shutil.rmtree(self._scratch, ignore_errors=True)
-        closings = CLOSING.findall(self._log.read_text(errors="replace"))
+        text = self._log.read_text(errors="replace")
+        closings = CLOSING.findall(text)
+        tests = tuple(dict(FAILED.findall(text)).items()) if self._failed and closings else ()
         seconds = time.monotonic() - self._began
-        return Outcome(self.suite, self._failed, seconds, self._log, closings[-1] if closings else "", self._busy)
+        return Outcome(
+            self.suite, self._failed, seconds, self._log, closings[-1] if closings else "", self._busy, tests
+        )
 
     def _reap(self, process: subprocess.Popen[bytes]) -> int | None:
         """As `Popen.poll`, which does not tell what the process has used."""
@@ -185,6 +197,17 @@ def run(suites: Sequence[Suite], cores: float, done: Callable[[Outcome], None]) 
     return outcomes
 
 
+def again(outcomes: Sequence[Outcome], done: Callable[[Outcome], None]) -> list[Outcome]:
+    """Run the failed tests of each suite once more, one suite at a time, where they are few and it ended by itself."""
+    found = []
+    for one in outcomes:
+        if one.suite.paths and 0 < len(one.tests) <= MOST_AGAIN:
+            command = tuple(part for part in one.suite.commands[0] if part not in one.suite.paths)
+            tests = (*command, *(test for test, _ in one.tests))
+            found += run([Suite(f"{one.suite.name}{AGAIN}", (tests,), one.suite.limit)], 1, done)
+    return found
+
+
 def _interruptible() -> None:
     """A shell starts what runs in its background with the interrupt ignored, and a child would inherit that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -222,12 +245,18 @@ def main() -> int:
     began = time.monotonic()
     chosen = [suite for suite in SUITES if not arguments.suites or suite.name in arguments.suites]
     outcomes = run(chosen, arguments.cores, report)
-    failed = [outcome for outcome in outcomes if outcome.failed]
+    alone = [outcome for outcome in again(outcomes, report) if not outcome.failed]
+    unsteady = [outcome for outcome in outcomes if f"{outcome.suite.name}{AGAIN}" in {one.suite.name for one in alone}]
+    failed = [outcome for outcome in outcomes if outcome.failed and outcome not in unsteady]
     for outcome in failed:
         print(
             f"\n----- {outcome.suite.name} ({outcome.log.relative_to(ROOT)})\n{outcome.log.read_text(errors='replace')}"
         )
-    total = counts(outcomes)
+    for outcome in unsteady:
+        for test, reason in outcome.tests:
+            print(f"\npassed only when nothing else ran: {test}\n  {reason}")
+    total = counts([*outcomes, *alone])
+    total["failed"] -= counts(unsteady)["failed"]
     print(
         f"\n{len(outcomes) - len(failed)} of {len(outcomes)} suites ok in {(time.monotonic() - began) / 60:.1f} minutes"
     )

@@ -16,7 +16,8 @@ from tests.conftest import PROJECT
 def suite(tmp_path: Path, text: str, limit: int = 60) -> Suite:
     test = tmp_path / "test_it.py"
     test.write_text(text)
-    return Suite("it", ((sys.executable, "-m", "pytest", "-c", "/dev/null", str(test)),), limit)
+    command = (sys.executable, "-m", "pytest", f"--rootdir={tmp_path}", "-c", "/dev/null", str(test))
+    return Suite("it", (command,), limit, paths=(str(test),))
 
 
 def outcome_of(one: Suite) -> Outcome:
@@ -48,6 +49,30 @@ def test_a_failing_test_and_a_broken_fixture_both_count(tmp_path: Path) -> None:
     outcome = outcome_of(suite(tmp_path, text))
     assert outcome.failed
     assert run_suites.counts([outcome])["failed"] == 2
+
+
+def test_a_few_that_failed_run_once_more_alone_and_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run_suites, "ROOT", tmp_path)
+    text = "import pathlib\nseen = pathlib.Path('seen')\n"
+    text += "def test_a(): assert seen.exists() or seen.write_text(''), 'too late'\ndef test_b(): pass\n"
+    outcome = outcome_of(suite(tmp_path, text))
+    assert outcome.failed
+    assert [test for test, _ in outcome.tests] == ["test_it.py::test_a"]
+    assert "too late" in outcome.tests[0][1]
+    (alone,) = run_suites.again([outcome], lambda _: None)
+    assert not alone.failed
+    assert alone.closing.startswith("1 passed")
+
+
+def test_what_fails_again_or_fails_in_numbers_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run_suites, "ROOT", tmp_path)
+    outcome = outcome_of(suite(tmp_path, "def test_a(): assert 0\ndef test_b(): pass\n"))
+    (alone,) = run_suites.again([outcome], lambda _: None)
+    assert alone.failed
+    many = "import pytest\n@pytest.mark.parametrize('n', range(7))\ndef test_a(n): assert 0\n"
+    assert run_suites.again([outcome_of(suite(tmp_path, many))], lambda _: None) == []
 
 
 def test_a_suite_over_its_limit_is_interrupted_and_failed(tmp_path: Path) -> None:
