@@ -88,9 +88,14 @@ class Connection:
         self.unread.add(payload)
         self.put_control(PING, payload)
 
+    def has_read(self, payload: bytes) -> bool:
+        """Note the pong of a `mark`; False for another one."""
+        marked = payload in self.unread
+        self.unread.discard(payload)
+        return marked
+
     def pong(self, payload: bytes) -> None:
         """Note a pong; one that answers no ping keeps nothing alive."""
-        self.unread.discard(payload)
         if any(asked == payload for asked, _ in self.pings):
             while self.pings.popleft()[0] != payload:
                 pass

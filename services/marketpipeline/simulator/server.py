@@ -136,6 +136,9 @@ class Server:
         async for message in client.socket:
             if connection.closing:
                 continue
+            if message.type is WSMsgType.PONG and connection.has_read(bytes(message.data)):
+                self.hub.changed.set()
+                continue  # the exchange itself would not have asked
             if not connection.admits(time.monotonic(), self.limits.messages_per_second):
                 self.close(client, WSCloseCode.POLICY_VIOLATION, "Too many requests")
                 continue
@@ -143,7 +146,6 @@ class Server:
                 connection.answer_ping(message.data)
             elif message.type is WSMsgType.PONG:
                 connection.pong(bytes(message.data))
-                self.hub.changed.set()
             elif message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 data = message.data
                 response = connection.session.receive(

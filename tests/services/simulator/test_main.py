@@ -200,6 +200,15 @@ async def test_at_full_speed_it_waits_until_a_busy_reader_has_read_so_far_and_as
             await reading
 
 
+async def test_who_shows_how_far_it_has_read_does_not_count_as_asking_too_often(tmp_path: Path) -> None:
+    symbols = [f"S{number}USDT" for number in range(8)]
+    lines = [diff(at, at, at, [["99.0", "1"]], [], symbol) for at in range(1, 3) for symbol in symbols]
+    path = write_capture(tmp_path / "a.gz", lines)
+    async with serving(captures=[str(path)], speed=None, settle_ms=5) as exchange, client_of(exchange) as client:
+        socket = await client.connect("/stream?streams=" + "/".join(f"{one.lower()}@depth@100ms" for one in symbols))
+        assert len(await messages(socket, len(lines))) == len(lines), "five messages a second are allowed"
+
+
 async def test_rest_agrees_with_the_streams_in_the_middle(capture: Callable[[str], Path]) -> None:
     path = capture(ETH)
     async with serving(captures=[str(path)], speed=100.0) as exchange, client_of(exchange) as client:
