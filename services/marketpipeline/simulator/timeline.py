@@ -28,7 +28,7 @@ CHUNK = 256
 ANSWERED_WITHIN = 30_000_000_000
 """Nanoseconds of the source's time within which REST told a book that has a hole: who asks for it waits for that."""
 READS_WITHIN = 60.0
-"""Seconds that a replay at full speed waits until who needs a snapshot has read so far: a busy machine takes a while."""
+"""Seconds that a replay at full speed waits until who needs a snapshot has read so far: a busy machine is slow."""
 TRIPS_TO_ASK = 10
 """Times as long as that took it waits at least, and `settle` at least, until it is asked for the snapshot."""
 MAX_LAG = 1.0
