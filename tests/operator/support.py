@@ -325,6 +325,9 @@ class ScriptedFlink:
         self.removed: list[str] = []
         self.found: tuple[tuple[str, int], ...] = ()
         self.id, self.origin, self.reason = "job-1", "new", "starts from the beginning of its topics"
+        self.follows: tuple[str, str] | None = None
+        """Of the job that comes after the next stop, `begin`'s arguments: where Pods may be ready before a test could
+        say it, the one that was stopped is told of the new ones otherwise, and is stopped again."""
 
     def begin(self, origin: str, reason: str) -> None:
         """Another job runs, which says this of its state."""
@@ -357,4 +360,6 @@ class ScriptedFlink:
         if trigger == "kept":
             return Savepoint(done=True, location=self.kept[-1])
         self.state, self.savepoint_path = "FINISHED", SAVEPOINT
+        if self.follows:
+            self.begin(*self.follows)
         return Savepoint(done=True, location=SAVEPOINT)

@@ -83,6 +83,7 @@ async def test_a_running_pipeline_a_restart_and_a_suspension(
 
     await eventually(only_the_api, "the API's Pods are to be replaced, and no other")
     await pipelines.make_ready()
+    flink.follows = ("savepoint", "goes on")
     await plugin("restart", "crypto")
 
     async def everything() -> bool:
@@ -91,8 +92,8 @@ async def test_a_running_pipeline_a_restart_and_a_suspension(
 
     await eventually(everything, "all Pods are to be replaced, one process of ingestion after another")
     assert flink.stops == 1, "the job is stopped with a savepoint"
-    flink.begin("savepoint", "goes on")
     await pipelines.run()
+    flink.follows = None
     assert "crypto: suspended" in await plugin("suspend", "crypto")
     assert "Phase:      Suspended" in await plugin("status", "crypto")
     assert "will be resumed" in await plugin("resume", "crypto", "--no-wait")

@@ -16,7 +16,7 @@ SETTINGS = ReconcileSettings(least_gap=0, backoff_initial=0.02, backoff_max=0.05
 
 
 async def until(condition: object) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline
         await asyncio.sleep(0.005)
@@ -66,10 +66,9 @@ async def test_an_error_that_may_pass_is_tried_again_with_growing_waits_and_a_de
 
     queue = Queue(work, SETTINGS)
     queue.add(A)
-    await until(lambda: len(times) == 3)
-    await asyncio.sleep(0.02)
-    assert times[2] - times[1] > times[1] - times[0] > 0.015
-    assert queue.results == {"ok": 1, "retry": 1, "failed": 1}
+    await until(lambda: queue.results == {"ok": 1, "retry": 1, "failed": 1})
+    assert times[1] - times[0] >= 0.016
+    assert times[2] - times[1] >= 0.032, "twice as long; how much later it comes is up to the machine"
     await queue.close()
 
 
