@@ -222,6 +222,9 @@ async def test_a_job_whose_state_is_gone_with_its_pods_starts_from_its_topics_an
     """Without a claim, as in the smallest pipeline: no savepoint is asked for."""
     flink = ScriptedFlink()
     await running(pipelines, operator, broker, flink, claim=False)
+    await pipelines.until(
+        "StateDurable", status="False", reason="NoDurableStorage", message="or processing.checkpointC"
+    )
     await pipelines.edit(suspend=True)
     await until_suspended(pipelines)
     assert flink.stops == 0

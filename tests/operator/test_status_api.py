@@ -90,10 +90,11 @@ async def test_a_scheduled_job_that_failed_is_in_the_status(
     await pipelines.set_status(CRON_JOB, name, {"lastScheduleTime": at})
     said = await pipelines.until("Degraded", status="True", reason="ScheduledJobFailed")
     assert f"maintenance: the run of {at} failed" in said["message"]
-    assert (await pipelines.get() or {})["status"]["problem"] == "ScheduledJobFailed"
+    status = (await pipelines.get() or {})["status"]
+    assert (status["problem"], status["lastError"]["message"]) == ("ScheduledJobFailed", said["message"])
     await pipelines.set_status(CRON_JOB, name, {"lastSuccessfulTime": later})
-    await pipelines.until("Degraded", status="False")
-    assert "problem" not in (await pipelines.get() or {})["status"]
+    await pipelines.until("Degraded", status="False", reason="NoFault")
+    assert not {"problem", "lastError"} & (await pipelines.get() or {})["status"].keys()
 
 
 async def test_what_flink_said_before_a_jobmanager_was_lost_does_not_count(

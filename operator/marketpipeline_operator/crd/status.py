@@ -72,8 +72,8 @@ STATUS: dict[str, Any] = _object(
     ),
     conditions={
         "type": "array",
-        "description": "Ready, DataFlowing, Degraded, Paused, and one a part: TopicsReady, SinksReady and others; "
-        "SymbolsSelected where entries of `symbols` stand for many.",
+        "description": "Ready, StateDurable, DataFlowing, Degraded, Paused, and one a part: TopicsReady, SinksReady "
+        "and others; SymbolsSelected where entries of `symbols` stand for many.",
         "items": _CONDITION,
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],
@@ -185,7 +185,7 @@ STATUS: dict[str, Any] = _object(
         dashboard=_text("URL of the dashboard inside of the cluster."),
     ),
     lastError=_object(
-        "The last thing that went wrong; it stays after it is mended.",
+        "What is wrong now, and since when it is said; gone when that is mended.",
         time=_text("When.", format="date-time"),
         message=_text("What, in the words of the part where it happened.", maxLength=4096),
     ),

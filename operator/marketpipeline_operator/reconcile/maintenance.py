@@ -1,13 +1,14 @@
 """Restarts that can wait: for a changed Secret or another image, of what does its work, until a window is open.
 
-What the spec itself asks for waits for nothing, and neither does what is broken: there a restart may mend it. A
-step of scaling, or another symbol, is done at once with the images and Secrets that are there.
+What the spec itself asks for waits for nothing, and neither does a process that is broken: there a restart may mend
+it, and the others of its pipeline wait. A step of scaling, or another symbol, is done at once with the images and
+Secrets that are there.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -51,13 +52,16 @@ class Windows:
         return cls(min(starts, default=None))
 
 
-def split_deferred(wanted: Sequence[Object], there: Mapping[Mark, Child]) -> tuple[list[Object], frozenset[Mark]]:
-    """What is to be written now, and by kind and name the workloads of which something waits."""
+def split_deferred(
+    wanted: Sequence[Object], there: Mapping[Mark, Child], at_once: Collection[str] = ()
+) -> tuple[list[Object], frozenset[Mark]]:
+    """What is to be written now, and by kind and name the workloads of which something waits; of those that are named
+    in `at_once` nothing does."""
     found, waiting = [], set()
     settings = {thing["metadata"]["name"]: thing for thing in wanted if thing["kind"] == "ConfigMap"}
     for thing in wanted:
         mark = (thing["kind"], thing["metadata"]["name"])
-        live = there.get(mark) if mark[0] in _WORKLOADS else None
+        live = there.get(mark) if mark[0] in _WORKLOADS and mark[1] not in at_once else None
         if live is not None and can_wait(thing, live.body):
             waiting.add(mark)
             continue

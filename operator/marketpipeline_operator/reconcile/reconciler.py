@@ -65,7 +65,7 @@ from marketpipeline_operator.reconcile.rollout import Rollout, of_ingestion, pla
 from marketpipeline_operator.reconcile.status_writer import StatusWriter
 from marketpipeline_operator.reconcile.working_state import WorkingState
 from marketpipeline_operator.settings import OperatorSettings
-from marketpipeline_operator.status.conditions import Condition, Findings, holds
+from marketpipeline_operator.status.conditions import Condition, Findings, find, is_at_fault
 from marketpipeline_operator.status.report import report, report_halted
 
 __all__ = ["Reconciler"]
@@ -246,10 +246,10 @@ class Reconciler:
             context, self._kubernetes, selection, topics, working.selection, before.get("selection", {})
         )
         now = datetime.now(UTC)
-        broken = holds(pipeline, "Degraded") and not holds(pipeline, "Ready")
-        windows = Windows() if broken else Windows.of(context.pipeline, now)
+        windows = Windows.of(context.pipeline, now)
         unlisted = selection.never_known and not context.plan.suspended
-        waits = _always if unlisted else can_wait if windows.opens else _never
+        job_waits = windows.opens and not is_at_fault(find(pipeline, "ProcessingReady"))
+        waits = _always if unlisted else can_wait if job_waits else _never
         job = decide_job(context, self._cache, key, working.job, self._rest, before.get("job", {}), waits=waits)
         if job.events:
             # Where the job's state is must be known before the Deployments that held it are written.
@@ -259,7 +259,8 @@ class Reconciler:
         held = not topics.known or unlisted
         context = replace(context, job=job.state, stopped=_stopped(context, job), hold_workloads=held)
         savepoints = decide_savepoints(context, pipeline, job.view, working.job.kept, self._rest, now)
-        applied, rollout = await self._apply(key, context, job, defers=windows.opens is not None)
+        at_once = None if windows.opens is None else self._broken(key, context, job=not job_waits)
+        applied, rollout = await self._apply(key, context, job, at_once)
         faults = [*self._own_faults(context, applied), *selection.faults, *savepoints.faults]
         found = self._findings(key, context, topics, job, secrets, rollout, faults)
         pending = found.pending or selection.pending
@@ -284,13 +285,25 @@ class Reconciler:
         sooner = context.pipeline.spec.selectors and reconcile.listing_interval < reconcile.interval
         return reconcile.listing_interval if sooner else None
 
-    async def _apply(self, key: Key, context: Context, job: JobDecision, *, defers: bool) -> tuple[Applied, Rollout]:
+    def _broken(self, key: Key, context: Context, *, job: bool) -> frozenset[str]:
+        """Names of the workloads at which something is wrong: a restart may mend them. `job` says so of the job's."""
+        pods = self._cache.pods(key)
+        found = [p.name for p in self._working[key].processes(context) if self._state(key, context, p, pods).faults]
+        found += [JOB_MANAGER, TASK_MANAGER, FLINK_DEPLOYMENT] if job else []
+        return frozenset(child_name(context.name, name) for name in found)
+
+    async def _apply(
+        self, key: Key, context: Context, job: JobDecision, at_once: frozenset[str] | None
+    ) -> tuple[Applied, Rollout]:
         """Write what differs, remove what is no longer wanted; what the job's decision freezes stays as it is, and so
-        does what has to wait for other processes, or with `defers` for a maintenance window."""
+        does what has to wait for other processes or, but for the workloads `at_once`, for a maintenance window; None
+        where nothing waits for one."""
         applied, working = Applied(), self._working[key]
         everything = working.build(replace(context, hold_workloads=False))
         wanted = build(context) if context.hold_workloads else everything
-        wanted, later = split_deferred(wanted, self._cache.children(key)) if defers else (wanted, frozenset())
+        later: frozenset[tuple[str, str]] = frozenset()
+        if at_once is not None:
+            wanted, later = split_deferred(wanted, self._cache.children(key), at_once)
         applied.deferred = sorted(name.removeprefix(f"{context.name}-") for _, name in later)
         everything_there = self._cache.children(key, pods=True)
         rollout = plan_rollout(working.processes(context), wanted, everything_there, working.matched)
@@ -317,15 +330,8 @@ class Reconciler:
         faults: list[Fault],
     ) -> Findings:
         pods = self._cache.pods(key)
-
-        def state(process: Process) -> ComponentState:
-            live = self._cache.child(key, "Deployment", child_name(context.name, process.name))
-            desired = 0 if process.name in context.stopped else process.replicas
-            if live and desired and self._cache.is_scaled(key[0], live["metadata"]["name"]):
-                desired = live["spec"].get("replicas", 1)
-            return rollout.seen(deployment_state(process.name, desired, live, pods, self._health.degraded))
-
-        found = [(process, state(process)) for process in self._working[key].processes(context)]
+        running = self._working[key].processes(context)
+        found = [(process, rollout.seen(self._state(key, context, process, pods))) for process in running]
         faults += rollout.faults([each for _, each in found])
         for scheduled in context.plan.scheduled_jobs:
             live = self._cache.child(key, "CronJob", child_name(context.name, scheduled.name))
@@ -337,6 +343,14 @@ class Reconciler:
         held = context.hold_workloads
         scaling = [entry_of(name, each) for name, each in self._working[key].scaled.items()]
         return Findings(found, topics, job, everything, secrets.entries, held, pending, data, scaling=scaling)
+
+    def _state(self, key: Key, context: Context, process: Process, pods: list[Object]) -> ComponentState:
+        """How a process is, as far as the watches and its own words tell."""
+        live = self._cache.child(key, "Deployment", child_name(context.name, process.name))
+        desired = 0 if process.name in context.stopped else process.replicas
+        if live and desired and self._cache.is_scaled(key[0], live["metadata"]["name"]):
+            desired = live["spec"].get("replicas", 1)
+        return deployment_state(process.name, desired, live, pods, self._health.degraded)
 
     def _own_faults(self, context: Context, applied: Applied) -> list[Fault]:
         found = []

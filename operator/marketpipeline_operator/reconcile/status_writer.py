@@ -13,16 +13,12 @@ from marketpipeline_operator.cluster.events import Events
 from marketpipeline_operator.flink.lifecycle import STATE_RESET, STATE_UNFIT
 from marketpipeline_operator.names import IGNORE_SECRETS, Object, switched_on
 from marketpipeline_operator.reconcile.children import Applied
-from marketpipeline_operator.status.conditions import Findings, find
+from marketpipeline_operator.status.conditions import Findings, find, is_at_fault
 from marketpipeline_operator.status.report import is_news, time_of
 
 __all__ = ["StatusWriter", "without"]
 
 _ANNOUNCED = ("Ready", "Degraded", "Paused")
-_EXPECTED = frozenset(
-    {"Creating", "Deleting", "Progressing", "Starting", "Suspended", "Suspending", "Upgrading", "Waiting"}
-)
-"""Reasons for not being ready that are no fault."""
 
 
 class StatusWriter:
@@ -53,7 +49,7 @@ class StatusWriter:
             if condition["type"] in _ANNOUNCED and _is_news(condition, find(pipeline, condition["type"])):
                 text = f"{condition['type']} is {condition['status']}: {condition['message'] or condition['reason']}"
                 bad = condition["type"] == "Degraded" and condition["status"] == "True"
-                bad |= condition["type"] == "Ready" and condition["status"] == "False" and not _is_expected(condition)
+                bad |= condition["type"] == "Ready" and is_at_fault(condition)
                 once = condition["lastTransitionTime"]
                 await self._events.post(pipeline, condition["reason"], text, warning=bad, once=once)
 
@@ -112,11 +108,6 @@ def without(thing: Any, path: Sequence[str]) -> Any:
         return thing
     kept = {key: value for key, value in thing.items() if key != path[0]}
     return kept if len(path) == 1 else thing | {path[0]: without(thing[path[0]], path[1:])}
-
-
-def _is_expected(condition: Object) -> bool:
-    """Whether somebody asked for it, or it is on its way."""
-    return condition["reason"] in _EXPECTED
 
 
 def _is_news(condition: Object, before: Object) -> bool:

@@ -16,11 +16,15 @@ from marketpipeline_operator.observe.flow import DataState
 from marketpipeline_operator.observe.selection import SelectionState
 from marketpipeline_operator.observe.topics import TopicsState
 
-__all__ = ["Condition", "Findings", "as_objects", "conditions_of", "faults_of", "find", "holds"]
+__all__ = ["Condition", "Findings", "as_objects", "conditions_of", "faults_of", "find", "holds", "is_at_fault"]
 
 _LONGEST = 2_000
 _NOT_APPLIED = frozenset({"ApplyFailed", "FlinkOperatorMissing", "TopicOperatorMissing"})
 """Reasons of faults that mean: what runs is not what the spec says."""
+_EXPECTED = frozenset(
+    {"Creating", "Deleting", "Progressing", "Starting", "Suspended", "Suspending", "Upgrading", "Waiting"}
+)
+"""Reasons for not being ready that are no fault."""
 _SINKS = tuple(component for component in Component if component.is_sink)
 
 
@@ -73,6 +77,7 @@ def conditions_of(context: Context, found: Findings) -> list[Condition]:
         _ready([*needed, *parts, api], found.faults, suspended),
         *selected,
         *parts,
+        *_durable(context),
         _flowing(found.data, suspended),
         _degraded(faults_of(found)),
         Condition("Paused", False, "NotPaused"),
@@ -148,6 +153,23 @@ def _processing(job: JobDecision) -> Condition:
     return Condition("ProcessingReady", ready, health.reason, health.message)
 
 
+def _durable(context: Context) -> list[Condition]:
+    """Whether the job's state outlives its Pods; told beside `Ready`, of a pipeline that has a job."""
+    job = context.plan.stream_job
+    if job is None:
+        return []
+    place = context.pipeline.spec.processing.checkpoint_directory
+    if job.settings["keeps_state"]:
+        return [Condition("StateDurable", True, "Kept", f"the stream job keeps its state in {place}")]
+    text = (
+        f"{place} is gone with the Pods of the stream job: when it restarts, is suspended or loses one, it reads its "
+        "topics again from their beginning, and what they no longer hold is lost to the candles that were open and to "
+        "what statistics and alerts remember; set processing.checkpointDirectory to a bucket, or "
+        "processing.checkpointClaim"
+    )
+    return [Condition("StateDurable", False, "NoDurableStorage", text)]
+
+
 def _ready(parts: Sequence[Condition], faults: Sequence[Fault], suspended: bool) -> Condition:
     if suspended:
         return Condition("Ready", False, "Suspended", "spec.suspend is true")
@@ -161,7 +183,7 @@ def _ready(parts: Sequence[Condition], faults: Sequence[Fault], suspended: bool)
 
 def _degraded(faults: Sequence[Fault]) -> Condition:
     if not faults:
-        return Condition("Degraded", False, "AsExpected")
+        return Condition("Degraded", False, "NoFault", "nothing is known to be wrong")
     return Condition("Degraded", True, faults[0].reason, "; ".join(fault.message for fault in faults[:5]))
 
 
@@ -194,3 +216,8 @@ def find(pipeline: Object, kind: str) -> Object:
 def holds(pipeline: Object, kind: str) -> bool:
     """Whether a condition of a pipeline's object is True."""
     return bool(find(pipeline, kind).get("status") == "True")
+
+
+def is_at_fault(condition: Object) -> bool:
+    """Whether a condition of a pipeline's object is not met for a reason that is neither wanted nor on its way."""
+    return bool(condition) and condition["status"] == "False" and condition["reason"] not in _EXPECTED

@@ -73,9 +73,9 @@ def report_halted(pipeline: Object, phase: str, condition: Condition, now: str) 
     fresh = as_objects(mine, before.get("conditions", []), generation, now)
     status = before | {"phase": phase, "conditions": [*fresh, *old]}
     if condition.type != "Paused":
-        status.pop("problem", None)
-    if condition.type != "Paused":
         status["observedGeneration"] = generation
+        for name in ("problem", "lastError"):
+            status.pop(name, None)
     faults = [Fault(condition.reason, condition.message)] if condition.type == "Degraded" else []
     return status | _problem(faults, before, now)
 
@@ -146,9 +146,9 @@ def _topic_status(topics: TopicsState) -> Object:
 
 
 def _problem(faults: Sequence[Fault], before: Object, now: str) -> Object:
-    """The first fault in one word, and the last that there was."""
-    found = {"problem": faults[0].reason} if faults else {}
-    old = before.get("lastError")
-    if faults and (old is None or old["message"] != faults[0].message):
-        return found | {"lastError": {"time": now, "message": faults[0].message}}
-    return found | ({"lastError": old} if old else {})
+    """The first fault, in one word and in its own; nothing of one that is over."""
+    if not faults:
+        return {}
+    text, old = faults[0].message, before.get("lastError") or {}
+    since = old["time"] if old.get("message") == text else now
+    return {"problem": faults[0].reason, "lastError": {"time": since, "message": text}}

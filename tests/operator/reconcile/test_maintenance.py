@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from marketpipeline_operator.builders import Capabilities, Context, build
 from marketpipeline_operator.cluster.cache import Child
-from marketpipeline_operator.cluster.kinds import kind_of
+from marketpipeline_operator.cluster.kinds import POD, kind_of
 from marketpipeline_operator.names import SECRETS, START, Object
 from marketpipeline_operator.reconcile.maintenance import Windows, split_deferred
 from marketpipeline_operator.settings import OperatorSettings
 
 from tests.operator.builders.support import context_of
 from tests.operator.support import Kubectl, OperatorUnderTest, Pipelines, ScriptedFlink, eventually
+from tests.operator.test_status_api import pods_of, pulling
 from tests.support.broker import RunningBroker
 
 SECRET: dict[str, Any] = {"timescale": {"passwordSecret": {"name": "database"}}}
@@ -143,7 +144,7 @@ def test_a_window_is_open_from_its_time_on_for_its_duration(now: str, opens: str
     assert Windows.of(context_of().pipeline, datetime.now(UTC)).opens is None
 
 
-async def test_a_changed_secret_waits_for_the_window_and_says_so(
+async def test_a_changed_secret_waits_for_the_window_unless_its_reader_is_broken(
     pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker, kubectl: Kubectl
 ) -> None:
     head = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cache", "namespace": pipelines.namespace}}
@@ -182,6 +183,16 @@ async def test_a_changed_secret_waits_for_the_window_and_says_so(
     assert await generations() == before
     assert (await pipelines.condition("Ready"))["status"] == "True"
     assert "api, sink-redis" in (await pipelines.events())["MaintenancePending"]
+    (broken,) = await pods_of(pipelines, "sink-redis")
+    unready = {"conditions": [{"type": "Ready", "status": "False"}]}
+    await pipelines.set_status(POD, broken["metadata"]["name"], pulling("registry/sink:broken") | unready)
+
+    async def only_the_broken_one() -> bool:
+        after = await generations()
+        changed = {name for name in before if after[name] != before[name]}
+        return changed == {"sink-redis"} and await pending() == ["api"]
+
+    await eventually(only_the_broken_one, "what is broken waits for nothing, and the rest of its pipeline does")
     await pipelines.edit(maintenance={"windows": [{"schedule": "* * * * *"}]})
 
     async def replaced() -> bool:
