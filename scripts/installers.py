@@ -1,7 +1,10 @@
-"""How what only the tests need is installed: Node packages, tools compiled from a Go module. Standard library only."""
+"""How what only the tests need is installed: Node packages, tools compiled from a Go module, a file of one. Standard
+library only."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -10,7 +13,7 @@ from pathlib import Path
 from marketpipeline.setup.installers import call
 from marketpipeline.setup.toolchain import SetupError
 
-__all__ = ["build_go_tools", "install_node_packages"]
+__all__ = ["build_go_tools", "copy_from_go_module", "install_node_packages"]
 
 
 def install_node_packages(folder: Path) -> None:
@@ -38,3 +41,15 @@ def build_go_tools(module: Path, target: Path) -> None:
         cwd=module,
         env={**os.environ, "CGO_ENABLED": "0"},
     )
+
+
+def copy_from_go_module(module: str, file: str, digest: str, target: Path) -> None:
+    """One file of `module@version` with this SHA-256."""
+    if shutil.which("go") is None:
+        raise SetupError("go is absent (1.24 or newer); the test that needs the file skips, and fails in CI")
+    folder = json.loads(call(["go", "mod", "download", "-json", module]))["Dir"]
+    content = (Path(folder) / file).read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise SetupError(f"{file} of {module} is not the one that was tested with: its SHA-256 is not {digest}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)

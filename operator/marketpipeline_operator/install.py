@@ -28,6 +28,7 @@ from marketpipeline_operator.crd.definition import ManifestDumper
 from marketpipeline_operator.names import FIELD_MANAGER, Object
 
 __all__ = [
+    "NAME",
     "NAMESPACE",
     "deployment_yaml",
     "documents",

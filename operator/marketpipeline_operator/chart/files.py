@@ -17,8 +17,11 @@ from marketpipeline_operator.install import lease_rules, rules, user_rules
 from marketpipeline_operator.settings import COMPONENTS_VERSION
 
 __all__ = [
+    "ABOUT_THE_RESOURCE",
     "HOME",
+    "KEYWORDS",
     "MAINTAINERS",
+    "OLDEST_KUBERNETES",
     "chart_yaml",
     "crd_template",
     "edit_rules_yaml",
@@ -32,6 +35,10 @@ __all__ = [
 
 HOME = "https://marketpipeline.dev"
 MAINTAINERS = [{"name": "marketpipeline", "url": HOME}]
+KEYWORDS = ["market-data", "kafka", "flink", "timescaledb", "operator"]
+OLDEST_KUBERNETES = "1.29.0"
+"""The first with CEL rules in a CRD switched on for good, which refuse a wrong MarketPipeline at once."""
+ABOUT_THE_RESOURCE = "From an exchange's feeds through topics and a stream job to stores and a query API."
 _METADATA = f"metadata:\n  name: {NAME}\n"
 _TEMPLATE_METADATA = f"""\
 metadata:
@@ -47,7 +54,7 @@ metadata:
 
 def chart_yaml() -> str:
     """Chart.yaml; chart and operator are released together, so they have one version."""
-    return writing.chart_yaml(
+    return writing.document(
         {
             "apiVersion": "v2",
             "name": "marketpipeline-operator",
@@ -55,9 +62,8 @@ def chart_yaml() -> str:
             "type": "application",
             "version": __version__,
             "appVersion": __version__,
-            # CEL rules in a CRD, which refuse a wrong MarketPipeline at once.
-            "kubeVersion": ">=1.29.0-0",
-            "keywords": ["market-data", "kafka", "flink", "timescaledb", "operator"],
+            "kubeVersion": f">={OLDEST_KUBERNETES}-0",
+            "keywords": KEYWORDS,
             "home": HOME,
             "icon": f"{HOME}/images/icon.svg",
             "maintainers": MAINTAINERS,
@@ -74,8 +80,8 @@ def _artifact_hub() -> dict[str, str]:
         "metadata": {"name": "quickstart"},
         "spec": {"symbols": example_symbols()},
     }
-    about = "From an exchange's feeds through topics and a stream job to stores and a query API."
-    crd = {"kind": KIND, "version": VERSION, "name": NAME, "displayName": "Market pipeline", "description": about}
+    crd = {"kind": KIND, "version": VERSION, "name": NAME, "displayName": "Market pipeline"}
+    crd["description"] = ABOUT_THE_RESOURCE
     images = [{"name": "operator", "image": f"marketpipeline/operator:{__version__}"}]
     images += [
         {"name": component.value, "image": f"marketpipeline/{component.value}:{COMPONENTS_VERSION}"}

@@ -27,7 +27,7 @@ _IN_OPERATORS_WORDS = f'pipeline_namespace="{_NAMESPACE}", pipeline="{_PIPELINE}
 
 def stack_chart_yaml() -> str:
     """Chart.yaml; the chart is released with the operator."""
-    return writing.chart_yaml(
+    return writing.document(
         {
             "apiVersion": "v2",
             "name": "market-stack",

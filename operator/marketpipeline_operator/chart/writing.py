@@ -11,7 +11,7 @@ import yaml
 from marketpipeline.settings import SettingsModel
 from pydantic import BaseModel
 
-__all__ = ["HEADER", "block", "chart_yaml", "readme", "values_schema_json", "values_yaml"]
+__all__ = ["HEADER", "block", "document", "readme", "values_schema_json", "values_yaml"]
 
 Schema = dict[str, Any]
 
@@ -24,9 +24,9 @@ _WIDTH = 118
 _AS_THEY_ARE = ("$defs", "$ref", "default", "enum", "properties", "title")
 
 
-def chart_yaml(chart: dict[str, Any]) -> str:
-    """Chart.yaml; annotations of more than a line are written as such."""
-    return HEADER + yaml.dump(chart, Dumper=_Dumper, sort_keys=False, width=_WIDTH, allow_unicode=True)
+def document(thing: dict[str, Any]) -> str:
+    """A file of one YAML document; texts of more than a line are written as such."""
+    return HEADER + yaml.dump(thing, Dumper=_Dumper, sort_keys=False, width=_WIDTH, allow_unicode=True)
 
 
 def block(thing: object) -> str:
