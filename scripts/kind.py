@@ -17,7 +17,7 @@ from marketpipeline import __version__
 from marketpipeline.plan import programs
 from marketpipeline_operator.settings import COMPONENTS_VERSION
 
-__all__ = ["down", "main", "up"]
+__all__ = ["down", "images", "main", "up"]
 
 ROOT = Path(__file__).resolve().parent.parent
 CLUSTER = "marketpipeline"
@@ -28,16 +28,16 @@ SYSTEM, NAMESPACE = "marketpipeline-system", "market-data"
 Command = list[str]
 
 
-def images() -> dict[str, Command]:
-    """Tag of each image, and how it is built."""
+def images(registry: str = REGISTRY) -> dict[str, Command]:
+    """Name and tag of each image, and what a build of it is given."""
     dockerfiles = {"stream-job": "flink-job", "operator": "operator"}
     extras = {component.value: program.extra for component, program in programs().items()} | {"simulator": "simulator"}
     found = {}
     for name in [*extras, *dockerfiles]:
-        tag = f"{REGISTRY}/{name}:{__version__ if name == 'operator' else COMPONENTS_VERSION}"
+        tag = f"{registry}/{name}:{__version__ if name == 'operator' else COMPONENTS_VERSION}"
         argument = ["--build-arg", f"COMPONENT={extras[name]}"] if name in extras else []
         file = f"images/{dockerfiles.get(name, 'services')}/Dockerfile"
-        found[tag] = ["docker", "build", "--quiet", "--file", file, *argument, "--tag", tag, "."]
+        found[tag] = ["--file", file, *argument, "--tag", tag, "."]
     return found
 
 
@@ -45,7 +45,7 @@ def up(live: bool, options: Sequence[str]) -> Iterator[Command]:
     """A cluster, our images in it, both charts, and a look at the first candle."""
     yield ["kind", "create", "cluster", "--name", CLUSTER, "--wait", "120s"]
     built = images()
-    yield from built.values()
+    yield from (["docker", "build", "--quiet", *given] for given in built.values())
     yield ["kind", "load", "docker-image", "--name", CLUSTER, *built]
     install = ["helm", "upgrade", "--install", "--create-namespace", "--wait", "--timeout", "10m"]
     yield [*install, OPERATOR, f"helm/{OPERATOR}", "--namespace", SYSTEM]
