@@ -48,8 +48,13 @@ ACCEPTED = [
     "  unknown: null",
     "  exclude: [binance:*UP*, binance:USDCUSDT, 'okx:*']",
     "  maxSymbols: 1000",
+    "  hibernation: {schedule: 0 20 * * 1-5, wake: 0 7 * * 1-5, timeZone: Europe/Berlin}",
 ]
 REFUSED = [
+    "  hibernation: {schedule: '20:00', wake: 0 7 * * *}",
+    "  hibernation: {schedule: 0 24 * * *, wake: 0 7 * * *}",
+    "  hibernation: {schedule: 0 20 * * *}",
+    "  hibernation: {schedule: 0 20 * * *, wake: 0 7 * * *, timeZone: 'Central European Time'}",
     "  exclude: [kraken:*]",
     "  exclude: ['*USDT']",
     "  exclude: [binance:top-3-USDT]",

@@ -155,6 +155,11 @@ STATUS: dict[str, Any] = _object(
         pending={"type": "array", "description": "What is restarted then.", "items": _text("Name of a process.")},
         opens=_text("When the next window begins.", format="date-time"),
     ),
+    hibernation=_object(
+        "Where the spec has a hibernation: how it stands.",
+        asleep={"type": "boolean", "description": "Whether it is suspended by the schedule."},
+        until=_text("Until when that stays so.", format="date-time"),
+    ),
     savepoints=_object(
         "Savepoints that are kept.",
         kept={

@@ -102,7 +102,12 @@ def resume(connect: Callable[[], Access], name: str, wait: bool, timeout: float)
 
 
 def _switch(access: Access, name: str, *, suspended: bool, wait: bool, timeout: float) -> None:
-    _not_paused(access.pipeline(name))
+    there = access.pipeline(name)
+    _not_paused(there)
+    rest = (there.get("status") or {}).get("hibernation", {})
+    if rest.get("asleep") and not suspended:
+        until = f" until {rest['until']}" if "until" in rest else ""
+        raise click.UsageError(f"{name}: it is asleep{until}; change or remove spec.hibernation to wake it")
     patched = access.merge(name, {"spec": {"suspend": suspended}})
     if not wait:
         click.echo(f"{name}: will be {'suspended' if suspended else 'resumed'}")

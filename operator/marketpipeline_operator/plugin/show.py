@@ -50,6 +50,8 @@ def _head(pipeline: Object, now: datetime) -> str:
         rows.append(("Note", "the operator has not acted on the newest spec yet: is it running?"))
     if switched_on(pipeline, PAUSE):
         rows.append(("Note", f"reconciling is paused by the annotation {PAUSE}: nothing is changed or repaired"))
+    if (rest := status.get("hibernation", {})).get("asleep"):
+        rows.append(("Note", f"it is asleep by spec.hibernation until {rest.get('until', 'the spec says otherwise')}"))
     rows.append(("Symbols", str(status.get("symbols", len(pipeline["spec"].get("symbols", []))))))
     if data:
         rows.append(("Data", _data(data, now)))

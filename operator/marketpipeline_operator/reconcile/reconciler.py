@@ -59,6 +59,7 @@ from marketpipeline_operator.observe.selection import SelectionState, observe_se
 from marketpipeline_operator.observe.topics import TopicsState, observe_topics
 from marketpipeline_operator.reconcile.children import Applied, apply_children, remove_orphans
 from marketpipeline_operator.reconcile.deletion import Deletion, elapsed
+from marketpipeline_operator.reconcile.hibernation import Hibernation
 from marketpipeline_operator.reconcile.maintenance import Windows, can_wait, split_deferred
 from marketpipeline_operator.reconcile.ownership import TopicOwnership
 from marketpipeline_operator.reconcile.rollout import Rollout, of_ingestion, plan_rollout
@@ -161,7 +162,9 @@ class Reconciler:
         working, metadata = self._working[key], pipeline["metadata"]
         mark, status = f"{metadata['uid']}/{metadata['generation']}", pipeline.get("status") or {}
         bare = {name: value for name, value in pipeline.items() if name != "status"}
-        loaded, before = working.loaded.of(mark, make=lambda: load_object(bare, "spec")), status.get("selection", {})
+        written, before = working.loaded.of(mark, make=lambda: load_object(bare, "spec")), status.get("selection", {})
+        working.hibernation = hibernation = Hibernation.of(written, datetime.now(UTC))
+        loaded = working.asleep.of(mark, hibernation.asleep, make=lambda: hibernation.put_to(written))
         if metadata.get("deletionTimestamp"):
             selection = SelectionState(tuple(before.get("symbols", [])))
         else:
@@ -169,7 +172,7 @@ class Reconciler:
             selection = observe_selection(loaded, working.selection, before, interval)
         context = Context(
             pipeline=loaded,
-            plan=working.planned.of(mark, selection.symbols, make=lambda: plan(loaded, selection.symbols)),
+            plan=working.planned.of(loaded, selection.symbols, make=lambda: plan(loaded, selection.symbols)),
             uid=metadata["uid"],
             settings=self._settings,
             capabilities=self.capabilities,
@@ -265,6 +268,8 @@ class Reconciler:
         found = self._findings(key, context, topics, job, secrets, rollout, faults)
         pending = found.pending or selection.pending
         found = replace(found, selection=selection, selection_status=told, pending=pending, savepoints=savepoints)
+        rest = working.hibernation
+        found = replace(found, hibernation=rest.status, asleep=str(rest) if rest.asleep else "")
         if applied.deferred and windows.opens:
             opens = windows.opens.strftime("%Y-%m-%dT%H:%M:%SZ")
             found = replace(found, maintenance={"pending": applied.deferred, "opens": opens})
@@ -276,7 +281,8 @@ class Reconciler:
             return _Outcome(error=next((e for e in applied.errors if isinstance(e, RetryableError)), applied.errors[0]))
         looking = self._settings.reconcile.health_interval if self._working[key].scaled else None
         opening = (windows.opens - now).total_seconds() + 0.1 if windows.opens else None
-        soon = (opening, secrets.again, job.again, savepoints.again, self._next_listing(context), looking)
+        turn = working.hibernation.seconds(now)
+        soon = (opening, turn, secrets.again, job.again, savepoints.again, self._next_listing(context), looking)
         return _Outcome(min((seconds for seconds in soon if seconds is not None), default=None))
 
     def _next_listing(self, context: Context) -> float | None:

@@ -20,6 +20,7 @@ from marketpipeline_operator.observe.secrets import SecretsSeen
 from marketpipeline_operator.observe.selection import SelectionTasks
 from marketpipeline_operator.observe.topics import TopicTasks
 from marketpipeline_operator.reconcile.diff import Matched
+from marketpipeline_operator.reconcile.hibernation import Hibernation
 from marketpipeline_operator.settings import ReconcileSettings
 
 __all__ = ["WorkingState"]
@@ -35,6 +36,10 @@ class WorkingState:
     selection: SelectionTasks
     loaded: Last[MarketPipeline] = field(default_factory=Last)
     """Of the last generation the resource as read. Reading and planning is half of a pass."""
+    asleep: Last[MarketPipeline] = field(default_factory=Last)
+    """Of that and of its hibernation: the resource as it shall be now."""
+    hibernation: Hibernation = field(default_factory=Hibernation)
+    """And whether it is asleep in this pass."""
     planned: Last[Plan] = field(default_factory=Last)
     """Of that and of what its selectors stood for: the plan."""
     scaled_plan: Last[tuple[MarketPipeline, Plan]] = field(default_factory=Last)

@@ -22,7 +22,17 @@ _LONGEST = 2_000
 _NOT_APPLIED = frozenset({"ApplyFailed", "FlinkOperatorMissing", "TopicOperatorMissing"})
 """Reasons of faults that mean: what runs is not what the spec says."""
 _EXPECTED = frozenset(
-    {"Creating", "Deleting", "Progressing", "Starting", "Suspended", "Suspending", "Upgrading", "Waiting"}
+    {
+        "Creating",
+        "Deleting",
+        "Hibernating",
+        "Progressing",
+        "Starting",
+        "Suspended",
+        "Suspending",
+        "Upgrading",
+        "Waiting",
+    }
 )
 """Reasons for not being ready that are no fault."""
 _SINKS = tuple(component for component in Component if component.is_sink)
@@ -43,7 +53,8 @@ class Findings:
     """What a pass found: processes by their state, topics, job, and what else is wrong.
 
     `held` says that workloads wait for their topics, `pending` that the broker, Flink or the API server did not answer
-    yet: an operator that has just started says nothing then, and leaves what was said before.
+    yet: an operator that has just started says nothing then, and leaves what was said before. `asleep` is why a
+    pipeline that hibernates does nothing, empty for all others.
     """
 
     components: Sequence[tuple[Process, ComponentState]]
@@ -59,6 +70,8 @@ class Findings:
     scaling: Sequence[Object] = ()
     savepoints: SavepointsDecision = field(default_factory=SavepointsDecision)
     maintenance: Object = field(default_factory=dict)
+    asleep: str = ""
+    hibernation: Object = field(default_factory=dict)
 
 
 def conditions_of(context: Context, found: Findings) -> list[Condition]:
@@ -74,7 +87,7 @@ def conditions_of(context: Context, found: Findings) -> list[Condition]:
     selected = _selected(found.selection)
     needed = selected if found.selection.never_known else []
     return [
-        _ready([*needed, *parts, api], found.faults, suspended),
+        _ready([*needed, *parts, api], found, suspended),
         *selected,
         *parts,
         *_durable(context),
@@ -170,10 +183,12 @@ def _durable(context: Context) -> list[Condition]:
     return [Condition("StateDurable", False, "NoDurableStorage", text)]
 
 
-def _ready(parts: Sequence[Condition], faults: Sequence[Fault], suspended: bool) -> Condition:
+def _ready(parts: Sequence[Condition], found: Findings, suspended: bool) -> Condition:
+    if found.asleep:
+        return Condition("Ready", False, "Hibernating", found.asleep)
     if suspended:
         return Condition("Ready", False, "Suspended", "spec.suspend is true")
-    if refused := next((fault for fault in faults if fault.reason in _NOT_APPLIED), None):
+    if refused := next((fault for fault in found.faults if fault.reason in _NOT_APPLIED), None):
         return Condition("Ready", False, refused.reason, refused.message)
     wrong = next((part for part in parts if part.status is not True), None)
     if wrong is None:

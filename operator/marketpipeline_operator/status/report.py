@@ -50,6 +50,8 @@ def report(context: Context, pipeline: Object, found: Findings, now: str) -> Obj
         status["job"] = found.job.status
     if found.maintenance:
         status["maintenance"] = found.maintenance
+    if found.hibernation:
+        status["hibernation"] = found.hibernation
     if found.savepoints.status:
         status["savepoints"] = found.savepoints.status
     addresses = {each.value: address_of(context, each) for each in (Component.API, Component.DASHBOARD)}

@@ -23,6 +23,7 @@ from marketpipeline.spec.platform import (
     Broker,
     Dashboard,
     DeletionPolicy,
+    Hibernation,
     Ingestion,
     Maintenance,
     Processing,
@@ -140,6 +141,9 @@ class PipelineSpec(SpecModel):
     backup: Backup | None = Field(default=None, description="Copies of what the pipeline cannot make again.")
     recovery: Recovery | None = Field(default=None, description="The backup that a new pipeline begins with.")
     maintenance: Maintenance = Field(default_factory=Maintenance, description="When restarts that can wait are done.")
+    hibernation: Hibernation | None = Field(
+        default=None, description="When it is suspended and resumed by itself, on a cluster. `suspend` wins."
+    )
     suspend: bool = Field(
         default=False,
         description="Stop everything and keep the data; the job stops with a savepoint and resumes from it.",

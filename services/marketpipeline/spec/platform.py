@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from marketpipeline.schema import (
     ADDRESSES,
@@ -39,6 +40,7 @@ __all__ = [
     "Broker",
     "Dashboard",
     "DeletionPolicy",
+    "Hibernation",
     "Ingestion",
     "Maintenance",
     "Processing",
@@ -161,6 +163,33 @@ class Maintenance(SpecModel):
     windows: Annotated[list[Window], Field(max_length=16)] = Field(
         default=[], description="When they are done; at once when there are none."
     )
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, OSError, ValueError):  # what is not there, a folder such as Europe, no name
+        raise ValueError("is no time zone; write one of the IANA database, e.g. Europe/Berlin") from None
+    return name
+
+
+class Hibernation(SpecModel):
+    """Nightly or weekly rest: as with `suspend`, from one time to another. One machine has none."""
+
+    schedule: Schedule = Field(
+        description="When it falls asleep, in cron's form; the stream job stops with a savepoint.",
+        examples=["0 20 * * 1-5"],
+    )
+    wake: Schedule = Field(
+        description="When it goes on from there, in cron's form. A pipeline that is created between the two is asleep.",
+        examples=["0 7 * * 1-5"],
+    )
+    time_zone: Annotated[
+        str,
+        StringConstraints(max_length=64),
+        TextRules(TextRule("^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$", "must be a time zone's name, as Europe/Berlin")),
+        AfterValidator(_known_zone),
+    ] = Field(default="UTC", description="Whose clock these are, by its name in the IANA database: `Europe/Berlin`.")
 
 
 class Savepoints(SpecModel):

@@ -42,6 +42,7 @@ def test_only_the_symbols_are_required() -> None:
     sinks = {path for path in required if path.startswith("spec.sinks.")}
     patterns = {"spec.patterns.name", "spec.patterns.sequence"}
     optional = {"spec.backup.url", "spec.recovery.url", "spec.maintenance.windows.schedule"}
+    optional |= {"spec.hibernation.schedule", "spec.hibernation.wake"}
     needed = required - secrets - sinks - patterns - optional
     assert needed == {"spec.symbols"}, "what is absent by default, and a reference to a Secret, says what it is"
 

@@ -1,0 +1,73 @@
+"""Hibernation: who is asleep at which hour of which clock, and what becomes of it at a real API server."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from marketpipeline.errors import InvalidSpec
+from marketpipeline_operator.reconcile.hibernation import Hibernation
+
+from tests.operator.builders.support import context_of
+from tests.operator.plugin.test_commands import Plugin, plugin  # noqa: F401
+from tests.operator.support import OperatorUnderTest, Pipelines, ScriptedFlink
+from tests.operator.test_standalone_api import running, until_resumed, until_suspended
+from tests.support.broker import RunningBroker
+
+WORK: dict[str, Any] = {"schedule": "0 20 * * 1-5", "wake": "0 7 * * 1-5", "timeZone": "Europe/Berlin"}
+NEVER, ALWAYS = "0 0 29 2 *", "* * * * *"
+
+
+@pytest.mark.parametrize(
+    ("now", "asleep", "until"),
+    [
+        ("2026-03-27T18:59:59Z", False, "2026-03-27T19:00:00Z"),
+        ("2026-03-27T19:00:00Z", True, "2026-03-30T05:00:00Z"),  # the weekend in which summer time begins
+        ("2026-03-30T04:59:59Z", True, "2026-03-30T05:00:00Z"),
+        ("2026-03-30T05:00:00Z", False, "2026-03-30T18:00:00Z"),
+    ],
+)
+def test_asleep_from_evening_to_morning_by_the_clock_of_the_place(now: str, asleep: bool, until: str) -> None:
+    found = Hibernation.of(context_of(hibernation=WORK).pipeline, moment := datetime.fromisoformat(now))
+    assert found.status == {"asleep": asleep, "until": until}
+    assert found.seconds(moment) == pytest.approx((datetime.fromisoformat(until) - moment).total_seconds() + 0.1)
+    assert found.put_to(context_of(hibernation=WORK).pipeline).spec.suspend is asleep
+
+
+def test_suspend_wins_and_without_a_section_there_is_none() -> None:
+    now = datetime.fromisoformat("2026-03-28T12:00:00Z")
+    specs: list[dict[str, Any]] = [{"hibernation": WORK, "suspend": True}, {}]
+    for spec in specs:
+        found = Hibernation.of(context_of(**spec).pipeline, now)
+        assert (found.asleep, found.status, found.seconds(now)) == (False, {}, None)
+
+
+@pytest.mark.parametrize("zone", ["Europe", "Europe/Nowhere", "../etc/passwd", "Mars"])
+def test_a_zone_that_is_not_there_is_refused_by_name(zone: str) -> None:
+    with pytest.raises(InvalidSpec, match=r"spec.hibernation.timeZone: .*Europe/Berlin"):
+        context_of(hibernation=WORK | {"timeZone": zone})
+
+
+async def test_asleep_it_is_suspended_with_a_savepoint_and_says_until_when(
+    pipelines: Pipelines,
+    operator: OperatorUnderTest,
+    broker: RunningBroker,
+    plugin: Plugin,  # noqa: F811
+) -> None:
+    flink = ScriptedFlink()
+    await running(pipelines, operator, broker, flink)
+    await pipelines.edit(hibernation={"schedule": ALWAYS, "wake": NEVER})
+    await until_suspended(pipelines)
+    assert flink.stops == 1
+    said = await pipelines.until("Ready", status="False", reason="Hibernating")
+    assert "until 2028-02-29T00:00:00Z" in said["message"]
+    status = (await pipelines.get() or {})["status"]
+    assert status["hibernation"] == {"asleep": True, "until": "2028-02-29T00:00:00Z"}
+    assert "it is asleep until 2028-02-29T00:00:00Z" in await plugin("resume", "crypto", status=2)
+    flink.begin("savepoint", "goes on from its savepoint")
+    await pipelines.edit(hibernation={"schedule": NEVER, "wake": ALWAYS})
+    await until_resumed(pipelines)
+    await pipelines.run()
+    status = (await pipelines.get() or {})["status"]
+    assert status["hibernation"] == {"asleep": False, "until": "2028-02-29T00:00:00Z"}
