@@ -149,6 +149,10 @@ ALONG |= {
     f"{part}.scaling.min": {f"{part}.scaling.max": 64}
     for part in ("ingestion", "processing", *(f"sinks.{name}" for name in sink_kinds()))
 }
+ALONG |= {
+    f"hibernation.{part}": {f"hibernation.{other}": "* * * * *" for other in ("schedule", "wake") if other != part}
+    for part in ("schedule", "wake", "timeZone")
+}
 _PLACED = ("endpoint", "region", "pathStyle", "schedule", "keep")
 ALONG |= {f"{place}.{part}": {f"{place}.url": "s3://b/p"} for place in ("backup", "recovery") for part in _PLACED}
 ALONG |= {
