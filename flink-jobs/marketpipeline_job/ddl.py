@@ -17,7 +17,13 @@ from marketpipeline.topics import TopicKind, topic_name
 
 from marketpipeline_job.sql import table
 
-__all__ = ["column_type", "columns", "sink", "source", "upsert_sink"]
+__all__ = ["BROKER_VARIABLE", "column_type", "columns", "sink", "source", "upsert_sink", "without_address"]
+
+BROKER_VARIABLE = "MARKETPIPELINE_BROKER"
+"""Where a job `without_address` finds its broker: a variable of the environment of its JVM."""
+
+_ANY_BROKER = f"${{env:{BROKER_VARIABLE}}}"
+_PROVIDER = "org.apache.flink.kafka.shaded.org.apache.kafka.common.config.provider.EnvVarConfigProvider"
 
 _SCALARS = {int: "BIGINT", float: "DOUBLE", str: "STRING", bool: "BOOLEAN"}
 
@@ -58,6 +64,12 @@ def columns(*records: type[Record]) -> dict[str, str]:
             if found.setdefault(name, kind) != kind:
                 raise TypeError(f"column {name} is {found[name]} in one record and {kind} in {record.__name__}")
     return found
+
+
+def without_address(settings: JobSettings) -> JobSettings:
+    """The same job, whose tables leave it to Kafka's clients to find out where the broker is."""
+    kafka = settings.kafka.model_copy(update={"bootstrap_servers": _ANY_BROKER})
+    return settings.model_copy(update={"kafka": kafka})
 
 
 def source(
@@ -160,6 +172,8 @@ _LOGIN_MODULES = {
 def _client(kafka: KafkaSettings) -> dict[str, str]:
     protocol = "SSL" if kafka.tls else "PLAINTEXT"
     found = {"properties.bootstrap.servers": kafka.bootstrap_servers}
+    if kafka.bootstrap_servers == _ANY_BROKER:
+        found |= {"properties.config.providers": "env", "properties.config.providers.env.class": _PROVIDER}
     if kafka.username is not None:
         protocol = "SASL_SSL" if kafka.tls else "SASL_PLAINTEXT"
         password = kafka.password.get_secret_value() if kafka.password else ""

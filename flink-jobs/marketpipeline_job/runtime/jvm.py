@@ -13,7 +13,7 @@ import struct
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from marketpipeline.errors import InvalidInput, PermanentError, Problem
@@ -41,11 +41,17 @@ _TUNING = (
 
 
 def start_jvm(
-    java_home: str | None, heap_mb: int, log_level: str, temporary: Path, jars: Sequence[Path]
+    java_home: str | None,
+    heap_mb: int,
+    log_level: str,
+    temporary: Path,
+    jars: Sequence[Path],
+    variables: Mapping[str, str],
 ) -> subprocess.Popen[bytes]:
     """Start it and let PyFlink use it; what a killed JVM leaves behind is in `temporary`.
 
-    `jars` are on its class path: loaded for each job, all that a job has read of them would be read again.
+    `jars` are on its class path: loaded for each job, all that a job has read of them would be read again. `variables`
+    are put into its environment.
 
     Raises InvalidInput without a Java, PermanentError when it does not come up.
     """
@@ -56,6 +62,7 @@ def start_jvm(
     environment = dict(os.environ)  # noqa: TID251  handed on to a child, with Flink's own variables
     environment["FLINK_HOME"] = _find_flink_home()
     environment["FLINK_LOG_LEVEL"] = log_level
+    environment |= variables
     gateway_server.prepare_environment_variables(environment)
     with tempfile.TemporaryDirectory(dir=temporary) as folder:
         answer = Path(folder) / "port"

@@ -26,6 +26,7 @@ from marketpipeline.settings import JobSettings
 from marketpipeline.telemetry import Telemetry
 from prometheus_client import REGISTRY
 
+from marketpipeline_job.ddl import BROKER_VARIABLE
 from marketpipeline_job.runtime.broker import BrokerView, look_at_broker
 from marketpipeline_job.runtime.configuration import common, embedded
 from marketpipeline_job.runtime.files import FlinkFiles
@@ -91,10 +92,12 @@ def _run_embedded(settings: JobSettings, places: Places, monitor: Monitor, stopp
     broker = _in_background(lambda: look_at_broker(settings))
     from marketpipeline_job.runtime.jvm import start_jvm  # imports PyFlink, which takes a second
 
-    process = start_jvm(places.java_home, settings.heap_mb, _JVM_LEVELS[settings.telemetry.log_level], temporary, jars)
+    level = _JVM_LEVELS[settings.telemetry.log_level]
+    variables = {BROKER_VARIABLE: settings.kafka.bootstrap_servers}
+    process = start_jvm(places.java_home, settings.heap_mb, level, temporary, jars, variables)
     try:
         plans = Plans(places.flink_jars.parent / "plans", jars)
-        _run_job(settings, plans, broker, process, monitor, stopping)
+        _run_job(settings, plans, temporary, broker, process, monitor, stopping)
     finally:
         _end(process)
         shutil.rmtree(temporary, ignore_errors=True)
@@ -103,20 +106,23 @@ def _run_embedded(settings: JobSettings, places: Places, monitor: Monitor, stopp
 def _run_job(
     settings: JobSettings,
     plans: Plans,
+    temporary: Path,
     broker: Future[BrokerView],
     process: subprocess.Popen[bytes],
     monitor: Monitor,
     stopping: threading.Event,
 ) -> None:
     from marketpipeline_job.runtime import submit  # starts PyFlink
+    from marketpipeline_job.runtime.local import LocalFlink
 
     try:
         port = _free_port()
-        plan = submit.plan_once(settings, {**common(settings), **embedded(port)}, plans)
+        job = LocalFlink(embedded(port), common(settings))
+        graph = job.graph(settings, plans, temporary)
         start = find_start(settings, broker.result(), FlinkFiles(submit.jvm()))
         _log.log(logging.WARNING if start.origin is Origin.UNFIT else logging.INFO, "the job %s", start.reason)
-        job = plan.start(start.configuration, start.told)
-        monitor.watch(FlinkRest(port, job.id), start)
+        job.start(graph, start.configuration, start.told)
+        monitor.watch(FlinkRest(port, job.job), start)
         _watch(monitor, process, stopping)
         began = time.monotonic()
         try:

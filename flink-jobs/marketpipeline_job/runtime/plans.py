@@ -1,7 +1,9 @@
-"""Plans that are kept for the next start: to make one takes longer than the rest of a start (docs/decisions/0242).
+"""Plans and graphs that are kept for the next start: to make them takes longer than the rest of it.
 
-A plan names its tables and does not say where they are; but what a dead letter tells of its topic is part of it. So the
-prefix of topics is put in afterwards, and one plan serves every pipeline that computes the same.
+A plan is what SQL is compiled to. It names its tables and does not say where they are; but what a dead letter tells of
+its topic is part of it. So the prefix of topics is put in afterwards, and one plan serves every pipeline that computes
+the same (docs/decisions/0242). A graph is what Flink runs: it holds the topics and all settings but the broker's
+address, and is started without the planner (docs/decisions/0271).
 """
 
 from __future__ import annotations
@@ -34,14 +36,13 @@ def placed(text: str, settings: JobSettings) -> str:
 
 
 class Plans:
-    """A folder of plans, each a file of its key; `jars` have the functions."""
+    """A folder of plans and graphs, each a file of its key; `jars` have the functions."""
 
     def __init__(self, folder: Path, jars: Sequence[Path]) -> None:
         self._folder, self._jars = folder, jars
 
-    def key(self, queries: str, configuration: Mapping[str, str]) -> str:
-        """The same for what gives the same plan: queries, what the planner is told, Flink, the functions."""
-        told = {key: value for key, value in configuration.items() if key.startswith("table.")}
+    def key(self, queries: str, told: Mapping[str, str]) -> str:
+        """The same for what gives the same: queries, what Flink is told of them, its version, the functions."""
         found = hashlib.sha256(json.dumps([version("apache-flink"), queries, told], sort_keys=True).encode())
         for jar in self._jars:
             found.update(jar.read_bytes())
@@ -58,13 +59,26 @@ class Plans:
 
     def put(self, key: str, text: str) -> None:
         """Keep a plan and the newest of the others. A folder that cannot be written costs the next start time only."""
+        self._put(f"{key}.json", text.encode())
+
+    def graph(self, key: str) -> Path | None:
+        """The file of a graph, if it was kept."""
+        found = self._folder / f"{key}.graph"
+        return found if found.is_file() else None
+
+    def put_graph(self, key: str, made: Path) -> None:
+        """Keep a graph and the newest of the others, as `put` does a plan."""
+        self._put(f"{key}.graph", made.read_bytes())
+
+    def _put(self, name: str, content: bytes) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            made = self._folder / f".{key}.tmp"
-            made.write_text(text)
-            made.replace(self._folder / f"{key}.json")
-            known = sorted(self._folder.glob("*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
+            made = self._folder / f".{name}.tmp"
+            made.write_bytes(content)
+            made.replace(self._folder / name)
+            alike = self._folder.glob(f"*{Path(name).suffix}")
+            known = sorted(alike, key=lambda file: file.stat().st_mtime, reverse=True)
             for old in known[_KEPT:]:
                 old.unlink(missing_ok=True)
         except OSError as error:
-            _log.debug("a plan is not kept: %s", error)
+            _log.debug("%s is not kept: %s", name, error)

@@ -1,4 +1,4 @@
-"""From the script to a running job, in the JVM that PyFlink's gateway leads to.
+"""From the script to a job that is handed to Flink, in the JVM that PyFlink's gateway leads to.
 
 Flink's own Table API is called there: PyFlink's classes around it are not needed for SQL, and importing what they need
 takes longer than the planner.
@@ -11,40 +11,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from marketpipeline.errors import PermanentError, RetryableError
+from marketpipeline.errors import PermanentError
 from marketpipeline.settings import JobSettings
-from py4j.protocol import Py4JError, Py4JNetworkError
 from pyflink.java_gateway import get_gateway
 
 from marketpipeline_job.job import script
 from marketpipeline_job.runtime.plans import Plans, placed, without_places
 from marketpipeline_job.sql import Script
 
-__all__ = ["Job", "Plan", "jvm", "plan", "plan_once", "release"]
+__all__ = ["Plan", "cause", "jvm", "plan", "plan_once", "refusals", "release"]
 
 _log = logging.getLogger(__name__)
-
-
-class Job:
-    """A job that was handed to Flink."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self.id: str = client.getJobID().toString()
-
-    def stop(self, folder: str, timeout_seconds: float) -> str:
-        """Stop it with a savepoint in `folder`, which is complete when this returns; gives its URI.
-
-        Raises RetryableError when the job cannot make one now: what it has are its checkpoints.
-        """
-        java = jvm()
-        try:
-            form = java.org.apache.flink.core.execution.SavepointFormatType.NATIVE
-            future = self._client.stopWithSavepoint(False, folder, form)
-            milliseconds = java.java.util.concurrent.TimeUnit.MILLISECONDS
-            return str(future.get(int(timeout_seconds * 1000), milliseconds))
-        except (Py4JError, Py4JNetworkError) as error:
-            raise RetryableError(f"no savepoint could be made: {_cause(error)}") from error
 
 
 def jvm() -> Any:
@@ -68,25 +45,22 @@ class Plan:
         self._environment = environment
         self._compiled = compiled
 
-    def start(self, configuration: Mapping[str, str], told: Mapping[str, str]) -> Job:
-        """Start it with this beside what it was planned with; what is `told` can be read of the running job.
+    def start(self, configuration: Mapping[str, str], told: Mapping[str, str]) -> None:
+        """Hand it over with this beside what it was planned with; what is `told` can be read of the running job.
 
         Raises PermanentError with Flink's own reason when it is refused.
         """
-        with _refusals():
+        with refusals():
             for key, value in configuration.items():
                 self._environment.getConfig().set(key, value)
             for key, value in told.items():
                 self._environment.getConfig().addJobParameter(key, value)
-            client = self._compiled.execute().getJobClient().orElse(None)
-        if client is None:
-            raise PermanentError("Flink gave no handle of the job")
-        return Job(client)
+            self._compiled.execute()
 
 
 def plan(settings: JobSettings, configuration: Mapping[str, str]) -> Plan:
     """Plan the script. Raises PermanentError with Flink's own reason when it is refused."""
-    with _refusals():
+    with refusals():
         environment = _environment(configuration)
         return Plan(environment, _compiled(environment, script(settings)))
 
@@ -97,13 +71,14 @@ def plan_once(settings: JobSettings, configuration: Mapping[str, str], plans: Pl
     Always by way of its text: operators have the ids of their places in the graph, which may be another one before.
     """
     wanted = script(without_places(settings))
-    key = plans.key(wanted.queries(), configuration)
+    told = {key: value for key, value in configuration.items() if key.startswith("table.")}
+    key = plans.key(wanted.queries(), told)
     if (text := plans.get(key)) is not None:
         try:
             return _loaded(text, settings, configuration)
         except PermanentError as error:
             _log.warning("a plan that was kept does not load, another one is made: %s", error)
-    with _refusals():
+    with refusals():
         text = str(_compiled(_environment(configuration), wanted).asJsonString())
     plans.put(key, text)
     return _loaded(text, settings, configuration)
@@ -111,7 +86,7 @@ def plan_once(settings: JobSettings, configuration: Mapping[str, str], plans: Pl
 
 def _loaded(text: str, settings: JobSettings, configuration: Mapping[str, str]) -> Plan:
     wanted = script(settings)
-    with _refusals():
+    with refusals():
         environment = _environment(configuration)
         for statement in (*wanted.tables, *wanted.functions):
             environment.executeSql(statement)
@@ -141,14 +116,15 @@ def _compiled(environment: Any, wanted: Script) -> Any:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def refusals() -> Iterator[None]:
+    """Whatever Flink raises is a PermanentError with its own reason."""
     try:
         yield
     except Exception as error:  # PyFlink turns some Java exceptions into its own, without a common base
-        raise PermanentError(f"Flink refused the job: {_cause(error)}") from error
+        raise PermanentError(f"Flink refused the job: {cause(error)}") from error
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
     """The innermost message of a Java exception; its stack goes to the log."""
     _log.debug("Flink's exception", exc_info=error)
     text = str(error)

@@ -31,7 +31,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkFiles]:
     from marketpipeline_job.runtime import submit
     from marketpipeline_job.runtime.jvm import start_jvm
 
-    process = start_jvm(os.environ.get("JAVA_HOME"), 256, "WARN", tmp_path_factory.mktemp("jvm"), [])
+    process = start_jvm(os.environ.get("JAVA_HOME"), 256, "WARN", tmp_path_factory.mktemp("jvm"), [], {})
     try:
         found = FlinkFiles(submit.jvm())
         del os.environ["PYFLINK_GATEWAY_PORT"]  # no job that another test starts is to take it for a cluster
