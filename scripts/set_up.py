@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "services"))
 from installers import build_go_tools, copy_from_go_module, install_node_packages  # noqa: E402 - after the path
 from marketpipeline.setup.installers import Installers, call, copy_jars  # noqa: E402
 from marketpipeline.setup.places import places  # noqa: E402
-from marketpipeline.setup.steps import Step, carry_out, extra_steps, run_steps  # noqa: E402
+from marketpipeline.setup.steps import Step, carry_out, extra_steps, graph_step, run_steps  # noqa: E402
 from marketpipeline.setup.toolchain import (  # noqa: E402
     SetupError,
     install_debian_package,
@@ -194,6 +194,8 @@ def main() -> int:
         carry_out(steps(for_tests=arguments.test), HERE)
         wanted = extras_of(arguments.pipeline) if arguments.pipeline else []
         carry_out(extra_steps([*wanted, *(extra for extra in arguments.extra if extra not in wanted)], HERE), HERE)
+        if arguments.pipeline and Path(arguments.pipeline).resolve() == HERE.quickstart:
+            carry_out([graph_step(HERE)], HERE)
     except SetupError as error:
         print(f"set-up stopped: {error}", file=sys.stderr)
         return 1

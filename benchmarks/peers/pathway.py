@@ -10,6 +10,7 @@ import orjson
 import pathway as pw
 
 MINUTE_US, LATENESS_US = 60_000_000, 2_000_000
+SYMBOLS = ("binance:BTCUSDT", "binance:ETHUSDT")
 
 
 def measures(value: bytes) -> str:
@@ -57,16 +58,23 @@ def candles(settings, source):
         price=pw.reducers.min(read.price),
         quantity=pw.reducers.min(read.quantity),
     )
+    found = [windows(once.filter(once.symbol == symbol)) for symbol in SYMBOLS]
+    rows = found[0].concat_reindex(*found[1:])
+    return rows.select(out=pw.apply(candle, rows.symbol, rows.opened, rows.trades))
+
+
+def windows(trades):
+    """Those of one symbol: what a window waits for is the newest time of its whole table, whatever its `instance`.
+
+    Partitions are read in any order, so of two symbols in one table the one that is read later would be late.
+    """
     closing = pw.temporal.exactly_once_behavior(LATENESS_US)
-    windows = once.windowby(
-        once.time, window=pw.temporal.tumbling(MINUTE_US, origin=0), instance=once.symbol, behavior=closing
-    )
-    found = windows.reduce(
+    tumbling = pw.temporal.tumbling(MINUTE_US, origin=0)
+    return trades.windowby(trades.time, window=tumbling, instance=trades.symbol, behavior=closing).reduce(
         symbol=pw.this._pw_instance,
         opened=pw.this._pw_window_start,
         trades=pw.reducers.sorted_tuple(pw.make_tuple(pw.this.time, pw.this.trade_id, pw.this.price, pw.this.quantity)),
     )
-    return found.select(out=pw.apply(candle, found.symbol, found.opened, found.trades))
 
 
 def main(task, address, source, target, state):

@@ -1,4 +1,4 @@
-"""`python -m marketpipeline_job --config job.json [--print-sql]`."""
+"""`python -m marketpipeline_job --config job.json [--print-sql | --prepare]`."""
 
 from __future__ import annotations
 
@@ -24,15 +24,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="marketpipeline_job", description="The stream job of a MarketPipeline.")
     parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="JSON of its settings")
     parser.add_argument("--print-sql", action="store_true", help="print what would run, and end")
+    parser.add_argument("--prepare", action="store_true", help="keep what a start on this machine needs, and end")
     arguments = parser.parse_args()
     try:
         settings = JobSettings.load(arguments.config)
         if arguments.print_sql:
             sys.stdout.write(script(_without_password(settings)).text())
             return 0
-        from marketpipeline_job.runtime.main import run  # printing needs no Flink
+        from marketpipeline_job.runtime.main import prepare, run  # printing needs no Flink
         from marketpipeline_job.runtime.places import Places
 
+        if arguments.prepare:
+            prepare(settings, Places())
+            return 0
         return run(settings, Places())
     except MarketPipelineError as error:
         sys.stderr.write(f"{error}\n")

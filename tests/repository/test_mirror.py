@@ -130,7 +130,7 @@ COVERED = (
     Covered(f"{JOB}/runtime", "files orders", "flink_jobs/runtime/test_state.py", SHARED),
     Covered(f"{JOB}/runtime", "main", "flink_jobs/test_main.py", PROCESS),
     Covered(f"{JOB}/runtime", "broker files", "flink_jobs/test_state.py", PROCESS),
-    Covered(f"{JOB}/runtime", "jvm places rest submit", "flink_jobs/test_running.py", PROCESS),
+    Covered(f"{JOB}/runtime", "jvm local places rest submit", "flink_jobs/test_running.py", PROCESS),
 )
 
 

@@ -6,6 +6,7 @@ docs/decisions/0271.
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from py4j.protocol import Py4JError, Py4JNetworkError
 
 from marketpipeline_job.ddl import without_address
 from marketpipeline_job.job import script
+from marketpipeline_job.runtime.configuration import common, embedded
+from marketpipeline_job.runtime.files import FlinkFiles
 from marketpipeline_job.runtime.plans import Plans
 from marketpipeline_job.runtime.submit import cause, jvm, plan_once, refusals
 
@@ -25,33 +28,39 @@ _log = logging.getLogger(__name__)
 
 
 class LocalFlink:
-    """It is up when it is made, and waits for its job, whose id is `job` from then on."""
+    """It is up when it is made, at `port`, and waits for its job, whose id is `job` from then on."""
 
-    def __init__(self, cluster: Mapping[str, str], job: Mapping[str, str]) -> None:
-        """`cluster` is the configuration of Flink itself, `job` that of what runs in it."""
-        self._configuration = dict(job)
+    def __init__(self, settings: JobSettings, plans: Plans, temporary: Path) -> None:
+        self._plans, self._temporary = plans, temporary
+        self._configuration = common(settings)
+        self.job, self.port = "", _free_port()
         with refusals():
-            slots = int(job["parallelism.default"])
-            self._flink = jvm().dev.marketpipeline.flink.start.LocalFlink(_map({**job, **cluster}), slots)
-        self.job = ""
+            cluster = _map({**self._configuration, **embedded(self.port)})
+            slots = int(self._configuration["parallelism.default"])
+            self._flink = jvm().dev.marketpipeline.flink.start.LocalFlink(cluster, slots)
 
-    def graph(self, settings: JobSettings, plans: Plans, temporary: Path) -> Any:
-        """The graph of the job with these settings.
+    @property
+    def files(self) -> FlinkFiles:
+        """The places that it can keep state in."""
+        return FlinkFiles(jvm())
 
-        One in which a password is stays in the `temporary` folder. Raises PermanentError where Flink refuses the job.
+    def graph(self, settings: JobSettings) -> Any:
+        """The graph of the job with these settings, kept unless a password is in it.
+
+        Raises PermanentError where Flink refuses the job.
         """
         anywhere = without_address(settings)
-        key = plans.key(script(anywhere).text(), self._configuration)
-        if (kept := plans.graph(key)) is not None:
+        key = self._plans.key(script(anywhere).text(), self._configuration)
+        if (kept := self._plans.graph(key)) is not None:
             try:
                 return self._read(kept)
             except PermanentError as error:
                 _log.warning("a graph that was kept cannot be read, another one is made: %s", error)
-        made = temporary / "job.graph"
+        made = self._temporary / "job.graph"
         self._flink.keepIn(str(made))
-        plan_once(anywhere, self._configuration, plans).start({}, {})
+        plan_once(anywhere, self._configuration, self._plans).start({}, {})
         if not any((settings.kafka.username, settings.kafka.key)):
-            plans.put_graph(key, made)
+            self._plans.put_graph(key, made)
         return self._read(made)
 
     def _read(self, file: Path) -> Any:
@@ -82,3 +91,10 @@ def _map(values: Mapping[str, str]) -> Any:
     for key, value in values.items():
         found.put(key, value)
     return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

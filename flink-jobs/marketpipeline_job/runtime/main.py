@@ -11,14 +11,15 @@ from __future__ import annotations
 import logging
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from marketpipeline.errors import InvalidInput, MarketPipelineError, PermanentError, Problem, RetryableError
@@ -28,7 +29,7 @@ from prometheus_client import REGISTRY
 
 from marketpipeline_job.ddl import BROKER_VARIABLE
 from marketpipeline_job.runtime.broker import BrokerView, look_at_broker
-from marketpipeline_job.runtime.configuration import common, embedded
+from marketpipeline_job.runtime.configuration import common
 from marketpipeline_job.runtime.files import FlinkFiles
 from marketpipeline_job.runtime.monitor import Monitor
 from marketpipeline_job.runtime.places import Places
@@ -36,7 +37,10 @@ from marketpipeline_job.runtime.plans import Plans
 from marketpipeline_job.runtime.rest import FlinkRest
 from marketpipeline_job.runtime.state import Origin, find_start
 
-__all__ = ["run"]
+if TYPE_CHECKING:
+    from marketpipeline_job.runtime.local import LocalFlink  # starts PyFlink
+
+__all__ = ["prepare", "run"]
 
 _log = logging.getLogger(__name__)
 
@@ -86,52 +90,49 @@ def _hand_over(settings: JobSettings) -> None:
     plan(settings, {**common(settings), **start.configuration}).start({}, start.told)
 
 
+def prepare(settings: JobSettings, places: Places) -> None:
+    """Keep the graph of this job, for a start that finds it. Raises MarketPipelineError where that cannot be."""
+    with _embedded_flink(settings, places) as (flink, _):
+        flink.graph(settings)
+
+
 def _run_embedded(settings: JobSettings, places: Places, monitor: Monitor, stopping: threading.Event) -> None:
-    temporary = _temporary(settings)
-    jars = _jars(places)
     broker = _in_background(lambda: look_at_broker(settings))
+    with _embedded_flink(settings, places) as (flink, process):
+        graph = flink.graph(settings)
+        start = find_start(settings, broker.result(), flink.files)
+        _log.log(logging.WARNING if start.origin is Origin.UNFIT else logging.INFO, "the job %s", start.reason)
+        flink.start(graph, start.configuration, start.told)
+        monitor.watch(FlinkRest(flink.port, flink.job), start)
+        _watch(monitor, process, stopping)
+        began = time.monotonic()
+        try:
+            where = flink.stop(start.directory, _SAVEPOINT_SECONDS)
+            _log.info("stopped", extra={"savepoint": where, "seconds": round(time.monotonic() - began, 2)})
+        except RetryableError as error:
+            _log.warning("stopped without a savepoint, the next start goes on from the last checkpoint: %s", error)
+
+
+@contextmanager
+def _embedded_flink(settings: JobSettings, places: Places) -> Iterator[tuple[LocalFlink, subprocess.Popen[bytes]]]:
+    """A Flink of this process, without a job, and its JVM, which is ended at the end."""
+    temporary, jars = _temporary(settings), _jars(places)
     from marketpipeline_job.runtime.jvm import start_jvm  # imports PyFlink, which takes a second
 
     level = _JVM_LEVELS[settings.telemetry.log_level]
     variables = {BROKER_VARIABLE: settings.kafka.bootstrap_servers}
     process = start_jvm(places.java_home, settings.heap_mb, level, temporary, jars, variables)
     try:
-        plans = Plans(places.flink_jars.parent / "plans", jars)
-        _run_job(settings, plans, temporary, broker, process, monitor, stopping)
+        from marketpipeline_job.runtime.local import LocalFlink
+        from marketpipeline_job.runtime.submit import release
+
+        try:
+            yield LocalFlink(settings, Plans(places.flink_jars.parent / "plans", jars), temporary), process
+        finally:
+            release()
     finally:
         _end(process)
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _run_job(
-    settings: JobSettings,
-    plans: Plans,
-    temporary: Path,
-    broker: Future[BrokerView],
-    process: subprocess.Popen[bytes],
-    monitor: Monitor,
-    stopping: threading.Event,
-) -> None:
-    from marketpipeline_job.runtime import submit  # starts PyFlink
-    from marketpipeline_job.runtime.local import LocalFlink
-
-    try:
-        port = _free_port()
-        job = LocalFlink(embedded(port), common(settings))
-        graph = job.graph(settings, plans, temporary)
-        start = find_start(settings, broker.result(), FlinkFiles(submit.jvm()))
-        _log.log(logging.WARNING if start.origin is Origin.UNFIT else logging.INFO, "the job %s", start.reason)
-        job.start(graph, start.configuration, start.told)
-        monitor.watch(FlinkRest(port, job.job), start)
-        _watch(monitor, process, stopping)
-        began = time.monotonic()
-        try:
-            where = job.stop(start.directory, _SAVEPOINT_SECONDS)
-            _log.info("stopped", extra={"savepoint": where, "seconds": round(time.monotonic() - began, 2)})
-        except RetryableError as error:
-            _log.warning("stopped without a savepoint, the next start goes on from the last checkpoint: %s", error)
-    finally:
-        submit.release()
 
 
 def _watch(monitor: Monitor, jvm: subprocess.Popen[bytes], stopping: threading.Event) -> None:
@@ -188,13 +189,6 @@ def _jars(places: Places) -> list[Path]:
         )
         raise InvalidInput("this machine", [Problem("flink_jars", str(places.flink_jars), expected)])
     return jars
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _end(jvm: subprocess.Popen[bytes]) -> None:

@@ -12,7 +12,7 @@ from marketpipeline.local.extras import extras_of
 from marketpipeline.settings.local import LocalSettings
 from marketpipeline.setup.installers import Installers
 from marketpipeline.setup.places import Places, places
-from marketpipeline.setup.steps import Step, carry_out, extra_steps, run_steps, stale
+from marketpipeline.setup.steps import Step, carry_out, extra_steps, graph_step, run_steps, stale
 from marketpipeline.setup.toolchain import SetupError, require_python
 from marketpipeline.spec import MarketPipeline, load_file
 
@@ -27,7 +27,8 @@ def setup(file: Path | None) -> None:
     It is what the first `marketpipeline run` does by itself, for an image or a machine that is to be ready before.
     """
     here = places()
-    if not _set_up(_steps(load_file(file or here.quickstart), here), here):
+    wanted = [*_steps(load_file(file or here.quickstart), here), *([graph_step(here)] if file is None else [])]
+    if not _set_up(wanted, here):
         click.echo("everything is there already")
 
 

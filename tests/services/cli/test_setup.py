@@ -27,6 +27,7 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
     libraries = Step("services", "libraries", "10 MB", [], here.services, lambda: None)
     monkeypatch.setattr(module, "places", lambda: here)
     monkeypatch.setattr(module, "run_steps", lambda _: [libraries])
+    monkeypatch.setattr(module, "graph_step", lambda _: libraries)
     return here
 
 

@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.apache.flink.api.common.ExecutionConfig;
 import org.apache.flink.api.common.JobID;
+import org.apache.flink.api.common.JobStatus;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.core.execution.SavepointFormatType;
 import org.apache.flink.runtime.jobgraph.JobGraph;
@@ -23,6 +24,8 @@ import org.apache.flink.util.InstantiationUtil;
  * the broker is, Kafka's clients read from the environment themselves.
  */
 public final class LocalFlink {
+    private static final long LOOK_MS = 20;
+
     private final MiniCluster cluster;
 
     /** It is up when this returns, and waits for its job. */
@@ -62,7 +65,11 @@ public final class LocalFlink {
         graph.getJobConfiguration().addAll(own);
         graph.setSavepointRestoreSettings(SavepointRestoreSettings.fromConfiguration(own));
         graph.setJobID(new JobID()); // the folder of its checkpoints
-        return cluster.submitJob(graph).get().getJobID().toString();
+        JobID job = cluster.submitJob(graph).get().getJobID();
+        while (cluster.getJobStatus(job).get() == JobStatus.INITIALIZING) {
+            Thread.sleep(LOOK_MS); // until then much of what is asked about it is an error
+        }
+        return job.toString();
     }
 
     /** Stop it with a savepoint in `folder`; gives where it is. */
