@@ -210,7 +210,7 @@ def _deployment() -> Object:
 def _service() -> Object:
     """Headless, for whoever reads its health and metrics."""
     port = {"name": "http", "port": 9100, "targetPort": "http", "protocol": "TCP"}
-    spec = {"clusterIP": "None", "selector": dict(_LABELS), "ports": [port]}
+    spec = {"clusterIP": "None", "ipFamilyPolicy": "PreferDualStack", "selector": dict(_LABELS), "ports": [port]}
     return _object("v1", "Service", name=f"{NAME}-metrics") | {"spec": spec}
 
 

@@ -19,6 +19,7 @@ def service(context: Context, process: Process) -> Object:
     return head | {
         "spec": {
             "type": "ClusterIP",
+            "ipFamilyPolicy": "PreferDualStack",
             "selector": {PIPELINE: context.name, PROCESS: process.name},
             "ports": [
                 {"name": port.name, "port": port.number, "protocol": "TCP", "targetPort": port.name}
@@ -33,6 +34,7 @@ def metrics_service(context: Context) -> Object:
     return child(context, "v1", "Service", METRICS, component=METRICS) | {
         "spec": {
             "type": "ClusterIP",
+            "ipFamilyPolicy": "PreferDualStack",
             "clusterIP": "None",
             "publishNotReadyAddresses": True,
             "selector": {PIPELINE: context.name},

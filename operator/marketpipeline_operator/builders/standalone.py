@@ -38,6 +38,7 @@ def job_manager_service(context: Context) -> Object:
     return child(context, "v1", "Service", JOB_MANAGER, component=Component.STREAM_JOB.value, process=JOB_MANAGER) | {
         "spec": {
             "type": "ClusterIP",
+            "ipFamilyPolicy": "PreferDualStack",
             "selector": {PIPELINE: context.name, PROCESS: JOB_MANAGER},
             "publishNotReadyAddresses": True,
             "ports": [

@@ -47,7 +47,7 @@ class SettingsModel(BaseModel):
 class HttpSettings(SettingsModel):
     """Where the process serves `/health`, `/health/live` and `/metrics`."""
 
-    host: str = Field(default="0.0.0.0", description="Address to listen on.")
+    host: str = Field(default="0.0.0.0", description="Address to listen on; 0.0.0.0 is every one, of IPv6 too.")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(default=9100, description="TCP port; 0 takes a free one.")
 
 

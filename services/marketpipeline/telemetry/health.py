@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
-from marketpipeline.errors import InvalidInput, Problem
+from marketpipeline.telemetry.listening import listen
 
 __all__ = ["Health", "HealthServer", "Status"]
 
@@ -89,18 +89,19 @@ class HealthServer:
         class Server(ThreadingHTTPServer):
             daemon_threads = True
 
-        try:
-            self._server = Server((host, port), Handler)
-        except OSError as error:
-            raise InvalidInput(
-                "settings", [Problem("http.port", port, f"must be free on {host}: {error.strerror}; choose another")]
-            ) from error
-        self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="health", daemon=True)
-        self._thread.start()
+        self._served: list[tuple[Server, threading.Thread]] = []
+        for listener in listen(host, port):
+            self.port: int = listener.getsockname()[1]
+            server = Server(listener.getsockname(), Handler, bind_and_activate=False)
+            server.socket.close()
+            server.socket = listener
+            thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="health", daemon=True)
+            thread.start()
+            self._served.append((server, thread))
 
     def close(self) -> None:
         """Stop serving and free the port."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(timeout=5)
+        for server, thread in self._served:
+            server.shutdown()
+            server.server_close()
+            thread.join(timeout=5)
