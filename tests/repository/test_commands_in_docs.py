@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 import pytest
+from follow import BLOCK
 from marketpipeline.cli.main import cli, commands
 from marketpipeline.console import run_commands
 
 from tests.conftest import PROJECT
 
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^```(\w+)(?: title=\"(\S+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^(?:    |\$ )?(?:[.\w]+/bin/)?(?:marketpipeline|make) ", re.MULTILINE)
 
 
