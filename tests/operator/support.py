@@ -33,6 +33,7 @@ from tests.support.broker import RunningBroker
 __all__ = [
     "DEPLOYMENT",
     "FLINK",
+    "RUNNING",
     "SAVEPOINT",
     "Kubectl",
     "OperatorUnderTest",
@@ -48,7 +49,7 @@ T = TypeVar("T")
 FLINK = next(kind for kind in OPTIONAL_KINDS if kind.kind == "FlinkDeployment")
 DEPLOYMENT = next(kind for kind in CHILD_KINDS if kind.kind == "Deployment")
 _CONTAINER = {"name": "process", "image": "image", "imageID": "id", "ready": True, "restartCount": 0, "started": True}
-_RUNNING: Object = {
+RUNNING: Object = {
     "phase": "Running",
     "conditions": [{"type": "Ready", "status": "True"}],
     "containerStatuses": [_CONTAINER | {"state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}],
@@ -231,7 +232,7 @@ class Pipelines:
             for pod in await self.pods(name):
                 if pod["status"].get("phase") != "Running":
                     with contextlib.suppress(KindMissing):  # its Deployment replaced it meanwhile
-                        await self.set_status(POD, pod["metadata"]["name"], _RUNNING)
+                        await self.set_status(POD, pod["metadata"]["name"], RUNNING)
             found = (await self.deployments(name)).values()
             there = bool(found) and all(
                 thing["status"].get("readyReplicas", 0) == thing["spec"]["replicas"] for thing in found

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from confluent_kafka.admin import AdminClient, NewTopic
-from marketpipeline.errors import InvalidSpec
+from marketpipeline.errors import InvalidSpec, PermanentError
 from marketpipeline.spec import load_object
 from marketpipeline_operator.cluster.kinds import EVENT, PIPELINE_KIND, POD
 
@@ -311,6 +311,9 @@ async def test_of_two_pipelines_with_the_same_topics_the_older_has_them(
     said = await pipelines.until("Degraded", status="True", reason="TopicConflict", name="second")
     assert f"{pipelines.namespace}/first has the topics {prefix}.*" in said["message"]
     assert not await pipelines.children("second")
+    assert "delete this pipeline and create it with another broker.topicPrefix" in said["message"]
+    with pytest.raises(PermanentError, match="topicPrefix"):  # so no other advice would do
+        await pipelines.edit("second", broker={"topicPrefix": broker.prefix()})
     await pipelines.annotate("first", force_delete="true")
     await pipelines.delete("first")
     await pipelines.until("TopicsReady", status="True", name="second")

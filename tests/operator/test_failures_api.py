@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import yaml
 from marketpipeline_operator import builders
+from marketpipeline_operator.cluster.kinds import EVENT
 from marketpipeline_operator.names import Object
 from marketpipeline_operator.reconcile import working_state
 
+from tests.operator.conftest import FLINK_CRD
 from tests.operator.support import Kubectl, OperatorUnderTest, Pipelines, eventually
 from tests.support.broker import RunningBroker
 
@@ -46,6 +49,28 @@ def refusing(kubectl: Kubectl, namespace: str, group: str, resource: str, verb: 
         yield
     finally:
         kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", name)
+
+
+async def test_a_cluster_without_the_operators_that_a_spec_needs_says_which_to_install(
+    pipelines: Pipelines, operator: OperatorUnderTest, broker: RunningBroker, kubectl: Kubectl
+) -> None:
+    name = "flinkdeployments.flink.apache.org"
+    there = kubectl.succeeds("get", "crd", name)  # as another test left it
+    kubectl("delete", "crd", name, "--ignore-not-found")
+    try:
+        await operator.start()
+        await pipelines.create("topics", broker={"provider": "redpanda", "cluster": "main"})
+        said = await pipelines.until("Degraded", status="True", reason="TopicOperatorMissing", name="topics")
+        assert "install Redpanda's operator, or set broker.provider to admin" in said["message"]
+        await pipelines.until("Ready", status="False", reason="TopicOperatorMissing", name="topics")
+        prefix = broker.prefix()
+        await pipelines.create(address=broker.address, broker={"topicPrefix": prefix}, processing={"mode": "operator"})
+        said = await pipelines.until("Degraded", status="True", reason="FlinkOperatorMissing")
+        assert "install Flink's operator" in said["message"]
+        await pipelines.until("Ready", status="False", reason="FlinkOperatorMissing")
+    finally:
+        if there:
+            kubectl.define(yaml.safe_load(FLINK_CRD.read_text()))
 
 
 async def gone(pipelines: Pipelines) -> bool:
@@ -99,7 +124,10 @@ async def test_a_refused_delete_does_not_keep_a_pipeline(
         said = await pipelines.until("Ready", status="False", reason="Deleting", message="frozen by the platform team")
         assert "crypto-ingestion-binance-0" in said["message"]
         await eventually(lambda: gone(pipelines), "the pipeline gone")
-        assert "frozen by the platform team" in (await pipelines.events())["StopOverdue"]
+        told = [e async for e in pipelines.kubernetes.list(EVENT, pipelines.namespace) if e["reason"] == "StopOverdue"]
+        steps = sorted(event["message"].partition(" did not stop")[0] for event in told)
+        assert steps == ["ingestion", "sinks and API", "stream job"], "each step once, whatever it says"
+        assert all("frozen by the platform team" in event["message"] and event["count"] == 1 for event in told)
 
 
 async def test_a_defect_of_the_deletion_does_not_keep_a_pipeline(

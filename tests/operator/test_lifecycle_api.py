@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from marketpipeline_operator.cluster.kinds import POD
-from marketpipeline_operator.names import Object
+from marketpipeline_operator.names import COMPONENT, Object
 
 from tests.operator.builders.support import TOPICS
 from tests.operator.support import (
     FLINK,
+    RUNNING,
     OperatorUnderTest,
     Pipelines,
     ScriptedFlink,
@@ -61,6 +62,7 @@ async def test_a_pipeline_is_made_and_becomes_ready(
     assert (await pipelines.condition("SinksReady"))["message"] == "sink-redis 1/1, sink-timescale 1/1"
     assert {c["type"]: c["status"] for c in status["conditions"]} == {
         **dict.fromkeys(("Ready", "TopicsReady", "IngestionReady", "ProcessingReady", "SinksReady"), "True"),
+        "StateDurable": "False",
         "DataFlowing": "Unknown",
         "Degraded": "False",
         "Paused": "False",
@@ -115,6 +117,8 @@ async def test_a_new_symbol_changes_the_process_that_takes_it_and_the_api(
         return bool(status["symbols"] == 5)
 
     await eventually(applied, "the new symbol")
+    waits = await pipelines.until("Ready", status="False", observedGeneration="2")
+    assert waits["reason"] in ("Progressing", "Unschedulable"), "a Pod of the API that knows it is on its way"
     after = {**await pipelines.children(), **await pipelines.children(kinds=(FLINK,))}
     assert set(after) == set(before)
     moved = {
@@ -123,6 +127,18 @@ async def test_a_new_symbol_changes_the_process_that_takes_it_and_the_api(
     ingestion = {key for key in moved if "ingestion" in key}
     assert len(ingestion) == 1
     assert moved - ingestion == {"Deployment/crypto-api", "CronJob/crypto-staleness"}
+    (reader,) = ingestion
+
+    async def alone() -> bool:
+        """Be the kubelet of ingestion, but not of the API."""
+        for pod in await pipelines.pods():
+            if pod["status"].get("phase") != "Running" and pod["metadata"]["labels"][COMPONENT] == "ingestion":
+                await pipelines.set_status(POD, pod["metadata"]["name"], RUNNING)
+        return bool((await pipelines.condition("IngestionReady"))["status"] == "True")
+
+    await eventually(alone, f"{reader} reads it")
+    await pipelines.until("Ready", status="False", message="api")
+    await pipelines.run()
 
 
 async def test_a_change_reaches_one_process_after_another_and_a_bad_one_stops_at_the_first(

@@ -46,6 +46,10 @@ async def job_manager(pipelines: Pipelines) -> dict[str, Any]:
     return (await pipelines.deployments())["jobmanager"]
 
 
+async def job_settings(pipelines: Pipelines) -> Any:
+    return (await pipelines.children())["ConfigMap/crypto-stream-job"]["data"]
+
+
 async def until_suspended(pipelines: Pipelines) -> None:
     async def suspended() -> bool:
         return bool((await pipelines.get() or {})["status"]["phase"] == "Suspended")
@@ -104,15 +108,17 @@ async def test_an_upgrade_saves_the_state_and_tells_what_the_new_job_makes_of_it
     flink = ScriptedFlink()
     flink.finish = False
     await running(pipelines, operator, broker, flink, flink={"savepoint_timeout": 60})
-    before = start_of(await job_manager(pipelines))
+    before, settings = start_of(await job_manager(pipelines)), await job_settings(pipelines)
     await pipelines.edit(**change)
     await pipelines.until("ProcessingReady", status="False", reason="Upgrading")
+    assert await job_settings(pipelines) == settings, "what the job that stops was told stays with it"
     flink.finish = True
 
     async def upgraded() -> bool:
         return start_of(await job_manager(pipelines)) != before
 
     await eventually(upgraded, "another start of the job")
+    assert await job_settings(pipelines) != settings or "processing" in change
     assert flink.stops == 1
     assert (await pipelines.get() or {})["status"]["job"]["savepoint"] == SAVEPOINT
     flink.begin("unfit", "starts from the beginning of its topics, without the state in /state: its queries are others")

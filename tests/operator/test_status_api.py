@@ -7,7 +7,7 @@ from typing import Any
 
 from marketpipeline.telemetry import Health
 from marketpipeline.telemetry.health import HealthServer
-from marketpipeline_operator.cluster.kinds import CHILD_KINDS, POD
+from marketpipeline_operator.cluster.kinds import CHILD_KINDS, EVENT, POD
 from marketpipeline_operator.names import PROCESS, Object
 
 from tests.operator.support import OperatorUnderTest, Pipelines, ScriptedFlink, eventually
@@ -51,6 +51,10 @@ async def test_a_new_image_that_cannot_be_pulled_is_not_ready_though_the_old_pod
     assert 'pulling image "registry/api:broken"' in said["message"]
     await pipelines.until("Degraded", status="True", reason="ImagePullBackOff")
     assert (await pipelines.get() or {})["status"]["phase"] == "Degraded"
+    kinds = {e["reason"]: e["type"] async for e in pipelines.kubernetes.list(EVENT, pipelines.namespace)
+             if e["message"].startswith("Ready is False")}  # fmt: skip
+    assert kinds["ImagePullBackOff"] == "Warning"
+    assert "Normal" in kinds.values(), "while it was made"
     await operator.stop()
     again = await operator.start(images={"tag": "1"})
     again.reconciler._rest = flink  # type: ignore[assignment]
