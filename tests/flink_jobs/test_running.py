@@ -10,11 +10,12 @@ import pytest
 from marketpipeline.records import Book, Heartbeat, SymbolThresholds, Trade
 from marketpipeline.topics import TopicKind
 
-from tests.conftest import wait_for
+from tests.conftest import PROJECT, wait_for
 from tests.flink_jobs.running import RunningJob, is_alive
 
 pytestmark = pytest.mark.timeout(900)  # the first test waits for a broker, and for the job to start twice
 
+PLANS = PROJECT / ".cache" / "jars" / "plans"
 MINUTE = 60_000_000
 T0 = 1_699_999_200_000_000
 """A full hour."""
@@ -243,6 +244,10 @@ def test_stopped_in_order_it_goes_on_where_it_was(replayed: RunningJob) -> None:
     assert b'"level": "ERROR"' not in replayed.log.read_bytes()[told:], "an end in order is no error"
     assert not is_alive(jvm)
     assert list(replayed.checkpoints.glob("state-*/savepoint-*/_metadata"))
+    [graph] = [file for file in PLANS.glob("*.graph") if replayed.prefix.encode() in file.read_bytes()]
+    kept = graph.read_bytes()
+    assert replayed.settings["kafka"]["bootstrap_servers"].encode() not in kept, "the next broker has another address"
+    graph.write_bytes(b"torn")  # one that cannot be read is made again
     written = len(replayed.rows(TopicKind.BOOK_METRICS))
     replayed.send(TopicKind.TRADES, [trade(symbol, T0 + 2, 2), trade(symbol, T0 + 3, 3)])
     replayed.start()
@@ -251,6 +256,7 @@ def test_stopped_in_order_it_goes_on_where_it_was(replayed: RunningJob) -> None:
     )
     assert max(r.trades for r in replayed.rows(TopicKind.CANDLES) if r.symbol == symbol) == 3
     assert len(replayed.rows(TopicKind.BOOK_METRICS)) == written
+    assert len(graph.read_bytes()) == len(kept)
 
 
 def test_neither_outlives_the_other(replayed: RunningJob) -> None:

@@ -8,6 +8,7 @@ address, and is started without the planner (docs/decisions/0271).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -62,9 +63,13 @@ class Plans:
         self._put(f"{key}.json", text.encode())
 
     def graph(self, key: str) -> Path | None:
-        """The file of a graph, if it was kept."""
+        """The file of a graph, if it was kept; it counts as new then."""
         found = self._folder / f"{key}.graph"
-        return found if found.is_file() else None
+        if not found.is_file():
+            return None
+        with contextlib.suppress(OSError):
+            found.touch()
+        return found
 
     def put_graph(self, key: str, made: Path) -> None:
         """Keep a graph and the newest of the others, as `put` does a plan."""
