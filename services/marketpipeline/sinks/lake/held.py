@@ -33,8 +33,7 @@ class Held:
         self.schema = schema_of(table)
         self.reached: Offsets = {}
         self.since: float | None = None
-        self._values = attrgetter(*(column.name for column in table.columns))
-        self._types = [arrow_type(column) for column in table.columns]
+        self._made_of = [(attrgetter(column.name), arrow_type(column)) for column in table.columns]
         self._key = attrgetter(*table.key)
         self._columns: list[tuple[Place, pa.RecordBatch]] = []
         self._newest: dict[Any, tuple[Place, Record]] = {}
@@ -51,15 +50,17 @@ class Held:
         return self._bytes + len(self._newest) * _RECORD_BYTES
 
     def columns_of(self, records: Sequence[Record]) -> pa.RecordBatch:
-        """Records as columns. Raises RowsRejected for a value that its column cannot hold."""
+        """Records as columns, one after the other: a tuple a row would set off the collector of cycles.
+
+        Raises RowsRejected for a value that its column cannot hold.
+        """
         places = list(map(self.table.place_of, records))
         try:
             found = [
                 pa.array([exchange for exchange, _ in places], pa.string()),
                 pa.array([day for _, day in places], pa.int32()).cast(pa.date32()),
             ]
-            for values, kind in zip(zip(*map(self._values, records), strict=True), self._types, strict=True):
-                found.append(pa.array(values, kind))
+            found += [pa.array(list(map(value, records)), kind) for value, kind in self._made_of]
         except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
             raise RowsRejected(" ".join(str(error).split())) from error
         return pa.record_batch(found, schema=self.schema)
