@@ -7,6 +7,7 @@
     │   └── InvalidQuery      a query's symbol, interval, time or limit
     ├── RetryableError        the same call may succeed later (a broker away, a 429); says how long to wait
     └── PermanentError        the same call will never succeed
+        └── Refused           by what the spec says of the other side: names the field, the value and the remedy
 
 Third-party exceptions are translated into these at the module that does the I/O, so that callers choose
 by type whether to wait or to give up. A command of the command line prints `str(error)` and exits with 2
@@ -26,6 +27,7 @@ __all__ = [
     "MarketPipelineError",
     "PermanentError",
     "Problem",
+    "Refused",
     "RetryableError",
     "without_passwords",
 ]
@@ -105,3 +107,15 @@ class RetryableError(MarketPipelineError):
 
 class PermanentError(MarketPipelineError):
     """The same call will never succeed: a wrong password, a table of another shape, a topic that cannot be made."""
+
+
+class Refused(PermanentError):
+    """The other side refuses what the spec says of it.
+
+    `field` is the spec's (`spec.sinks.redis.url`), `value` what is wrong in it, of a Secret whose it is; `said` is the
+    other side's own words.
+    """
+
+    def __init__(self, field: str, value: str, remedy: str, said: object) -> None:
+        self.field = field
+        super().__init__(without_passwords(f"{field}: {value}: {remedy} ({' '.join(str(said).split())})"))

@@ -16,11 +16,14 @@ import pyarrow as pa
 from deltalake import DeltaTable, Schema, WriterProperties
 from deltalake.exceptions import CommitFailedError, DeltaError, DeltaProtocolError, TableNotFoundError
 
-from marketpipeline.errors import PermanentError, RetryableError
+from marketpipeline.errors import PermanentError, Refused, RetryableError
 from marketpipeline.sink_kinds.lake import LakeStoreSettings
 from marketpipeline.store.lake import LakeColumn, LakeTable
 
 __all__ = ["LAYOUT", "WRITER", "Conflict", "arrow_type", "make_table", "open_table", "schema_of", "translated"]
+
+DEFAULT_REGION = "us-east-1"
+"""What S3 is asked in without a region; what only speaks S3 takes any."""
 
 LAYOUT = 1
 """Version of how rows are laid out: folders, partitions and what a row means. A change of it is a new lake."""
@@ -71,7 +74,7 @@ def storage_options(store: LakeStoreSettings) -> dict[str, str]:
         return {}
     found = {
         "AWS_ENDPOINT_URL": store.endpoint,
-        "AWS_REGION": store.region or "us-east-1",
+        "AWS_REGION": store.region or DEFAULT_REGION,
         "AWS_ACCESS_KEY_ID": store.access_key_id and store.access_key_id.get_secret_value(),
         "AWS_SECRET_ACCESS_KEY": store.secret_access_key and store.secret_access_key.get_secret_value(),
         "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "false" if store.path_style else "true",
@@ -127,7 +130,7 @@ def make_table(store: LakeStoreSettings, table: LakeTable) -> DeltaTable:
 
 
 def _check(store: LakeStoreSettings, table: LakeTable, found: DeltaTable) -> None:
-    metadata, where = found.metadata(), f"store.url {store.url!r}: table {table.name}"
+    metadata, where = found.metadata(), f"spec.sinks.lake.url: {store.url!r}: table {table.name}"
     layout = metadata.configuration.get(_LAYOUT)
     if layout != str(LAYOUT):
         if layout is None:
@@ -155,24 +158,27 @@ def _same(held: pa.DataType, wanted: pa.DataType) -> bool:
     return bool(held.equals(wanted))
 
 
-_NO_KEY = "no credentials are there: name a Secret in sinks.lake.credentialsSecret, or give the Pod an identity"
 _WRONG = {
-    r"169\.254\.|[Cc]redentials? provider|[Nn]o credentials|NoCredentials": _NO_KEY,
-    r"NoSuchBucket|bucket does not exist": (
-        "sinks.lake.url names a bucket that is not there: create it, or correct the name"
+    r"169\.254\.|[Cc]redentials? provider|[Nn]o credentials|NoCredentials": (
+        "credentialsSecret",
+        "no credentials are there: name the Secret that has them, or give the Pod an identity",
     ),
+    r"NoSuchBucket|bucket does not exist": ("url", "names a bucket that is not there: create it, or correct the name"),
     r"InvalidAccessKeyId|SignatureDoesNotMatch|InvalidToken|ExpiredToken": (
-        "the store refuses the key: correct the Secret of sinks.lake.credentialsSecret"
+        "credentialsSecret",
+        "the store refuses the key: give one of a user of this store",
+    ),
+    r"AuthorizationHeaderMalformed|PermanentRedirect|301 Moved|IllegalLocationConstraint|configured region": (
+        "region",
+        "the bucket is in another region: name the bucket's own",
     ),
     r"AccessDenied|403 Forbidden|Permission denied|os error 13|code: 13": (
-        "this user may not read and write there: grant GetObject, PutObject, DeleteObject and ListBucket below "
-        "sinks.lake.url"
+        "url",
+        "this user may not read and write there: grant GetObject, PutObject, DeleteObject and ListBucket below it",
     ),
-    r"AuthorizationHeaderMalformed|PermanentRedirect|301 Moved|IllegalLocationConstraint": "the bucket is in another "
-    "region: correct sinks.lake.region",
-    r"Read-only file system|code: 30": "the folder is read-only: name one that can be written in sinks.lake.url",
+    r"Read-only file system|code: 30": ("url", "the folder is read-only: name one that can be written"),
 }
-"""What S3 and the file system say, and what to do about it: none of these passes by waiting."""
+"""What S3 and the file system say; the field of the spec, and what to do about it: none of these passes by waiting."""
 
 _FULL = re.compile(
     r"No space left|File too large|code: 2[78]|QuotaExceeded|Disk quota|StorageFull|InsufficientStorage|507 "
@@ -190,8 +196,8 @@ def translated(store: LakeStoreSettings) -> Iterator[None]:
         raise Conflict(f"another process has changed the table: {_said(error)}", retry_after=0.1) from error
     except DeltaProtocolError as error:
         raise PermanentError(
-            f"store.url {store.url!r}: a table wants a later version of the Delta protocol than this release reads: "
-            f"{_said(error)}"
+            f"spec.sinks.lake.url: {store.url!r}: a table wants a later version of the Delta protocol than this "
+            f"release reads: {_said(error)}"
         ) from error
     except (DeltaError, OSError, pa.ArrowException) as error:
         raise _judged(store, error) from error
@@ -205,9 +211,10 @@ def _judged(store: LakeStoreSettings, error: Exception) -> PermanentError | Retr
     said = _said(error)
     if getattr(error, "errno", None) == errno.ENOSPC or _FULL.search(said):
         return RetryableError(f"the lake's disk is full: make room at {store.url}: {said}", retry_after=30.0)
-    for pattern, remedy in _WRONG.items():
+    for pattern, (field, remedy) in _WRONG.items():
         if re.search(pattern, said):
-            return PermanentError(f"store.url {store.url!r}: {remedy} ({said})")
+            value = repr(store.region or DEFAULT_REGION) if field == "region" else repr(store.url)
+            return Refused(f"spec.sinks.lake.{field}", value, remedy, said)
     return RetryableError(f"the lake is away: {said}")
 
 

@@ -11,12 +11,13 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from marketpipeline.errors import PermanentError
+from marketpipeline.errors import PermanentError, Refused
 from marketpipeline.records import Alert
 from marketpipeline.sink_kinds.redis import RedisSinkSettings, RedisStoreSettings
 from marketpipeline.sinks.base import Backpressure, Delivery, RowsRejected
@@ -55,6 +56,8 @@ end
 return 1
 """
 """KEYS: records, order, index. ARGV: id, order, record, started_at, the most alerts to hold."""
+
+_SPEC = "spec.sinks.redis"
 
 _LATER = (
     redis.exceptions.ClusterDownError,
@@ -107,7 +110,7 @@ class RedisSink:
         if self._client is not None:
             return
         password = self._store.password.get_secret_value() if self._store.password else None
-        with _translated():
+        with _translated(self._store.url):
             client = redis.Redis.from_url(
                 redis_address(self._store, self._store.url),
                 password=password,
@@ -138,7 +141,7 @@ class RedisSink:
             raise
 
     def _send(self, client: redis.Redis, latest: _Latest, alerts: _Alerts) -> None:
-        with _translated(), client.pipeline(transaction=False) as pipeline:
+        with _translated(self._store.url), client.pipeline(transaction=False) as pipeline:
             for (kind, symbol), (order, payload) in latest.items():
                 key = self._keys.latest(kind, symbol)
                 self._latest([key], [order, payload, self._store.expiry_ms], client=pipeline)
@@ -174,26 +177,37 @@ def _newest(deliveries: Sequence[Delivery]) -> tuple[_Latest, _Alerts]:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Turn what the client raises into this project's errors."""
+def _translated(url: str) -> Iterator[None]:
+    """Turn what the client raises into this project's errors; `url` is the store's."""
     try:
         yield
-    except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
-        raise PermanentError(f"the cache refuses this user: {error}") from error
+    except redis.AuthenticationError as error:
+        remedy = "give this user's password, or name another user in url"
+        raise Refused(f"{_SPEC}.passwordSecret", _user(url), remedy, error) from error
+    except redis.exceptions.NoPermissionError as error:
+        remedy = "allow it by ACL SETUSER: keys and commands below the pipeline's prefix, and PING, EVALSHA, SCRIPT"
+        raise Refused(f"{_SPEC}.url", _user(url), remedy, error) from error
     except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError) as error:
         raise Backpressure(f"the cache is away: {error}") from error
     except redis.ResponseError as error:
         if "DB index" in str(error):
-            raise PermanentError(f"store.url names a database that the cache does not have: {error}") from error
+            remedy = "the server has fewer databases: name one that it has, as /0"
+            raise Refused(f"{_SPEC}.url", repr(url), remedy, error) from error
         if isinstance(error, _LATER) or any(word in str(error) for word in _LATER_WORDS):
             raise Backpressure(f"the cache cannot write now: {error}") from error
         raise PermanentError(f"the cache does not do what it is asked: {error}") from error
     except (redis.DataError, OverflowError) as error:
         raise RowsRejected(str(error)) from error
     except ValueError as error:
-        raise PermanentError(f"store.url is not an address of a cache: {error}") from error
+        remedy = "give an address of the form redis://host[:port][/number of the database]"
+        raise Refused(f"{_SPEC}.url", repr(url), remedy, error) from error
     except redis.RedisError as error:
         raise Backpressure(f"the cache fails: {error}") from error
+
+
+def _user(url: str) -> str:
+    parts = urlsplit(url)
+    return f"user {unquote(parts.username or 'default')!r} at {parts.hostname}"
 
 
 def from_settings(settings: RedisSinkSettings) -> RedisSink:

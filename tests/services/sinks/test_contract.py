@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
+from marketpipeline.errors import Refused
 from marketpipeline.records import Candle
 from marketpipeline.sinks.base import Backpressure, HoldingSink, RowsRejected, Sink
 
 from tests.conftest import wait_for
+from tests.services.sinks.refusals import REFUSALS, WRONG
 from tests.services.sinks.samples import (
     BTC,
     ETH,
@@ -24,6 +27,7 @@ from tests.services.sinks.samples import (
     trade,
 )
 from tests.services.sinks.stores import STORES, MemoryStore, Store
+from tests.support.postgres import PASSWORD
 
 
 @pytest.fixture(params=["memory", *STORES])
@@ -203,6 +207,36 @@ def test_a_store_that_hangs_is_waited_for_and_loses_nothing(store: Store, sink: 
         wait_for(lambda: _is_taken(sink, batch), "the server takes the batch")
     assert store.newest_trade(BTC) == 1_002
     assert store.newest_candle(BTC, "1m") == (START, False, 61_005.0)
+
+
+@pytest.mark.parametrize("store", STORES, indirect=True)
+def test_what_the_spec_says_wrongly_of_a_store_is_named_and_nothing_is_taken(store: Store) -> None:
+    """By field, value and remedy, never a password; what was offered is there for a sink with the right settings."""
+    settings, right = store.settings, store.sink()  # type: ignore[attr-defined]
+    told: list[str] = []
+    for refusal in REFUSALS[right.name]:
+        wrong = type(right)(settings.model_copy(update=refusal.changes(settings)))  # type: ignore[call-arg]
+        with pytest.raises(Refused) as caught:
+            _offer(wrong, deliver(trade(1), candle()))
+        wrong.close()
+        told.append(str(caught.value))
+        assert told[-1].startswith(f"spec.sinks.{right.name}.{refusal.field}: {refusal.value}"), told[-1]
+        assert refusal.remedy in told[-1], told[-1]
+    assert not any(secret in " ".join(told) for secret in (PASSWORD, WRONG)), told
+    _offer(right, deliver(trade(1), candle()))
+    right.close()
+    assert store.newest_trade(BTC) == 1_001
+
+
+def test_a_clock_that_jumps_keeps_no_row_out(store: Store, sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's own, a day on and then two back: rows go by the times that they bring."""
+    now, now_ns = time.time, time.time_ns
+    for number, days in enumerate((0, 1, -1, -2), 1):
+        monkeypatch.setattr("time.time", lambda days=days: now() + days * 86_400)
+        monkeypatch.setattr("time.time_ns", lambda days=days: now_ns() + days * 86_400 * 10**9)
+        _offer(sink, deliver(trade(number), candle(trades=number, close=float(number))))
+        assert store.newest_trade(BTC) == 1_000 + number
+        assert store.newest_candle(BTC, "1m") == (START, False, float(number))
 
 
 def _offer(sink: Sink, batch: list) -> None:  # type: ignore[type-arg]

@@ -121,6 +121,6 @@ def test_a_wrong_password_ends_the_process_with_a_clear_error(
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert "error: the database refuses postgresql://" in done.stderr
+    assert "error: spec.sinks.timescale.passwordSecret: user 'marketpipeline'" in done.stderr
     assert "password authentication failed" in done.stderr
     assert "Traceback" not in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
@@ -17,7 +18,7 @@ from clickhouse_connect.driver.exceptions import (
 )
 from urllib3.exceptions import HTTPError
 
-from marketpipeline.errors import PermanentError
+from marketpipeline.errors import PermanentError, Refused
 from marketpipeline.sink_kinds.clickhouse import ClickHouseStoreSettings
 from marketpipeline.sinks.base import Backpressure, RowsRejected, Unusable
 from marketpipeline.store.clickhouse import client_options, verdict
@@ -50,10 +51,23 @@ def connect(store: ClickHouseStoreSettings, application: str) -> Client:
         )
     except DatabaseError as error:
         if verdict(error.code) is Verdict.NEVER:
-            raise PermanentError(f"ClickHouse refuses store.url {store.url}: {one_line(error)}") from error
+            raise _refused(store, error) from error
         raise Backpressure(f"ClickHouse is away: {one_line(error)}") from error
     except (ClickHouseError, HTTPError) as error:
         raise Backpressure(f"ClickHouse is away: {one_line(error)}") from error
+
+
+def _refused(store: ClickHouseStoreSettings, error: DatabaseError) -> Refused:
+    parts = urlsplit(store.url)
+    user, database = repr(client_options(store, timeout=0)["username"]), repr(parts.path.strip("/"))
+    field, value, remedy = {
+        81: ("url", f"database {database}", "create it, or name one that is there"),
+        497: ("url", f"user {user}", f"GRANT it what it is refused in database {database}, or name another user"),
+    }.get(
+        error.code or 0,
+        ("passwordSecret", f"user {user}", "give this user's password, or name a user of the server's in url"),
+    )
+    return Refused(f"spec.sinks.clickhouse.{field}", f"{value} at {parts.hostname}", remedy, error)
 
 
 @contextmanager

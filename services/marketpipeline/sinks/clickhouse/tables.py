@@ -82,6 +82,6 @@ def _check(
     ]
     if wrong:
         raise PermanentError(
-            f"store.url {store.url}: the table {wanted.name} is there and is not this sink's ({'; '.join(wrong)}); "
-            "name another database, or rename that table"
+            f"spec.sinks.clickhouse.url: {store.url}: the table {wanted.name} is there and is not this sink's "
+            f"({'; '.join(wrong)}); name another database, or rename that table"
         )

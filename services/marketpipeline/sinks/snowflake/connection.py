@@ -16,7 +16,7 @@ from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import Error
 from snowflake.connector.vendored.requests.exceptions import RequestException
 
-from marketpipeline.errors import PermanentError
+from marketpipeline.errors import PermanentError, Refused
 from marketpipeline.sink_kinds.snowflake import SnowflakeStoreSettings
 from marketpipeline.sinks.base import Backpressure, RowsRejected, Unusable
 from marketpipeline.store.sqlstate import Verdict
@@ -55,15 +55,23 @@ _CODES = MappingProxyType(
 _ROWS = range(100_000, 100_200)
 """Codes of values that a column does not take."""
 
+_SPEC = "spec.sinks.snowflake"
+_GRANT = "make it, and GRANT USAGE of it to the role {0.role}"
 _FIELDS = (
-    (r"JWT|\bkey\b|390100|390101", "private_key", "user {0.user}: give the key whose public half is the user's"),
-    (r"[Rr]ole\b", "role", "{0.role}: make it, and grant it to the user {0.user}"),
-    (r"[Ww]arehouse", "warehouse", "{0.warehouse}: make it, and GRANT USAGE of it to the role {0.role}"),
-    (r"\b[Ss]chema\b", "schema_name", "{0.schema_name}: make it, and GRANT USAGE of it to the role {0.role}"),
-    (r"[Dd]atabase", "database", "{0.database}: make it, and GRANT USAGE of it to the role {0.role}"),
-    (r"^290|account", "account", "{0.account}: name an account that there is: organization-account"),
+    (
+        r"JWT|\bkey\b|390100|390101",
+        "privateKeySecret",
+        "user {0.user!r}",
+        "give the key whose public half is the user's",
+    ),
+    (r"[Rr]ole\b", "role", "{0.role!r}", "make it, and grant it to the user {0.user}"),
+    (r"[Ww]arehouse", "warehouse", "{0.warehouse!r}", _GRANT),
+    (r"\b[Ss]chema\b", "schema", "{0.schema_name!r}", _GRANT),
+    (r"[Dd]atabase", "database", "{0.database!r}", _GRANT),
+    (r"^290|account", "account", "{0.account!r}", "name an account that there is: organization-account"),
+    (r"", "user", "{0.user!r}", "let this user log in from here"),
 )
-"""What a refusal at the door is about, by its words; the field of the settings; the value and what helps."""
+"""What a refusal at the door is about, by its words; the field of the spec; the value and what helps."""
 
 logging.getLogger("snowflake.connector").setLevel(logging.CRITICAL)
 """What it tells of each attempt the runner tells of the batch."""
@@ -75,7 +83,7 @@ def connect(store: SnowflakeStoreSettings, application: str) -> SnowflakeConnect
     Raises Backpressure while Snowflake is away, PermanentError when it refuses who comes or what is asked for.
     """
     if store.account is None:
-        raise PermanentError("store.account: is not given; name the account to write to: organization-account")
+        raise PermanentError(f"{_SPEC}.account: is not given; name the account to write to: organization-account")
     try:
         return snowflake.connector.connect(
             account=store.account,
@@ -100,7 +108,7 @@ def connect(store: SnowflakeStoreSettings, application: str) -> SnowflakeConnect
         )
     except (Error, RequestException) as error:
         if verdict(error) is Verdict.NEVER:
-            raise PermanentError(_refused(store, error)) from error
+            raise _refused(store, error) from error
         raise Backpressure(f"Snowflake is away: {one_line(error)}") from error
 
 
@@ -121,7 +129,9 @@ def _server(address: str | None) -> dict[str, Any]:
 def _private_key(store: SnowflakeStoreSettings) -> bytes:
     """The key as the connector takes it. Raises PermanentError that says what is wrong with it."""
     if store.private_key is None:
-        raise PermanentError("store.private_key: is not given; name the Secret that holds it in privateKeySecret")
+        raise PermanentError(
+            f"{_SPEC}.privateKeySecret: is not given; name the Secret that holds the user's private key"
+        )
     phrase = store.private_key_passphrase
     try:
         key = serialization.load_pem_private_key(
@@ -129,20 +139,18 @@ def _private_key(store: SnowflakeStoreSettings) -> bytes:
         )
     except TypeError as error:
         helps = "it is not encrypted, so it wants none" if phrase else "it is encrypted; name its passphrase's Secret"
-        raise PermanentError(f"store.private_key_passphrase: {helps}") from error
+        raise PermanentError(f"{_SPEC}.privateKeyPassphraseSecret: {helps}") from error
     except ValueError as error:
-        what = "private_key_passphrase: is not the key's, or the key" if phrase else "private_key:"
-        raise PermanentError(f"store.{what} is no private key in PEM form (PKCS #8)") from error
+        what = "privateKeyPassphraseSecret: is not the key's, or the key" if phrase else "privateKeySecret:"
+        raise PermanentError(f"{_SPEC}.{what} is no private key in PEM form (PKCS #8)") from error
     plain = serialization.NoEncryption()
     return bytes(key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, plain))
 
 
-def _refused(store: SnowflakeStoreSettings, error: Exception) -> str:
-    text = one_line(error)
-    for words, field, helps in _FIELDS:
-        if re.search(words, text):
-            return f"Snowflake refuses store.{field} {helps.format(store)} ({text})"
-    return f"Snowflake refuses the user {store.user}: {text}"
+def _refused(store: SnowflakeStoreSettings, error: Exception) -> Refused:
+    said = one_line(error)
+    field, value, helps = next(found for words, *found in _FIELDS if re.search(words, said))
+    return Refused(f"{_SPEC}.{field}", value.format(store), helps.format(store), said)
 
 
 def verdict(error: Exception) -> Verdict:

@@ -90,6 +90,6 @@ def check(session: SnowflakeConnection, tables: tuple[Table, ...], store: Snowfl
         ]
         if wrong:
             raise PermanentError(
-                f"store.schema_name {store.database}.{store.schema_name}: the table {wanted.name} is there and is not "
-                f"this sink's ({'; '.join(wrong)}); name another schema, or rename that table"
+                f"spec.sinks.snowflake.schema: {store.database}.{store.schema_name}: the table {wanted.name} is there "
+                f"and is not this sink's ({'; '.join(wrong)}); name another schema, or rename that table"
             )

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL
 
-from marketpipeline.errors import PermanentError
+from marketpipeline.errors import PermanentError, Refused
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.sinks.base import Backpressure, RowsRejected, Unusable
 from marketpipeline.store.postgres import libpq_options
@@ -25,7 +26,22 @@ _SESSION = {
     "lock_timeout": "30s",
     "idle_in_transaction_session_timeout": "120s",
 }
-_WRONG_ADDRESS = ("authentication failed", "does not exist", "no password supplied", "is not permitted to log in")
+_URL, _PASSWORD = "spec.sinks.timescale.url", "spec.sinks.timescale.passwordSecret"
+_AT_THE_DOOR = {
+    "authentication failed": (
+        _PASSWORD,
+        "user {user!r}",
+        "give this user's password, or name a role of the server in url",
+    ),
+    "no password supplied": (_PASSWORD, "user {user!r}", "the server wants a password: name the Secret that has it"),
+    "is not permitted to log in": (_URL, "user {user!r}", "ALTER ROLE … LOGIN, or name another user"),
+    "no pg_hba.conf entry": (_URL, "user {user!r}", "let it in in the server's pg_hba.conf, or give caSecret for TLS"),
+    "pg_hba.conf rejects": (_URL, "user {user!r}", "let it in in the server's pg_hba.conf, or give caSecret for TLS"),
+    "permission denied for database": (_URL, "user {user!r}", "GRANT CONNECT ON DATABASE {database} to it"),
+    "role ": (_URL, "user {user!r}", "create this role, or name one that is there"),
+    "does not exist": (_URL, "database {database!r}", "create it, or name one that is there"),
+}
+"""What a server says at the door and waiting does not change: the field, what is wrong in it, and what helps."""
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
@@ -81,17 +97,28 @@ def connect(store: TimescaleStoreSettings, application: str) -> Connection:
         )
     except psycopg.OperationalError as error:
         message = _one_line(error)
-        if any(words in message for words in _WRONG_ADDRESS):
-            raise PermanentError(f"the database refuses {store.url}: {message}") from error
+        if (refused := _refused(store, message)) is not None:
+            raise refused from error
         raise Backpressure(f"the database is away: {message}") from error
     except psycopg.ProgrammingError as error:
-        raise PermanentError(f"store.url {store.url!r} is not an address of a database: {_one_line(error)}") from error
+        wanted = "give an address of the form postgresql://user@host[:port]/database"
+        raise Refused(_URL, repr(store.url), wanted, error) from error
     with translated():
         connection.pooled = _is_pooled(connection)
         if connection.pooled:
             connection.prepare_threshold = None
         connection.configure(_SESSION)
     return connection
+
+
+def _refused(store: TimescaleStoreSettings, said: str) -> Refused | None:
+    parts = conninfo_to_dict(store.url)
+    names = {"user": parts.get("user"), "database": parts.get("dbname")}
+    for words, (field, value, remedy) in _AT_THE_DOOR.items():
+        if words in said and (words != "role " or "does not exist" in said):
+            where = f"{value.format(**names)} at {parts.get('host', 'localhost')}"
+            return Refused(field, where, remedy.format(**names), said)
+    return None
 
 
 def _is_pooled(connection: Connection) -> bool:

@@ -78,6 +78,6 @@ def check_tables(connection: Connection, url: str) -> None:
         ]
         if wrong:
             raise PermanentError(
-                f"store.url {url}: the table {wanted.name} is there and is not this sink's ({'; '.join(wrong)}); name "
-                "another database, or rename that table"
+                f"spec.sinks.timescale.url: {url}: the table {wanted.name} is there and is not this "
+                f"sink's ({'; '.join(wrong)}); name another database, or rename that table"
             )

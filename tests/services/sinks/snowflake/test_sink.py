@@ -142,19 +142,16 @@ def _key() -> SecretStr:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"account": None}, r"store\.account: is not given; name the account"),
-        ({"account": "nobody-here"}, r"store\.account nobody-here: name an account that there is"),
-        ({"user": "SOMEBODY"}, r"store\.private_key user SOMEBODY: give the key"),
-        ({"role": "NOROLE"}, r"store\.role NOROLE: make it, and grant it to the user MARKETPIPELINE"),
-        ({"warehouse": "NOWHERE"}, r"store\.warehouse NOWHERE: make it, and GRANT USAGE"),
-        ({"database": "NODB"}, r"store\.database NODB: make it, and GRANT USAGE"),
-        ({"schema_name": "NOSCHEMA"}, r"store\.schema_name NOSCHEMA: make it, and GRANT USAGE"),
-        ({"private_key": None}, r"store\.private_key: is not given; name the Secret"),
-        ({"private_key": SecretStr("no key")}, r"store\.private_key: is no private key in PEM form"),
-        ({"private_key_passphrase": SecretStr("x")}, r"store\.private_key_passphrase: it is not encrypted"),
-        ({"private_key": _key()}, r"store\.private_key_passphrase: it is encrypted; name its"),
+        ({"account": None}, r"snowflake\.account: is not given; name the account"),
+        ({"private_key": None}, r"snowflake\.privateKeySecret: is not given; name the Secret"),
+        ({"private_key": SecretStr("no key")}, r"snowflake\.privateKeySecret: is no private key in PEM form"),
+        ({"private_key_passphrase": SecretStr("x")}, r"snowflake\.privateKeyPassphraseSecret: it is not encrypted"),
+        ({"private_key": _key()}, r"snowflake\.privateKeyPassphraseSecret: it is encrypted; name its"),
         ({"private_key": _key(), "private_key_passphrase": SecretStr("phrase")}, r"JWT token is invalid"),
-        ({"private_key": _key(), "private_key_passphrase": SecretStr("x")}, r"store\.private_key_passphrase: is not"),
+        (
+            {"private_key": _key(), "private_key_passphrase": SecretStr("x")},
+            r"snowflake\.privateKeyPassphraseSecret: is not",
+        ),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )
@@ -174,8 +171,8 @@ def test_a_schema_that_is_somebody_elses_newer_or_older(store: SnowflakeStore) -
         store.sink().open()
     where = f"MARKETPIPELINE.{store.settings.schema_name}"
     assert str(caught.value) == (
-        f"store.schema_name {where}: the table candles is there and is not this sink's (column vwap TEXT, not FLOAT); "
-        "name another schema, or rename that table"
+        f"spec.sinks.snowflake.schema: {where}: the table candles is there and is not this sink's "
+        "(column vwap TEXT, not FLOAT); name another schema, or rename that table"
     )
     store.query("DROP TABLE candles")
     with pytest.raises(PermanentError, match=r"candles .*column symbol \(absent\)"):
