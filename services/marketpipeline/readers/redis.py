@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -28,6 +29,9 @@ from marketpipeline.store.rows import JsonRow, iso, json_of
 __all__ = ["RedisCounters", "RedisReader"]
 
 _log = logging.getLogger(__name__)
+
+_RETRY = Retry(NoBackoff(), 1)
+"""A connection of the pool may lead to a server that has gone: the second attempt is over a new one."""
 
 
 @dataclass(slots=True)
@@ -93,11 +97,22 @@ class RedisReader:
         """Ask for all that was gathered until the flight before is back."""
         async with self._flying:
             self._gathering = None
-            async with self._asking(), self._client.pipeline(transaction=False) as pipeline:
-                for key in gathering.keys:
-                    pipeline.hget(key, "record")
-                values = await pipeline.execute()
+            async with self._asking():
+                values = await _RETRY.call_with_retry(lambda: self._records(gathering.keys), _again)
         return {key: _decoded(value) for key, value in zip(gathering.keys, values, strict=True)}
+
+    async def _records(self, keys: Iterable[str]) -> list[bytes | None]:
+        """In one request, written and read here: the client's own pipeline takes a third of what an answer costs."""
+        pool = self._client.connection_pool
+        connection = await pool.get_connection()  # type: ignore[no-untyped-call] # the library has no types here
+        try:
+            await connection.send_packed_command(b"".join(map(_hget, keys)))
+            return [await connection.read_response() for _ in keys]
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await pool.release(connection)
 
     async def seen(self, symbols: Sequence[str]) -> dict[str, int]:
         """By the newest records that it has, and the heartbeats beside them."""
@@ -173,9 +188,19 @@ def _client(store: RedisStoreSettings, application: str, patience: float) -> red
         client_name=application,
         socket_timeout=patience,
         socket_connect_timeout=patience,
-        retry=Retry(NoBackoff(), 1),
+        retry=_RETRY,
         **redis_options(store, store.url),
     )
+
+
+async def _again(_: Exception) -> None:
+    """The connection that failed is closed already."""
+
+
+@lru_cache(maxsize=65_536)
+def _hget(key: str) -> bytes:
+    name = key.encode()
+    return b"*3\r\n$4\r\nHGET\r\n$%d\r\n%b\r\n$6\r\nrecord\r\n" % (len(name), name)
 
 
 def _decoded(value: bytes | None) -> Record | None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
+from operator import attrgetter
 from typing import Any
 
 from marketpipeline.records import Record, times
@@ -58,11 +60,26 @@ def record_reader(table: Table) -> Callable[[Sequence[Any]], Record]:
 
 def json_of(record: Record) -> JsonRow:
     """A record's JSON form; the same as that of its row."""
-    found = {name: getattr(record, name) for name in record.__struct_fields__ if name != "v"}
-    for name, unit in times(type(record)).items():
+    names, values, moments = _form(type(record))
+    found = dict(zip(names, values(record), strict=True))
+    for name, whole_seconds in moments:
         if found[name] is not None:
-            found[name] = iso(_EPOCH + timedelta(microseconds=found[name]), whole_seconds=unit == "seconds")
+            second, microsecond = divmod(found[name], 1_000_000)
+            found[name] = f"{_second(second)}Z" if whole_seconds else f"{_second(second)}.{microsecond:06}Z"
     return found
+
+
+@cache
+def _form(kind: type[Record]) -> tuple[tuple[str, ...], Callable[[Record], Any], list[tuple[str, bool]]]:
+    """The fields of a kind of record, what reads them, and which are times, with whether of whole seconds."""
+    names = tuple(name for name in kind.__struct_fields__ if name != "v")
+    return names, attrgetter(*names), [(name, unit == "seconds") for name, unit in times(kind).items()]
+
+
+@lru_cache(maxsize=4_096)
+def _second(number: int) -> str:
+    """A second since 1970; records that are read together are of few."""
+    return (_EPOCH + timedelta(seconds=number)).isoformat(timespec="seconds")[:-6]
 
 
 def record_of(table: Table, row: JsonRow) -> Record:
