@@ -37,10 +37,12 @@ class Store:
         """Of each interval of the panel's resolution the last book of the chosen symbol, or of each of `several`.
 
         In PostgreSQL one row is looked up in the index for each interval, so that a day takes no longer than an hour:
-        to aggregate all that it has of five symbols took two seconds.
+        to aggregate all that it has of five symbols took two seconds. ClickHouse reads its columns; time and id are one
+        number there, as to compare tuples takes four times as long.
         """
         if self.is_clickhouse:
-            newest = ", ".join(f"argMax({name}, (event_time, update_id)) AS {name}" for name in measures)
+            order = "bitShiftLeft(toInt128(toUnixTimestamp64Micro(event_time)), 64) + update_id"
+            newest = ", ".join(f"argMax({name}, {order}) AS {name}" for name in measures)
             which = "symbol IN (${symbol:sqlstring})" if several else "symbol = ${symbol:sqlstring}"
             symbol = ", symbol" if several else ""
             return (
