@@ -69,10 +69,10 @@ def test_it_holds_all_that_the_set_up_reads(installed: Path, tmp_path: Path) -> 
     """Each step's key is made of the files that it is made from; the sources of the functions are whole."""
     program = (
         "from marketpipeline.setup.places import places\n"
-        "from marketpipeline.setup.steps import run_steps\n"
+        "from marketpipeline.setup.steps import graph_step, run_steps\n"
         "here = places()\n"
         "assert not here.is_checkout\n"
-        "for step in run_steps(here): step.key(here)\n"
+        "for step in [*run_steps(here), graph_step(here)]: step.key(here)\n"
         "files = [path for path in here.sources.rglob('*.*') if path.is_file()]\n"
         "print(*sorted(str(path.relative_to(here.sources)) for path in files), sep='\\n')\n"
     )
