@@ -26,6 +26,8 @@ PICTURES = (
     ("dashboard", "/?interval=1m", {"width": 1440, "height": 940}, "dark"),
     ("dashboard-alerts", "/alerts", {"width": 1440, "height": 560}, "light"),
 )
+DRAWN = "document.querySelectorAll('[data-testid=stSkeleton]').length === 0"
+"""No place of a chart is empty any more."""
 WARM_SECONDS = 240
 MOST_BYTES = 150_000
 
@@ -70,6 +72,7 @@ def take(url: str) -> None:
             page = browser.new_page(viewport=size, color_scheme=scheme)
             page.goto(url + path)
             page.wait_for_selector(".mp-live", timeout=60_000)
+            page.wait_for_function(DRAWN)
             page.wait_for_timeout(6_000)
             file = IMAGES / f"{name}.png"
             page.screenshot(path=file)
