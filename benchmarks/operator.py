@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -35,6 +36,7 @@ from marketpipeline.spec import load_object
 from marketpipeline.telemetry import Health
 from marketpipeline.telemetry.health import HealthServer
 from marketpipeline_operator.cluster.client import Kubernetes
+from marketpipeline_operator.cluster.errors import KindMissing
 from marketpipeline_operator.cluster.kinds import (
     CHILD_KINDS,
     LEASE,
@@ -73,8 +75,10 @@ def operator(kubeconfig: Path, folder: Path, port: int) -> Iterator[psutil.Proce
     try:
         yield psutil.Process(process.pid)
     finally:
+        began = time.monotonic()
         process.terminate()
-        process.wait(30)
+        process.wait(120)
+        print(f"stopped {time.monotonic() - began:.1f} s after SIGTERM, with status {process.returncode}")
 
 
 def pipeline(number: int, broker: str) -> dict[str, Any]:
@@ -126,9 +130,10 @@ async def be_the_others(kubernetes: Kubernetes) -> None:
             status["conditions"] = [{"type": "Ready", "status": "True"}]
         else:
             continue
-        await kubernetes.merge(
-            kind_of(thing), metadata["namespace"], metadata["name"], {"status": status}, subresource="status"
-        )
+        with contextlib.suppress(KindMissing):  # the Pod of a scheduled job has ended meanwhile
+            await kubernetes.merge(
+                kind_of(thing), metadata["namespace"], metadata["name"], {"status": status}, subresource="status"
+            )
 
 
 def requests(port: int) -> Counter[str]:
