@@ -49,9 +49,8 @@ _OWN_NAMESPACE = {
 """The Lease is in the namespace that the manager has chosen."""
 _DESCRIPTION = """\
 Ten lines of YAML, a MarketPipeline, become a real-time market data system: ingestion from exchanges' WebSockets, topics
-on Redpanda or any Kafka, a Flink job that computes measures of the order book, candles and alerts, sinks into
-TimescaleDB, Redis, ClickHouse, Snowflake and a lake on S3, a query API and a dashboard. The operator keeps all of it as
-the resource says, and its status says how it is.
+on any Kafka, a Flink job that computes measures of the order book, candles and alerts, sinks into the stores that it
+names, a query API and a dashboard. The operator keeps all of it as the resource says, and its status says how it is.
 """
 
 

