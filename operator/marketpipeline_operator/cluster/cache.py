@@ -1,13 +1,12 @@
 """What the watches have seen: every pipeline, and every child that carries our label.
 
 A pass over a pipeline reads this and not the API server. An object is kept as JSON bytes, a fifth of what it takes as
-dictionaries, and a larger one in zlib's form, less than half of that. Events are ordered by resourceVersion, so that
-what the operator has just written is not replaced by an older event that was still on its way.
+dictionaries. Events are ordered by resourceVersion, so that what the operator has just written is not
+replaced by an older event that was still on its way.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -24,8 +23,6 @@ Key = tuple[str, str]
 """Namespace and name of a pipeline."""
 
 _HEALTH = "/health"
-_SMALL = 1_000
-"""Bytes of an object below which it is not worth while to compress it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +41,7 @@ class Child:
     @property
     def body(self) -> Object:
         """The object, without what nobody here reads."""
-        found: Object = msgspec.json.decode(self.data if self.data[:1] == b"{" else zlib.decompress(self.data))
+        found: Object = msgspec.json.decode(self.data)
         return found
 
 
@@ -73,7 +70,7 @@ class Cache:
         known = place.get(mark)
         if known is not None and known.uid == metadata["uid"] and known.version >= version:
             return None
-        data = _packed(msgspec.json.encode(_trimmed(thing, kind)))
+        data = msgspec.json.encode(_trimmed(thing, kind))
         url = _health_url(thing) if kind == POD else None
         place[mark] = Child(kind, metadata["namespace"], metadata["name"], metadata["uid"], version, data, url)
         self._note(key, kind, known, place[mark])
@@ -209,10 +206,6 @@ def _health_url(pod: Object) -> str | None:
         return None
     host = f"[{address}]" if ":" in address else address
     return f"http://{host}:{port}{_HEALTH}"
-
-
-def _packed(data: bytes) -> bytes:
-    return data if len(data) < _SMALL else zlib.compress(data, 1)
 
 
 def _trimmed(thing: Object, kind: Kind) -> Object:
