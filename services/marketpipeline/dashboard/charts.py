@@ -18,6 +18,8 @@ Option = dict[str, Any]
 BUY, SELL, NEUTRAL, ACCENT = "#12a37d", "#e5484d", "#8b93a7", "#4c7dff"
 _FAINT = {"lineStyle": {"opacity": 0.35, "type": "dashed"}}
 _DAY = 86_400_000_000
+_WIDEST = 24
+"""Pixels of a candle and its volume, also where there are only two."""
 _CROSS = {"trigger": "axis", "axisPointer": {"type": "cross"}, "confine": True}
 _LINKED = {"link": [{"xAxisIndex": "all"}]}
 
@@ -33,7 +35,7 @@ def candles(rows: Sequence[Row], decimals: int, marks: Sequence[Row] = (), *, zo
     ]
     series: list[Option] = [
         {
-            "name": "price", "type": "candlestick", "data": prices,
+            "name": "price", "type": "candlestick", "data": prices, "barMaxWidth": _WIDEST,
             "itemStyle": {"color": BUY, "color0": SELL, "borderColor": BUY, "borderColor0": SELL},
             **({"markLine": _last(rows[-1], decimals)} if rows else {}),
             **({"markPoint": {"data": found, "animation": False}} if (found := _marks(rows, marks)) else {}),
@@ -45,6 +47,7 @@ def candles(rows: Sequence[Row], decimals: int, marks: Sequence[Row] = (), *, zo
         },
         {
             "name": "volume", "type": "bar", "data": volumes, "xAxisIndex": 1, "yAxisIndex": 1,
+            "barMaxWidth": _WIDEST,
             "tooltip": {"valueFormatter": "%.4f"},
         },
     ]  # fmt: skip

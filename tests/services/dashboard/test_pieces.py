@@ -40,6 +40,8 @@ def test_the_ladder_has_both_sides_with_the_best_at_the_mid() -> None:
 def test_alerts_say_what_is_and_how_far_it_went() -> None:
     html = pieces.alert_list([json_of(alert(0, extreme=0.61))], "none")
     assert "0.61 (limit 0.5)" in html
+    whale = pieces.alert_list([json_of(alert(0, rule="whale_trade", extreme=250_000.4, threshold=100_000.0))], "none")
+    assert "250,000 (limit 100,000)" in whale
     assert f"{BTC} · " in html
     assert "since 08-08 23:54:00" in html
     assert (

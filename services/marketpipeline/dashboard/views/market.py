@@ -116,8 +116,11 @@ def _tiles(book: Row | None, rows: Sequence[Row], ticker: Row | None, decimals: 
             ("imbalance", f"{book['imbalance']:+.2f}", heavy),
             ("weighted", f"{book['weighted_imbalance']:+.2f}", ""),
             ("top of book", f"{book['vtob_ratio']:.0%}", ""),
-            ("bids", pieces.amount(book["bid_depth"]), ""),
-            ("asks", pieces.amount(book["ask_depth"]), ""),
+            *(  # of a book whose known levels do not reach as far as depth is summed there is none
+                (name, pieces.amount(book[field]), "")
+                for name, field in (("bids", "bid_depth"), ("asks", "ask_depth"))
+                if book[field] is not None
+            ),
         ]
     if last is not None:
         found += [
