@@ -82,7 +82,7 @@ SUITES = (
     Suite("types", (tool("mypy"),), 600),
     Suite("imports", (("env", "PYTHONPATH=flink-jobs", *tool("lint-imports", "--no-cache", "--no-logo")),), 120),
     Suite("generated", (tool("python", "scripts/generate.py", "--check"),), 120),
-    pytest(SERVICES, "repository", 300, "tests/repository", "tests/scripts", "tests/images", "tests/helm"),
+    pytest(SERVICES, "repository", 600, "tests/repository", "tests/scripts", "tests/images", "tests/helm"),
     Suite("functions", (("mvn", "-q", "-B", "-ntp", "-f", "flink-jobs/java/pom.xml", "package"),), 300),
     pytest(
         SERVICES, "services", 2400, "tests/services", "tests/support", "tests/toys",
