@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 
 _TABLES = "SELECT name, engine, sorting_key, engine_full FROM system.tables WHERE database = currentDatabase()"
 _COLUMNS = "SELECT table, name, type FROM system.columns WHERE database = currentDatabase()"
+_CLUSTER = "spec.sinks.clickhouse.cluster.name"
 _SHARDS = "SELECT uniqExact(shard_num), groupUniqArray(cluster) FROM system.clusters"
 _TTL = re.compile(r" TTL (.+?)(?: SETTINGS |$)")
 
@@ -58,11 +59,13 @@ def _check_cluster(client: Client, cluster: ClickHouseCluster) -> None:
         return
     if shards > 1:
         raise PermanentError(
-            f"store.cluster.name {cluster.name!r}: has {shards} shards; name a cluster of one shard, whose servers all "
+            f"{_CLUSTER}: {cluster.name!r}: has {shards} shards; name a cluster of one shard, whose servers all "
             "hold the same rows"
         )
     known = ", ".join(sorted(client.query(_SHARDS).result_rows[0][1])) or "none"
-    raise PermanentError(f"store.cluster.name {cluster.name!r}: is not known to the server; it knows: {known}")
+    raise PermanentError(
+        f"{_CLUSTER}: {cluster.name!r}: the server does not know it; name one of those it knows: {known}"
+    )
 
 
 def _check(

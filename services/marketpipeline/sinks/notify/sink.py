@@ -106,7 +106,9 @@ class NotifySink:
             return None
         address = url or route.url or ""
         if not needs or not address:
-            raise PermanentError(f"store.{name}: its credentials are absent; name the Secret that has them")
+            raise PermanentError(
+                f"spec.sinks.notify.{name}Secret: there are no credentials; name the Secret that has them"
+            )
         headers: dict[str, Any] = {"Authorization": f"Bearer {token}"} if token else {}
         client = httpx.Client(headers=headers, timeout=_TIMEOUT)
         store = self._store

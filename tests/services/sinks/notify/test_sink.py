@@ -221,8 +221,8 @@ def test_what_a_service_refuses_is_a_dead_letter_and_told_nobody_twice(
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"slack_url": None}, "store.slack: its credentials are absent"),
-        ({"pagerduty_key": None}, "store.pagerduty: its credentials are absent"),
+        ({"slack_url": None}, "spec.sinks.notify.slackSecret: there are no credentials"),
+        ({"pagerduty_key": None}, "spec.sinks.notify.pagerdutySecret: there are no credentials"),
     ],
 )
 def test_absent_credentials_are_named(changes: dict[str, Any], says: str) -> None:
