@@ -444,7 +444,7 @@ async def test_a_stream_that_was_moved_is_carried_at_one_address_alone() -> None
 
 
 async def test_a_page_of_trades_with_one_row_that_cannot_be(recording: str) -> None:
-    async with serving(captures=[recording], speed=None, settle_ms=50) as exchange, client_of(exchange) as client:
+    async with serving(captures=[recording], speed=1000.0, settle_ms=50) as exchange, client_of(exchange) as client:
         await client.connect(STREAMS)
         await eventually(lambda: exchange.timeline.finished, "the replay has ended")
         await client.post("/control/faults/bad-row?symbol=BTCUSDT")
