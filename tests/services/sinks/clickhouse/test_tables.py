@@ -88,5 +88,7 @@ def test_a_table_that_is_somebody_elses_is_refused_and_left_as_it_is(
 def test_a_cluster_that_the_server_does_not_know_is_named_beside_those_that_it_does(store: ClickHouseStore) -> None:
     cluster = ClickHouseCluster(name="main", path="/{table}", replica="{replica}")
     store.settings = store.settings.model_copy(update={"cluster": cluster})
-    with pytest.raises(PermanentError, match=r"spec\.sinks\.clickhouse\.cluster\.name: 'main': the server does not know it"):
+    with pytest.raises(
+        PermanentError, match=r"spec\.sinks\.clickhouse\.cluster\.name: 'main': the server does not know it"
+    ):
         opened(store)
