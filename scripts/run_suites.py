@@ -29,6 +29,8 @@ LOGS = ROOT / ".cache" / "logs"
 SERVICES = ROOT / ".venv" / "bin"
 FLINK = ROOT / "flink-jobs" / ".venv" / "bin"
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+\.py::.+?)(?: - (.*))?$", re.MULTILINE)
+TESTS_FAILED = 1
+"""Pytest's status when it has run all tests, and some of them failed."""
 AGAIN = "-again"
 MOST_AGAIN = 6
 """Failed tests of a suite that may run once more; with more of them it is not the machine."""
@@ -53,7 +55,7 @@ class Suite:
 @dataclass(frozen=True)
 class Outcome:
     """`busy` are seconds of processor time, of the suite and of all that it started and waited for; `tests` those that
-    failed, with the reason."""
+    failed, with the reason, where all have run."""
 
     suite: Suite
     failed: bool
@@ -147,7 +149,8 @@ class Run:
             shutil.rmtree(self._scratch, ignore_errors=True)
         text = self._log.read_text(errors="replace")
         closings = CLOSING.findall(text)
-        tests = tuple(dict(FAILED.findall(text)).items()) if self._failed and closings else ()
+        all_ran = status == TESTS_FAILED and not self._stopping
+        tests = tuple(dict(FAILED.findall(text)).items()) if all_ran else ()
         seconds = time.monotonic() - self._began
         return Outcome(
             self.suite, self._failed, seconds, self._log, closings[-1] if closings else "", self._busy, tests
@@ -198,7 +201,7 @@ def run(suites: Sequence[Suite], cores: float, done: Callable[[Outcome], None]) 
 
 
 def again(outcomes: Sequence[Outcome], done: Callable[[Outcome], None]) -> list[Outcome]:
-    """Run the failed tests of each suite once more, one suite at a time, where they are few and it ended by itself."""
+    """Run the failed tests of each suite once more, one suite at a time, where all have run and they are few."""
     found = []
     for one in outcomes:
         if one.suite.paths and 0 < len(one.tests) <= MOST_AGAIN:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from kind import images
+from marketpipeline import __version__
 from release import main, pinned
 
 from tests.conftest import PROJECT
@@ -21,7 +22,7 @@ def test_every_image_has_its_papers_and_is_scanned_before_the_charts(capsys: pyt
     assert main([REGISTRY, "--dry-run"]) == 0
     found = [shlex.split(line.removeprefix("+ ")) for line in capsys.readouterr().out.splitlines()]
     built = {one[one.index("--tag") + 1]: one for one in found if one[:3] == ["docker", "buildx", "build"]}
-    assert built.keys() == {*images(REGISTRY), f"{REGISTRY}/bundle:0.1.0"}
+    assert built.keys() == {*images(REGISTRY), f"{REGISTRY}/bundle:{__version__}"}
     for command in built.values():
         assert {"--sbom=true", "--provenance=mode=max", "--push"} <= set(command)
         assert (PROJECT / command[command.index("--file") + 1]).is_file()

@@ -78,6 +78,7 @@ def test_what_fails_again_or_fails_in_numbers_has_failed(tmp_path: Path, monkeyp
 def test_a_suite_over_its_limit_is_interrupted_and_failed(tmp_path: Path) -> None:
     outcome = outcome_of(suite(tmp_path, "import time\ndef test_a(): time.sleep(60)\n", limit=3))
     assert outcome.failed
+    assert outcome.tests == (), "others have not run at all"
     assert "still running after 3 s" in outcome.log.read_text()
     assert outcome.seconds < 30
 

@@ -61,7 +61,10 @@ class LocalFlink:
         plan_once(anywhere, self._configuration, self._plans).start({}, {})
         if not any((settings.kafka.username, settings.kafka.key)):
             self._plans.put_graph(key, made)
-        return self._read(made)
+        try:
+            return self._read(made)
+        finally:
+            made.unlink(missing_ok=True)
 
     def _read(self, file: Path) -> Any:
         with refusals():

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -78,9 +79,9 @@ class Plans:
     def _put(self, name: str, content: bytes) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            made = self._folder / f".{name}.tmp"
-            made.write_bytes(content)
-            made.replace(self._folder / name)
+            with tempfile.NamedTemporaryFile(dir=self._folder, prefix=f".{name}.", delete=False) as made:
+                made.write(content)
+            Path(made.name).replace(self._folder / name)
             alike = self._folder.glob(f"*{Path(name).suffix}")
             known = sorted(alike, key=lambda file: file.stat().st_mtime, reverse=True)
             for old in known[_KEPT:]:

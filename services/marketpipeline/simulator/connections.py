@@ -37,8 +37,10 @@ class Connection:
         self.bytes_sent = 0
         self.pings: deque[tuple[bytes, float]] = deque(maxlen=64)
         """Payload and time of the pings that are not answered."""
-        self.unread: set[bytes] = set()
-        """Payloads of those that were sent to see when what went before is read."""
+        self.unread: list[bytes] = []
+        """Payloads of those that were sent to see when what went before is read, in order."""
+        self.tells = True
+        """Whether it answers them."""
         self.closing = False
         self._out: list[bytes] = []
         self._arrivals: deque[float] = deque()
@@ -84,15 +86,16 @@ class Connection:
 
     def mark(self) -> None:
         """Ask for a pong that tells that all which was put before has been read."""
-        payload = b"%d read" % self.frames_sent
-        self.unread.add(payload)
-        self.put_control(PING, payload)
+        if self.tells:
+            self.unread.append(b"%d read" % self.frames_sent)
+            self.put_control(PING, self.unread[-1])
 
     def has_read(self, payload: bytes) -> bool:
-        """Note the pong of a `mark`; False for another one."""
-        marked = payload in self.unread
-        self.unread.discard(payload)
-        return marked
+        """Note the pong of a `mark`, which answers all before it too; False for another one."""
+        if payload not in self.unread:
+            return False
+        del self.unread[: self.unread.index(payload) + 1]
+        return True
 
     def pong(self, payload: bytes) -> None:
         """Note a pong; one that answers no ping keeps nothing alive."""
@@ -211,6 +214,17 @@ class Hub:
     def has_read(self, symbol: str) -> bool:
         """Whether they have read all that was sent before they were asked last."""
         return not any(connection.unread for connection in self._readers(symbol))
+
+    def has_readers(self, symbol: str) -> bool:
+        """Whether anybody reads this book."""
+        return bool(self._readers(symbol))
+
+    def gives_up_on(self, symbol: str) -> None:
+        """Its readers that have not told how far they have read never will: ask them no more."""
+        for connection in self._readers(symbol):
+            if connection.unread:
+                connection.tells = False
+                connection.unread.clear()
 
     def _readers(self, symbol: str) -> set[Connection]:
         found = (readers for stream, readers in self.routes.items() if self._diff_symbol(stream) == symbol)

@@ -274,18 +274,23 @@ class Timeline:
             await _wait(hub.changed, left)
 
     async def _wait_for_snapshot(self, symbol: str) -> None:
-        """Wait until the readers of this book have read what was sent, as their pongs tell, and have asked."""
+        """Wait until the readers of this book have read what was sent, as their pongs tell, and have asked.
+
+        One that does not tell it, as no client of an exchange does, is waited for once.
+        """
         hub = self.hub
         await hub.drain()
         hub.mark(symbol)
         began = time.monotonic()
         deadline, asking = began + READS_WITHIN, False
-        while symbol in hub.unsynced and (left := deadline - (now := time.monotonic())) > 0:
+        while symbol in hub.unsynced and hub.has_readers(symbol) and (left := deadline - (now := time.monotonic())) > 0:
             hub.changed.clear()
             if not asking and hub.has_read(symbol):
-                asking, left = True, max(self.settle, TRIPS_TO_ASK * (now - began))
+                asking, left = True, max(self.settle, min(READS_WITHIN, TRIPS_TO_ASK * (now - began)))
                 deadline = now + left
             await _wait(hub.changed, left)
+        if not asking:
+            hub.gives_up_on(symbol)
         self.hub.unsynced.discard(symbol)
 
 

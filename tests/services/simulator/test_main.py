@@ -195,7 +195,7 @@ async def test_at_full_speed_it_waits_until_a_busy_reader_has_read_so_far_and_as
             while (await messages(socket, 1))[0]["u"] != needs_one:
                 pass
             reading = asyncio.create_task(socket.receive())  # and so has the ping that follows
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.2)
             _, book, _ = await client.get("/api/v3/depth?symbol=BTCUSDT")
             assert book["lastUpdateId"] == needs_one, "it did not go on"
             await reading
