@@ -29,6 +29,7 @@ __all__ = [
     "crd_yaml",
     "dockerfile",
     "edit_role_yaml",
+    "service_yaml",
     "settings_yaml",
     "view_role_yaml",
 ]
@@ -135,6 +136,11 @@ def crd_yaml() -> str:
 def settings_yaml() -> str:
     """The settings that the Deployment mounts."""
     return _beside("deployment.yaml", "ConfigMap", NAME)
+
+
+def service_yaml() -> str:
+    """Where its health and metrics are read."""
+    return _beside("deployment.yaml", "Service", f"{NAME}-metrics")
 
 
 def edit_role_yaml() -> str:

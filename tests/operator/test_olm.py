@@ -18,6 +18,15 @@ BUNDLE = PROJECT / "manifests" / "olm"
 DEFINITION = PROJECT / ".cache" / "olm" / "operators.coreos.com_clusterserviceversions.yaml"
 
 
+OTHERS = (
+    "manifests/edit.clusterrole.yaml",
+    "manifests/metrics.service.yaml",
+    "manifests/settings.configmap.yaml",
+    "manifests/view.clusterrole.yaml",
+)
+"""Objects that are applied beside what the ClusterServiceVersion has."""
+
+
 def read(path: str) -> Any:
     return yaml.safe_load((BUNDLE / path).read_text())
 
@@ -52,6 +61,10 @@ def test_it_installs_the_same_operator_with_the_same_rights(version: Any) -> Non
     assert deployment["spec"] == objects["Deployment", name]["spec"]
     assert install["clusterPermissions"][0]["rules"] == objects["ClusterRole", name]["rules"]
     assert install["permissions"][0]["rules"] == objects["Role", f"{name}-lease"]["rules"]
+    beside = {(one["kind"], one["metadata"]["name"]) for one in map(read, sorted(OTHERS))}
+    inside = {(kind, name) for kind in ("Deployment", "ServiceAccount", "ClusterRole", "ClusterRoleBinding")}
+    inside |= {("Namespace", "marketpipeline-system"), ("Role", f"{name}-lease"), ("RoleBinding", f"{name}-lease")}
+    assert objects.keys() - inside == beside
     used = {container["image"]} | {one["image"] for one in version["spec"]["relatedImages"]}
     chart = yaml.safe_load((PROJECT / "helm" / name / "Chart.yaml").read_text())
     listed = yaml.safe_load(chart["annotations"]["artifacthub.io/images"])

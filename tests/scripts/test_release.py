@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shlex
 from pathlib import Path
 
@@ -9,7 +11,8 @@ import pytest
 import yaml
 from kind import images
 from marketpipeline import __version__
-from release import main, pinned
+from marketpipeline_operator.settings import OperatorSettings
+from release import bundle, main, pinned
 
 from tests.conftest import PROJECT
 from tests.helm.marketpipeline_operator.support import Helm
@@ -22,14 +25,25 @@ def test_every_image_has_its_papers_and_is_scanned_before_the_charts(capsys: pyt
     assert main([REGISTRY, "--dry-run"]) == 0
     found = [shlex.split(line.removeprefix("+ ")) for line in capsys.readouterr().out.splitlines()]
     built = {one[one.index("--tag") + 1]: one for one in found if one[:3] == ["docker", "buildx", "build"]}
-    assert built.keys() == {*images(REGISTRY), f"{REGISTRY}/bundle:{__version__}"}
-    for command in built.values():
-        assert {"--sbom=true", "--provenance=mode=max", "--push"} <= set(command)
-        assert (PROJECT / command[command.index("--file") + 1]).is_file()
-    scanned = {one[-1]: found.index(one) for one in found if one[0] == "trivy"}
-    assert scanned.keys() == images(REGISTRY).keys()
-    assert max(scanned.values()) < min(found.index(one) for one in found if one[0] == "helm")
-    assert all(image.startswith(f"{REGISTRY}/") for image in built)
+    assert list(built) == [*images(REGISTRY), f"{REGISTRY}/bundle:{__version__}"]
+    for image in images(REGISTRY):
+        assert {"--sbom=true", "--provenance=mode=max", "--push"} <= set(built[image])
+        assert (PROJECT / built[image][built[image].index("--file") + 1]).is_file()
+    scanned = [(one[-1], one[one.index("--platform") + 1]) for one in found if one[0] == "trivy"]
+    assert scanned == [(image, place) for image in images(REGISTRY) for place in ("linux/amd64", "linux/arm64")]
+    ways = [one[0] for one in found]
+    assert ways.index("helm") > len(ways) - 1 - ways[::-1].index("trivy")
+
+
+def test_the_bundle_installs_what_was_released() -> None:
+    digests = {image: f"sha256:{number:064x}" for number, image in enumerate(images(REGISTRY))}
+    files = bundle(REGISTRY, digests)
+    (service,) = (yaml.safe_load(text) for path, text in files.items() if "clusterserviceversion" in path)
+    (settings,) = (yaml.safe_load(text) for path, text in files.items() if "settings" in path)
+    used = re.findall(r"[\w./-]+/(?:[a-z-]+)(?:@sha256:[0-9a-f]{64}|:0\.1\.0)", json.dumps([service, settings]))
+    assert len(set(used)) == len(digests) - 1, "all but the simulator"
+    assert [image for image in used if not image.startswith(f"{REGISTRY}/") or "@" not in image] == []
+    OperatorSettings.model_validate(json.loads(settings["data"]["settings.json"]))
 
 
 def test_the_operators_chart_runs_nothing_but_what_is_pinned(tmp_path: Path) -> None:

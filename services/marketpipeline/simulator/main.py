@@ -29,7 +29,7 @@ from marketpipeline.simulator.simulation.scenarios import SCENARIOS
 from marketpipeline.simulator.simulation.source import TOUR, SimulatedMarket
 from marketpipeline.simulator.sources import Replay, Source
 from marketpipeline.simulator.timeline import FrameFilters, Timeline
-from marketpipeline.telemetry import Telemetry
+from marketpipeline.telemetry import Telemetry, listen
 from marketpipeline.venues import venues
 
 __all__ = ["SimulatedExchange", "run"]
@@ -102,14 +102,12 @@ class SimulatedExchange:
         app.router.add_route("*", "/{path:.*}", self.server.handle)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await self._runner.setup()
-        host, port = self.settings.http.host, self.settings.http.port
-        site = web.TCPSite(self._runner, host, port)
         try:
-            await site.start()
-        except OSError as error:
+            for listener in listen(self.settings.http.host, self.settings.http.port):
+                await web.SockSite(self._runner, listener).start()
+        except InvalidInput:
             await self._runner.cleanup()
-            expected = f"must be a free port of {host}: {error.strerror or error}"
-            raise InvalidInput("simulator", [Problem("http.port", port, expected)]) from error
+            raise
         self.port = self._runner.addresses[0][1]
         self._pump = asyncio.create_task(self._send())
 

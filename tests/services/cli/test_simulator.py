@@ -128,4 +128,4 @@ def test_a_port_in_use() -> None:
     with started("--port", str(port), port=port):
         done = run("--port", str(port))
     assert done.returncode == 2
-    assert f"http.port: {port}: must be a free port of 127.0.0.1" in done.stderr
+    assert f"http.port: {port}: must be free on 127.0.0.1" in done.stderr
