@@ -33,10 +33,10 @@ class Hibernation:
         spec = pipeline.spec.hibernation
         if spec is None or pipeline.spec.suspend:
             return cls()
-        there = now.astimezone(ZoneInfo(spec.time_zone))
-        began, woke = last_time(spec.schedule, there), last_time(spec.wake, there)
+        zone = ZoneInfo(spec.time_zone)
+        began, woke = last_time(spec.schedule, now, zone), last_time(spec.wake, now, zone)
         asleep = began is not None and (woke is None or woke < began)
-        return cls(asleep, next_time(spec.wake if asleep else spec.schedule, there), wanted=True)
+        return cls(asleep, next_time(spec.wake if asleep else spec.schedule, now, zone), wanted=True)
 
     def put_to(self, pipeline: MarketPipeline) -> MarketPipeline:
         """The pipeline as it shall be now: asleep it is suspended."""
@@ -46,7 +46,7 @@ class Hibernation:
 
     def seconds(self, now: datetime) -> float | None:
         """How long it stays so, and a moment more."""
-        return None if self.until is None else max(0.0, (self.until - now).total_seconds()) + 0.1
+        return None if self.until is None else max(1.0, (self.until - now).total_seconds() + 0.1)
 
     @property
     def status(self) -> Object:

@@ -65,7 +65,7 @@ Schedule = Annotated[
     ),
     AfterValidator(_ascending),
 ]
-"""When something is done, in cron's form and UTC."""
+"""When something is done, in cron's form; UTC where nothing else is said."""
 
 _UNIT_MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from marketpipeline.errors import InvalidSpec
+from marketpipeline_operator.flink.schedule import next_time
 from marketpipeline_operator.reconcile.hibernation import Hibernation
 
 from tests.operator.builders.support import context_of
@@ -35,6 +36,29 @@ def test_asleep_from_evening_to_morning_by_the_clock_of_the_place(now: str, asle
     assert found.put_to(context_of(hibernation=WORK).pipeline).spec.suspend is asleep
 
 
+TWICE: dict[str, Any] = {"schedule": "30 2 * * *", "wake": "0 7 * * *", "timeZone": "Europe/Berlin"}
+"""At half past two, which the clock shows twice on 2026-10-25: at 00:30 and at 01:30 UTC. The first one counts."""
+
+
+@pytest.mark.parametrize(
+    ("now", "asleep", "until"),
+    [
+        ("2026-10-25T00:15:00Z", False, "2026-10-25T00:30:00Z"),
+        ("2026-10-25T00:45:00Z", True, "2026-10-25T06:00:00Z"),
+        ("2026-10-25T01:15:00Z", True, "2026-10-25T06:00:00Z"),
+        ("2026-10-25T01:45:00Z", True, "2026-10-25T06:00:00Z"),
+        ("2026-10-25T06:00:00Z", False, "2026-10-26T01:30:00Z"),
+    ],
+)
+def test_what_the_clock_shows_twice_happens_once(now: str, asleep: bool, until: str) -> None:
+    moment = datetime.fromisoformat(now)
+    assert Hibernation.of(context_of(hibernation=TWICE).pipeline, moment).status == {"asleep": asleep, "until": until}
+    turned = TWICE | {"schedule": TWICE["wake"], "wake": TWICE["schedule"]}
+    found = Hibernation.of(context_of(hibernation=turned).pipeline, moment)
+    assert found.status == {"asleep": not asleep, "until": until}
+    assert (found.seconds(moment) or 0) >= 1
+
+
 def test_suspend_wins_and_without_a_section_there_is_none() -> None:
     now = datetime.fromisoformat("2026-03-28T12:00:00Z")
     specs: list[dict[str, Any]] = [{"hibernation": WORK, "suspend": True}, {}]
@@ -61,13 +85,16 @@ async def test_asleep_it_is_suspended_with_a_savepoint_and_says_until_when(
     await until_suspended(pipelines)
     assert flink.stops == 1
     said = await pipelines.until("Ready", status="False", reason="Hibernating")
-    assert "until 2028-02-29T00:00:00Z" in said["message"]
+    leap_day = next_time(NEVER, datetime.now(UTC))
+    assert leap_day is not None
+    until = leap_day.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert f"until {until}" in said["message"]
     status = (await pipelines.get() or {})["status"]
-    assert status["hibernation"] == {"asleep": True, "until": "2028-02-29T00:00:00Z"}
-    assert "it is asleep until 2028-02-29T00:00:00Z" in await plugin("resume", "crypto", status=2)
+    assert status["hibernation"] == {"asleep": True, "until": until}
+    assert f"it is asleep until {until}" in await plugin("resume", "crypto", status=2)
     flink.begin("savepoint", "goes on from its savepoint")
     await pipelines.edit(hibernation={"schedule": NEVER, "wake": ALWAYS})
     await until_resumed(pipelines)
     await pipelines.run()
     status = (await pipelines.get() or {})["status"]
-    assert status["hibernation"] == {"asleep": False, "until": "2028-02-29T00:00:00Z"}
+    assert status["hibernation"] == {"asleep": False, "until": until}
