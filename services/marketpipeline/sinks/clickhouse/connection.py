@@ -35,6 +35,12 @@ _SETTINGS = {
 }
 """An insert is answered when its rows are in the table; it may meet any number of months."""
 
+_UNKNOWN_DATABASE = 81
+_LOGIN = frozenset({192, 193, 194, 516})
+"""Unknown user, wrong password, required password, authentication failed."""
+_RIGHTS = frozenset({164, 497})
+"""Read only, access denied."""
+
 
 def connect(store: ClickHouseStoreSettings, application: str) -> Client:
     """A client that has spoken with the server. Inserts go compressed.
@@ -60,13 +66,17 @@ def connect(store: ClickHouseStoreSettings, application: str) -> Client:
 def _refused(store: ClickHouseStoreSettings, error: DatabaseError) -> Refused:
     parts = urlsplit(store.url)
     user, database = repr(client_options(store, timeout=0)["username"]), repr(parts.path.strip("/"))
-    field, value, remedy = {
-        81: ("url", f"database {database}", "create it, or name one that is there"),
-        497: ("url", f"user {user}", f"GRANT it what it is refused in database {database}, or name another user"),
-    }.get(
-        error.code or 0,
-        ("passwordSecret", f"user {user}", "give this user's password, or name a user of the server's in url"),
-    )
+    field = "url"
+    if error.code in _LOGIN:
+        field, value = "passwordSecret", f"user {user}"
+        remedy = "give this user's password, or name a user of the server's in url"
+    elif error.code in _RIGHTS:
+        value = f"user {user}"
+        remedy = f"GRANT it what it is refused in database {database}, or name another user"
+    elif error.code == _UNKNOWN_DATABASE:
+        value, remedy = f"database {database}", "create it, or name one that is there"
+    else:
+        value, remedy = f"database {database}", "the server does not do what it is asked"
     return Refused(f"spec.sinks.clickhouse.{field}", f"{value} at {parts.hostname}", remedy, error)
 
 
