@@ -34,9 +34,11 @@ __all__ = [
 
 
 _PASSWORD = re.compile(
-    r"(?<=://)(?P<user>[^\s'\":/@]*:)(?![0-9]{1,5}[/?,])[^\s'\"]+(?=@)"  # a URL's, up to its last @; not a port
+    r"(?<=://)(?P<user>[^\s'\":/@]*:)(?![0-9]{1,5}[/?,])"  # a URL's; not a port
+    r"(?:(?:(?!['\"],['\"])\S)+|\S+)(?=@)"  # up to its last @, quotes too; where it can be, not into a list's next
     r"|(?<![\w\"':/.%+-])(?P<name>[\w.%+-]+:)[^\s'\":/@{}]+(?=@[\w.-]+:[0-9])"  # user:password@host:port
-    r"|(?P<field>(?:password|passfile)=)[^&\s'\"]+",
+    r"|(?P<field>(?:password|passfile)=)"
+    r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^&\s'\"]+(?:['\"]+(?=\w)[^&\s'\"]+)*)",
     re.ASCII,
 )
 
