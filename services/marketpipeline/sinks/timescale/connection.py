@@ -113,10 +113,12 @@ def connect(store: TimescaleStoreSettings, application: str) -> Connection:
 
 def _refused(store: TimescaleStoreSettings, said: str) -> Refused | None:
     parts = conninfo_to_dict(store.url)
-    names = {"user": parts.get("user"), "database": parts.get("dbname")}
+    user = parts.get("user")
+    names = {"user": user, "database": parts.get("dbname")}
     for words, (field, value, remedy) in _AT_THE_DOOR.items():
         if words in said and (words != "role " or "does not exist" in said):
-            where = f"{value.format(**names)} at {parts.get('host', 'localhost')}"
+            shown = "no user, as url names none," if user is None and "{user" in value else value.format(**names)
+            where = f"{shown} at {parts.get('host', 'localhost')}"
             return Refused(field, where, remedy.format(**names), said)
     return None
 
