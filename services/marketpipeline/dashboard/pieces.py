@@ -166,7 +166,7 @@ def _alert(row: Row, *, with_symbol: bool) -> str:
     title = kind.title if kind is not None else row["rule"].replace("_", " ")
     what = f"{row['symbol']} · {title}" if with_symbol else title
     state = {"open": "since", "escalated": "escalated", "closed": "closed"}[row["status"]]
-    reached, limit = (f"{x:,.0f}" if abs(x) >= 10_000 else f"{x:,.4g}" for x in (row["extreme"], row["threshold"]))
+    reached, limit = (f"{x:,.0f}" if abs(x) >= 9_999.5 else f"{x:,.4g}" for x in (row["extreme"], row["threshold"]))
     extent = f"{reached} (limit {limit})"
     return (
         f'<div class="mp-alert" data-rule="{escape(row["rule"])}" data-symbol="{escape(row["symbol"])}"'

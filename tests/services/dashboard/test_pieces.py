@@ -42,6 +42,8 @@ def test_alerts_say_what_is_and_how_far_it_went() -> None:
     assert "0.61 (limit 0.5)" in html
     whale = pieces.alert_list([json_of(alert(0, rule="whale_trade", extreme=250_000.4, threshold=100_000.0))], "none")
     assert "250,000 (limit 100,000)" in whale
+    near = pieces.alert_list([json_of(alert(0, rule="whale_trade", extreme=9_999.6, threshold=9_999.4))], "none")
+    assert "10,000 (limit 9,999)" in near
     assert f"{BTC} · " in html
     assert "since 08-08 23:54:00" in html
     assert (
