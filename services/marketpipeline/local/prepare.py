@@ -22,6 +22,9 @@ from marketpipeline.spec import MarketPipeline, load_file
 
 __all__ = ["prepare"]
 
+_TIMEOUT = 300.0
+"""Seconds; planning takes a part of a minute."""
+
 
 def prepare(pipeline: MarketPipeline) -> None:
     """Keep the graph of its stream job as a run would. Raises PermanentError with what the job said."""
@@ -36,7 +39,13 @@ def prepare(pipeline: MarketPipeline) -> None:
             return
         environment = child_environment(job.environment or {})
         command = [*job.arguments, "--prepare"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=False, timeout=_TIMEOUT
+            )
+        except subprocess.TimeoutExpired as error:
+            message = f"the stream job is not planned ahead: it took more than {_TIMEOUT:g} s; the first run plans it"
+            raise PermanentError(message) from error
     if done.returncode != 0:
         raise PermanentError(f"the stream job is not planned ahead:\n{done.stdout}{done.stderr}")
 

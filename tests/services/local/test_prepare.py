@@ -42,3 +42,11 @@ def test_what_a_run_would_start_is_planned(planner: Path, status: int) -> None:
     else:
         prepare(pipeline)
     assert json.loads(told.read_text()) == {"last": "--prepare", "prefix": pipeline.name}
+
+
+def test_a_planner_that_does_not_end_is_given_up(planner: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planner.write_text("#!/bin/sh\nexec sleep 600\n")
+    planner.chmod(0o755)
+    monkeypatch.setattr("marketpipeline.local.prepare._TIMEOUT", 0.5)
+    with pytest.raises(PermanentError, match=r"took more than 0\.5 s"):
+        prepare(load_file(PROJECT / "manifests" / "quickstart.yaml"))
