@@ -131,11 +131,11 @@ def _prometheus_step() -> Step:
 
 
 def _tools_step() -> Step:
-    """What checks the chart and the Tiltfile; where it cannot be made their tests skip, or fail in CI."""
+    """What checks the charts and the Tiltfile; where it cannot be made their tests skip, or fail in CI."""
     module = ROOT / "tests" / "helm" / "tools"
     return Step(
         name="tools",
-        what="helm and an interpreter of the Tiltfile, compiled, into .cache/tools",
+        what="helm, an interpreter of the Tiltfile and a reader of kind's configuration, compiled, into .cache/tools",
         costs="95 MB to fetch, 65 MB on disk beside Go's caches; 2 min on two cores",
         inputs=[module / "go.mod", module / "go.sum", *sorted(module.glob("*/main.go"))],
         gives=CACHE / "tools" / "helm",

@@ -275,25 +275,36 @@ def test_buttons_ask_the_exchange_for_what_it_knows(calls: list[Call]) -> None:
     assert len(named(calls, "cmd_button")) == (0 if live else 4)
 
 
+def read_by_kind(file: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([tool("clusterfile"), str(file)], capture_output=True, text=True, timeout=60, check=False)
+
+
 def test_the_cluster_file_names_a_registry_and_a_cluster_of_kind() -> None:
-    """By ctlptl's own names of the fields."""
-    registry, cluster = yaml.safe_load_all((PROJECT / "tilt" / "ctlptl.yaml").read_text())
-    fields = {
-        "apiVersion",
-        "kind",
-        "name",
-        "product",
-        "registry",
-        "kubernetesVersion",
-        "minCPUs",
-        "kindV1Alpha4Cluster",
-    }
-    assert registry.keys() <= {"apiVersion", "kind", "name", "port", "listenAddress", "image"}
-    assert cluster.keys() <= fields
-    assert {registry["apiVersion"], cluster["apiVersion"]} == {"ctlptl.dev/v1alpha1"}
+    file = PROJECT / "tilt" / "ctlptl.yaml"
+    done = read_by_kind(file)
+    assert done.returncode == 0, done.stderr
+    registry, cluster = yaml.safe_load_all(file.read_text())
     assert (registry["kind"], cluster["kind"], cluster["product"]) == ("Registry", "Cluster", "kind")
     assert cluster["registry"] == registry["name"]
     assert cluster["name"].startswith("kind-"), "as kind names its context"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("role: control-plane", "roll: control-plane", 'document 2: .*unknown field "roll"'),
+        ("port: 5005", "port: none", "document 1: .*registry.port of type int"),
+        ("product: kind", "produces: kind", 'document 2: .*unknown field "produces"'),
+        ("v1alpha1\nkind: Registry", "v1\nkind: Registry", 'document 1: apiVersion is "ctlptl.dev/v1"'),
+    ],
+)
+def test_a_mistake_in_the_cluster_file_is_found(tmp_path: Path, right: str, wrong: str, said: str) -> None:
+    text = (PROJECT / "tilt" / "ctlptl.yaml").read_text()
+    assert right in text
+    (tmp_path / "ctlptl.yaml").write_text(text.replace(right, wrong))
+    done = read_by_kind(tmp_path / "ctlptl.yaml")
+    assert done.returncode == 1
+    assert re.search(said, done.stderr), done.stderr
 
 
 def test_a_mistake_in_the_file_is_found(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ go 1.24.0
 
 tool (
 	helm.sh/helm/v3/cmd/helm
+	test-tools/clusterfile
 	test-tools/tiltfile
 )
 
 require (
 	go.starlark.net v0.0.0-20250906160240-bf296ed553ea
+	sigs.k8s.io/kind v0.30.0
 	sigs.k8s.io/yaml v1.6.0
 )
 
@@ -68,7 +70,7 @@ require (
 	github.com/liggitt/tabwriter v0.0.0-20181228230101-89fcab3d43de // indirect
 	github.com/mailru/easyjson v0.7.7 // indirect
 	github.com/mattn/go-colorable v0.1.13 // indirect
-	github.com/mattn/go-isatty v0.0.17 // indirect
+	github.com/mattn/go-isatty v0.0.20 // indirect
 	github.com/mattn/go-runewidth v0.0.9 // indirect
 	github.com/mitchellh/copystructure v1.2.0 // indirect
 	github.com/mitchellh/go-wordwrap v1.0.1 // indirect
