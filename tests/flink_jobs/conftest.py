@@ -34,7 +34,7 @@ def job(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """A running job, with nothing in its topics."""
     require(shutil.which("java"), "no Java to run Flink")
     require((JARS / "flink").is_dir(), "no connector jars in .cache/jars/flink: run `make setup`")
-    found = RunningJob(broker.address, broker.prefix(), tmp_path_factory.mktemp("job"))
+    found = RunningJob(broker.address, broker.prefix(), tmp_path_factory.mktemp("job"), state_backend="rocksdb")
     try:
         found.start()
         yield found

@@ -12,6 +12,10 @@ MAX_PARALLELISM = 256
 """State is divided into so many parts for good: it can go on with any parallelism that the spec allows."""
 
 
+_BACKENDS = {"rocksdb": "dev.marketpipeline.flink.state.CachedRocksDBFactory"}
+"""RocksDB alone reads and writes all that a function keeps of a symbol at each event (docs/decisions/0282)."""
+
+
 def common(settings: JobSettings) -> dict[str, str]:
     """What holds wherever the job runs.
 
@@ -32,7 +36,7 @@ def common(settings: JobSettings) -> dict[str, str]:
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.tolerable-failed-checkpoints": "10",
         "execution.checkpointing.incremental": "true" if settings.state_backend == "rocksdb" else "false",
-        "state.backend.type": settings.state_backend,
+        "state.backend.type": _BACKENDS.get(settings.state_backend, settings.state_backend),
         "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.initial-backoff": "1 s",
         "restart-strategy.exponential-delay.max-backoff": "30 s",

@@ -13,6 +13,7 @@ def test_what_holds_everywhere_names_no_place_of_this_machine() -> None:
     assert found["parallelism.default"] == "3"
     assert found["execution.checkpointing.mode"] == "EXACTLY_ONCE"
     assert found["execution.checkpointing.incremental"] == "true"
+    assert found["state.backend.type"].endswith(".CachedRocksDBFactory")
     assert not any(key.startswith(("rest.", "execution.state-recovery")) for key in found)
     assert "execution.checkpointing.dir" not in found, "which folder that is is decided with the state to go on from"
 
