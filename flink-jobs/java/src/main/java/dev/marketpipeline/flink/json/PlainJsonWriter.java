@@ -38,9 +38,19 @@ final class PlainJsonWriter implements SerializationSchema<RowData> {
     private static final long PLACES = 100_000_000;
     private static final double MOST_DECIMAL = 9_000_000;
 
+    private static final double LEAST_PLAIN = 1e-3;
+    private static final double MOST_PLAIN = 1e7;
+    private static final long[] POWERS = new long[19];
+
+    static {
+        POWERS[0] = 1;
+        for (int n = 1; n < POWERS.length; n++) POWERS[n] = POWERS[n - 1] * 10;
+    }
+
     private final byte[][] labels;
     private final Kind[] kinds;
     private final SerializationSchema<RowData> whole;
+    private transient Shortest shortest;
     private transient byte[] out;
     private transient int at;
 
@@ -68,7 +78,10 @@ final class PlainJsonWriter implements SerializationSchema<RowData> {
 
     @Override
     public byte[] serialize(RowData row) {
-        if (out == null) out = new byte[1024];
+        if (out == null) {
+            out = new byte[1024];
+            shortest = new Shortest();
+        }
         at = 0;
         for (int n = 0; n < kinds.length; n++) {
             bytes(labels[n]);
@@ -95,7 +108,7 @@ final class PlainJsonWriter implements SerializationSchema<RowData> {
             case DOUBLE:
                 double value = row.getDouble(n);
                 if (Double.isNaN(value) || Double.isInfinite(value)) return false;
-                if (!decimal(value)) ascii(NumberOutput.toString(value, true));
+                if (!decimal(value) && !shortest(value)) ascii(NumberOutput.toString(value, true));
                 return true;
             default:
                 ascii(row.getBoolean(n) ? "true" : "false");
@@ -122,6 +135,27 @@ final class PlainJsonWriter implements SerializationSchema<RowData> {
             rest %= unit;
             unit /= 10;
         } while (rest > 0);
+        return true;
+    }
+
+    /** Write any other number that has its point among its digits, or a few zeros behind it. */
+    private boolean shortest(double value) {
+        double size = Math.abs(value);
+        if (!(size >= LEAST_PLAIN && size < MOST_PLAIN)) return false;
+        if (value < 0) out[at++] = '-';
+        shortest.of(size);
+        long digits = shortest.digits;
+        int places = -shortest.exponent;
+        for (; digits % 10 == 0 && places > 1; places--) digits /= 10;
+        long whole = places < POWERS.length ? digits / POWERS[places] : 0;
+        at = NumberOutput.outputLong(whole, out, at);
+        out[at++] = '.';
+        long rest = places < POWERS.length ? digits - whole * POWERS[places] : digits;
+        for (int place = at + places - 1; place >= at; place--) {
+            out[place] = (byte) ('0' + rest % 10);
+            rest /= 10;
+        }
+        at += places;
         return true;
     }
 
