@@ -262,7 +262,7 @@ class Processing(SpecModel):
     )
     state_backend: StateBackend = Field(
         default=StateBackend.ROCKSDB,
-        description="`rocksdb` where state may outgrow the memory of a task, `hashmap` where it never will: a seventh faster.",
+        description="`rocksdb` where state may outgrow memory, `hashmap`, a seventh faster, where it never does.",
     )
     flink_configuration: FlinkConfiguration = Field(
         default_factory=dict,
