@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 from marketpipeline.errors import InvalidInput, PermanentError, Problem
 
-__all__ = ["HOST", "free_ports", "require_port"]
+__all__ = ["HOST", "claim_port", "free_ports", "require_port"]
 
 HOST = "127.0.0.1"
 
@@ -19,21 +20,30 @@ _ENOUGH = 500
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
-def free_ports(count: int) -> list[int]:
-    """`count` different ports that nobody listens on.
+def claim_port() -> socket.socket:
+    """A port that nobody has, as a socket that is bound to it: until that is closed no other claim finds this port.
 
-    They are below the range that the kernel takes outgoing connections from: a port of a server that is restarted must
-    not have become the near end of some client's connection meanwhile. Where that range leaves no room below it, they
-    are in it.
+    A server can listen on it meanwhile, as one that sets SO_REUSEADDR, which all do that run here. The port is below
+    the range that the kernel takes outgoing connections from: a port of a server that is restarted must not have become
+    the near end of some client's connection meanwhile. Where that range leaves no room below it, it is in it.
     """
     candidates = _candidates(_ephemeral_begin())
-    found: list[int] = []
     for port in random.sample(candidates, len(candidates)):
-        if len(found) == count:
-            return found
-        if _is_free(port):
-            found.append(port)
-    raise PermanentError(f"no {count} free TCP ports between {candidates[0]} and {candidates[-1]} on {HOST}")
+        claim = socket.socket()
+        try:
+            claim.bind((HOST, port))
+        except OSError:
+            claim.close()
+            continue
+        claim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return claim
+    raise PermanentError(f"no free TCP port between {candidates[0]} and {candidates[-1]} on {HOST}")
+
+
+def free_ports(count: int) -> list[int]:
+    """`count` different ports that nobody has; for who takes them at once."""
+    with ExitStack() as claims:
+        return [claims.enter_context(claim_port()).getsockname()[1] for _ in range(count)]
 
 
 def require_port(port: int, field: str, source: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import os
+import socket
 import sys
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +17,7 @@ from marketpipeline.local.component import Command, Component, StoreServer
 from marketpipeline.local.components.broker import Broker
 from marketpipeline.local.components.service import Service
 from marketpipeline.local.options import Endpoints, RunOptions, endpoints
-from marketpipeline.local.ports import HOST, free_ports
+from marketpipeline.local.ports import HOST, claim_port
 from marketpipeline.local.prerequisites import Java
 from marketpipeline.local.schedule import Scheduled
 from marketpipeline.local.state import STORES, StateFolder, is_folder
@@ -82,10 +84,16 @@ class LocalStack:
 
 
 class Ports:
-    """Free ports, one for each name: who runs already keeps its own when the stack is assembled again."""
+    """Ports that nobody else has, one for each name, claimed for as long as this object is there.
+
+    Between its choice and the start of its server no other run takes one. Who runs already keeps its own when the stack
+    is assembled again.
+    """
 
     def __init__(self) -> None:
         self._taken: dict[str, int] = {}
+        self._claims: dict[str, socket.socket] = {}
+        weakref.finalize(self, _release, self._claims)
 
     def take(self, name: str) -> int:
         """The port of `name`."""
@@ -93,14 +101,21 @@ class Ports:
 
     def renew(self, name: str) -> int:
         """Another port for `name`; its last one may still be listened on."""
-        while (port := free_ports(1)[0]) in self._taken.values():
-            """Somebody has it who does not listen yet."""
-        self._taken[name] = port
-        return port
+        claim = claim_port()
+        self.keep(name, claim.getsockname()[1])
+        self._claims[name] = claim
+        return self._taken[name]
 
     def keep(self, name: str, port: int) -> None:
         """It stays where it is."""
         self._taken[name] = port
+        if earlier := self._claims.pop(name, None):
+            earlier.close()
+
+
+def _release(claims: dict[str, socket.socket]) -> None:
+    for claim in claims.values():
+        claim.close()
 
 
 def assemble(

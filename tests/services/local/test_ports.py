@@ -4,9 +4,9 @@ import socket
 from pathlib import Path
 
 import pytest
-from marketpipeline.errors import InvalidInput
+from marketpipeline.errors import InvalidInput, PermanentError
 from marketpipeline.local import ports as module
-from marketpipeline.local.ports import HOST, free_ports, require_port
+from marketpipeline.local.ports import HOST, claim_port, free_ports, require_port
 
 
 def test_ports_are_free_different_and_outside_what_clients_are_given() -> None:
@@ -19,6 +19,25 @@ def test_ports_are_free_different_and_outside_what_clients_are_given() -> None:
             # As every server here does: a connection of an earlier one on this port may not have faded yet.
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             taken.bind((HOST, port))
+
+
+def test_a_claimed_port_is_for_its_server_and_for_no_other_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+    with claim_port() as claim, socket.socket() as server:
+        port = claim.getsockname()[1]
+        monkeypatch.setattr(module, "_candidates", lambda _: range(port, port + 1))
+        with pytest.raises(PermanentError, match="no free TCP port"):
+            claim_port()
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((HOST, port))
+        server.listen()
+        socket.create_connection((HOST, port), timeout=10).close()
+
+
+def test_a_port_that_was_given_up_can_be_claimed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with claim_port() as claim:
+        port = claim.getsockname()[1]
+    monkeypatch.setattr(module, "_candidates", lambda _: range(port, port + 1))
+    claim_port().close()
 
 
 def test_a_port_in_use_names_the_field_and_what_to_do() -> None:

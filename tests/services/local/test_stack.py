@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from marketpipeline.errors import InvalidInput
+from marketpipeline.local import ports
 from marketpipeline.local.options import RunOptions
 from marketpipeline.local.prerequisites import Java
-from marketpipeline.local.stack import SYMBOLS, TOPICS, LocalStack, assemble
+from marketpipeline.local.stack import SYMBOLS, TOPICS, LocalStack, Ports, assemble
 from marketpipeline.local.state import STORES, StateFolder
 from marketpipeline.plan import plan
 from marketpipeline.settings import ApiSettings, IngestionSettings, JobSettings, SimulatorSettings
@@ -206,3 +207,15 @@ def test_the_live_exchange_is_reached_as_the_shell_says(
     assembled(state, exchange="live")
     found = settings(state, "ingestion-binance")
     assert (found["proxy"], found["ca_file"]) == ("http://user:word@proxy:3128", str(tmp_path / "ca.pem"))
+
+
+def test_two_stacks_never_have_a_port_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also before their servers listen: of few ports each is given once, and again when its owner is gone."""
+    monkeypatch.setattr(ports, "_candidates", lambda _: range(21_000, 21_020))
+    one, other = Ports(), Ports()
+    taken = [each.take(name) for each in (one, other) for name in ("api", "stream-job", "simulator")]
+    assert len(set(taken)) == 6
+    assert one.take("api") == taken[0]
+    assert one.renew("api") not in taken[1:]
+    del one
+    assert len({other.take(f"sink-{number}") for number in range(12)}) == 12

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 import threading
 import urllib.error
 import urllib.request
@@ -101,6 +103,29 @@ def test_a_slow_check_does_not_hold_up_another(process: Process) -> None:
     finally:
         release.set()
         server.close()
+
+
+def test_a_caller_that_has_left_is_no_news(process: Process, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its answer meets a connection that it has reset: no traceback, and the next caller is answered."""
+    asked, left = threading.Event(), threading.Event()
+
+    def say() -> Health:
+        asked.set()
+        left.wait(10)
+        return process.health
+
+    server = HealthServer("127.0.0.1", 0, say, lambda: b"", lambda: True)
+    try:
+        caller = socket.create_connection(("127.0.0.1", server.port))
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        caller.sendall(b"GET /health HTTP/1.1\r\n\r\n")
+        assert asked.wait(10)
+        caller.close()
+        left.set()
+        assert get(server, "/health")[0] == 200
+    finally:
+        server.close()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_port_in_use_is_named(server: HealthServer) -> None:
