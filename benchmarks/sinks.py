@@ -74,9 +74,9 @@ def main() -> int:
         Path(name).chmod(0o755)
         topics = _Topics(KafkaSettings(bootstrap_servers=address))
         topics.fill(arguments.messages)
-        for store in arguments.stores or STORES:
+        for store in arguments.stores or [name for name in STORES if "/" not in name]:
             with STORES[store](Path(name)) as beside:
-                found[store] = _measured(sink_kinds()[store], beside, topics, Path(name), arguments)
+                found[store] = _measured(sink_kinds()[store.partition("/")[0]], beside, topics, Path(name), arguments)
             print(f"{store}: {json.dumps(found[store])}", file=sys.stderr, flush=True)
     print(json.dumps({"machine": machine(), "versions": _versions(), "arguments": vars(arguments), **found}, indent=2))
     return 0 if all(max(one["share"], one["share_by_processor_time"]) >= 0.5 for one in found.values()) else 1

@@ -1,8 +1,9 @@
 """Each store that a sink writes to beside the bare client of it: what `benchmarks.sinks` measures.
 
 The bare client gets the same rows as its library takes them quickest, made before the clock runs: PostgreSQL's COPY of
-rows in its binary form, native columns for ClickHouse, an Arrow table for the lake, a Parquet file for PUT, COPY and
-MERGE in Snowflake, and for Redis a pipeline that sets each record. Both write to the same server and the same tables.
+rows in its binary form, native columns for ClickHouse, columns for the lake too, or an Arrow table, a Parquet file for
+PUT, COPY and MERGE in Snowflake, and for Redis a pipeline that sets each record. Both write to the same server and the
+same tables.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from typing import Any, Protocol
 
 import psutil
 import psycopg
+import pyarrow as pa
 import redis
 from deltalake import write_deltalake
-from marketpipeline.lake.delta import WRITER, make_table
+from marketpipeline.lake.delta import WRITER, make_table, schema_of
 from marketpipeline.records import BookMetrics, Record, Trade, encode
 from marketpipeline.sink_kinds import StoreSettings
 from marketpipeline.sink_kinds.clickhouse import ClickHouseStoreSettings
@@ -46,6 +48,7 @@ __all__ = ["BATCH", "STORES", "Beside", "book_metrics", "delivered", "trades"]
 
 BATCH = 5_000
 START = 1_723_161_240_000_000
+_DAY = 86_400_000_000
 SYMBOLS = ("binance:BTCUSDT", "binance:ETHUSDT")
 
 
@@ -146,7 +149,7 @@ class ClickHouse:
 
 
 class Lake:
-    """One append of an Arrow table, to a folder: the disk is the quickest store there is."""
+    """One append of columns, to a folder: the disk is the quickest store there is."""
 
     rows_at_once = BATCH
     server: psutil.Process | None = None
@@ -160,13 +163,18 @@ class Lake:
         return self._settings
 
     def prepare(self, records: Sequence[Record]) -> Any:
-        held = HeldForLake(lake_table("book_metrics"))
-        deliveries = delivered(records)
-        held.take(deliveries, held.check(deliveries))
-        return held.rows_to_write()
+        """Each column as a list of values, as ClickHouse's client gets them, in the order of the files."""
+        names = self._ready(records).column_names
+        rows = sorted(records, key=attrgetter(*lake_table("book_metrics").order))
+        values = {name: list(map(attrgetter(name), rows)) for name in names[2:]}
+        exchanges = [symbol.partition(":")[0] for symbol in values["symbol"]]
+        return {"exchange": exchanges, "day": [time // _DAY for time in values["event_time"]], **values}
 
     def write(self, prepared: Any) -> None:
-        write_deltalake(self._table, prepared, mode="append", writer_properties=WRITER)
+        write_deltalake(
+            self._table, pa.table(prepared, schema_of(lake_table("book_metrics"))), mode="append",
+            writer_properties=WRITER,
+        )  # fmt: skip
 
     def rows(self) -> int:
         return int(self._table.to_pyarrow_dataset().count_rows())
@@ -174,6 +182,23 @@ class Lake:
     @property
     def _table(self) -> Any:
         return make_table(self._settings, lake_table("book_metrics"))
+
+    @staticmethod
+    def _ready(records: Sequence[Record]) -> pa.Table:
+        held = HeldForLake(lake_table("book_metrics"))
+        deliveries = {("t", 0): delivered(records)}
+        held.take(deliveries, held.check(deliveries))
+        return held.rows_to_write()
+
+
+class LakeOfArrow(Lake):
+    """The same of a table that is Arrow already: what delta-rs does alone."""
+
+    def prepare(self, records: Sequence[Record]) -> Any:
+        return self._ready(records)
+
+    def write(self, prepared: Any) -> None:
+        write_deltalake(self._table, prepared, mode="append", writer_properties=WRITER)
 
 
 class Snowflake:
@@ -261,18 +286,19 @@ def _served(server: Any, beside: type[Any]) -> Iterator[Any]:
 
 
 @contextmanager
-def _in_folder(folder: Path) -> Iterator[Lake]:
-    yield Lake(folder)
+def _in_folder(beside: type[Lake], folder: Path) -> Iterator[Lake]:
+    yield beside(folder)
 
 
 STORES: Mapping[str, Callable[[Path], AbstractContextManager[Any]]] = {
     "timescale": lambda folder: _served(RunningPostgres(folder / "postgres"), Postgres),
     "clickhouse": lambda folder: _served(RunningClickHouse(folder / "clickhouse"), ClickHouse),
     "redis": lambda folder: _served(RunningValkey(folder / "valkey"), Redis),
-    "lake": lambda folder: _in_folder(folder / "lake"),
+    "lake": lambda folder: _in_folder(Lake, folder / "lake"),
+    "lake/arrow": lambda folder: _in_folder(LakeOfArrow, folder / "lake"),
     "snowflake": lambda folder: _served(RunningSnowflake(folder / "snowflake"), Snowflake),
 }
-"""By kind of sink: a context that has the store's server up."""
+"""By kind of sink, with a slash by that and another bare client: a context that has the store's server up."""
 
 
 def delivered(records: Sequence[Record]) -> list[Delivery]:

@@ -9,19 +9,15 @@ Times are `timestamp` in UTC with microseconds, levels a list of {price, quantit
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from operator import attrgetter
 from types import MappingProxyType, NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from marketpipeline.record_kinds import KINDS, Rank, RecordKind, Writer
-from marketpipeline.records import Record, times
+from marketpipeline.records import times
 
-__all__ = ["DAY_MICROSECONDS", "LAKE_TABLES", "LAKE_TOPICS", "LakeColumn", "LakeTable", "lake_table"]
-
-DAY_MICROSECONDS = 86_400_000_000
+__all__ = ["LAKE_TABLES", "LAKE_TOPICS", "LakeColumn", "LakeTable", "lake_table"]
 
 LakeType = Literal["text", "integer", "number", "flag", "time", "levels", "numbers"]
 _TYPES: dict[Any, LakeType] = {str: "text", int: "integer", float: "number", bool: "flag"}
@@ -92,19 +88,6 @@ class LakeTable:
     def order(self) -> tuple[str, ...]:
         """What the rows of a file are sorted by."""
         return tuple(dict.fromkeys(("symbol", self.kind.time, *self.key)))
-
-    @cached_property
-    def moment_of(self) -> Callable[[Any], int]:
-        """What gives the time that a record is filed and asked for by, in microseconds."""
-        time, first = attrgetter(self.kind.time), self.query_time
-        if first is None:
-            return time
-        preferred = attrgetter(first)
-        return lambda record: time(record) if (found := preferred(record)) is None else found
-
-    def place_of(self, record: Record) -> tuple[str, int]:
-        """The partition of a record: its exchange, and its day counted from 1970."""
-        return record.symbol.partition(":")[0], self.moment_of(record) // DAY_MICROSECONDS
 
 
 LAKE_TABLES = tuple(

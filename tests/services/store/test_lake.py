@@ -7,8 +7,6 @@ from marketpipeline.store import TABLES
 from marketpipeline.store.lake import LAKE_TABLES, LAKE_TOPICS, lake_table
 from marketpipeline.topics import TopicKind
 
-from tests.services.sinks.samples import BTC, START, feed_event, trade
-
 
 def test_every_kind_of_market_data_has_its_table() -> None:
     names = {table.name for table in LAKE_TABLES}
@@ -32,12 +30,3 @@ def test_a_log_is_told_from_what_is_replaced() -> None:
     replaced = {table.name for table in LAKE_TABLES if not table.is_log}
     assert replaced >= {"candles", "exchange_candles", "alerts", "feed_events"}
     assert not replaced & {"trades", "book_metrics", "book", "quotes"}
-
-
-def test_a_record_is_filed_by_the_time_that_it_is_asked_for() -> None:
-    day = START // 86_400_000_000
-    assert lake_table("trades").place_of(trade()) == ("binance", day)
-    late = feed_event(event_time=START, receive_time=START + 86_400_000_000)
-    assert lake_table("feed_events").place_of(late) == ("binance", day)
-    untimed = feed_event(event_time=None, receive_time=START + 86_400_000_000, symbol=BTC)
-    assert lake_table("feed_events").place_of(untimed) == ("binance", day + 1)

@@ -6,23 +6,30 @@ the furthest record of each key is kept: a candle that forms is one row, not one
 
 from __future__ import annotations
 
+import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
+import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from marketpipeline.lake.delta import arrow_type, schema_of
 from marketpipeline.records import Record
 from marketpipeline.sinks.base import Delivery, RowsRejected
 from marketpipeline.sinks.source import Offsets, Place
-from marketpipeline.store.lake import LakeTable
+from marketpipeline.store.lake import LakeTable, LakeType
 
 __all__ = ["Held"]
 
 _RECORD_BYTES = 800
 """Of a record as an object, with its key and place, as measured of candles."""
+
+_PACKED = {"number": "d", "integer": "q", "time": "q"}
+"""What is laid in memory as Arrow has it: `struct` does that in less than half of the time that Arrow takes."""
 
 
 class Held:
@@ -33,7 +40,9 @@ class Held:
         self.schema = schema_of(table)
         self.reached: Offsets = {}
         self.since: float | None = None
-        self._made_of = [(attrgetter(column.name), arrow_type(column)) for column in table.columns]
+        fields = table.kind.record.__struct_fields__
+        self._width = len(fields)
+        self._made_of = [(column, arrow_type(column), fields.index(column.name)) for column in table.columns]
         self._key = attrgetter(*table.key)
         self._columns: list[tuple[Place, pa.RecordBatch]] = []
         self._newest: dict[Any, tuple[Place, Record]] = {}
@@ -50,40 +59,47 @@ class Held:
         return self._bytes + len(self._newest) * _RECORD_BYTES
 
     def columns_of(self, records: Sequence[Record]) -> pa.RecordBatch:
-        """Records as columns, one after the other: a tuple a row would set off the collector of cycles.
+        """Records as columns, with those of the partition.
 
-        Raises RowsRejected for a value that its column cannot hold.
+        All values are one list, of which a column is every so many: kept as a tuple a row they would set off the
+        collector of cycles. Raises RowsRejected for a value that its column cannot hold.
         """
-        places = list(map(self.table.place_of, records))
+        values, width = list(chain.from_iterable(map(msgspec.structs.astuple, records))), self._width
         try:
-            found = [
-                pa.array([exchange for exchange, _ in places], pa.string()),
-                pa.array([day for _, day in places], pa.int32()).cast(pa.date32()),
-            ]
-            found += [pa.array(list(map(value, records)), kind) for value, kind in self._made_of]
+            found = {
+                column.name: _column(column.type, type_, values[position::width])
+                for column, type_, position in self._made_of
+            }
+            partition = self._partition(found)
         except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
             raise RowsRejected(" ".join(str(error).split())) from error
-        return pa.record_batch(found, schema=self.schema)
+        return pa.record_batch([*partition, *found.values()], schema=self.schema)
 
-    def check(self, deliveries: Sequence[Delivery]) -> list[tuple[Place, pa.RecordBatch]]:
+    def _partition(self, columns: Mapping[str, pa.Array]) -> tuple[pa.Array, pa.Array]:
+        """Exchange and UTC day of each row."""
+        symbols = columns["symbol"].dictionary_encode()
+        exchanges = pa.array([symbol.partition(":")[0] for symbol in symbols.dictionary.to_pylist()], pa.string())
+        moments, preferred = columns[self.table.kind.time], self.table.query_time
+        if preferred is not None:
+            moments = pc.coalesce(columns[preferred], moments)
+        return exchanges.take(symbols.indices), moments.cast(pa.date32())
+
+    def check(self, deliveries: Mapping[Place, Sequence[Delivery]]) -> list[tuple[Place, pa.RecordBatch]]:
         """The rows as columns, a batch a partition of the topic; nothing is held yet. Raises RowsRejected."""
-        by_place: dict[Place, list[Record]] = {}
-        for delivery in deliveries:
-            by_place.setdefault((delivery.topic, delivery.partition), []).append(delivery.record)
-        return [(place, self.columns_of(records)) for place, records in by_place.items()]
+        return [(place, self.columns_of([row.record for row in rows])) for place, rows in deliveries.items()]
 
-    def take(self, deliveries: Sequence[Delivery], columns: Sequence[tuple[Place, pa.RecordBatch]]) -> None:
+    def take(
+        self, deliveries: Mapping[Place, Sequence[Delivery]], columns: Sequence[tuple[Place, pa.RecordBatch]]
+    ) -> None:
         """Hold what `check` has found to be right."""
         if self.since is None:
             self.since = time.monotonic()
-        is_log, reached = self.table.is_log, self.reached
-        for delivery in deliveries:
-            place = (delivery.topic, delivery.partition)
-            if delivery.offset >= reached.get(place, 0):
-                reached[place] = delivery.offset + 1
-            if not is_log:
-                self._keep(place, delivery.record)
-        if is_log:
+        for place, rows in deliveries.items():
+            self.reached[place] = max(self.reached.get(place, 0), max(row.offset for row in rows) + 1)
+            if not self.table.is_log:
+                for row in rows:
+                    self._keep(place, row.record)
+        if self.table.is_log:
             self._columns += columns
             self._bytes += sum(batch.nbytes for _, batch in columns)
 
@@ -115,10 +131,19 @@ class Held:
         self.reached, self.since = {}, None
 
 
+def _column(kind: LakeType, type_: pa.DataType, values: Sequence[Any]) -> pa.Array:
+    """The values of a field of the record. Raises ArrowException, OverflowError, UnicodeEncodeError."""
+    if code := _PACKED.get(kind):
+        try:
+            packed = pa.py_buffer(struct.pack(f"{len(values)}{code}", *values))
+        except struct.error:  # there is a null, or what is no number of 64 bits
+            return pa.array(values, type_)
+        return pa.Array.from_buffers(type_, len(values), [None, packed])
+    return pa.array(values, type_)
+
+
 def _without_repetitions(rows: pa.Table, key: Sequence[str]) -> pa.Table:
     """Of sorted rows with equal keys, which follow one another, the last."""
-    import pyarrow.compute as pc
-
     if rows.num_rows < 2:
         return rows
     same = None
@@ -126,5 +151,7 @@ def _without_repetitions(rows: pa.Table, key: Sequence[str]) -> pa.Table:
         column = rows.column(name).combine_chunks()
         equal = pc.equal(column.slice(0, len(column) - 1), column.slice(1))
         same = equal if same is None else pc.and_(same, equal)
+    if not pc.any(same).as_py():
+        return rows
     keep = pa.concat_arrays([pc.invert(same), pa.array([True])])
     return rows.filter(keep)

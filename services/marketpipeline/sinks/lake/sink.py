@@ -87,21 +87,24 @@ class LakeSink:
                 self._ids = self._ids_of_topics()
         while sum(held.bytes for held in self._held.values()) > self._store.hold_bytes:
             self._commit(max(self._held.values(), key=lambda held: held.bytes))
-        groups: dict[type[Record], list[Delivery]] = defaultdict(list)
-        written: dict[Place, int] = {}
+        groups: dict[type[Record], dict[Place, list[Delivery]]] = defaultdict(lambda: defaultdict(list))
         for delivery in deliveries:
-            if (kind := type(delivery.record)) not in self._held:
-                continue
-            place = (delivery.topic, delivery.partition)
-            if (done := written.get(place)) is None:
-                done = written[place] = self._written_of(delivery)
-            if delivery.offset >= done:
-                groups[kind].append(delivery)
-        checked = [(self._held[kind], rows, self._held[kind].check(rows)) for kind, rows in groups.items()]
-        for held, rows, columns in checked:
-            held.take(rows, columns)
-        if any(not isinstance(delivery.record, Heartbeat) for delivery in deliveries):
+            groups[type(delivery.record)][delivery.topic, delivery.partition].append(delivery)
+        if groups.keys() - {Heartbeat}:
             self._newest_row = time.monotonic()
+        fresh = {kind: self._fresh(kind, places) for kind, places in groups.items() if kind in self._held}
+        columns = {kind: self._held[kind].check(places) for kind, places in fresh.items()}
+        for kind, places in fresh.items():
+            self._held[kind].take(places, columns[kind])
+
+    def _fresh(self, kind: type[Record], places: dict[Place, list[Delivery]]) -> dict[Place, list[Delivery]]:
+        """Of rows by partition those that the lake does not have, as its own log says."""
+        found = {}
+        for place, rows in places.items():
+            done = self._written_of(kind, place)
+            if left := [row for row in rows if row.offset >= done]:
+                found[place] = left
+        return found
 
     @property
     def holds(self) -> set[Place]:
@@ -168,14 +171,12 @@ class LakeSink:
                 held.lose({place})
                 self._written[place] = found
 
-    def _written_of(self, delivery: Delivery) -> int:
+    def _written_of(self, kind: type[Record], place: Place) -> int:
         """The offset up to which the lake has a partition, as its own log says; 0 where the topic has no id."""
-        place = (delivery.topic, delivery.partition)
-        if delivery.topic not in (self._ids or {}):
+        if place[0] not in (self._ids or {}):
             return 0
         if place not in self._written:
-            table = self._tables[type(delivery.record)]
-            self._written[place] = table.transaction_version(self._transaction(place)) or 0
+            self._written[place] = self._tables[kind].transaction_version(self._transaction(place)) or 0
         return self._written[place]
 
     def _transaction(self, place: Place) -> str:
