@@ -85,7 +85,7 @@ COVERED = (
     Covered(f"{SRC}/store", "snowflake", "services/sinks/snowflake/test_held.py", DEFINITION),
     Covered(f"{SRC}/local/servers", "snowflake", "services/sinks/snowflake/test_sink.py", PROCESS),
     Covered(f"{SRC}/local/components", "snowflake", "services/sinks/snowflake/test_sink.py", PROCESS),
-    Covered(f"{SRC}/sinks/lake", "held topic_ids writer", "services/sinks/lake/test_sink.py", PROCESS),
+    Covered(f"{SRC}/sinks/lake", "topic_ids writer", "services/sinks/lake/test_sink.py", PROCESS),
     Covered(f"{SRC}/local", "component managed_process", "services/local/test_supervisor.py", PROCESS),
     Covered(f"{SRC}/local", "stored", "services/local/test_main.py", PROCESS),
     Covered(

@@ -67,7 +67,9 @@ def create_app(settings: ApiSettings, meter: Meter | None = None) -> FastAPI:
     app.state.readers, app.state.settings, app.state.streaming = readers, settings, streaming
     app.state.books = books
     problems.install(app)
-    app.include_router(market.make_router(settings))
+    of_market, shortcut = market.make_router(settings)
+    app.router.routes.append(shortcut)
+    app.include_router(of_market)
     app.include_router(analytics.make_router(settings))
     app.include_router(stream.make_router(settings))
     app.include_router(v3.make_router(settings))

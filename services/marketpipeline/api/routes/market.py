@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from marketpipeline.api.models import MarketSummary, Ranking, Realtime, TickerHealth
 from marketpipeline.api.parameters import Asked, FromOneTo, NoQuery, OneOf, Optional, Several, answer
 from marketpipeline.api.problems import responses
+from marketpipeline.api.shortcut import Shortcut
 from marketpipeline.readers import NewestRecords, Readers
 from marketpipeline.readers.asking import find_symbol
 from marketpipeline.records import Candle
@@ -27,8 +28,8 @@ _TOP = ("best_bid", "best_bid_quantity", "best_ask", "best_ask_quantity", "mid",
 _MEASURES = ("imbalance", "weighted_imbalance", "vtob_ratio")
 
 
-def make_router(settings: ApiSettings) -> APIRouter:
-    """The path, for the symbols and candles of these settings."""
+def make_router(settings: ApiSettings) -> tuple[APIRouter, Shortcut]:
+    """The paths, for the symbols and candles of these settings, and the short way to the one that is asked most."""
     router = APIRouter(prefix="/api/v1/market", tags=["market"])
     longest = max(settings.windows, key=microseconds, default="1m")
     kinds = newest_kinds(settings.windows)
@@ -45,14 +46,20 @@ def make_router(settings: ApiSettings) -> APIRouter:
             examples=["binance:BTCUSDT,ETHUSDT"],
         )
 
-    @router.get("/realtime", response_model=Realtime, responses=responses(400, 501, 503))
-    async def realtime(readers: Asked, query: Annotated[RealtimeQuery, Query()]) -> Response:
-        """Price, spread, imbalance and the forming candles of each symbol, and how old that is."""
-        wanted = settings.symbols if query.symbols is None else query.symbols.split(",")
+    async def newest(readers: Readers, wanted: list[str]) -> Response:
         found = await readers.newest(wanted, kinds)
         now = datetime.now(UTC)
         moments = [summary(symbol, found.symbols[symbol], now) for symbol in wanted]
         return answer({"time": iso(now), "source": "+".join(found.sources), "symbols": moments})
+
+    shortcut = Shortcut("/api/v1/market/realtime", newest)
+
+    @router.get("/realtime", response_model=Realtime, responses=responses(400, 501, 503))
+    async def realtime(request: Request, readers: Asked, query: Annotated[RealtimeQuery, Query()]) -> Response:
+        """Price, spread, imbalance and the forming candles of each symbol, and how old that is."""
+        wanted = settings.symbols if query.symbols is None else query.symbols.split(",")
+        shortcut.note(request.scope, wanted)
+        return await newest(readers, wanted)
 
     class RankQuery(NoQuery):
         """Over what is ranked, and how many are told."""
@@ -114,7 +121,7 @@ def make_router(settings: ApiSettings) -> APIRouter:
         ]
         return answer({"time": iso(now), "stale_after": query.stale_after, "symbols": rows})
 
-    return router
+    return router, shortcut
 
 
 def _together(symbol: str, newest: NewestRecords, interval: str) -> JsonRow | None:
