@@ -1,9 +1,10 @@
 """Memory over time: `python -m benchmarks.soak [--minutes N]`, a whole pipeline of both exchanges with 20 symbols.
 
 It runs `marketpipeline run` on simulated exchanges with all that a pipeline has, in markets with so many trades more
-that there are 2,000 frames a second, and samples the resident memory of each of its processes. Prints JSON: frames a
-second, the slope of each process in MB an hour over the second half by least squares, and gaps, of which there may be
-none: the simulated exchanges lose nothing. Feeds that the stream job has no use for (quotes,aggTrades) leave it out.
+that there are 2,000 frames a second, and samples the memory of each of its components: of a process and those that it
+started, what several share by shares. Prints JSON: frames a second; of each component the slope in MB an hour over the
+second half by least squares, and the cores that it took; what each store's files grew by; and gaps, of which there may
+be none: the simulated exchanges lose nothing. Feeds that the stream job has no use for (quotes,aggTrades) leave it out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -57,32 +60,44 @@ def watch(process: subprocess.Popen[bytes], state: Path, seconds: float, trades:
         if process.poll() is not None or time.monotonic() > deadline:
             raise SystemExit(f"it did not start: {(state.parent / 'run.log').read_text()[-2000:]}")
         time.sleep(1.0)
-    if trades:
-        _liven(parts, trades, seconds + 600)
     samples: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    began, before = time.monotonic(), _ingestion(parts)
+    began, before, files, spent = (
+        time.monotonic(),
+        _ingestion(parts),
+        _files(state),
+        {name: _total(part, _spent) for name, part in parts.items()},
+    )
     while (elapsed := time.monotonic() - began) < seconds:
+        if trades:
+            _liven(parts, trades)
         for name, part in _parts(state).items():
-            if part["process"]:
-                samples[name].append((elapsed, psutil.Process(part["process"]).memory_info().rss / 1e6))
+            samples[name].append((elapsed, _total(part, _memory)))
         time.sleep(EVERY)
-    after = _ingestion(_parts(state))
+    parts = _parts(state)
+    after, cores = _ingestion(parts), {name: _total(part, _spent) for name, part in parts.items()}
     return {
         "frames_a_second": round((after["frames"] - before["frames"]) / elapsed, 1),
         "gaps": after["gaps"],
-        "restarts": sum(part["restarts"] for part in _parts(state).values()),
-        "processes": {name: _judged(found, elapsed) for name, found in samples.items()},
+        "restarts": sum(part["restarts"] for part in parts.values()),
+        "components": {
+            name: {**_judged(found, elapsed), "cores": round((cores[name] - spent[name]) / elapsed, 3)}
+            for name, found in samples.items()
+        },
+        "files_mb_an_hour": {
+            name: round((size - files.get(name, 0)) / 1e6 * 3600 / elapsed, 1) for name, size in _files(state).items()
+        },
     }
 
 
-def _liven(parts: dict[str, Any], trades: float, seconds: float) -> None:
-    """Let every symbol of every simulated exchange trade so much more."""
+def _liven(parts: dict[str, Any], trades: float) -> None:
+    """Let every symbol of every simulated exchange trade so much more, until the next sample: the next scenario of the
+    market's own ends what goes on."""
     for name, part in parts.items():
         if name.startswith("simulator"):
             with urlopen(f"{part['url']}/control/status", timeout=10) as answer:
                 symbols = json.load(answer)["symbols"]
             for symbol in symbols:
-                asked = f"symbol={symbol}&rate={trades}&seconds={seconds:.0f}"
+                asked = f"symbol={symbol}&rate={trades}&seconds={3 * EVERY:.0f}"
                 url = f"{part['url']}/control/scenarios/trade-burst?{asked}"
                 urlopen(Request(url, method="POST"), timeout=10).close()
 
@@ -96,6 +111,36 @@ def _judged(found: list[tuple[float, float]], elapsed: float) -> dict[str, float
         "mb_at_last": round(found[-1][1], 1),
         "mb_an_hour": round(slope * 3600, 1),
     }
+
+
+def _total(part: dict[str, Any], measure: Callable[[psutil.Process], float]) -> float:
+    """Of the component's process and all that it started."""
+    process = psutil.Process(part["process"] or part["pid"])
+    found = 0.0
+    for each in [process, *process.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):  # a worker of the database that has ended meanwhile
+            found += measure(each)
+    return found
+
+
+def _memory(process: psutil.Process) -> float:
+    """MB, with its share of what it shares with others."""
+    return float(process.memory_full_info().pss / 1e6)
+
+
+def _spent(process: psutil.Process) -> float:
+    """Seconds of processor time, those of its ended children too."""
+    return float(sum(process.cpu_times()[:4]))
+
+
+def _files(state: Path) -> dict[str, int]:
+    """Bytes on disk, of each store that keeps any."""
+    found: dict[str, int] = {}
+    for name in ("broker", "postgres", "valkey", "checkpoints"):
+        for file in (state / name).rglob("*"):
+            with suppress(FileNotFoundError):
+                found[name] = found.get(name, 0) + file.stat().st_blocks * 512
+    return found
 
 
 def _parts(state: Path) -> dict[str, Any]:
