@@ -303,7 +303,7 @@ class SimulatorSettings(Settings):
         default=None, description="REST weight that an address may use; the real exchange's own without it."
     )
     trade_history: Annotated[int, Field(ge=1_000)] = Field(
-        default=200_000, description="Trades of a symbol that REST can still be asked for."
+        default=50_000, description="Trades of a symbol that REST can still be asked for."
     )
     memory_bytes: Annotated[int, Field(ge=0)] = Field(
         default=256 << 20,
