@@ -6,6 +6,9 @@ import random as _random
 
 __all__ = ["Backoff"]
 
+_SHARED = _random.Random()
+"""One for all: of its own each would be the most of a backoff's memory, 2.5 KB, and who follows thousands has many."""
+
 _MOST_DOUBLINGS = 64
 """More make no difference to a wait, and in the end no number."""
 
@@ -27,7 +30,7 @@ class Backoff:
         self._initial = initial
         self._longest = longest
         self._jitter = jitter
-        self._random = random or _random.Random()
+        self._random = random or _SHARED
         self.attempt = 0
 
     def next(self) -> float:

@@ -84,7 +84,7 @@ def _take(operator: Operator, kind: Any, found: list[Any]) -> None:
     for thing in found:
         operator.cache.put(thing)
     if kind == PIPELINE_KIND:
-        gone = [pipeline for _, pipeline in operator.cache.pipelines() if pipeline["metadata"]["uid"] not in uids]
+        gone = [seen.body for _, seen in operator.cache.pipelines() if seen.uid not in uids]
     else:
         known = operator.cache._all_children(kind)
         gone = [child.body for child in list(known) if child.uid not in uids]

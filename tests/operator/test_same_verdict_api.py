@@ -49,11 +49,16 @@ ACCEPTED = [
     "  exclude: [binance:*UP*, binance:USDCUSDT, 'okx:*']",
     "  maxSymbols: 1000",
     "  hibernation: {schedule: 0 20 * * 1-5, wake: 0 7 * * 1-5, timeZone: Europe/Berlin}",
+    "  hibernation: {schedule: '0 20 30 2 1', wake: '0 7 30,31 2,3 *'}",
+    "  hibernation: {schedule: '0 20 31 2-3 *', wake: '0 7 29,31 2 *'}",
 ]
 REFUSED = [
     "  hibernation: {schedule: '20:00', wake: 0 7 * * *}",
     "  hibernation: {schedule: 0 24 * * *, wake: 0 7 * * *}",
     "  hibernation: {schedule: 0 20 * * *}",
+    "  hibernation: {schedule: 0 7 * * *, wake: 0 7 * * *}",
+    "  hibernation: {schedule: 0 20 * * *, wake: '0 7 30 2 *'}",
+    "  maintenance: {windows: [{schedule: '0 2 31 4,6,9-9 */2'}]}",
     "  hibernation: {schedule: 0 20 * * *, wake: 0 7 * * *, timeZone: 'Central European Time'}",
     "  exclude: [kraken:*]",
     "  exclude: ['*USDT']",

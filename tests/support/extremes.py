@@ -150,7 +150,7 @@ ALONG |= {
     for part in ("ingestion", "processing", *(f"sinks.{name}" for name in sink_kinds()))
 }
 ALONG |= {
-    f"hibernation.{part}": {f"hibernation.{other}": "* * * * *" for other in ("schedule", "wake") if other != part}
+    f"hibernation.{part}": {f"hibernation.{other}": "0 3 * * *" for other in ("schedule", "wake") if other != part}
     for part in ("schedule", "wake", "timeZone")
 }
 _PLACED = ("endpoint", "region", "pathStyle", "schedule", "keep")

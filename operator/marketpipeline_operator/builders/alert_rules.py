@@ -43,6 +43,15 @@ class AlertRule:
     applies: Callable[[Plan], bool] = lambda plan: True
 
 
+def _at_work(expression: Callable[[Target], str]) -> Callable[[Target], str]:
+    """Of a pipeline that is to run: one that is suspended or asleep has no Pods, and is not ready, by its spec."""
+
+    def while_it_is(of: Target) -> str:
+        return f"({expression(of)}) unless on() marketpipeline_operator_pipeline_resting{{{of.own}}} == 1"
+
+    return while_it_is
+
+
 def late_share(of: Target) -> str:
     """The recording rule behind LATE_SHARE."""
 
@@ -126,14 +135,14 @@ def _has_claim(plan: Plan) -> bool:
 RULES = (
     AlertRule(
         "MarketPipelineProcessDown",
-        lambda of: f"up{{{of.pods}}} == 0 or absent(up{{{of.pods}}})",
+        _at_work(lambda of: f"up{{{of.pods}}} == 0 or absent(up{{{of.pods}}})"),
         "2m",
         "critical",
         "A process of the pipeline does not answer its metrics port.",
     ),
     AlertRule(
         "MarketPipelineNotIngesting",
-        _not_ingesting,
+        _at_work(_not_ingesting),
         "5m",
         "critical",
         "No record came from any exchange for five minutes.",
@@ -154,7 +163,7 @@ RULES = (
     ),
     AlertRule(
         "MarketPipelineJobDown",
-        _job_down,
+        _at_work(_job_down),
         "3m",
         "critical",
         "The stream job does not run: no candle, measure or alert is computed.",
@@ -256,7 +265,7 @@ RULES = (
     ),
     AlertRule(
         "MarketPipelineNotReady",
-        lambda of: f"marketpipeline_operator_pipeline_ready{{{of.own}}} == 0",
+        _at_work(lambda of: f"marketpipeline_operator_pipeline_ready{{{of.own}}} == 0"),
         "10m",
         "warning",
         "The operator has reported the pipeline as not ready for ten minutes; its conditions say why.",

@@ -305,7 +305,8 @@ class Prometheus(Part):
     namespaces: list[Label] = Field(
         default_factory=list,
         json_schema_extra={"uniqueItems": True},
-        description="Namespaces beside the release's own whose Pods it reads, with a Role in each; the operator's.",
+        description="Namespaces beside the release's own whose Pods it reads, with a Role in each: the operator's, so "
+        "that no alert fires of a pipeline that is suspended or asleep.",
     )
     interval: Interval = Field(default="15s", description="Time between two scrapes.")
     retention: Folder = Field(default="15d", description="Time that it keeps series.")

@@ -1,8 +1,7 @@
 """What the watches have seen: every pipeline, and every child that carries our label.
 
-A pass over a pipeline reads this and not the API server. An object is kept as JSON bytes, a fifth of what it takes as
-dictionaries. Events are ordered by resourceVersion, so that what the operator has just written is not
-replaced by an older event that was still on its way.
+A pass over a pipeline reads this and not the API server. Objects are kept packed. Events are ordered by
+resourceVersion, so that what the operator has just written is not replaced by an older event that was still on its way.
 """
 
 from __future__ import annotations
@@ -10,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-import msgspec
-
 from marketpipeline_operator.cluster.kinds import AUTOSCALER, PIPELINE_KIND, POD, TOPIC_KINDS, Kind, kind_of
 from marketpipeline_operator.names import NAMESPACE, PIPELINE, Object
+from marketpipeline_operator.packed import pack, unpack
 
 __all__ = ["Cache", "Child", "Key"]
 
@@ -41,7 +39,7 @@ class Child:
     @property
     def body(self) -> Object:
         """The object, without what nobody here reads."""
-        found: Object = msgspec.json.decode(self.data)
+        found: Object = unpack(self.data)
         return found
 
 
@@ -70,7 +68,7 @@ class Cache:
         known = place.get(mark)
         if known is not None and known.uid == metadata["uid"] and known.version >= version:
             return None
-        data = msgspec.json.encode(_trimmed(thing, kind))
+        data = pack(_trimmed(thing, kind))
         url = _health_url(thing) if kind == POD else None
         place[mark] = Child(kind, metadata["namespace"], metadata["name"], metadata["uid"], version, data, url)
         self._note(key, kind, known, place[mark])
@@ -137,10 +135,9 @@ class Cache:
         found = self._pipelines.get(key)
         return found.body if found else None
 
-    def pipelines(self) -> Iterator[tuple[Key, Object]]:
-        """All pipelines."""
-        for key, child in list(self._pipelines.items()):
-            yield key, child.body
+    def pipelines(self) -> list[tuple[Key, Child]]:
+        """All pipelines as they were last seen."""
+        return list(self._pipelines.items())
 
     def changes(self) -> set[Key]:
         """Pipelines that came, went or became others since the last call."""

@@ -20,6 +20,7 @@ from marketpipeline.spec import (
     DASHBOARD_NEEDS_THE_API,
     NEEDS_A_DATABASE,
     RAW_NEEDS_A_FEED,
+    WAKES_LATER,
     BookSource,
     PipelineSpec,
     Sinks,
@@ -238,6 +239,9 @@ def rules() -> dict[str, list[Rule]]:
         "spec.symbols[]": _symbols(),
         "spec.exclude[]": _excluded(),
         **{f"spec.ingestion.{urls}": [_known_exchanges()] for urls in ("websocketUrls", "restUrls")},
+        "spec.hibernation": [
+            {"rule": "self.schedule != self.wake", "message": WAKES_LATER, "fieldPath": ".wake"},
+        ],
         "spec.depth": [
             {
                 "rule": "self.calculate <= self.levels",

@@ -25,6 +25,7 @@ __all__ = ["cli", "main"]
 
 _PALETTE = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_yellow")
 _WAIT = 300.0
+_WAKE = "to wake it before, change or remove spec.hibernation"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -104,19 +105,24 @@ def resume(connect: Callable[[], Access], name: str, wait: bool, timeout: float)
 def _switch(access: Access, name: str, *, suspended: bool, wait: bool, timeout: float) -> None:
     there = access.pipeline(name)
     _not_paused(there)
-    rest = (there.get("status") or {}).get("hibernation", {})
-    if rest.get("asleep") and not suspended:
-        until = f" until {rest['until']}" if "until" in rest else ""
-        raise click.UsageError(f"{name}: it is asleep{until}; change or remove spec.hibernation to wake it")
+    if _asleep(there) and not suspended:
+        raise click.UsageError(f"{name}: {_asleep(there)}; {_WAKE}")
     patched = access.merge(name, {"spec": {"suspend": suspended}})
     if not wait:
-        click.echo(f"{name}: will be {'suspended' if suspended else 'resumed'}")
+        asleep = " unless it is asleep by spec.hibernation" if "hibernation" in there["spec"] and not suspended else ""
+        click.echo(f"{name}: will be {'suspended' if suspended else 'resumed'}{asleep}")
         return
     generation = patched["metadata"]["generation"]
-    access.wait(name, lambda one: _acted(one, generation) and (_phase(one) == "Suspended") == suspended, timeout)
-    if not suspended:
-        access.wait(name, lambda one: _is_ready(one, generation), timeout)
-    click.echo(f"{name}: {'suspended' if suspended else 'runs'}")
+    if suspended:
+        access.wait(name, lambda one: _acted(one, generation) and _phase(one) == "Suspended", timeout)
+        click.echo(f"{name}: suspended")
+        return
+    found = access.wait(name, lambda one: _acted(one, generation) and _goes_on(one), timeout)
+    if _asleep(found):
+        click.echo(f"{name}: suspended no more, but {_asleep(found)}; {_WAKE}")
+        return
+    access.wait(name, lambda one: _is_ready(one, generation), timeout)
+    click.echo(f"{name}: runs")
 
 
 @cli.command()
@@ -127,7 +133,7 @@ def restart(connect: Callable[[], Access], name: str, component: str | None) -> 
     """Replace a pipeline's Pods: one process of ingestion after another, the stream job with a savepoint."""
     access = connect()
     pipeline = access.pipeline(name)
-    _not_paused(pipeline)
+    _not_stopped(pipeline)
     known = sorted({_component(pod) for pod in access.seen(name).pods})
     if component is not None and component not in known:
         text = f"{name} has no {component!r}; it has {', '.join(known) or 'no Pods'}"
@@ -249,8 +255,25 @@ def _not_paused(pipeline: Object) -> None:
 
 def _not_stopped(pipeline: Object) -> None:
     _not_paused(pipeline)
+    name = pipeline["metadata"]["name"]
     if pipeline["spec"].get("suspend"):
-        raise click.UsageError(f"{pipeline['metadata']['name']}: it is suspended, no job runs")
+        text = f"{name}: it is suspended, nothing of it runs; start it first with"
+        raise click.UsageError(f"{text} kubectl marketpipeline resume {name}")
+    if asleep := _asleep(pipeline):
+        raise click.UsageError(f"{name}: {asleep}, nothing of it runs; {_WAKE}")
+
+
+def _asleep(pipeline: Object) -> str:
+    """Of a pipeline that hibernates, that it does and until when; empty for any other."""
+    rest = (pipeline.get("status") or {}).get("hibernation", {})
+    if not rest.get("asleep") or pipeline["spec"].get("suspend"):
+        return ""
+    return f"it is asleep until {rest['until']}" if "until" in rest else "it is asleep"
+
+
+def _goes_on(pipeline: Object) -> bool:
+    """Whether a resumption has been acted on: it runs, or is to rest for another reason."""
+    return _phase(pipeline) != "Suspended" or bool(_asleep(pipeline))
 
 
 def _savepoints(pipeline: Object) -> Object:

@@ -50,6 +50,13 @@ def _cron() -> str:
     return f"^{' '.join(fields)}$"
 
 
+def _never() -> str:
+    """A day that no month of it has, and any weekday; one that a step hides is let past."""
+    late, last, short = "3[01](-3[01])?", "31(-31)?", "(2(-2)?|4(-4)?|6(-6)?|9(-9)?|11(-11)?)"
+    february = "2(-2)?"
+    return rf"^[^ ]+ [^ ]+ ({late}(,{late})* {february}(,{february})*|{last}(,{last})* {short}(,{short})*) \*[^ ]*$"
+
+
 def _ascending(schedule: str) -> str:
     for first, last in re.findall("([0-9]+)-([0-9]+)", schedule):
         if int(first) > int(last):
@@ -61,7 +68,8 @@ Schedule = Annotated[
     str,
     StringConstraints(max_length=100),
     TextRules(
-        TextRule(_cron(), "must be cron's five fields in numbers: minute hour day month weekday, as in 0 3 * * 0")
+        TextRule(_cron(), "must be cron's five fields in numbers: minute hour day month weekday, as in 0 3 * * 0"),
+        TextRule(_never(), "never comes: none of its months has such a day; write one that there is", wrong=True),
     ),
     AfterValidator(_ascending),
 ]

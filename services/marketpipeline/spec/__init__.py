@@ -18,6 +18,7 @@ from marketpipeline.spec.pipeline import (
     PipelineSpec,
 )
 from marketpipeline.spec.platform import (
+    WAKES_LATER,
     Broker,
     DeletionPolicy,
     Processing,
@@ -37,6 +38,7 @@ __all__ = [
     "KIND",
     "NEEDS_A_DATABASE",
     "RAW_NEEDS_A_FEED",
+    "WAKES_LATER",
     "BookSource",
     "Broker",
     "DeletionPolicy",

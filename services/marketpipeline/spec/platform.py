@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
 from marketpipeline.schema import (
     ADDRESSES,
@@ -36,6 +36,7 @@ from marketpipeline.spec.flink import FlinkConfiguration
 from marketpipeline.venues import venues
 
 __all__ = [
+    "WAKES_LATER",
     "Api",
     "Broker",
     "Dashboard",
@@ -53,6 +54,8 @@ __all__ = [
     "TopicRetention",
     "Window",
 ]
+
+WAKES_LATER = "must be another time than hibernation.schedule, e.g. 0 7 * * 1-5"
 
 _PLACE = TextRules(
     TextRule(
@@ -190,6 +193,13 @@ class Hibernation(SpecModel):
         TextRules(TextRule("^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$", "must be a time zone's name, as Europe/Berlin")),
         AfterValidator(_known_zone),
     ] = Field(default="UTC", description="Whose clock these are, by its name in the IANA database: `Europe/Berlin`.")
+
+    @field_validator("wake")
+    @classmethod
+    def _check_wake(cls, wake: str, info: ValidationInfo) -> str:
+        if wake == info.data.get("schedule"):
+            raise ValueError(WAKES_LATER)
+        return wake
 
 
 class Savepoints(SpecModel):

@@ -6,12 +6,11 @@ minute 20 is looked at. A series is written without the labels that select the p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 __all__ = ["CASES", "Case"]
 
-Series = Mapping[str, str]
+Series = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,10 @@ class Case:
 
 
 _NONE: Series = {}
+_RESTS: Series = {"marketpipeline_operator_pipeline_resting{}": "1x20"}
+_WORKS: Series = {"marketpipeline_operator_pipeline_resting{}": "1x5 0x15"}
 _INTERRUPTIONS = "marketpipeline_stream_job_interruptions_total{}"
+_READY = "marketpipeline_operator_pipeline_ready{}"
 _RUNNING = "marketpipeline_stream_job_running{}"
 _AGE = "marketpipeline_stream_job_checkpoint_age_seconds{}"
 _ANSWERS = "marketpipeline_api_request_duration_seconds_count"
@@ -30,12 +32,12 @@ _WHOLE = 'kubelet_volume_stats_capacity_bytes{persistentvolumeclaim="state"}'
 
 CASES: dict[str, Case] = {
     "MarketPipelineProcessDown": Case(
-        fires=(_NONE, {'up{pod="a"}': "0x20", 'up{pod="b"}': "1x20"}),
-        silent=({'up{pod="a"}': "1x20"}, {'up{pod="a"}': "1x18 0 1"}),
+        fires=(_NONE, _WORKS, {'up{pod="a"}': "0x20", 'up{pod="b"}': "1x20"}),
+        silent=({'up{pod="a"}': "1x20"}, {'up{pod="a"}': "1x18 0 1"}, _RESTS, {'up{pod="a"}': "0x20"} | _RESTS),
     ),
     "MarketPipelineNotIngesting": Case(
-        fires=(_NONE, {"marketpipeline_ingestion_produced_total{}": "500x20"}),
-        silent=({"marketpipeline_ingestion_produced_total{}": "0+60x20"},),
+        fires=(_NONE, _WORKS, {"marketpipeline_ingestion_produced_total{}": "500x20"}),
+        silent=({"marketpipeline_ingestion_produced_total{}": "0+60x20"}, _RESTS),
     ),
     "MarketPipelineFeedSilent": Case(
         fires=({'marketpipeline_ingestion_silent{pod="a"}': "1x20"},),
@@ -49,8 +51,8 @@ CASES: dict[str, Case] = {
         ),
     ),
     "MarketPipelineJobDown": Case(
-        fires=(_NONE, {_RUNNING: "0x20"}),
-        silent=({_RUNNING: "1x20"}, {_RUNNING: "1x17 0 0 1"}),
+        fires=(_NONE, _WORKS, {_RUNNING: "0x20"}),
+        silent=({_RUNNING: "1x20"}, {_RUNNING: "1x17 0 0 1"}, _RESTS),
     ),
     "MarketPipelineJobRestarting": Case(
         fires=({_INTERRUPTIONS: "0x5 0+1x15"},),
@@ -143,7 +145,7 @@ CASES: dict[str, Case] = {
         ),
     ),
     "MarketPipelineNotReady": Case(
-        fires=({"marketpipeline_operator_pipeline_ready{}": "0x20"},),
-        silent=({"marketpipeline_operator_pipeline_ready{}": "1x20"},),
+        fires=({_READY: "0x20"}, {_READY: "0x20"} | _WORKS),
+        silent=({_READY: "1x20"}, {_READY: "0x20"} | _RESTS),
     ),
 }

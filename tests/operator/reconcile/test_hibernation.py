@@ -73,6 +73,21 @@ def test_a_zone_that_is_not_there_is_refused_by_name(zone: str) -> None:
         context_of(hibernation=WORK | {"timeZone": zone})
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"wake": WORK["schedule"]}, r"spec.hibernation.wake: '0 20 \* \* 1-5': must be another time than"),
+        (
+            {"wake": "0 7 30 2 *"},
+            r"spec.hibernation.wake: '0 7 30 2 \*': never comes: none of its months has",
+        ),
+    ],
+)
+def test_a_rest_without_an_end_is_refused(changed: dict[str, str], said: str) -> None:
+    with pytest.raises(InvalidSpec, match=said):
+        context_of(hibernation=WORK | changed)
+
+
 async def test_asleep_it_is_suspended_with_a_savepoint_and_says_until_when(
     pipelines: Pipelines,
     operator: OperatorUnderTest,
@@ -84,14 +99,21 @@ async def test_asleep_it_is_suspended_with_a_savepoint_and_says_until_when(
     await pipelines.edit(hibernation={"schedule": ALWAYS, "wake": NEVER})
     await until_suspended(pipelines)
     assert flink.stops == 1
-    said = await pipelines.until("Ready", status="False", reason="Hibernating")
+    message = (await pipelines.until("Ready", status="False", reason="Hibernating"))["message"]
     leap_day = next_time(NEVER, datetime.now(UTC))
     assert leap_day is not None
     until = leap_day.strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert f"until {until}" in said["message"]
+    assert f"until {until}" in message
     status = (await pipelines.get() or {})["status"]
     assert status["hibernation"] == {"asleep": True, "until": until}
     assert f"it is asleep until {until}" in await plugin("resume", "crypto", status=2)
+    assert f"it is asleep until {until}, nothing of it runs; to wake it" in await plugin(
+        "savepoint", "crypto", status=2
+    )
+    await plugin("suspend", "crypto")
+    said = await plugin("replay", "crypto", "--yes", status=2)
+    assert "it is suspended, nothing of it runs; start it first with kubectl marketpipeline resume crypto" in said
+    assert f"suspended no more, but it is asleep until {until}" in await plugin("resume", "crypto")
     flink.begin("savepoint", "goes on from its savepoint")
     await pipelines.edit(hibernation={"schedule": NEVER, "wake": ALWAYS})
     await until_resumed(pipelines)
