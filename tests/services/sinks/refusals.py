@@ -6,9 +6,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
+import redis
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import SecretStr
@@ -71,6 +74,48 @@ def _another_region(status: int, code: str) -> str:
     return f"http://127.0.0.1:{server.server_port}"
 
 
+@cache
+def _without_rights(url: str) -> str:
+    """The real server, by a way on which nothing may be made: the engine in a process knows no user's rights."""
+    target = urlsplit(url)
+    said = b"Code: 497. DB::Exception: marketpipeline: Not enough privileges. (ACCESS_DENIED)\n"
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            if b"CREATE TABLE" in body:
+                self._answer(403, {"X-ClickHouse-Exception-Code": "497"}, said)
+                return
+            there = HTTPConnection(str(target.hostname), target.port or 0)
+            there.request(self.command, self.path, body, dict(self.headers))
+            found = there.getresponse()
+            self._answer(found.status, dict(found.getheaders()), found.read())
+
+        do_GET = do_POST  # noqa: N815 - http.server's names
+
+        def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+            self.send_response(status)
+            for name, value in ({**headers, "Content-Length": str(len(body))}).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://{target.username}@127.0.0.1:{server.server_port}{target.path}"
+
+
+def _may_do_nothing(settings: Any) -> dict[str, Any]:
+    """A user of the real cache with this password and no rights."""
+    password = settings.password.get_secret_value()
+    with redis.Redis.from_url(settings.url, password=password) as client:
+        client.acl_setuser("powerless", enabled=True, passwords=[f"+{password}"], commands=["-@all"])
+    return {"url": settings.url.replace("redis://", "redis://powerless@")}
+
+
 def _elsewhere(status: int, code: str) -> Callable[[Any], Mapping[str, Any]]:
     return lambda _: {"region": "eu-north-7", "endpoint": _another_region(status, code)}
 
@@ -80,6 +125,7 @@ REFUSALS: Mapping[str, Sequence[Refusal]] = {
         Refusal("passwordSecret", "user 'marketpipeline' at 127.0.0.1", "give this user's password", _password),
         Refusal("passwordSecret", "user 'nobody' at 127.0.0.1", "name a user of the server's in url", _nobody),
         Refusal("url", "database 'nowhere' at 127.0.0.1", "create it, or name one", _database("nowhere")),
+        Refusal("url", "user 'marketpipeline'", "GRANT it what", lambda given: {"url": _without_rights(given.url)}),
     ],
     "timescale": [
         Refusal("passwordSecret", "user 'marketpipeline' at 127.0.0.1", "give this user's password", _password),
@@ -92,6 +138,7 @@ REFUSALS: Mapping[str, Sequence[Refusal]] = {
         Refusal("passwordSecret", "user 'default' at 127.0.0.1", "give this user's password", _password),
         Refusal("passwordSecret", "user 'nobody' at 127.0.0.1", "name another user in url", _nobody),
         Refusal("passwordSecret", "user 'default'", "give this user's password", lambda _: {"password": None}),
+        Refusal("url", "user 'powerless' at 127.0.0.1", "allow it by ACL SETUSER", _may_do_nothing),
         Refusal("url", "'redis://127.0.0.1:", "has fewer databases: name one that it has", _database("99")),
         Refusal("url", "'http://x'", "redis://host[:port]", lambda _: {"url": "http://x"}),
     ],
@@ -115,4 +162,4 @@ REFUSALS: Mapping[str, Sequence[Refusal]] = {
         Refusal("region", "'eu-north-7'", "name the bucket's own", _elsewhere(400, "AuthorizationHeaderMalformed")),
     ],
 }
-"""Against the real servers, but for AWS' regions: what speaks S3 without being AWS takes any."""
+"""Against the real servers, but for AWS' regions and the rights of ClickHouse's users, which no server here knows."""

@@ -81,7 +81,7 @@ def _refused(store: ClickHouseStoreSettings, error: DatabaseError) -> Refused:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated(store: ClickHouseStoreSettings) -> Iterator[None]:
     """Turn what the client raises into this project's errors, by the table in `store.clickhouse`."""
     try:
         yield
@@ -95,6 +95,8 @@ def translated() -> Iterator[None]:
         match verdict(error.code):
             case Verdict.ROW | Verdict.SMALLER:
                 raise RowsRejected(one_line(error)) from error
+            case Verdict.NEVER if error.code in _RIGHTS:
+                raise _refused(store, error) from error
             case Verdict.NEVER:
                 raise PermanentError(f"ClickHouse does not do what it is asked: {one_line(error)}") from error
             case Verdict.AGAIN:

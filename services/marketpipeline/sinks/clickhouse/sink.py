@@ -37,8 +37,8 @@ _UNFIT = (OverflowError, UnicodeEncodeError)
 class TableWriter:
     """Writes records of one kind into their table."""
 
-    def __init__(self, table: Table, definition: Definition) -> None:
-        self._name = table.name
+    def __init__(self, table: Table, definition: Definition, store: ClickHouseStoreSettings) -> None:
+        self._name, self._store = table.name, store
         self._columns = table.column_names
         self._types: list[ClickHouseType] = [get_from_name(definition.columns[name]) for name in self._columns]
         self._values = [attrgetter(name) for name in self._columns]
@@ -56,7 +56,7 @@ class TableWriter:
             if given and not (min(given) >= _EARLIEST and max(given) <= _LATEST):
                 raise RowsRejected(f"{self._name}.{name}: a time that is not from 1900 to 2299")
         try:
-            with translated():
+            with translated(self._store):
                 client.insert(
                     self._name,
                     columns,
@@ -77,7 +77,7 @@ class ClickHouseSink:
         self._application = application
         self._client: Client | None = None
         known = {definition.name: definition for definition in definitions({})}
-        self._writers = {table.record: TableWriter(table, known[table.name]) for table in TABLES}
+        self._writers = {table.record: TableWriter(table, known[table.name], store) for table in TABLES}
         self._seen = Seen(self._writers.keys())
 
     @property
@@ -96,7 +96,7 @@ class ClickHouseSink:
             return
         client = connect(self._store, self._application)
         try:
-            with translated():
+            with translated(self._store):
                 make_tables(client, self._store)
         except BaseException:
             client.close()
@@ -119,7 +119,7 @@ class ClickHouseSink:
                 if kind in self._writers:
                     self._writers[kind].write(self._client, found)
             if seen:
-                with translated():
+                with translated(self._store):
                     self._client.insert(SYMBOLS, list(seen.items()), column_names=["symbol", "seen_at"])
         except Unusable:
             self.close()

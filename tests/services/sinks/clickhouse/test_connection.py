@@ -17,7 +17,7 @@ from urllib3.exceptions import ReadTimeoutError
     [
         (DatabaseError("a constraint", code=469), RowsRejected),
         (DataError("does not fit"), RowsRejected),
-        (DatabaseError("no rights", code=497), PermanentError),
+        (DatabaseError("no rights", code=497), Refused),
         (DatabaseError("no such database", code=81), PermanentError),
         (ProgrammingError("not supported"), PermanentError),
         (DatabaseError("no space", code=243), Backpressure),
@@ -30,7 +30,7 @@ from urllib3.exceptions import ReadTimeoutError
     ids=str,
 )
 def test_each_class_of_error(error: Exception, expected: type[Exception]) -> None:
-    with pytest.raises(expected) as caught, translated():
+    with pytest.raises(expected) as caught, translated(ClickHouseStoreSettings(url="http://x@y/z")):
         raise error
     assert type(caught.value) is expected
 
