@@ -33,6 +33,7 @@ ALL = (
     "operator",
     "kills",
     "kills_topics",
+    "kills_anywhere",
     "start",
     "silent_streams",
 )

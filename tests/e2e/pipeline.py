@@ -18,12 +18,16 @@ from tests.conftest import FLINK_PYTHON, free_port, require, wait_for
 from tests.support import captures
 from tests.support.tied import tied
 
-__all__ = ["ALL", "OTHERS", "SYMBOLS", "Pipeline"]
+__all__ = ["ALL", "LENGTH", "OTHERS", "START", "SYMBOLS", "Pipeline"]
 
 SYMBOLS = {"binance:BTCUSDT": captures.BTC, "binance:ETHUSDT": captures.ETH}
 """Recorded ones where they are present, and the capture that each is in; else the simulator stands in for them."""
 ALL = SYMBOLS | dict.fromkeys(captures.SIMULATED_SYMBOLS, captures.SIMULATED)
 """Those and simulated ones, whose capture has holes in a book, a quiet market and every scenario: one run is both."""
+
+START = 1723161255_000000
+LENGTH = 340_000_000
+"""Exchange time at which the captures of ALL start, and what they hold of it, in microseconds."""
 
 OTHERS = dict.fromkeys(captures.OKX_SYMBOLS, captures.OKX)
 """Symbols of another exchange, two of them contracts: each run of ALL and these has two exchanges at once."""

@@ -14,15 +14,11 @@ import pytest
 
 from tests.conftest import wait_for
 from tests.e2e import compare, oracle
-from tests.e2e.pipeline import ALL, SYMBOLS, Pipeline
+from tests.e2e.pipeline import ALL, LENGTH, START, SYMBOLS, Pipeline
 
 Capture = Callable[[str], Path]
 
 pytestmark = pytest.mark.timeout(900)
-
-START = 1723161255_000000
-LENGTH = 340_000_000
-"""Exchange time at which the captures start, and what they hold of it, in microseconds."""
 
 
 @pytest.fixture
