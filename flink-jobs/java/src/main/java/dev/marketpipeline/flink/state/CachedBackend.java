@@ -1,6 +1,8 @@
 package dev.marketpipeline.flink.state;
 
 import org.apache.flink.core.execution.SavepointFormatType;
+import org.apache.flink.runtime.checkpoint.CheckpointType;
+import org.apache.flink.runtime.state.AbstractKeyedStateBackend;
 import org.apache.flink.runtime.state.CheckpointableKeyedStateBackend;
 import org.apache.flink.runtime.state.OperatorStateBackend;
 import org.apache.flink.runtime.state.StateBackend;
@@ -20,7 +22,17 @@ final class CachedBackend implements StateBackend {
     @Override
     public <K> CheckpointableKeyedStateBackend<K> createKeyedStateBackend(KeyedStateBackendParameters<K> parameters)
             throws Exception {
-        return new CachedKeyedState<>(wrapped.createKeyedStateBackend(parameters), entries);
+        CheckpointableKeyedStateBackend<K> behind = wrapped.createKeyedStateBackend(parameters);
+        return leavesTimers(behind) ? behind : new CachedKeyedState<>(behind, entries);
+    }
+
+    /**
+     * Whether an operator has to write its timers itself (RocksDB does not where they are on the heap): Flink asks that of
+     * its own backends only, so that such a one has to stay as it is.
+     */
+    static boolean leavesTimers(CheckpointableKeyedStateBackend<?> behind) {
+        return behind instanceof AbstractKeyedStateBackend<?> flinks
+                && flinks.requiresLegacySynchronousTimerSnapshots(CheckpointType.CHECKPOINT);
     }
 
     @Override

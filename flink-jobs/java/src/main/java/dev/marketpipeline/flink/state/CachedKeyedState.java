@@ -45,7 +45,7 @@ final class CachedKeyedState<K> implements CheckpointableKeyedStateBackend<K>, C
     private final Map<String, CachedMap<K, ?, ?>> maps = new HashMap<>();
     private final List<CachedMap<K, ?, ?>> numbered = new ArrayList<>();
     private final Map<K, Entries> held = new HashMap<>();
-    private Entries current;
+    private Entries current; // of the current key, once one of its maps is looked at
     private int count;
 
     /** What is held of a key: of each map, by its number, its entries. */
@@ -74,24 +74,24 @@ final class CachedKeyedState<K> implements CheckpointableKeyedStateBackend<K>, C
     @Override
     public void setCurrentKey(K key) {
         behind.setCurrentKey(key);
-        look(key);
+        current = null;
     }
 
     @Override
     public void setCurrentKeyAndKeyGroup(K key, int group) {
         behind.setCurrentKeyAndKeyGroup(key, group);
-        look(key);
-    }
-
-    private void look(K key) {
-        current = held.get(key);
-        if (current != null) return;
-        current = new Entries();
-        held.put(behind.getKeySerializer().copy(key), current);
+        current = null;
     }
 
     /** What is held of a map for the current key. */
     Map<Object, Entry> entries(int number) {
+        if (current == null) {
+            current = held.get(behind.getCurrentKey());
+            if (current == null) {
+                current = new Entries();
+                held.put(behind.getKeySerializer().copy(behind.getCurrentKey()), current);
+            }
+        }
         return current.of(number);
     }
 

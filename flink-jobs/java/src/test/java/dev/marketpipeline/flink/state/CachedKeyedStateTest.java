@@ -18,12 +18,17 @@ import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeutils.base.StringSerializer;
 import org.apache.flink.core.fs.CloseableRegistry;
 import org.apache.flink.runtime.checkpoint.CheckpointOptions;
+import org.apache.flink.runtime.checkpoint.CheckpointType;
+import org.apache.flink.runtime.checkpoint.SnapshotType;
 import org.apache.flink.runtime.state.CheckpointableKeyedStateBackend;
+import org.apache.flink.runtime.state.InternalKeyContextImpl;
 import org.apache.flink.runtime.state.KeyGroupRange;
 import org.apache.flink.runtime.state.LocalRecoveryConfig;
+import org.apache.flink.runtime.state.SnapshotExecutionType;
 import org.apache.flink.runtime.state.UncompressedStreamCompressionDecorator;
 import org.apache.flink.runtime.state.VoidNamespace;
 import org.apache.flink.runtime.state.VoidNamespaceSerializer;
+import org.apache.flink.runtime.state.heap.HeapKeyedStateBackend;
 import org.apache.flink.runtime.state.heap.HeapKeyedStateBackendBuilder;
 import org.apache.flink.runtime.state.heap.HeapPriorityQueueSetFactory;
 import org.apache.flink.runtime.state.memory.MemCheckpointStreamFactory;
@@ -172,5 +177,23 @@ class CachedKeyedStateTest {
             state.setCurrentKey("key-" + key);
             assertEquals(sum, map.get("sum").value, "of key " + key);
         }
+    }
+
+    @Test
+    void aBackendThatLeavesTimersToTheirOperatorStaysAsItIs() {
+        KeyGroupRange all = new KeyGroupRange(0, 7);
+        var leaving = new HeapKeyedStateBackend<String>(
+                null, StringSerializer.INSTANCE, getClass().getClassLoader(), new ExecutionConfig(), TtlTimeProvider.DEFAULT,
+                LatencyTrackingStateConfig.disabled(), SizeTrackingStateConfig.disabled(), new CloseableRegistry(),
+                UncompressedStreamCompressionDecorator.INSTANCE, Map.of(), Map.of(),
+                LocalRecoveryConfig.BACKUP_AND_RECOVERY_DISABLED, new HeapPriorityQueueSetFactory(all, 8, 128), null,
+                SnapshotExecutionType.ASYNCHRONOUS, null, new InternalKeyContextImpl<>(all, 8)) {
+            @Override
+            public boolean requiresLegacySynchronousTimerSnapshots(SnapshotType type) {
+                return type == CheckpointType.CHECKPOINT;
+            }
+        };
+        assertTrue(CachedBackend.leavesTimers(leaving));
+        assertFalse(CachedBackend.leavesTimers(behind));
     }
 }
