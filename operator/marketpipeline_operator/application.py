@@ -10,12 +10,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection
+from dataclasses import replace
 
 from marketpipeline.errors import MarketPipelineError
 
 from marketpipeline_operator.cluster.cache import Cache, Key
 from marketpipeline_operator.cluster.client import Kubernetes
-from marketpipeline_operator.cluster.discovery import capabilities_of, discover, is_openshift, outdated_fields
+from marketpipeline_operator.cluster.discovery import (
+    capabilities_of,
+    discover,
+    flink_namespace,
+    is_openshift,
+    outdated_fields,
+)
 from marketpipeline_operator.cluster.events import Events
 from marketpipeline_operator.cluster.kinds import AUTOSCALER, CHILD_KINDS, PIPELINE_KIND, POD, Kind, kind_of
 from marketpipeline_operator.flink.rest import FlinkRest
@@ -54,9 +61,17 @@ class Operator:
         """Discover what the cluster serves. Raises the errors of `cluster.errors`."""
         self.kinds = await discover(self._kubernetes)
         self.reconciler.capabilities = capabilities_of(self.kinds, openshift=await is_openshift(self._kubernetes))
+        await self._look_for_flink()
         self.reconciler.outdated = await outdated_fields(self._kubernetes)
         if self.reconciler.outdated:
             _log.error("the cluster's CRD is of an older version", extra={"lacks": self.reconciler.outdated})
+
+    async def _look_for_flink(self) -> None:
+        """Its namespace, or the last that it was in; who serves some namespaces has no right to look elsewhere."""
+        known, settings = self.reconciler.capabilities, self._settings
+        if known.flink and settings.flink.operator_namespace is None and not settings.namespaces:
+            place = await flink_namespace(self._kubernetes) or known.flink_namespace
+            self.reconciler.capabilities = replace(known, flink_namespace=place)
 
     @property
     def watched(self) -> tuple[Kind, ...]:
@@ -108,6 +123,7 @@ class Operator:
                     _log.warning("the cluster serves other kinds than before; restarting")
                     return
                 self.reconciler.outdated = await outdated_fields(self._kubernetes)
+                await self._look_for_flink()
                 await self._resync()
             except MarketPipelineError as error:
                 _log.warning("no listing", extra={"error": str(error)})

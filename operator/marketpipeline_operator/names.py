@@ -10,6 +10,7 @@ __all__ = [
     "COMPONENT",
     "FIELD_MANAGER",
     "FINALIZER",
+    "FLINK_OPERATOR",
     "FORCE_DELETE",
     "IGNORE_SECRETS",
     "INSTANCE",
@@ -43,6 +44,8 @@ Object = dict[str, Any]
 
 PREFIX = "marketpipeline.dev"
 FIELD_MANAGER = "marketpipeline-operator"
+FLINK_OPERATOR = "flink-kubernetes-operator"
+"""What the other operator calls itself in the labels of what it is installed with."""
 FINALIZER = f"{PREFIX}/ordered-deletion"
 PAUSE = f"{PREFIX}/pause-reconciliation"
 """Annotation of a MarketPipeline: true makes the operator leave it alone."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from marketpipeline_operator.cluster.client import Kubernetes
-from marketpipeline_operator.cluster.discovery import is_openshift
-from marketpipeline_operator.names import Object
+from marketpipeline_operator.cluster.discovery import flink_namespace, is_openshift
+from marketpipeline_operator.names import FLINK_OPERATOR, Object
 
 from tests.operator.support import Kubectl, OperatorUnderTest, Pipelines, eventually
 from tests.operator.test_drift_api import settled
@@ -32,6 +32,15 @@ CONSTRAINTS = {
 def of_namespace(namespace: str, api_version: str, kind: str, spec: Object) -> Object:
     metadata = {"name": "rules", "namespace": namespace}
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
+
+
+async def test_the_namespace_that_flinks_operator_is_in_is_found(
+    kubernetes: Kubernetes, kubectl: Kubectl, namespace: str
+) -> None:
+    assert await flink_namespace(kubernetes) is None
+    kubectl("create", "deployment", "flink", "--image=flink", "--namespace", namespace)
+    kubectl("label", "deployment", "flink", f"app.kubernetes.io/name={FLINK_OPERATOR}", "--namespace", namespace)
+    assert await flink_namespace(kubernetes) == namespace
 
 
 async def test_every_pod_is_let_in(

@@ -171,6 +171,7 @@ metadata:
   {{- include "market-stack.metadata" . | nindent 2 }}
 spec:
   type: ClusterIP
+  ipFamilyPolicy: PreferDualStack
   selector:
     {{- include "market-stack.selector" . | nindent 4 }}
   ports:

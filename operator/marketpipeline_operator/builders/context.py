@@ -29,6 +29,7 @@ class Capabilities:
     """Which APIs that are not Kubernetes' own the cluster serves."""
 
     flink: bool = False
+    flink_namespace: str | None = None
     redpanda: bool = False
     strimzi: bool = False
     strimzi_version: str = "v1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from marketpipeline.plan import Component
 
 from marketpipeline_operator.builders.context import Context, Process, child
-from marketpipeline_operator.names import COMPONENT, FIELD_MANAGER, PIPELINE, PODS, PROCESS, Object
+from marketpipeline_operator.names import COMPONENT, FIELD_MANAGER, FLINK_OPERATOR, PIPELINE, PODS, PROCESS, Object
 
 __all__ = ["METRICS", "job_network_policy", "metrics_service", "network_policy", "service"]
 
@@ -83,14 +83,14 @@ def job_network_policy(context: Context) -> Object:
 
 
 def _controller(context: Context) -> Object:
-    """Flink's operator, wherever it is installed, or this one, in its own namespace."""
+    """Flink's operator in its namespace, or this one in its own: a label alone any Pod can have."""
     if context.uses_flink_operator:
-        place = context.settings.flink.operator_namespace
-        name, namespace = "flink-kubernetes-operator", {_NAMESPACE: place} if place else {}
+        given = context.settings.flink.operator_namespace
+        name, place = FLINK_OPERATOR, given or context.capabilities.flink_namespace
     else:
-        name, namespace = FIELD_MANAGER, {_NAMESPACE: context.settings.lease.namespace}
-    spaces: Object = {"matchLabels": namespace} if namespace else {}
-    return {"namespaceSelector": spaces, "podSelector": {"matchLabels": {"app.kubernetes.io/name": name}}}
+        name, place = FIELD_MANAGER, None
+    space = {"matchLabels": {_NAMESPACE: place or context.settings.lease.namespace}}
+    return {"namespaceSelector": space, "podSelector": {"matchLabels": {"app.kubernetes.io/name": name}}}
 
 
 def _port(number: int) -> Object:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
+
+from marketpipeline.errors import MarketPipelineError
 
 from marketpipeline_operator.builders import Capabilities
 from marketpipeline_operator.cluster.client import Kubernetes
-from marketpipeline_operator.cluster.kinds import OPTIONAL_KINDS, PIPELINE_KIND, Kind
+from marketpipeline_operator.cluster.kinds import DEPLOYMENT, OPTIONAL_KINDS, PIPELINE_KIND, Kind
 from marketpipeline_operator.crd import custom_resource_definition
+from marketpipeline_operator.names import FLINK_OPERATOR
 
-__all__ = ["capabilities_of", "discover", "is_openshift", "is_served", "outdated_fields"]
+__all__ = ["capabilities_of", "discover", "flink_namespace", "is_openshift", "is_served", "outdated_fields"]
+
+_log = logging.getLogger(__name__)
 
 
 async def discover(kubernetes: Kubernetes) -> frozenset[Kind]:
@@ -45,6 +51,16 @@ async def is_openshift(kubernetes: Kubernetes) -> bool:
     """Whether the cluster gives each namespace users of its own, and refuses Pods that ask for another."""
     served = await kubernetes.read("/apis/security.openshift.io/v1")
     return any(resource["name"] == "securitycontextconstraints" for resource in served.get("resources", []))
+
+
+async def flink_namespace(kubernetes: Kubernetes) -> str | None:
+    """Where Flink's operator is; None where it is not, or this operator may not look into other namespaces."""
+    try:
+        async for thing in kubernetes.list(DEPLOYMENT, None, f"app.kubernetes.io/name={FLINK_OPERATOR}"):
+            return str(thing["metadata"]["namespace"])
+    except MarketPipelineError as error:
+        _log.warning("Flink's operator not looked for", extra={"error": str(error)})
+    return None
 
 
 async def is_served(kubernetes: Kubernetes) -> bool:

@@ -12,6 +12,7 @@ from marketpipeline_operator.names import Object
 __all__ = [
     "AUTOSCALER",
     "CHILD_KINDS",
+    "DEPLOYMENT",
     "EVENT",
     "LEASE",
     "OPTIONAL_KINDS",
@@ -57,13 +58,14 @@ EVENT = Kind("", "v1", "Event", "events")
 SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts")
 AUTOSCALER = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 """Those of users, and of KEDA, which makes one for each ScaledObject."""
+DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
 CHILD_KINDS = (
     SERVICE_ACCOUNT,
     Kind("", "v1", "ConfigMap", "configmaps"),
     Kind("", "v1", "Service", "services"),
-    Kind("apps", "v1", "Deployment", "deployments"),
+    DEPLOYMENT,
     Kind("batch", "v1", "CronJob", "cronjobs"),
     Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
     Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),

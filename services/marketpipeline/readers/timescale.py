@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier
@@ -26,7 +27,32 @@ from marketpipeline.store.tables import Table, table_of
 
 __all__ = ["Statement", "TimescaleReader", "count", "latest", "select"]
 
-_Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+@dataclass
+class _Door:
+    """What the server said to the last that wanted in, and turned away for good; empty when one was let in."""
+
+    refusal: str = ""
+
+
+class _Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
+    """One that notes at the `door` why it was not let in: the pool tells its callers only that there is none."""
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", *, door: _Door | None = None, **options: Any) -> Self:  # type: ignore[override]  # the pool hands on what it was given
+        door = door or _Door()
+        try:
+            found = await super().connect(conninfo, **options)
+        except psycopg.OperationalError as error:
+            said = " ".join(str(error).split())
+            door.refusal = said.partition("FATAL: ")[2].strip() if any(word in said for word in _REFUSALS) else ""
+            raise
+        door.refusal = ""
+        return found
+
+
+_REFUSALS = ("authentication failed", "no password supplied", "not permitted to log in", "pg_hba.conf")
+"""Words of a server that waiting does not change."""
 
 _CONNECTIONS = 8
 _STATEMENT_TIMEOUT = "10s"
@@ -54,9 +80,12 @@ class TimescaleReader:
     def __init__(self, store: TimescaleStoreSettings, application: str, patience: float = 2.0) -> None:
         """`patience` is how many seconds a question may wait for a connection."""
         self._pooled = False
+        self._door = _Door()
         self._pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
             store.url,
+            connection_class=_Connection,
             kwargs={
+                "door": self._door,
                 "password": store.password.get_secret_value() if store.password else None,
                 "autocommit": True,
                 "connect_timeout": 3,
@@ -196,6 +225,8 @@ class TimescaleReader:
             async with self._pool.connection() as connection:
                 yield connection
         except PoolTimeout as error:
+            if said := self._door.refusal:
+                raise RetryableError(f"the database turns this process away: {said}") from error
             raise RetryableError("the database is away or has too much to do") from error
         except psycopg.errors.UndefinedTable as error:
             raise RetryableError("the database has no tables yet: no sink has made them") from error

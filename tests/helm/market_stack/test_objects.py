@@ -162,6 +162,13 @@ def test_a_new_version_of_the_chart_alone_restarts_nothing(stack: Helm, tmp_path
     assert templates[0] == templates[1]
 
 
+def test_every_service_has_both_families_where_the_cluster_has(rendered: dict[str, list[Object]]) -> None:
+    for things in rendered.values():
+        services = named(things, "Service")
+        assert services
+        assert {service["spec"]["ipFamilyPolicy"] for service in services.values()} == {"PreferDualStack"}
+
+
 def test_passwords_are_made_kept_and_never_the_same(stack: Helm) -> None:
     first, second = (named(stack.render(RELEASE, **values("everything")), "Secret") for _ in range(2))
     drawn = [text for secrets in (first, second) for one in secrets.values() for text in one.get("data", {}).values()]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from marketpipeline.api.models import CoverageAnswer, SystemHealth, Tiers
 from marketpipeline.sink_kinds.lake import LakeStoreSettings
 from marketpipeline.sinks.timescale.migrate import migrations
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from pydantic import SecretStr
 
 from tests.conftest import wait_for
 from tests.services.api.serving import Api, Stores, serving
@@ -75,6 +79,32 @@ async def test_no_store_answers(stores: Stores) -> None:
         assert answer.json()["detail"] == "the database is away or has too much to do"
     SystemHealth.model_validate(body)
     assert body["status"] == "failed"
+
+
+async def test_a_password_that_was_changed_is_told_as_that(stores: Stores) -> None:
+    """Of connections that are open and of new ones; the right one heals it."""
+    role = f"reader_{uuid.uuid4().hex[:8]}"
+
+    def admin(statement: str) -> None:
+        with psycopg.connect(stores.postgres.url, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    admin(f"CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'first'")
+    url = re.sub("//[^@]+@", f"//{role}@", stores.postgres.settings.url)
+    mine = stores.postgres.settings.model_copy(update={"url": url, "password": SecretStr("first")})
+    async with serving(stores.settings(timescale=mine, redis=None)) as api:
+        assert (await api.get("/health"))["status"] == "ok"
+        admin(f"ALTER ROLE {role} PASSWORD 'second'")
+        admin(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'")
+        said = (await api.get(PATH, 503))["stores"]["timescale"]["error"]
+        assert f'password authentication failed for user "{role}"' in said
+        assert "password authentication failed" in (await api.client.get("/health")).text
+        admin(f"ALTER ROLE {role} PASSWORD 'first'")
+        status = 0
+        async with asyncio.timeout(60):
+            while status != 200:
+                status = (await api.client.get("/health")).status_code
+    admin(f"DROP ROLE {role}")
 
 
 async def test_a_database_without_tables(stores: Stores) -> None:
