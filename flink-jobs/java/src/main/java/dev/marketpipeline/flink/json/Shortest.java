@@ -5,7 +5,7 @@ import java.math.BigInteger;
 /**
  * The shortest decimal that is read as a given double, and the nearest to it among the shortest: by Raffaello Giulietti's
  * Schubfach, as Java has it from 19 on. Flink's own comes with Jackson and multiplies in four pieces, for older Javas; that
- * was a fifth of what the tasks of the job did.
+ * was a seventh of what the tasks of the job did.
  */
 final class Shortest {
     /** The exponents of ten that may be asked for, of normal doubles. */
