@@ -1,9 +1,10 @@
 """How long best prices are wrong when changes of the book are lost, come twice, or in another order.
 
 `python -m benchmarks.wrong_books [SEED]`: the two captures of Binance with one change in a hundred dropped, doubled, or
-swapped with the next, or one of these at random, through ingestion, cryptofeed and ccxt: seconds in which the best bid
-or ask was another than in the undamaged book, in which there was none, and what each library counted itself. Snapshots
-that are asked for come at once. The others are in an environment of their own (.cache/benchmarks/books). Prints JSON.
+swapped with the next, or one of these at random, through ingestion, cryptofeed, ccxt and tardis-dev: seconds in which
+the best bid or ask was another than in the undamaged book, in which there was none, and what each library counted
+itself. Snapshots that are asked for come at once. The others are in environments of their own (.cache/benchmarks/books,
+.cache/benchmarks/tardis). Prints JSON.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import logging
 import subprocess
 import sys
 import venv
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from marketpipeline.records import Book
 from marketpipeline.topics import Feed
 
+from benchmarks.books import tardis
 from benchmarks.books.trial import DAMAGES, Exchange, judge
 from benchmarks.support import ROOT, machine
 from tests.services.ingestion.driver import WALL, Driver
@@ -78,10 +81,16 @@ def main(seed: int) -> None:
         if path is None:
             raise SystemExit(f"{name} is not here")
         results[name] = {"marketpipeline": asyncio.run(_ours(path, seed))}
+        if tardis.installed():
+            results[name]["tardis-dev"] = {damage: asyncio.run(_tardis(path, damage, seed)) for damage in DAMAGES}
         for library in _installed():
             command = [str(OTHERS / "bin" / "python"), str(SCRIPT), library, str(path), str(seed)]
             results[name][library] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
-    print(json.dumps({"machine": machine(), "packages": PACKAGES, "seed": seed, "results": results}, indent=2))
+    print(
+        json.dumps(
+            {"machine": machine(), "packages": [*PACKAGES, tardis.PACKAGE], "seed": seed, "results": results}, indent=2
+        )
+    )
 
 
 async def _ours(path: Path, seed: int) -> dict[str, Any]:
@@ -91,6 +100,18 @@ async def _ours(path: Path, seed: int) -> dict[str, Any]:
         return Ours(exchange, symbol, 1_723_161_255_000_000)
 
     return {damage: await judge(path, damage, seed, make) for damage in DAMAGES}
+
+
+async def _tardis(path: Path, damage: str, seed: int) -> dict[str, float | int]:
+    opened: list[tardis.Tardis] = []
+
+    async def make(exchange: Exchange) -> tardis.Tardis:
+        opened.append(tardis.Tardis(exchange, path.name.split("_")[1].upper()))
+        return opened[0]
+
+    found = await judge(path, damage, seed, make)
+    with closing(opened[0]):
+        return found
 
 
 def _installed() -> list[str]:
