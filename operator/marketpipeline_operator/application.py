@@ -19,7 +19,7 @@ from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.discovery import (
     capabilities_of,
     discover,
-    flink_namespace,
+    flink_namespaces,
     is_openshift,
     outdated_fields,
 )
@@ -60,18 +60,23 @@ class Operator:
     async def look_around(self) -> None:
         """Discover what the cluster serves. Raises the errors of `cluster.errors`."""
         self.kinds = await discover(self._kubernetes)
-        self.reconciler.capabilities = capabilities_of(self.kinds, openshift=await is_openshift(self._kubernetes))
-        await self._look_for_flink()
+        found = capabilities_of(self.kinds, openshift=await is_openshift(self._kubernetes))
+        places = await self._flinks_namespaces() if found.flink else ()
+        self.reconciler.capabilities = replace(found, flink_namespaces=places)
         self.reconciler.outdated = await outdated_fields(self._kubernetes)
         if self.reconciler.outdated:
             _log.error("the cluster's CRD is of an older version", extra={"lacks": self.reconciler.outdated})
 
-    async def _look_for_flink(self) -> None:
-        """Its namespace, or the last that it was in; who serves some namespaces has no right to look elsewhere."""
-        known, settings = self.reconciler.capabilities, self._settings
-        if known.flink and settings.flink.operator_namespace is None and not settings.namespaces:
-            place = await flink_namespace(self._kubernetes) or known.flink_namespace
-            self.reconciler.capabilities = replace(known, flink_namespace=place)
+    async def _flinks_namespaces(self) -> tuple[str, ...]:
+        """Or those known last; who serves some namespaces has no right to look elsewhere."""
+        known, settings = self.reconciler.capabilities.flink_namespaces, self._settings
+        if settings.flink.operator_namespace is not None:
+            return ()
+        found = () if settings.namespaces else await flink_namespaces(self._kubernetes) or known
+        if not found:
+            lacks = {"setting": "flink.operator_namespace", "taken": settings.lease.namespace}
+            _log.warning("the namespace of Flink's operator is not known: it may be kept from its jobs", extra=lacks)
+        return found
 
     @property
     def watched(self) -> tuple[Kind, ...]:

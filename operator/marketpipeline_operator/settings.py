@@ -120,8 +120,8 @@ class FlinkSettings(SettingsModel):
     )
     operator_namespace: str | None = Field(
         default=None,
-        description="Namespace of Flink's operator, which alone may ask a JobManager; without it the one that its "
-        "Deployment is found in, and where that cannot be looked for this operator's own.",
+        description="Namespace of Flink's operator, which alone may ask a JobManager; without it those that its "
+        "Deployments and Pods are found in, and where these cannot be looked for this operator's own.",
     )
     python_jar: str = Field(
         default="local:///opt/flink/opt/flink-python-2.2.1.jar", description="The jar of Flink's Python driver."

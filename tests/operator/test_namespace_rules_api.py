@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from marketpipeline_operator.cluster.client import Kubernetes
-from marketpipeline_operator.cluster.discovery import flink_namespace, is_openshift
+from marketpipeline_operator.cluster.discovery import flink_namespaces, is_openshift
 from marketpipeline_operator.names import FLINK_OPERATOR, Object
 
 from tests.operator.support import Kubectl, OperatorUnderTest, Pipelines, eventually
@@ -37,10 +37,14 @@ def of_namespace(namespace: str, api_version: str, kind: str, spec: Object) -> O
 async def test_the_namespace_that_flinks_operator_is_in_is_found(
     kubernetes: Kubernetes, kubectl: Kubectl, namespace: str
 ) -> None:
-    assert await flink_namespace(kubernetes) is None
+    assert await flink_namespaces(kubernetes) == ()
+    other = f"{namespace}-other"
+    kubectl("create", "namespace", other)
     kubectl("create", "deployment", "flink", "--image=flink", "--namespace", namespace)
     kubectl("label", "deployment", "flink", f"app.kubernetes.io/name={FLINK_OPERATOR}", "--namespace", namespace)
-    assert await flink_namespace(kubernetes) == namespace
+    assert await flink_namespaces(kubernetes) == (namespace,)
+    kubectl("run", "flink", "--image=flink", f"--labels=app.kubernetes.io/name={FLINK_OPERATOR}", "--namespace", other)
+    assert await flink_namespaces(kubernetes) == tuple(sorted((namespace, other)))
 
 
 async def test_every_pod_is_let_in(

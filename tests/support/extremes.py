@@ -149,9 +149,10 @@ ALONG |= {
     f"{part}.scaling.min": {f"{part}.scaling.max": 64}
     for part in ("ingestion", "processing", *(f"sinks.{name}" for name in sink_kinds()))
 }
+_RESTS = {"schedule": "0 22 * * *", "wake": "0 3 * * *"}
 ALONG |= {
-    f"hibernation.{part}": {f"hibernation.{other}": "0 3 * * *" for other in ("schedule", "wake") if other != part}
-    for part in ("schedule", "wake", "timeZone")
+    f"hibernation.{part}": {f"hibernation.{other}": at for other, at in _RESTS.items() if other != part}
+    for part in (*_RESTS, "timeZone")
 }
 _PLACED = ("endpoint", "region", "pathStyle", "schedule", "keep")
 ALONG |= {f"{place}.{part}": {f"{place}.url": "s3://b/p"} for place in ("backup", "recovery") for part in _PLACED}

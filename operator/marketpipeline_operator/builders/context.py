@@ -29,7 +29,7 @@ class Capabilities:
     """Which APIs that are not Kubernetes' own the cluster serves."""
 
     flink: bool = False
-    flink_namespace: str | None = None
+    flink_namespaces: tuple[str, ...] = ()
     redpanda: bool = False
     strimzi: bool = False
     strimzi_version: str = "v1"

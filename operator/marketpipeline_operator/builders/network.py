@@ -84,12 +84,11 @@ def job_network_policy(context: Context) -> Object:
 
 def _controller(context: Context) -> Object:
     """Flink's operator in its namespace, or this one in its own: a label alone any Pod can have."""
+    name, places, own = FIELD_MANAGER, (), context.settings.lease.namespace
     if context.uses_flink_operator:
         given = context.settings.flink.operator_namespace
-        name, place = FLINK_OPERATOR, given or context.capabilities.flink_namespace
-    else:
-        name, place = FIELD_MANAGER, None
-    space = {"matchLabels": {_NAMESPACE: place or context.settings.lease.namespace}}
+        name, places = FLINK_OPERATOR, (given,) if given else context.capabilities.flink_namespaces
+    space = {"matchExpressions": [{"key": _NAMESPACE, "operator": "In", "values": list(places or (own,))}]}
     return {"namespaceSelector": space, "podSelector": {"matchLabels": {"app.kubernetes.io/name": name}}}
 
 

@@ -63,7 +63,7 @@ def flink_configuration(context: Context, job: StreamJob) -> dict[str, str]:
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "metrics.reporter.prom.factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory",
         "metrics.reporter.prom.port": str(FLINK_METRICS_PORT),
-        "state.backend.type": job.state_backend,
+        "state.backend.type": job.state_backend,  # what Flink's page shows; the job itself has its own way to RocksDB
         "taskmanager.numberOfTaskSlots": "1",
     }
     return own | _limit_factors(context, job) | _s3(context, job) | context.pipeline.spec.processing.flink_configuration

@@ -9,11 +9,11 @@ from marketpipeline.errors import MarketPipelineError
 
 from marketpipeline_operator.builders import Capabilities
 from marketpipeline_operator.cluster.client import Kubernetes
-from marketpipeline_operator.cluster.kinds import DEPLOYMENT, OPTIONAL_KINDS, PIPELINE_KIND, Kind
+from marketpipeline_operator.cluster.kinds import DEPLOYMENT, OPTIONAL_KINDS, PIPELINE_KIND, POD, Kind
 from marketpipeline_operator.crd import custom_resource_definition
 from marketpipeline_operator.names import FLINK_OPERATOR
 
-__all__ = ["capabilities_of", "discover", "flink_namespace", "is_openshift", "is_served", "outdated_fields"]
+__all__ = ["capabilities_of", "discover", "flink_namespaces", "is_openshift", "is_served", "outdated_fields"]
 
 _log = logging.getLogger(__name__)
 
@@ -53,14 +53,19 @@ async def is_openshift(kubernetes: Kubernetes) -> bool:
     return any(resource["name"] == "securitycontextconstraints" for resource in served.get("resources", []))
 
 
-async def flink_namespace(kubernetes: Kubernetes) -> str | None:
-    """Where Flink's operator is; None where it is not, or this operator may not look into other namespaces."""
+async def flink_namespaces(kubernetes: Kubernetes) -> tuple[str, ...]:
+    """Where operators of Flink are, sorted; nothing where none is, or this operator may not look into other namespaces.
+
+    Its chart labels Deployment and Pods; other ways to install it only the Pods, which come and go.
+    """
+    found = set()
     try:
-        async for thing in kubernetes.list(DEPLOYMENT, None, f"app.kubernetes.io/name={FLINK_OPERATOR}"):
-            return str(thing["metadata"]["namespace"])
+        for kind in (DEPLOYMENT, POD):
+            async for thing in kubernetes.list(kind, None, f"app.kubernetes.io/name={FLINK_OPERATOR}"):
+                found.add(str(thing["metadata"]["namespace"]))
     except MarketPipelineError as error:
-        _log.warning("Flink's operator not looked for", extra={"error": str(error)})
-    return None
+        _log.warning("operators of Flink not looked for", extra={"error": str(error)})
+    return tuple(sorted(found))
 
 
 async def is_served(kubernetes: Kubernetes) -> bool:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import random
 import socket
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 from marketpipeline.errors import InvalidInput, PermanentError, Problem
 
-__all__ = ["HOST", "claim_port", "free_ports", "require_port"]
+__all__ = ["CLAIMS_ARE_SHARED", "HOST", "claim_port", "free_ports", "require_port"]
 
 HOST = "127.0.0.1"
+
+CLAIMS_ARE_SHARED = sys.platform == "linux"
+"""Whether a server that sets SO_REUSEADDR, as all do that run here, can listen on a port that is claimed."""
 
 _FIRST, _LAST = 20_000, 32_000
 _UNPRIVILEGED = 1_024
@@ -23,9 +27,9 @@ _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 def claim_port() -> socket.socket:
     """A port that nobody has, as a socket that is bound to it: until that is closed no other claim finds this port.
 
-    A server can listen on it meanwhile, as one that sets SO_REUSEADDR, which all do that run here. The port is below
-    the range that the kernel takes outgoing connections from: a port of a server that is restarted must not have become
-    the near end of some client's connection meanwhile. Where that range leaves no room below it, it is in it.
+    The port is below the range that the kernel takes outgoing connections from: a port of a server that is restarted
+    must not have become the near end of some client's connection meanwhile. Where that range leaves no room below it,
+    it is in it.
     """
     candidates = _candidates(_ephemeral_begin())
     for port in random.sample(candidates, len(candidates)):

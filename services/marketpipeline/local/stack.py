@@ -17,7 +17,7 @@ from marketpipeline.local.component import Command, Component, StoreServer
 from marketpipeline.local.components.broker import Broker
 from marketpipeline.local.components.service import Service
 from marketpipeline.local.options import Endpoints, RunOptions, endpoints
-from marketpipeline.local.ports import HOST, claim_port
+from marketpipeline.local.ports import CLAIMS_ARE_SHARED, HOST, claim_port
 from marketpipeline.local.prerequisites import Java
 from marketpipeline.local.schedule import Scheduled
 from marketpipeline.local.state import STORES, StateFolder, is_folder
@@ -92,7 +92,7 @@ class Ports:
 
     def __init__(self) -> None:
         self._taken: dict[str, int] = {}
-        self._claims: dict[str, socket.socket] = {}
+        self._claims: list[socket.socket] = []
         weakref.finalize(self, _release, self._claims)
 
     def take(self, name: str) -> int:
@@ -102,19 +102,20 @@ class Ports:
     def renew(self, name: str) -> int:
         """Another port for `name`; its last one may still be listened on."""
         claim = claim_port()
-        self.keep(name, claim.getsockname()[1])
-        self._claims[name] = claim
+        self._taken[name] = claim.getsockname()[1]
+        if CLAIMS_ARE_SHARED:
+            self._claims.append(claim)
+        else:
+            claim.close()
         return self._taken[name]
 
     def keep(self, name: str, port: int) -> None:
         """It stays where it is."""
         self._taken[name] = port
-        if earlier := self._claims.pop(name, None):
-            earlier.close()
 
 
-def _release(claims: dict[str, socket.socket]) -> None:
-    for claim in claims.values():
+def _release(claims: list[socket.socket]) -> None:
+    for claim in claims:
         claim.close()
 
 

@@ -44,11 +44,17 @@ class _Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
         try:
             found = await super().connect(conninfo, **options)
         except psycopg.OperationalError as error:
-            said = " ".join(str(error).split())
-            door.refusal = said.partition("FATAL: ")[2].strip() if any(word in said for word in _REFUSALS) else ""
+            door.refusal = _refusal(" ".join(str(error).split()))
             raise
         door.refusal = ""
         return found
+
+
+def _refusal(said: str) -> str:
+    """What the server said, or its client in its place, where waiting does not change it; else nothing."""
+    if not any(word in said for word in _REFUSALS):
+        return ""
+    return (said.partition("FATAL: ")[2] or said.rpartition("failed: ")[2] or said).strip()
 
 
 _REFUSALS = ("authentication failed", "no password supplied", "not permitted to log in", "pg_hba.conf")

@@ -272,7 +272,7 @@ class Processing(SpecModel):
     )
     state_backend: StateBackend = Field(
         default=StateBackend.ROCKSDB,
-        description="`rocksdb` where state may outgrow memory, `hashmap`, a seventh faster, where it never does.",
+        description="`rocksdb` where state may outgrow memory, `hashmap`, a sixth faster, where it never does.",
     )
     flink_configuration: FlinkConfiguration = Field(
         default_factory=dict,

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal
+from typing import Literal
 
 from marketpipeline.telemetry.listening import listen
 
@@ -81,19 +81,15 @@ class HealthServer:
                 self.send_response(status)
                 self.send_header("Content-Type", content_type)
                 self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                with suppress(ConnectionError):  # a caller that has left before its answer is no news
+                    self.end_headers()
+                    self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:
                 """Probes come every second; they are no news."""
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                """A caller that has left before its answer is no news either."""
-                if not isinstance(sys.exception(), ConnectionError):
-                    super().handle_error(request, client_address)
 
         self._served: list[tuple[Server, threading.Thread]] = []
         for listener in listen(host, port):

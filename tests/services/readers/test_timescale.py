@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from marketpipeline.errors import RetryableError
 from marketpipeline.readers import HistoryQuery, Span
-from marketpipeline.readers.timescale import TimescaleReader, latest, select
+from marketpipeline.readers.timescale import TimescaleReader, _refusal, latest, select
 from marketpipeline.sink_kinds.timescale import TimescaleStoreSettings
 from marketpipeline.store import table_of
 from marketpipeline.store.rows import json_of
@@ -120,3 +120,17 @@ async def test_a_database_without_tables(postgres: RunningPostgres, database: st
     settings = TimescaleStoreSettings(url=postgres.url(database), password=SecretStr(PASSWORD))
     with pytest.raises(RetryableError, match="has no tables yet: no sink has made them"):
         await asked(settings, HistoryQuery(TRADES))
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("FATAL: password authentication failed for user", "password authentication failed for user"),
+        ("fe_sendauth: no password supplied", "fe_sendauth: no password supplied"),
+        ("FATAL: no pg_hba.conf entry for host", "no pg_hba.conf entry for host"),
+        ("Connection refused", ""),
+        ("FATAL: the database system is starting up", ""),
+    ],
+)
+def test_what_waiting_does_not_change_is_told(said: str, told: str) -> None:
+    assert _refusal(f'connection to server at "127.0.0.1", port 5432 failed: {said}') == told

@@ -114,14 +114,18 @@ def test_a_caller_that_has_left_is_no_news(process: Process, capfd: pytest.Captu
         left.wait(10)
         return process.health
 
+    before = set(threading.enumerate())
     server = HealthServer("127.0.0.1", 0, say, lambda: b"", lambda: True)
+    before |= set(threading.enumerate())
     try:
         caller = socket.create_connection(("127.0.0.1", server.port))
         caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         caller.sendall(b"GET /health HTTP/1.1\r\n\r\n")
         assert asked.wait(10)
+        (answering,) = set(threading.enumerate()) - before
         caller.close()
         left.set()
+        answering.join(10)
         assert get(server, "/health")[0] == 200
     finally:
         server.close()

@@ -92,7 +92,8 @@ class LakeSink:
             groups[type(delivery.record)][delivery.topic, delivery.partition].append(delivery)
         if groups.keys() - {Heartbeat}:
             self._newest_row = time.monotonic()
-        fresh = {kind: self._fresh(kind, places) for kind, places in groups.items() if kind in self._held}
+        known = {kind: self._fresh(kind, places) for kind, places in groups.items() if kind in self._held}
+        fresh = {kind: places for kind, places in known.items() if places}
         columns = {kind: self._held[kind].check(places) for kind, places in fresh.items()}
         for kind, places in fresh.items():
             self._held[kind].take(places, columns[kind])

@@ -128,6 +128,8 @@ def test_a_commit_whose_offsets_were_lost_is_not_made_again(topics: Topics, sett
         sink.open()
         sink.write(rows)
         assert sink.held_rows == (0 if sink is second else 50)
+        waiting = [held for held in sink._held.values() if held.since is not None]
+        assert len(waiting) == (0 if sink is second else 1), "what holds nothing waits for nothing"
         sink.flush(everything=True)
     assert ids(settings) == [1_000 + n for n in range(50)], (
         "a topic that is another one has its rows told by their keys"

@@ -108,6 +108,14 @@ final class CachedKeyedState<K> implements CheckpointableKeyedStateBackend<K>, C
     /** Write what the backend does not have; then keep what was used since this was last done, or nothing. */
     private void write(boolean keep) throws Exception {
         K key = behind.getCurrentKey();
+        try {
+            writeAll(keep);
+        } finally {
+            if (key != null) behind.setCurrentKey(key);
+        }
+    }
+
+    private void writeAll(boolean keep) throws Exception {
         count = 0;
         for (var one = held.entrySet().iterator(); one.hasNext(); ) {
             var next = one.next();
@@ -127,7 +135,6 @@ final class CachedKeyedState<K> implements CheckpointableKeyedStateBackend<K>, C
             count += left;
             if (left == 0 && next.getValue() != current) one.remove();
         }
-        if (key != null) behind.setCurrentKey(key);
     }
 
     private void write() {
@@ -180,7 +187,14 @@ final class CachedKeyedState<K> implements CheckpointableKeyedStateBackend<K>, C
             N namespace, TypeSerializer<N> type, StateDescriptor<S, T> descriptor, KeyedStateFunction<K, S> function)
             throws Exception {
         write(false);
-        behind.applyToAllKeys(namespace, type, descriptor, function);
+        try {
+            behind.applyToAllKeys(namespace, type, descriptor, (key, state) -> {
+                current = null;
+                function.process(key, state);
+            });
+        } finally {
+            current = null;
+        }
     }
 
     @Override

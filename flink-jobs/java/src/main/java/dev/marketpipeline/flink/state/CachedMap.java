@@ -1,8 +1,10 @@
 package dev.marketpipeline.flink.state;
 
 import dev.marketpipeline.flink.state.CachedKeyedState.Entry;
+import java.util.AbstractMap.SimpleImmutableEntry;
 import java.util.Iterator;
 import java.util.Map;
+import java.util.function.Function;
 import org.apache.flink.api.common.typeutils.TypeSerializer;
 import org.apache.flink.runtime.state.VoidNamespace;
 import org.apache.flink.runtime.state.internal.InternalMapState;
@@ -63,7 +65,7 @@ final class CachedMap<K, U, V> implements InternalMapState<K, VoidNamespace, U, 
         }
     }
 
-    /** The map behind this, which has everything now; nothing is held, so that it may be changed there. */
+    /** The map behind this, which has everything now; it is to be read there, and to be changed here. */
     private InternalMapState<K, VoidNamespace, U, V> whole() throws Exception {
         Map<Object, Entry> entries = all.entries(number);
         write(entries);
@@ -89,22 +91,40 @@ final class CachedMap<K, U, V> implements InternalMapState<K, VoidNamespace, U, 
 
     @Override
     public Iterable<Map.Entry<U, V>> entries() throws Exception {
-        return whole().entries();
+        Iterable<Map.Entry<U, V>> found = whole().entries();
+        return () -> reading(found.iterator(), SimpleImmutableEntry::new);
     }
 
     @Override
     public Iterable<U> keys() throws Exception {
-        return whole().keys();
+        Iterable<U> found = whole().keys();
+        return () -> reading(found.iterator(), Function.identity());
     }
 
     @Override
     public Iterable<V> values() throws Exception {
-        return whole().values();
+        Iterable<V> found = whole().values();
+        return () -> reading(found.iterator(), Function.identity());
     }
 
     @Override
     public Iterator<Map.Entry<U, V>> iterator() throws Exception {
-        return whole().iterator();
+        return reading(whole().iterator(), SimpleImmutableEntry::new);
+    }
+
+    /** An iterator that cannot change what it goes by, past what is held. */
+    private static <A, B> Iterator<B> reading(Iterator<A> found, Function<A, B> made) {
+        return new Iterator<>() {
+            @Override
+            public boolean hasNext() {
+                return found.hasNext();
+            }
+
+            @Override
+            public B next() {
+                return made.apply(found.next());
+            }
+        };
     }
 
     @Override

@@ -4,8 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
@@ -75,13 +77,15 @@ class CachedKeyedStateTest {
         }
     }
 
-    private static MapState<String, Number> map(CheckpointableKeyedStateBackend<String> backend) {
+    private static MapStateDescriptor<String, Number> named() {
         SerializerConfigImpl config = new SerializerConfigImpl();
         var objects = DataTypes.RAW(Number.class, TypeInformation.of(Number.class).createSerializer(config));
-        MapStateDescriptor<String, Number> named =
-                new MapStateDescriptor<>("numbers", StringSerializer.INSTANCE, ExternalSerializer.of(objects));
+        return new MapStateDescriptor<>("numbers", StringSerializer.INSTANCE, ExternalSerializer.of(objects));
+    }
+
+    private static MapState<String, Number> map(CheckpointableKeyedStateBackend<String> backend) {
         try {
-            return backend.getPartitionedState(VoidNamespace.INSTANCE, VoidNamespaceSerializer.INSTANCE, named);
+            return backend.getPartitionedState(VoidNamespace.INSTANCE, VoidNamespaceSerializer.INSTANCE, named());
         } catch (Exception error) {
             throw new AssertionError(error);
         }
@@ -147,6 +151,30 @@ class CachedKeyedStateTest {
         map.put("z", Number.of(4));
         assertEquals(List.of("a"), state.getKeys("numbers", VoidNamespace.INSTANCE).toList());
         assertEquals(4, stored("a", "z"));
+    }
+
+    @Test
+    void aLookAtAllOfAMapChangesNothing() throws Exception {
+        state.setCurrentKey("a");
+        map.put("x", Number.of(1));
+        Iterator<Map.Entry<String, Number>> found = map.entries().iterator();
+        assertThrows(UnsupportedOperationException.class, () -> found.next().setValue(Number.of(2)));
+        assertThrows(UnsupportedOperationException.class, found::remove);
+        assertEquals(1, map.get("x").value);
+    }
+
+    @Test
+    void aFunctionOfAllKeysHasEachKeysOwn() throws Exception {
+        for (String key : List.of("a", "b")) {
+            state.setCurrentKey(key);
+            map.put("x", Number.of(1));
+        }
+        state.applyToAllKeys(
+                VoidNamespace.INSTANCE, VoidNamespaceSerializer.INSTANCE, named(),
+                (key, ignored) -> map.put("x", Number.of(key.equals("a") ? 10 : 20)));
+        checkpoint();
+        assertEquals(10, stored("a", "x"));
+        assertEquals(20, stored("b", "x"));
     }
 
     @Test
