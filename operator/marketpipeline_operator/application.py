@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from marketpipeline.errors import MarketPipelineError
 
+from marketpipeline_operator.builders.context import Capabilities
 from marketpipeline_operator.cluster.cache import Cache, Key
 from marketpipeline_operator.cluster.client import Kubernetes
 from marketpipeline_operator.cluster.discovery import (
@@ -61,22 +62,21 @@ class Operator:
         """Discover what the cluster serves. Raises the errors of `cluster.errors`."""
         self.kinds = await discover(self._kubernetes)
         found = capabilities_of(self.kinds, openshift=await is_openshift(self._kubernetes))
-        places = await self._flinks_namespaces() if found.flink else ()
-        self.reconciler.capabilities = replace(found, flink_namespaces=places)
+        self.reconciler.capabilities = found = await self._with_flink(found)
+        if found.flink and not (found.flink_namespaces or self._settings.flink.operator_namespace):
+            lacks = {"setting": "flink.operator_namespace", "taken": self._settings.lease.namespace}
+            _log.warning("the namespace of Flink's operator is not known: it may be kept from its jobs", extra=lacks)
         self.reconciler.outdated = await outdated_fields(self._kubernetes)
         if self.reconciler.outdated:
             _log.error("the cluster's CRD is of an older version", extra={"lacks": self.reconciler.outdated})
 
-    async def _flinks_namespaces(self) -> tuple[str, ...]:
-        """Or those known last; who serves some namespaces has no right to look elsewhere."""
-        known, settings = self.reconciler.capabilities.flink_namespaces, self._settings
-        if settings.flink.operator_namespace is not None:
-            return ()
-        found = () if settings.namespaces else await flink_namespaces(self._kubernetes) or known
-        if not found:
-            lacks = {"setting": "flink.operator_namespace", "taken": settings.lease.namespace}
-            _log.warning("the namespace of Flink's operator is not known: it may be kept from its jobs", extra=lacks)
-        return found
+    async def _with_flink(self, found: Capabilities) -> Capabilities:
+        """With the namespaces that operators of Flink are in, or were when they could last be found; who serves some
+        namespaces has no right to look into others."""
+        if not found.flink or self._settings.namespaces or self._settings.flink.operator_namespace:
+            return found
+        places = await flink_namespaces(self._kubernetes) or self.reconciler.capabilities.flink_namespaces
+        return replace(found, flink_namespaces=places)
 
     @property
     def watched(self) -> tuple[Kind, ...]:
@@ -128,7 +128,7 @@ class Operator:
                     _log.warning("the cluster serves other kinds than before; restarting")
                     return
                 self.reconciler.outdated = await outdated_fields(self._kubernetes)
-                await self._look_for_flink()
+                self.reconciler.capabilities = await self._with_flink(self.reconciler.capabilities)
                 await self._resync()
             except MarketPipelineError as error:
                 _log.warning("no listing", extra={"error": str(error)})

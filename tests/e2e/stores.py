@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import clickhouse_connect
+import psycopg
 from marketpipeline.cli.query import TABLES as QUERIES
 from marketpipeline.local.component import StoreServer
 from marketpipeline.local.state import STORES, StateFolder
@@ -17,6 +19,7 @@ from marketpipeline.registry import resolve
 from marketpipeline.sink_kinds import SinkKind, sink_kinds
 from marketpipeline.sinks.snowflake.connection import connect
 from marketpipeline.store import Table, table_of
+from marketpipeline.store.clickhouse import client_options
 from marketpipeline.store.rows import row_reader
 
 from tests.conftest import free_port
@@ -30,9 +33,21 @@ Row = dict[str, Any]
 class EveryStore:
     """The stores by kind of sink, their servers up."""
 
-    def __init__(self, readers: dict[str, Blocking], warehouse: Any) -> None:
+    def __init__(self, readers: dict[str, Blocking], warehouse: Any, settings: dict[str, Any]) -> None:
         self._readers = readers
         self._warehouse = warehouse
+        self._settings = settings
+
+    def ask_timescale(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement in TimescaleDB's SQL."""
+        store = self._settings["timescale"]
+        with psycopg.connect(store.url, password=store.password.get_secret_value()) as connection:
+            return connection.execute(statement).fetchall()
+
+    def ask_clickhouse(self, statement: str) -> list[tuple[Any, ...]]:
+        """The same of one in ClickHouse's."""
+        with clickhouse_connect.get_client(**client_options(self._settings["clickhouse"], timeout=30)) as client:
+            return [tuple(row) for row in client.query(statement).result_rows]
 
     def query(self, what: str, symbol: str, *options: str) -> list[Row]:
         """As `marketpipeline query` with these arguments, of the database."""
@@ -74,7 +89,7 @@ def every_store(folder: Path) -> Iterator[EveryStore]:
     with ExitStack() as started:
         state = StateFolder.open_existing(folder, wait_seconds=60.0)
         started.callback(state.close)
-        known, readers, warehouse = state.read_settings(STORES), {}, None
+        known, readers, warehouse, settings = state.read_settings(STORES), {}, None, {}
         for kind in sink_kinds().values():
             if kind.server is None or kind.name not in known:
                 continue
@@ -83,12 +98,13 @@ def every_store(folder: Path) -> Iterator[EveryStore]:
             started.callback(running.stop)
             running.start()
             store = kind.store_settings(**(known[kind.name] | dict(server.settings)))
+            settings[kind.name] = store
             if kind.reader is not None:
                 readers[kind.name] = started.enter_context(blocking(_alone(kind, store)))
             elif kind.name == "snowflake":
                 warehouse = connect(store, "test")  # type: ignore[arg-type]  # of this kind
                 started.callback(warehouse.close)
-        yield EveryStore(readers, warehouse)
+        yield EveryStore(readers, warehouse, settings)
 
 
 def _alone(kind: SinkKind, store: Any) -> Readers:

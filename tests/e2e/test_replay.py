@@ -7,6 +7,7 @@ import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -19,9 +20,10 @@ from marketpipeline.store.snowflake import EXTREMES, SAMPLES, TRADES, WHOLE
 
 from tests.conftest import PROJECT, wait_for
 from tests.e2e import compare, oracle
-from tests.e2e.pipeline import ALL, OTHERS, Pipeline
+from tests.e2e.pipeline import ALL, LENGTH, OTHERS, START, Pipeline
 from tests.e2e.stores import EveryStore, every_store
 from tests.support import captures
+from tests.support.panels import BOARDS, check_alike
 from tests.support.receiver import receiver
 
 Capture = Callable[[str], Path]
@@ -96,6 +98,16 @@ def test_the_run_has_a_server_for_each_sink_and_ends_in_order(replayed: Replayed
 @pytest.mark.parametrize("symbol", ALL)
 def test_every_trade_once(stored: EveryStore, capture: Capture, symbol: str) -> None:
     compare.check_trades(stored, symbol, capture(ALL[symbol]))
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_every_panel_of_a_dashboard_has_what_was_replayed(stored: EveryStore, board: str) -> None:
+    since = datetime.fromtimestamp(START / 1e6, UTC)
+    between = (since - timedelta(minutes=1), since + timedelta(microseconds=LENGTH, minutes=1))
+    symbols = ("binance:BTCUSDT", "binance:ETHUSDT")
+    # The 20 levels that are kept of these books end within 10 basis points of the mid.
+    unknown = frozenset({"Depth of bids", "Depth of asks"})
+    check_alike(board, symbols, between, stored.ask_timescale, stored.ask_clickhouse, unknown)
 
 
 @pytest.mark.parametrize("minutes", [1, 5])

@@ -84,11 +84,12 @@ def job_network_policy(context: Context) -> Object:
 
 def _controller(context: Context) -> Object:
     """Flink's operator in its namespace, or this one in its own: a label alone any Pod can have."""
-    name, places, own = FIELD_MANAGER, (), context.settings.lease.namespace
+    name, places = FIELD_MANAGER, [context.settings.lease.namespace]
     if context.uses_flink_operator:
         given = context.settings.flink.operator_namespace
-        name, places = FLINK_OPERATOR, (given,) if given else context.capabilities.flink_namespaces
-    space = {"matchExpressions": [{"key": _NAMESPACE, "operator": "In", "values": list(places or (own,))}]}
+        name = FLINK_OPERATOR
+        places = [given] if given else [*context.capabilities.flink_namespaces] or places
+    space = {"matchExpressions": [{"key": _NAMESPACE, "operator": "In", "values": places}]}
     return {"namespaceSelector": space, "podSelector": {"matchLabels": {"app.kubernetes.io/name": name}}}
 
 

@@ -79,12 +79,14 @@ def order_book_monitor(store: Store) -> Board:
         "percentunit",
         bounds=(0, 1),
     )
-    board.lines(
-        "Depth of bids", "Price × quantity of the bids that are counted.", [_by_symbol(store, "bid_depth")], "short"
-    )
-    board.lines(
-        "Depth of asks", "Price × quantity of the asks that are counted.", [_by_symbol(store, "ask_depth")], "short"
-    )
+    for side in ("bid", "ask"):
+        board.lines(
+            f"Depth of {side}s",
+            f"Price × quantity of the {side}s within `depth.withinBps` of the mid; nothing where the `depth.levels` "
+            "that are kept end before.",
+            [_by_symbol(store, f"{side}_depth")],
+            "short",
+        )
     _alerts(board, store, _SOME)
     return board
 

@@ -20,7 +20,8 @@ ALERT = AlertKind(
             at_most=1,
             severity="MEDIUM",
             description="Depth of a side within `depth.withinBps` as a ratio of its normal (median of 5 minutes), "
-            "below which it is under stress after 2 s; HIGH below half of it.",
+            "below which it is under stress after 2 s; HIGH below half of it. Not judged where `depth.levels` "
+            "end before.",
         ),
     ),
 )

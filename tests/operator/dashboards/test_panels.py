@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,52 +14,11 @@ from marketpipeline_operator.dashboards import files
 from tests.services.sinks.samples import BTC, ETH, START, alert, book, candle, deliver, trade
 from tests.services.sinks.stores import ClickHouseStore, PostgresStore
 from tests.support.clickhouse import RunningClickHouse
+from tests.support.panels import BOARDS, check_alike
 from tests.support.postgres import RunningPostgres
 from tests.support.prometheus import verdicts
 
 FROM, TO = (datetime.fromtimestamp(START / 1e6, UTC) + timedelta(minutes=minutes) for minutes in (-5, 60))
-BOARDS = ("market_overview", "order_book_monitor", "symbol_deep_dive", "trading_analytics")
-
-
-def questions(store: str, name: str) -> Iterator[tuple[str, str, bool]]:
-    """Title, SQL and whether it is over time, of each panel, variable and annotation of a dashboard."""
-    board = json.loads(getattr(files, f"{store}_{name}")())
-    for variable in board["templating"]["list"]:
-        if variable["type"] == "query":
-            yield f"variable {variable['name']}", variable["query"], False
-    for mark in board.get("annotations", {}).get("list", []):
-        yield mark["name"], mark["target"]["rawSql"], False
-    for panel in board["panels"]:
-        for target in panel.get("targets", []):
-            yield panel["title"], target["rawSql"], target["format"] in ("time_series", 0)
-
-
-def expanded(sql: str) -> str:
-    """As Grafana and its two plugins expand variables and macros, with a resolution of ten seconds."""
-    values = {
-        "symbol": f"'{BTC}','{ETH}'" if "IN (" in sql or "ARRAY[" in sql else f"'{BTC}'",
-        "exchange": "'binance'",
-        "interval": "'1m'",
-    }
-    for name, value in values.items():
-        sql = sql.replace(f"${{{name}:sqlstring}}", value)
-    sql = re.sub(r"\$__timeGroup\((\w+), \$__interval\)", r"floor(extract(epoch FROM \1) / 10) * 10", sql)
-    for word, moment in (("From", FROM), ("To", TO)):
-        sql = sql.replace(f"$__time{word}()", f"'{moment:%FT%TZ}'")
-    sql = sql.replace("$__interval_ms", "10000")
-    sql = re.sub(r"\$__timeInterval\((\w+)\)", r"toStartOfInterval(toDateTime(\1), INTERVAL 10 second)", sql)
-    sql = re.sub(r"\$__timeFilter\((\w+)\)", rf"\1 >= '{FROM:%F %T}' AND \1 <= '{TO:%F %T}'", sql)
-    assert "$" not in sql
-    return sql
-
-
-def plain(value: Any) -> Any:
-    """A value as both stores give it: times in seconds, numbers rounded to what a sum in another order keeps."""
-    if isinstance(value, datetime):
-        return round(value.replace(tzinfo=value.tzinfo or UTC).timestamp(), 6)
-    if value is None or isinstance(value, str):
-        return value
-    return float(f"{float(value):.9g}") if math.isfinite(float(value)) else None
 
 
 @pytest.fixture(scope="module")
@@ -92,18 +49,7 @@ def stores(postgres: RunningPostgres, clickhouse: RunningClickHouse) -> dict[str
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_both_stores_answer_every_panel_alike(stores: dict[str, Any], name: str) -> None:
-    ours, theirs = (list(questions(store, name)) for store in ("timescale", "clickhouse"))
-    assert [title for title, _, _ in ours] == [title for title, _, _ in theirs]
-    for (title, in_timescale, over_time), (_, in_clickhouse, _) in zip(ours, theirs, strict=True):
-        rows = [[plain(v) for v in row] for row in stores["timescale"].query(expanded(in_timescale))]
-        others = [[plain(v) for v in row] for row in stores["clickhouse"].query(expanded(in_clickhouse))]
-        assert rows, f"{title}: nothing to show"
-        assert sorted(map(repr, rows)) == sorted(map(repr, others)), title
-        if over_time:
-            times = [row[0] for row in rows]
-            assert times == sorted(times), f"{title}: Grafana wants rows in the order of time"
-            assert all(FROM.timestamp() - 10 <= time <= TO.timestamp() for time in times), title
-            assert any(isinstance(value, float) for row in rows for value in row[1:]), f"{title}: no number"
+    check_alike(name, (BTC, ETH), (FROM, TO), stores["timescale"].query, stores["clickhouse"].query)
 
 
 @pytest.mark.parametrize("name", files.__all__)
