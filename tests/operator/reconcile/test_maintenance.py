@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +11,7 @@ from marketpipeline_operator.builders import Capabilities, Context, build
 from marketpipeline_operator.cluster.cache import Child
 from marketpipeline_operator.cluster.kinds import POD, kind_of
 from marketpipeline_operator.names import SECRETS, START, Object
+from marketpipeline_operator.packed import pack
 from marketpipeline_operator.reconcile.maintenance import Windows, split_deferred
 from marketpipeline_operator.settings import OperatorSettings
 
@@ -24,7 +24,7 @@ SECRET: dict[str, Any] = {"timescale": {"passwordSecret": {"name": "database"}}}
 
 
 def child(thing: Object) -> Child:
-    return Child(kind_of(thing), "markets", thing["metadata"]["name"], "uid", 1, json.dumps(thing).encode())
+    return Child(kind_of(thing), "markets", thing["metadata"]["name"], "uid", 1, pack(thing))
 
 
 def children(things: list[Object]) -> dict[tuple[str, str], Child]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from marketpipeline_operator.builders import build, processes
 from marketpipeline_operator.cluster.cache import Child
 from marketpipeline_operator.cluster.kinds import POD, kind_of
 from marketpipeline_operator.names import COMPONENT, PROCESS, Object
 from marketpipeline_operator.observe.components import ComponentState, Fault
+from marketpipeline_operator.packed import pack
 from marketpipeline_operator.reconcile.rollout import Rollout, plan_rollout
 
 from tests.operator.builders.support import context_of
@@ -32,7 +31,7 @@ def there(*versions: tuple[list[Object], Object]) -> dict[tuple[str, str], Child
         )
         body = thing | {"metadata": thing["metadata"] | {"generation": 1}, "status": status}
         mark = (thing["kind"], thing["metadata"]["name"])
-        found[mark] = Child(kind_of(thing), "markets", mark[1], "uid", 1, json.dumps(body).encode())
+        found[mark] = Child(kind_of(thing), "markets", mark[1], "uid", 1, pack(body))
     return found
 
 
@@ -43,7 +42,7 @@ def pod(number: int, *, runs: bool) -> dict[tuple[str, str], Child]:
     labels = {COMPONENT: "ingestion", PROCESS: NAMES[number]}
     metadata = {"name": name, "labels": labels}
     body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": {"containerStatuses": [container]}}
-    return {("Pod", name): Child(POD, "markets", name, "uid", 1, json.dumps(body).encode())}
+    return {("Pod", name): Child(POD, "markets", name, "uid", 1, pack(body))}
 
 
 def rollout(*versions: tuple[list[Object], Object], wanted: list[Object] | None = None) -> Rollout:
