@@ -22,7 +22,7 @@ __all__ = ["SCENARIOS", "STEP", "Scenario", "tour"]
 STEP = 0.1
 """Seconds between two steps of a scenario."""
 
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e12)]
 SideName = Literal["buy", "sell"]
 _SIGN: Mapping[str, int] = {"buy": BUY, "sell": SELL}
