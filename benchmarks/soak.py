@@ -61,12 +61,7 @@ def watch(process: subprocess.Popen[bytes], state: Path, seconds: float, trades:
             raise SystemExit(f"it did not start: {(state.parent / 'run.log').read_text()[-2000:]}")
         time.sleep(1.0)
     samples: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    began, before, files, spent = (
-        time.monotonic(),
-        _ingestion(parts),
-        _files(state),
-        {name: _total(part, _spent) for name, part in parts.items()},
-    )
+    began, before, files, spent = time.monotonic(), _ingestion(parts), _files(state), _spent(parts)
     while (elapsed := time.monotonic() - began) < seconds:
         if trades:
             _liven(parts, trades)
@@ -74,7 +69,7 @@ def watch(process: subprocess.Popen[bytes], state: Path, seconds: float, trades:
             samples[name].append((elapsed, _total(part, _memory)))
         time.sleep(EVERY)
     parts = _parts(state)
-    after, cores = _ingestion(parts), {name: _total(part, _spent) for name, part in parts.items()}
+    after, cores = _ingestion(parts), _spent(parts)
     return {
         "frames_a_second": round((after["frames"] - before["frames"]) / elapsed, 1),
         "gaps": after["gaps"],
@@ -90,8 +85,8 @@ def watch(process: subprocess.Popen[bytes], state: Path, seconds: float, trades:
 
 
 def _liven(parts: dict[str, Any], trades: float) -> None:
-    """Let every symbol of every simulated exchange trade so much more, until the next sample: the next scenario of the
-    market's own ends what goes on."""
+    """Let every symbol of every simulated exchange trade so much more. It is said anew with each sample, as a
+    scenario of the market's own ends what goes on."""
     for name, part in parts.items():
         if name.startswith("simulator"):
             with urlopen(f"{part['url']}/control/status", timeout=10) as answer:
@@ -128,9 +123,9 @@ def _memory(process: psutil.Process) -> float:
     return float(process.memory_full_info().pss / 1e6)
 
 
-def _spent(process: psutil.Process) -> float:
-    """Seconds of processor time, those of its ended children too."""
-    return float(sum(process.cpu_times()[:4]))
+def _spent(parts: dict[str, Any]) -> dict[str, float]:
+    """Seconds of processor time of each component, those of ended children too."""
+    return {name: _total(part, lambda process: sum(process.cpu_times()[:4])) for name, part in parts.items()}
 
 
 def _files(state: Path) -> dict[str, int]:
